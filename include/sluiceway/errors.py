@@ -1,0 +1,109 @@
+"""Every named error. The message says what happened, where, and what to do; the class says whether a retry can help.
+
+A subclass of `TransientError` may go away by itself and is retried with back-off. Everything else is
+permanent: it is shown at once and never retried, because the same input would fail the same way.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(value: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest known value, or lists them: `; did you mean 'geoid'?`."""
+    names = sorted(known)
+    folded = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {folded[close[0]]!r}?"
+    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    return f"; known: {shown}" if names else ""
+
+
+class SluicewayError(Exception):
+    """Permanent: a person has to change something."""
+
+
+class TransientError(SluicewayError):
+    """May go away by itself: retried with back-off."""
+
+
+class ConfigError(SluicewayError):
+    """A file under include/config/ (or a --file) is wrong. Names file, key, value and the nearest valid one."""
+
+
+class SettingsError(SluicewayError):
+    """An environment variable is missing or wrong."""
+
+
+class UnknownParamError(SluicewayError):
+    """The run's conf holds a key that is no param of the DAG."""
+
+
+class UnknownTableError(SluicewayError):
+    """A run or a command names a table that has no file under include/config/tables/."""
+
+
+class NoTablesError(SluicewayError):
+    """The plan selects no table at all, so a green run would mean nothing."""
+
+
+class SourceMissingError(SluicewayError):
+    """The file, member, layer or table a source names is not there."""
+
+
+class SourceUnreadableError(SluicewayError):
+    """The source is there and cannot be read as what the spec declares."""
+
+
+class EmptyExtractionError(SluicewayError):
+    """The source gave no rows, or fewer than checks.min_rows."""
+
+
+class ShrunkExtractionError(SluicewayError):
+    """The source gave far fewer rows than the last good load."""
+
+
+class SchemaDriftError(SluicewayError):
+    """A declared column is missing from the source, or holds another type than declared."""
+
+
+class TooManyRejectsError(SluicewayError):
+    """More rows cannot be loaded than checks.max_rejects allows."""
+
+
+class TargetMismatchError(SluicewayError):
+    """The warehouse table exists with another shape than the spec declares."""
+
+
+class ValidationError(SluicewayError):
+    """What stands in the warehouse is not what the ledger says was loaded."""
+
+
+class LedgerMissingError(SluicewayError):
+    """The warehouse has no ledger, or one of another version."""
+
+
+class WarehouseError(SluicewayError):
+    """PostgreSQL refused a statement for a reason that a retry does not change."""
+
+
+class WarehouseUnavailableError(TransientError):
+    """PostgreSQL cannot be reached, or it ended the session (restart, deadlock, out of connections)."""
+
+
+class SourceUnavailableError(TransientError):
+    """The place a source lives at does not answer at the moment."""
+
+
+class RunFailedError(SluicewayError):
+    """The verdict: this run is red, and why."""
+
+
+class AirflowApiError(SluicewayError):
+    """Airflow's REST API refused a request."""
+
+
+class AirflowUnreachableError(TransientError):
+    """Airflow's REST API does not answer."""

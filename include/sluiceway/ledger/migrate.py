@@ -1,0 +1,75 @@
+"""Brings schema `etl` to the version this code needs (Alembic), and grants it to the roles that exist.
+
+Run as the role that owns the warehouse. The loader may write the ledger and never change its shape;
+the reader may read it.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from sluiceway.errors import WarehouseError, WarehouseUnavailableError
+from sluiceway.ledger.warehouse import place
+
+log = logging.getLogger(__name__)
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+_GRANTS = """
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_loader') THEN
+        GRANT USAGE ON SCHEMA etl TO sluiceway_loader;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.run, etl.table_run, etl.reject TO sluiceway_loader;
+        GRANT SELECT ON etl.alembic_version TO sluiceway_loader;
+    END IF;
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_reader') THEN
+        GRANT USAGE ON SCHEMA etl TO sluiceway_reader;
+        GRANT SELECT ON ALL TABLES IN SCHEMA etl TO sluiceway_reader;
+    END IF;
+END $$
+"""
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def migrate(url: str) -> str:
+    """Upgrade the ledger behind `url` to the newest revision and return that revision.
+
+    :param url: postgresql:// URL of a role that may create schemas in the warehouse.
+    :raises WarehouseUnavailableError: the server does not answer.
+    """
+    engine = sqlalchemy.create_engine(sqlalchemy.make_url(url).set(drivername="postgresql+psycopg"))
+    config = _config()
+    try:
+        with engine.begin() as connection:
+            # two `make demo` on one warehouse must not both create the schema
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('sluiceway.ledger.migrate'))")
+            if not connection.exec_driver_sql("SELECT 1 FROM pg_extension WHERE extname = 'postgis'").first():
+                connection.exec_driver_sql("CREATE EXTENSION postgis")
+            connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS etl")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.exec_driver_sql(_GRANTS)
+    except sqlalchemy.exc.OperationalError as error:
+        raise WarehouseUnavailableError(f"The warehouse at {place(url)} does not answer: {error.orig}") from error
+    except sqlalchemy.exc.DBAPIError as error:
+        raise WarehouseError(
+            f"The ledger cannot be migrated at {place(url)}: {str(error.orig).splitlines()[0]}. Migrate as the role "
+            f"that owns the database (SLUICEWAY_OWNER_URL), with PostGIS installed on the server."
+        ) from error
+    finally:
+        engine.dispose()
+    head = ScriptDirectory.from_config(config).get_current_head()
+    log.info("The ledger is at revision %s", head)
+    return str(head)

@@ -1,0 +1,210 @@
+"""Casts a batch to the declared types, column by column; what cannot be cast is found row by row.
+
+DuckDB's TRY_CAST does the work. It is too kind on its own: it reads '1.5' as 2, '0x10' as 16, '1_000' as
+1000 and '2020-01-01 05:00' as a date, so each cast is guarded by what the text must look like.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sluiceway.errors import SchemaDriftError
+from sluiceway.sources.extraction import family
+from sluiceway.tables.spec import Column, CsvSource, SqlType, TableSpec
+
+Reasons = dict[int, list[tuple[str, str]]]
+"""Index of a row that cannot be loaded -> (column, reason) pairs."""
+
+_WIRE_TYPES = {
+    "text": "VARCHAR",
+    "varchar": "VARCHAR",
+    "smallint": "SMALLINT",
+    "integer": "INTEGER",
+    "bigint": "BIGINT",
+    "real": "FLOAT",
+    "double precision": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP",
+    "timestamptz": "TIMESTAMPTZ",
+    "numeric": "VARCHAR",
+    "uuid": "VARCHAR",
+    "jsonb": "VARCHAR",
+}
+"""DuckDB's type for what travels to PostgreSQL; text is cast to numeric, uuid and jsonb over there, without loss."""
+
+_NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision"})
+_TIMES = frozenset({"date", "timestamp", "timestamptz"})
+_TEXTS = frozenset({"text", "varchar"})
+_CASTABLE = {
+    "text": frozenset(_WIRE_TYPES),
+    "number": _NUMBERS | _TEXTS | {"boolean"},
+    "boolean": _TEXTS | {"boolean", "smallint", "integer", "bigint"},
+    "time": _TIMES | _TEXTS,
+    "binary": frozenset(),
+    "other": _TEXTS | {"jsonb"},
+}
+
+# no more than 3 digits of exponent: PostgreSQL's numeric ends at 1e131072
+_DECIMAL = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?"
+_FLOAT = rf"(?i){_DECIMAL}|[+-]?(inf|infinity|nan)"
+_INTEGER = r"[+-]?\d+(\.0*)?"
+_DATE = r"\d{4,}-\d{1,2}-\d{1,2}([T ]00:00(:00(\.0+)?)?)?"
+_TIMESTAMP = r"\d{4,}-\d{1,2}-\d{1,2}([T ].*)?"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _from_text(value: str, sql_type: SqlType, column: Column, thousands: str | None) -> str:
+    base, wire = sql_type.base, _WIRE_TYPES[sql_type.base]
+    if base in _TEXTS:
+        fits = f" AND length({value}) <= {sql_type.args[0]}" if sql_type.args else ""
+        # PostgreSQL's text cannot hold the character 0
+        return f"CASE WHEN NOT contains({value}, chr(0)){fits} THEN {value} END"
+    text = f"trim({value})"
+    if column.format is not None and base in _TIMES:
+        return f"TRY_CAST(try_strptime({text}, '{column.format.replace(chr(39), chr(39) * 2)}') AS {wire})"
+    if base in _NUMBERS and thousands is not None:
+        text = f"replace({text}, '{thousands.replace(chr(39), chr(39) * 2)}', '')"
+    if base == "boolean":
+        return f"TRY_CAST({text} AS BOOLEAN)"
+    if base == "uuid":
+        return f"CAST(TRY_CAST({text} AS UUID) AS VARCHAR)"
+    if base == "jsonb":
+        return f"CASE WHEN json_valid({value}) AND NOT contains({value}, '\\u0000') THEN {value} END"
+    if base == "numeric":
+        return f"CASE WHEN regexp_full_match({text}, '{_DECIMAL}') THEN {_numeric(text, sql_type)} END"
+    if base in {"smallint", "integer", "bigint"}:
+        # the plain spelling, nearly every value, is recognised without the slower pattern
+        cast = f"TRY_CAST({text} AS {wire})"
+        return (
+            f"CASE WHEN CAST({cast} AS VARCHAR) = {value} THEN {cast} "
+            f"WHEN regexp_full_match({text}, '{_INTEGER}') THEN {cast} END"
+        )
+    pattern = {"date": _DATE, "timestamp": _TIMESTAMP, "timestamptz": _TIMESTAMP}.get(base, _FLOAT)
+    return f"CASE WHEN regexp_full_match({text}, '{pattern}') THEN TRY_CAST({text} AS {wire}) END"
+
+
+def _numeric(text: str, sql_type: SqlType) -> str:
+    """Text that PostgreSQL will take as numeric(p,s): checked here, rounded there."""
+    if not sql_type.args:
+        return text
+    scale = sql_type.args[1] if len(sql_type.args) > 1 else 0
+    return f"CASE WHEN TRY_CAST({text} AS DECIMAL({sql_type.args[0]},{scale})) IS NOT NULL THEN {text} END"
+
+
+def _expression(column: Column, source_family: str, arrow_type: pa.DataType, name: str, thousands: str | None) -> str:
+    value, sql_type = _quoted(name), column.sql_type
+    base, wire = sql_type.base, _WIRE_TYPES[sql_type.base]
+    if source_family == "text":
+        return _from_text(value, sql_type, column, thousands)
+    if base in _TEXTS or base == "jsonb" or source_family == "other":
+        as_text = f"CAST(to_json({value}) AS VARCHAR)" if source_family == "other" else f"CAST({value} AS VARCHAR)"
+        return as_text if not sql_type.args else f"CASE WHEN length({as_text}) <= {sql_type.args[0]} THEN {as_text} END"
+    if base == "numeric":
+        return _numeric(f"CAST({value} AS VARCHAR)", sql_type)
+    if base == "boolean" and source_family == "number":
+        return f"CASE WHEN {value} IN (0, 1) THEN CAST({value} AS BOOLEAN) END"
+    if wire in {"SMALLINT", "INTEGER", "BIGINT"} and pa.types.is_floating(arrow_type):
+        return f"CASE WHEN {value} = trunc({value}) THEN TRY_CAST({value} AS {wire}) END"
+    if base == "date" and pa.types.is_timestamp(arrow_type):
+        return f"CASE WHEN {value} = date_trunc('day', {value}) THEN CAST({value} AS DATE) END"
+    return f"TRY_CAST({value} AS {wire})"
+
+
+@dataclass
+class Caster:
+    """Casts the batches of one extraction. Not shared between threads."""
+
+    spec: TableSpec
+    failures: Counter[str] = field(default_factory=Counter)
+    """How many values of a column could not be cast."""
+    values: Counter[str] = field(default_factory=Counter)
+    """How many values of a column were not null."""
+
+    def __post_init__(self) -> None:
+        # no extension: none is fetched, and without icu a timestamp that names no zone is UTC wherever the worker is
+        self._duckdb = duckdb.connect(
+            config={"threads": 1, "autoload_known_extensions": False, "autoinstall_known_extensions": False}
+        )
+        self._not_null = {
+            name for name, column in self.spec.columns.items() if column.required or name in self.spec.key_columns
+        }
+
+    def close(self) -> None:
+        """Release DuckDB's memory."""
+        self._duckdb.close()
+
+    def cast(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Reasons]:
+        """All rows of `batch` in wire types, and why some of them cannot be loaded.
+
+        :param batch: columns as open_source yields them; the geometry is not looked at.
+        :returns: the spec's columns (a bad value is null there), and the reasons by index of the row.
+        :raises SchemaDriftError: a column's type has nothing to do with the declared one.
+        """
+        typed = self._typed(batch)
+        return typed, self._reasons(batch, typed)
+
+    def check_types(self) -> None:
+        """Raises SchemaDriftError when a column held values and not one of them was of the declared type."""
+        problems = [
+            f"column {str(self.spec.source_name(name))!r} is declared {self.spec.columns[name].type} "
+            f"and none of its {count:,} values is one"
+            for name, count in self.values.items()
+            if count > 0 and self.failures[name] == count
+        ]
+        if problems:
+            raise SchemaDriftError(f"{self.spec.name}: {'; '.join(problems)}. Adapt [columns] or the source.")
+
+    def _typed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        thousands = self.spec.source.thousands if isinstance(self.spec.source, CsvSource) else None
+        expressions = []
+        for name, column in self.spec.columns.items():
+            arrow_type = batch.schema.field(name).type
+            source_family = family(arrow_type)
+            if column.sql_type.base not in _CASTABLE[source_family]:
+                raise SchemaDriftError(
+                    f"{self.spec.name}: column {str(self.spec.source_name(name))!r} holds {arrow_type} values "
+                    f"and is declared {column.type}. Adapt [columns] or the source."
+                )
+            expressions.append(f"{_expression(column, source_family, arrow_type, name, thousands)} AS {_quoted(name)}")
+        self._duckdb.register("batch", batch)
+        table = self._duckdb.sql(f"SELECT {', '.join(expressions)} FROM batch").to_arrow_table()  # noqa: S608
+        return pa.RecordBatch.from_arrays(
+            [_one_chunk(column) for column in table.columns], names=table.schema.names
+        )
+
+    def _reasons(self, raw: pa.RecordBatch, typed: pa.RecordBatch) -> Reasons:
+        # looks at single rows only where counts differ
+        found: Reasons = {}
+        for name, column in self.spec.columns.items():
+            before, after = raw.column(name), typed.column(name)
+            self.values[name] += len(before) - before.null_count
+            if after.null_count > before.null_count:
+                bad = np.flatnonzero(_is_null(after) & ~_is_null(before))
+                self.failures[name] += len(bad)
+                for index in bad:
+                    shown = str(before[int(index)].as_py())
+                    what = f"{shown[:80]!r} is no {column.type}"
+                    found.setdefault(int(index), []).append((name, what))
+            if name in self._not_null and before.null_count:
+                for index in np.flatnonzero(_is_null(before)):
+                    found.setdefault(int(index), []).append((name, "is null"))
+        return found
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _is_null(values: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    mask: np.ndarray[tuple[int], np.dtype[np.bool_]] = pc.is_null(values).to_numpy(zero_copy_only=False)
+    return mask

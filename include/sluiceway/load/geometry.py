@@ -1,0 +1,116 @@
+"""Cleans a batch's geometry before it travels: kind, validity, CRS and dimension.
+
+Done on this side, row by row, because one bad geometry inside PostGIS would end the whole transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyproj
+import shapely
+
+from sluiceway.errors import SourceUnreadableError
+from sluiceway.tables.spec import Geometry, TableSpec
+
+_KINDS = {
+    "Point": (shapely.GeometryType.POINT,),
+    "MultiPoint": (shapely.GeometryType.POINT, shapely.GeometryType.MULTIPOINT),
+    "MultiLineString": (shapely.GeometryType.LINESTRING, shapely.GeometryType.MULTILINESTRING),
+    "MultiPolygon": (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON),
+}
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A batch's geometry, ready to load."""
+
+    wkb: pa.Array
+    reasons: dict[int, str]
+    """Index of a row that cannot be loaded -> why."""
+    repaired: int
+
+
+@dataclass
+class GeometryCleaner:
+    """Cleans the geometry of one extraction, whose file says its CRS is `file_crs`."""
+
+    spec: TableSpec
+    geometry: Geometry
+    file_crs: str | None
+
+    @cached_property
+    def _transformer(self) -> pyproj.Transformer | None:
+        """From the file's CRS to the target's; None when they are the same.
+
+        The file's own CRS wins over the assumed one.
+
+        :raises SourceUnreadableError: neither the file nor the spec says the CRS.
+        """
+        known = self.file_crs or self.geometry.source_crs
+        if known is None:
+            raise SourceUnreadableError(
+                f"{self.spec.name}: the file does not say its CRS; declare geometry.source_crs, such as 'EPSG:4269'"
+            )
+        try:
+            source, target = pyproj.CRS.from_user_input(known), pyproj.CRS.from_epsg(self.geometry.srid)
+        except pyproj.exceptions.CRSError as error:
+            raise SourceUnreadableError(f"{self.spec.name}: CRS {known!r}: {error}") from error
+        if source.equals(target, ignore_axis_order=True):
+            return None
+        return pyproj.Transformer.from_crs(source, target, always_xy=True)
+
+    def clean(self, wkb: pa.Array) -> Cleaned:
+        """Check and mend one batch of WKB (binary array, null allowed)."""
+        transformer = self._transformer
+        shapes = shapely.from_wkb(wkb.to_numpy(zero_copy_only=False), on_invalid="ignore")
+        given = ~np.asarray(wkb.is_null().to_numpy(zero_copy_only=False))
+        reasons: dict[int, str] = {}
+        self._refuse(reasons, given & shapely.is_missing(shapes), "is no readable WKB")
+        missing = ~given | (shapely.is_empty(shapes) & ~shapely.is_missing(shapes))
+        if self.geometry.required:
+            self._refuse(reasons, missing, "is null or empty")
+        present = ~shapely.is_missing(shapes) & ~missing
+        kinds = shapely.get_type_id(shapes)
+        for index in np.flatnonzero(present & ~np.isin(kinds, _KINDS[self.geometry.type])):
+            reasons[int(index)] = f"is a {shapes[index].geom_type}, not a {self.geometry.type}"
+        finite = np.isfinite(shapely.bounds(shapes)).all(axis=1)
+        self._refuse(reasons, present & ~finite, "has a coordinate that is no number")
+        changed = bool(np.any(missing & given))
+        shapes[missing] = None
+
+        repaired = 0
+        if self.geometry.type == "MultiPolygon":
+            usable = present.copy()
+            usable[list(reasons)] = False
+            for index in np.flatnonzero(usable & ~shapely.is_valid(shapes)):
+                mended = _repair(shapes[index]) if self.geometry.invalid == "repair" else None
+                if mended is None:
+                    reasons[int(index)] = f"is invalid: {shapely.is_valid_reason(shapes[index])}"
+                else:
+                    shapes[index], repaired = mended, repaired + 1
+        if transformer is not None:
+            shapes = shapely.transform(shapes, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1])))
+            outside = present & ~np.isfinite(shapely.bounds(shapes)).all(axis=1)
+            self._refuse(reasons, outside & finite, f"lies outside of what EPSG:{self.geometry.srid} can show")
+        if not (changed or repaired or transformer is not None or bool(shapely.has_z(shapes).any())):
+            return Cleaned(wkb, reasons, repaired)
+        encoded = shapely.to_wkb(shapes, output_dimension=2)
+        return Cleaned(pa.array(encoded, type=pa.binary()), reasons, repaired)
+
+    @staticmethod
+    def _refuse(reasons: dict[int, str], rows: np.ndarray[Any, Any], reason: str) -> None:
+        for index in np.flatnonzero(rows):
+            reasons.setdefault(int(index), reason)
+
+
+def _repair(shape: shapely.Geometry) -> shapely.Geometry | None:
+    """The polygons of a repaired (multi)polygon, or None when no area is left."""
+    mended = shapely.make_valid(shape, method="structure", keep_collapsed=False)
+    parts = [part for part in shapely.get_parts([mended]) if part.geom_type in {"Polygon", "MultiPolygon"}]
+    polygons = [part for part in shapely.get_parts(parts) if not part.is_empty]
+    return shapely.multipolygons(polygons) if polygons else None

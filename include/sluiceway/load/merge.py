@@ -1,0 +1,291 @@
+"""From the staging table into the warehouse table: shape, duplicates, upsert, missing rows. SQL only."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from sluiceway.errors import ShrunkExtractionError, TargetMismatchError
+from sluiceway.ledger.warehouse import Session
+from sluiceway.tables.spec import CONTENT_KEY_COLUMN, DELETED_COLUMN, MAX_IDENTIFIER_BYTES, RUN_COLUMN, TableSpec
+
+SCHEMA = "public"
+STAGE = "etl_stage"
+"""The temporary table that staging.py fills."""
+ROW_NUMBER = "etl_row_number"
+"""Its column with the row's number among the source's data rows, from 1."""
+
+_CATALOG_NAMES = {
+    "varchar": "character varying",
+    "timestamp": "timestamp without time zone",
+    "timestamptz": "timestamp with time zone",
+}
+"""How pg_catalog.format_type spells the types that it does not spell as the spec does."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What the merge did. Counts of rows."""
+
+    inserted: int
+    updated: int
+    deleted: int
+    table_rows: int
+
+
+def _target(spec: TableSpec) -> sql.Identifier:
+    return sql.Identifier(SCHEMA, spec.name)
+
+
+def _idents(names: list[str] | tuple[str, ...], prefix: str | None = None) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(*filter(None, (prefix, name))) for name in names)
+
+
+def _column_types(spec: TableSpec) -> dict[str, str]:
+    """Every column of the warehouse table and its type, in order; all of them checked names, none user text."""
+    types = {CONTENT_KEY_COLUMN: "uuid"} if spec.key == "content" else {}
+    types |= {name: column.type for name, column in spec.columns.items()}
+    if spec.geometry is not None:
+        types[spec.geometry.column] = f"geometry({spec.geometry.type},{spec.geometry.srid})"
+    if spec.on_missing == "mark":
+        types[DELETED_COLUMN] = "timestamptz"
+    return types | {RUN_COLUMN: "text"}
+
+
+def _catalog_spelling(declared: str) -> str:
+    base, bracket, rest = declared.partition("(")
+    if declared.startswith("numeric(") and "," not in declared:
+        rest = rest.replace(")", ",0)")
+    return _CATALOG_NAMES.get(base, base) + bracket + rest
+
+
+def _staged(spec: TableSpec, column: str) -> sql.Composable:
+    """The value of a warehouse column, from the staging row `s`."""
+    if column == CONTENT_KEY_COLUMN:
+        names = list(spec.columns) + ([spec.geometry.column] if spec.geometry else [])
+        return sql.SQL("md5(ROW({})::text)::uuid").format(_idents(names, "s"))
+    if spec.geometry is not None and column == spec.geometry.column:
+        shape = sql.SQL("ST_GeomFromWKB({}, {})").format(sql.Identifier("s", column), sql.Literal(spec.geometry.srid))
+        return sql.SQL("ST_Multi({})").format(shape) if spec.geometry.type.startswith("Multi") else shape
+    return sql.SQL("{}::{}").format(sql.Identifier("s", column), sql.SQL(spec.columns[column].type))
+
+
+def _key(spec: TableSpec) -> sql.Composed:
+    return sql.SQL(", ").join(_staged(spec, column) for column in spec.key_columns)
+
+
+def table_exists(session: Session, spec: TableSpec) -> bool:
+    """Whether the warehouse table is there."""
+    name = _target(spec).as_string(None)
+    return bool(session.execute(sql.SQL("SELECT to_regclass({}) IS NOT NULL AS found").format(sql.Literal(name)))[0][0])
+
+
+def ensure_table(session: Session, spec: TableSpec) -> bool:
+    """Create the warehouse table, or add columns that the spec has gained.
+
+    :returns: whether the table is new.
+    :raises TargetMismatchError: a column or the key has another shape; nothing is changed then.
+    """
+    types = _column_types(spec)
+    if not table_exists(session, spec):
+        required = {RUN_COLUMN, *(name for name, column in spec.columns.items() if column.required)}
+        if spec.geometry is not None and spec.geometry.required:
+            required.add(spec.geometry.column)
+        columns = [
+            sql.SQL("{} {}{}").format(
+                sql.Identifier(name), sql.SQL(type_), sql.SQL(" NOT NULL" if name in required else "")
+            )
+            for name, type_ in types.items()
+        ]
+        session.execute(
+            sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(
+                _target(spec), sql.SQL(", ").join(columns), _idents(spec.key_columns)
+            )
+        )
+        session.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(_target(spec), sql.Literal(spec.description)))
+        return True
+    _match_shape(session, spec, types)
+    return False
+
+
+def _match_shape(session: Session, spec: TableSpec, types: dict[str, str]) -> None:
+    name = sql.Literal(_target(spec).as_string(None))
+    found = dict(
+        session.execute(
+            sql.SQL(
+                "SELECT attname::text AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute "
+                "WHERE attrelid = {}::regclass AND attnum > 0 AND NOT attisdropped"
+            ).format(name)
+        )
+    )
+    for column, declared in types.items():
+        if column in found and found[column] != _catalog_spelling(declared):
+            raise TargetMismatchError(
+                f"{spec.name}: column {column!r} is {found[column]} in the warehouse and {declared} in the spec; "
+                f"ALTER it, or drop the table and load it anew."
+            )
+    key = session.execute(
+        sql.SQL(
+            "SELECT a.attname::text AS name FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid "
+            "AND a.attnum = ANY (i.indkey) WHERE i.indrelid = {}::regclass AND i.indisprimary"
+        ).format(name)
+    )
+    if {row[0] for row in key} != set(spec.key_columns):
+        raise TargetMismatchError(
+            f"{spec.name}: the key is ({', '.join(row[0] for row in key)}) in the warehouse and "
+            f"({', '.join(spec.key_columns)}) in the spec; drop the table and load it anew."
+        )
+    for column, declared in types.items():
+        if column not in found:
+            session.execute(
+                sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(
+                    _target(spec), sql.Identifier(column), sql.SQL(declared)
+                )
+            )
+
+
+def reject_duplicates(session: Session, spec: TableSpec, run_id: str) -> int:
+    """Of rows that share a key the last stays; the others become rejects.
+
+    :returns: how many rows were rejected.
+    """
+    repeated = session.execute(
+        sql.SQL("SELECT EXISTS (SELECT FROM {} s GROUP BY {} HAVING count(*) > 1) AS found").format(
+            sql.Identifier(STAGE), _key(spec)
+        )
+    )
+    if not repeated[0][0]:
+        return 0
+    what = "whole content" if spec.key == "content" else f"key ({', '.join(spec.key_columns)})"
+    rows = session.execute(
+        sql.SQL(
+            """
+            WITH ranked AS (
+                SELECT s.{number} AS number, max(s.{number}) OVER (PARTITION BY {key}) AS winner FROM {stage} s
+            ), lost AS (
+                DELETE FROM {stage} s USING ranked
+                WHERE s.{number} = ranked.number AND ranked.number < ranked.winner
+                RETURNING s.*, ranked.winner AS etl_winner
+            ), kept AS (
+                INSERT INTO etl.reject (run_id, table_name, row_number, column_name, reason, "row")
+                SELECT {run_id}, {table}, {number}, {column}, {reason} || etl_winner || ', which is loaded',
+                       to_jsonb(lost) - {number_name} - 'etl_winner'
+                FROM lost RETURNING id
+            )
+            SELECT count(*) AS rejected FROM kept
+            """
+        ).format(
+            number=sql.Identifier(ROW_NUMBER),
+            number_name=sql.Literal(ROW_NUMBER),
+            key=_key(spec),
+            stage=sql.Identifier(STAGE),
+            run_id=sql.Literal(run_id),
+            table=sql.Literal(spec.name),
+            column=sql.Literal(None if spec.key == "content" else spec.key_columns[0]),
+            reason=sql.Literal(f"{what} is repeated by row "),
+        )
+    )
+    return int(rows[0][0])
+
+
+def merge(session: Session, spec: TableSpec, run_id: str, *, new: bool) -> Merged:
+    """Upsert the staged rows; a row that did not change is not written.
+
+    :param new: whether ensure_table has just made the table.
+    :raises ShrunkExtractionError: on_missing would take away more rows than checks.max_shrink allows.
+    """
+    columns = [name for name in _column_types(spec) if name not in {RUN_COLUMN, DELETED_COLUMN}]
+    values = [name for name in columns if name not in spec.key_columns]
+    changed = [
+        sql.SQL("({}) IS DISTINCT FROM ({})").format(_idents(values, "t"), _idents(values, "excluded"))
+    ] if values else []
+    assignments = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in [*values, RUN_COLUMN]]
+    if spec.on_missing == "mark":
+        changed.append(sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(DELETED_COLUMN)))
+        assignments.append(sql.SQL("{} = NULL").format(sql.Identifier(DELETED_COLUMN)))
+    action = (
+        sql.SQL("UPDATE SET {} WHERE {}").format(sql.SQL(", ").join(assignments), sql.SQL(" OR ").join(changed))
+        if changed
+        else sql.SQL("NOTHING")
+    )
+    inserted, updated = session.execute(
+        sql.SQL(
+            "WITH merged AS (INSERT INTO {target} AS t ({columns}, {run_column}) SELECT {values}, {run_id} "
+            "FROM {stage} s ON CONFLICT ({key}) DO {action} RETURNING xmax = 0 AS inserted) "
+            "SELECT count(*) FILTER (WHERE inserted) AS inserted, count(*) FILTER (WHERE NOT inserted) AS updated "
+            "FROM merged"
+        ).format(
+            target=_target(spec),
+            columns=_idents(columns),
+            run_column=sql.Identifier(RUN_COLUMN),
+            values=sql.SQL(", ").join(_staged(spec, name) for name in columns),
+            run_id=sql.Literal(run_id),
+            stage=sql.Identifier(STAGE),
+            key=_idents(spec.key_columns),
+            action=action,
+        )
+    )[0]
+    deleted = 0 if new or spec.on_missing == "keep" else _take_away_missing(session, spec, run_id)
+    if spec.geometry is not None:
+        session.execute(
+            sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING gist ({})").format(
+                sql.Identifier(_index_name(spec.name, spec.geometry.column)),
+                _target(spec),
+                sql.Identifier(spec.geometry.column),
+            )
+        )
+    if inserted or updated or deleted:
+        session.execute(sql.SQL("ANALYZE {}").format(_target(spec)))
+    return Merged(int(inserted), int(updated), deleted, count_rows(session, spec))
+
+
+def count_rows(session: Session, spec: TableSpec) -> int:
+    """Live rows of the warehouse table."""
+    live = sql.SQL("WHERE {} IS NULL").format(sql.Identifier(DELETED_COLUMN)) if spec.on_missing == "mark" else sql.SQL("")
+    return int(session.execute(sql.SQL("SELECT count(*) AS n FROM {} {}").format(_target(spec), live))[0][0])
+
+
+def _take_away_missing(session: Session, spec: TableSpec, run_id: str) -> int:
+    before = count_rows(session, spec)
+    same_key = sql.SQL(" AND ").join(
+        sql.SQL("{} = {}").format(_staged(spec, column), sql.Identifier("t", column)) for column in spec.key_columns
+    )
+    # a row that is a reject today is still in the source: it must not count as missing
+    rejected = sql.SQL(" AND ").join(
+        sql.SQL('trim(r."row" ->> {}) = {}::text').format(sql.Literal(column), sql.Identifier("t", column))
+        for column in spec.key_columns
+    )
+    missing = sql.SQL(
+        "NOT EXISTS (SELECT FROM {} s WHERE {}) "
+        "AND NOT EXISTS (SELECT FROM etl.reject r WHERE r.run_id = {} AND r.table_name = {} AND {})"
+    ).format(sql.Identifier(STAGE), same_key, sql.Literal(run_id), sql.Literal(spec.name), rejected)
+    if spec.on_missing == "delete":
+        statement = sql.SQL("DELETE FROM {} AS t WHERE {} RETURNING 1").format(_target(spec), missing)
+    else:
+        statement = sql.SQL("UPDATE {} AS t SET {} = now(), {} = {} WHERE t.{} IS NULL AND {} RETURNING 1").format(
+            _target(spec),
+            sql.Identifier(DELETED_COLUMN),
+            sql.Identifier(RUN_COLUMN),
+            sql.Literal(run_id),
+            sql.Identifier(DELETED_COLUMN),
+            missing,
+        )
+    gone = int(
+        session.execute(sql.SQL("WITH gone AS ({}) SELECT count(*) AS n FROM gone").format(statement))[0][0]
+    )
+    if gone > before * spec.checks.max_shrink:
+        raise ShrunkExtractionError(
+            f"{spec.name}: on_missing = {spec.on_missing!r} would take away {gone:,} of {before:,} rows, more than "
+            f"checks.max_shrink = {spec.checks.max_shrink:g} allows. If that is right, raise max_shrink for one load."
+        )
+    return gone
+
+
+def _index_name(table: str, column: str) -> str:
+    name = f"{table}_{column}_gist"
+    if len(name) <= MAX_IDENTIFIER_BYTES:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: MAX_IDENTIFIER_BYTES - 9]}_{digest}"

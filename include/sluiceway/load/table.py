@@ -1,0 +1,258 @@
+"""Loads one table: the way from its spec to a committed transaction and a ledger row."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import resource
+import sys
+import time
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from psycopg import sql
+
+from sluiceway.errors import (
+    EmptyExtractionError,
+    SchemaDriftError,
+    ShrunkExtractionError,
+    SluicewayError,
+    TooManyRejectsError,
+)
+from sluiceway.ledger import store
+from sluiceway.ledger.store import Reject, TableRun
+from sluiceway.ledger.warehouse import connect
+from sluiceway.sources import open_source
+from sluiceway.sources.locate import fingerprint, locate
+from sluiceway.tables.spec import TableSpec
+
+if TYPE_CHECKING:
+    from sluiceway.load.rejects import RejectSpool
+    from sluiceway.load.session import BulkSession
+    from sluiceway.sources.extraction import Extraction
+
+log = logging.getLogger(__name__)
+
+_CODE_DIRS = ("load", "sources", "tables")
+
+
+def peak_rss_bytes() -> int:
+    """Largest resident set of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@cache
+def code_fingerprint() -> str:
+    """sha256 of the code that decides what a load does: after a change, unchanged sources are loaded again."""
+    package = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for folder in _CODE_DIRS:
+        for path in sorted((package / folder).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _spec_hash(spec: TableSpec) -> str:
+    return hashlib.sha256(f"{spec.fingerprint()}{code_fingerprint()}".encode()).hexdigest()
+
+
+def load_table(spec: TableSpec, url: str, *, run_id: str, force: bool = False) -> TableRun:
+    """Load one table in one transaction, or not at all, and write what happened into the ledger.
+
+    The run's row must be open (store.open_run).
+
+    :param url: postgresql:// URL of the warehouse.
+    :param force: load also when source, spec and code are those of the last good load.
+    :raises SluicewayError: the table was not loaded; nothing of it was written, and the ledger says why.
+    """
+    started = time.monotonic()
+    sample: list[Reject] = []
+    try:
+        source_hash, size = fingerprint(path := locate(spec.source.uri))
+        with connect(url) as ledger:
+            store.check_revision(ledger)
+            last = store.last_good_load(ledger, spec.name)
+            # imported here: an unchanged table needs no Arrow, half a second of a task
+            unchanged = (
+                not force
+                and last is not None
+                and (last.fingerprint, last.spec_hash) == (source_hash, _spec_hash(spec))
+                and _stands(ledger, spec, last)
+            )
+            if unchanged and last is not None:
+                result = TableRun(
+                    run_id=run_id,
+                    table_name=spec.name,
+                    status="unchanged",
+                    table_rows=last.table_rows,
+                    bytes=size,
+                    seconds=time.monotonic() - started,
+                    peak_rss_bytes=peak_rss_bytes(),
+                    fingerprint=source_hash,
+                    spec_hash=last.spec_hash,
+                )
+                store.begin_table(ledger, run_id, spec.name)
+                store.write_table_run(ledger, result)
+                log.info("%s: the source is unchanged since %s, nothing to load", spec.name, last.run_id)
+                return result
+        return _load(spec, url, path, run_id, last, source_hash, size, started, sample)
+    except SluicewayError as error:
+        _record_failure(spec, url, run_id, error, started, sample)
+        raise
+
+
+def _stands(ledger: store.Session, spec: TableSpec, last: TableRun) -> bool:
+    """Whether the warehouse still holds what the last load left; a table emptied by hand is loaded again."""
+    from sluiceway.load.merge import count_rows, table_exists
+
+    return table_exists(ledger, spec) and count_rows(ledger, spec) == last.table_rows
+
+
+def _load(
+    spec: TableSpec,
+    url: str,
+    path: Path,
+    run_id: str,
+    last: TableRun | None,
+    source_hash: str,
+    size: int,
+    started: float,
+    sample: list[Reject],
+) -> TableRun:
+    from sluiceway.load.merge import ensure_table, merge, reject_duplicates
+    from sluiceway.load.rejects import SAMPLE, RejectSpool
+    from sluiceway.load.session import bulk_session
+    from sluiceway.load.staging import stage
+
+    spool = RejectSpool(sample)
+    try:
+        with open_source(spec, path) as extraction, bulk_session(url) as session:
+            _check_drift(spec, extraction, last)
+            _prepare(session, spec)
+            store.begin_table(session, run_id, spec.name)
+            staged = stage(session, spec, extraction, spool)
+            _check_extracted(spec, staged.extracted, last)
+            _write_spool(session, spec, run_id, spool)
+            repeated = reject_duplicates(session, spec, run_id) if staged.staged else 0
+            rejected = spool.count + repeated
+            if rejected > spec.checks.rejects_allowed(staged.extracted):
+                sample[:] = store.rejects(session, run_id, spec.name, limit=SAMPLE)
+                raise _too_many_rejects(spec, staged.extracted, rejected, sample[0])
+            merged = merge(session, spec, run_id, new=ensure_table(session, spec))
+            result = TableRun(
+                run_id=run_id,
+                table_name=spec.name,
+                status="loaded",
+                extracted=staged.extracted,
+                inserted=merged.inserted,
+                updated=merged.updated,
+                unchanged=staged.staged - repeated - merged.inserted - merged.updated,
+                deleted=merged.deleted,
+                rejected=rejected,
+                repaired=staged.repaired,
+                table_rows=merged.table_rows,
+                bytes=size,
+                seconds=time.monotonic() - started,
+                peak_rss_bytes=peak_rss_bytes(),
+                fingerprint=source_hash,
+                spec_hash=_spec_hash(spec),
+                source_columns=dict(extraction.columns),
+            )
+            store.write_table_run(session, result)
+    finally:
+        spool.close()
+    log.info(
+        "%s: %d extracted = %d inserted + %d updated + %d unchanged + %d rejected, in %.1f s",
+        *(spec.name, result.extracted, result.inserted, result.updated, result.unchanged, result.rejected),
+        result.seconds,
+    )
+    return result
+
+
+def _prepare(session: BulkSession, spec: TableSpec) -> None:
+    """One load of a table at a time, and settings on which the content key's text depends."""
+    for statement in ("TimeZone = 'UTC'", "DateStyle = 'ISO'", "extra_float_digits = 1", "work_mem = '64MB'"):
+        session.execute(sql.SQL("SET LOCAL " + statement))  # type: ignore[arg-type]  # the four above
+    session.execute(
+        sql.SQL("SELECT pg_advisory_xact_lock(hashtext({}))::text AS locked").format(
+            sql.Literal(f"sluiceway.load.{spec.name}")
+        )
+    )
+
+
+def _check_drift(spec: TableSpec, extraction: Extraction, last: TableRun | None) -> None:
+    """A declared column whose kind of value changed since the last load of this very spec is an error."""
+    before = (last.source_columns or {}) if last is not None and last.spec_hash == _spec_hash(spec) else {}
+    if not before:
+        return
+    declared = {str(spec.source_name(name)) for name in spec.columns}
+    retyped = [
+        f"column {name!r} held {before[name]} and now holds {kind}"
+        for name, kind in extraction.columns.items()
+        if name in declared and before.get(name, kind) != kind
+    ]
+    if retyped:
+        raise SchemaDriftError(f"{spec.name}: {'; '.join(retyped)}. Adapt [columns] or the source.")
+    added = sorted(set(extraction.columns) - set(before))
+    if added:
+        log.warning("%s: the source has new columns, which are not loaded: %s", spec.name, ", ".join(added))
+
+
+def _check_extracted(spec: TableSpec, extracted: int, last: TableRun | None) -> None:
+    if extracted < spec.checks.min_rows:
+        found = f"only {extracted:,} row{'s' if extracted != 1 else ''}" if extracted else "no rows"
+        raise EmptyExtractionError(
+            f"{spec.name}: the source gave {found}, checks.min_rows is {spec.checks.min_rows:,}. Nothing was changed."
+        )
+    if last is not None and extracted < last.extracted * (1 - spec.checks.max_shrink):
+        raise ShrunkExtractionError(
+            f"{spec.name}: the source gave {extracted:,} rows and {last.extracted:,} at the last good load "
+            f"({last.run_id}), a fall of more than checks.max_shrink = {spec.checks.max_shrink:g}. Nothing was "
+            f"changed. If that is right, raise max_shrink for one load."
+        )
+
+
+def _too_many_rejects(spec: TableSpec, extracted: int, rejected: int, first: Reject) -> TooManyRejectsError:
+    return TooManyRejectsError(
+        f"{spec.name}: {rejected:,} of {extracted:,} rows cannot be loaded and checks.max_rejects allows "
+        f"{spec.checks.rejects_allowed(extracted):,}. The first: row {first.row_number}: {first.reason}. "
+        f"Nothing was changed."
+    )
+
+
+def _write_spool(session: BulkSession, spec: TableSpec, run_id: str, spool: RejectSpool) -> None:
+    if not spool.count:
+        return
+    session.ingest("etl_stage_reject", spool.reader())
+    session.execute(
+        sql.SQL(
+            'INSERT INTO etl.reject (run_id, table_name, row_number, column_name, reason, "row") '
+            'SELECT {}, {}, row_number, column_name, reason, "row"::jsonb FROM etl_stage_reject'
+        ).format(sql.Literal(run_id), sql.Literal(spec.name))
+    )
+
+
+def _record_failure(
+    spec: TableSpec, url: str, run_id: str, error: SluicewayError, started: float, rejects: list[Reject]
+) -> None:
+    """Write the failure in a transaction of its own: the table's is rolled back."""
+    result = TableRun(
+        run_id=run_id,
+        table_name=spec.name,
+        status="failed",
+        rejected=len(rejects),
+        seconds=time.monotonic() - started,
+        peak_rss_bytes=peak_rss_bytes(),
+        error_type=type(error).__name__,
+        error=str(error),
+    )
+    try:
+        with connect(url) as ledger:
+            store.begin_table(ledger, run_id, spec.name)
+            store.write_table_run(ledger, result)
+            store.write_rejects(ledger, run_id, spec.name, rejects)
+    except SluicewayError:
+        # the first error is the one to show; the verdict sees a table that never reported
+        log.exception("%s: the failure could not be written into the ledger", spec.name)

@@ -1,0 +1,75 @@
+"""The only reader of os.environ.
+
+A variable that is not set is looked up in `.local/sluiceway.env`, which `make up` and `make demo` write,
+so that `sluiceway` finds the local stack without any set-up.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from sluiceway.errors import SettingsError
+
+PACKAGE_DIR = Path(__file__).parent
+PREFIX = "SLUICEWAY_"
+QUICKSTART = "quickstart"
+
+
+class Settings(BaseModel):
+    """What a deployment decides; every field is the environment variable SLUICEWAY_<FIELD>."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config_dir: Path = PACKAGE_DIR.parent / "config"
+    groups: str = ""
+    """Comma-separated groups of tables this deployment runs; empty: all but quickstart."""
+    warehouse_url: str | None = None
+    """postgresql:// URL of the role that loads."""
+    owner_url: str | None = None
+    """postgresql:// URL of the role that migrates the ledger; the loading role's when not set."""
+    reports_dir: Path = Path(".local/reports")
+    airflow_url: str | None = None
+    airflow_username: str | None = None
+    airflow_password: str | None = None
+
+    def runs_group(self, group: str) -> bool:
+        """Whether this deployment runs tables and views of `group`."""
+        chosen = {name.strip() for name in self.groups.split(",") if name.strip()}
+        return group in chosen if chosen else group != QUICKSTART
+
+    def require_warehouse_url(self) -> str:
+        """The warehouse's URL; raises SettingsError when none is set."""
+        if self.warehouse_url is None:
+            raise SettingsError(
+                "No warehouse is named: pass --warehouse postgresql://USER@HOST/DB, set SLUICEWAY_WAREHOUSE_URL, "
+                "or start the local one with `make up`."
+            )
+        return self.warehouse_url
+
+
+def _local_env_file() -> Path:
+    explicit = os.environ.get("SLUICEWAY_ENV_FILE")
+    return Path(explicit) if explicit else PACKAGE_DIR.parent.parent / ".local" / "sluiceway.env"
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    pairs = (line.partition("=") for line in path.read_text(encoding="utf-8").splitlines())
+    return {key.strip(): value for key, sep, value in pairs if sep and key.startswith(PREFIX)}
+
+
+@cache
+def load_settings() -> Settings:
+    """The settings of this process; raises SettingsError that names the variable."""
+    found = _read_env_file(_local_env_file()) | {k: v for k, v in os.environ.items() if k.startswith(PREFIX)}
+    known = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
+    values = {known[key]: value for key, value in found.items() if key in known and value}
+    try:
+        return Settings.model_validate(values)
+    except ValueError as error:
+        raise SettingsError(f"A SLUICEWAY_ variable is wrong: {error}") from error

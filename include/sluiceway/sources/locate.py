@@ -1,0 +1,65 @@
+"""From a source's uri to a local file, and the fingerprint of what lies there."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from sluiceway.errors import ConfigError, SourceMissingError, nearest
+
+SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+SCHEMES = ("file", "package")
+
+
+def locate(uri: str) -> Path:
+    """The local file behind a path, file:// or package://<import name>/<path inside> uri.
+
+    :raises SourceMissingError: there is no such package or file; names the nearest.
+    :raises ConfigError: the scheme is not known.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "package":
+        path = _package_dir(parts.netloc, uri) / unquote(parts.path).lstrip("/")
+    elif parts.scheme == "file":
+        path = Path(unquote(parts.path))
+    elif parts.scheme == "":
+        path = Path(uri)
+    else:
+        raise ConfigError(f"{uri}: {parts.scheme}:// is no scheme Sluiceway reads{nearest(parts.scheme, SCHEMES)}")
+    if not path.is_file():
+        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise SourceMissingError(f"{uri}: there is no such file{nearest(path.name, siblings)}")
+    return path
+
+
+def _package_dir(package: str, uri: str) -> Path:
+    # find_spec of a top-level package does not run it
+    found = importlib.util.find_spec(package) if package else None
+    if found is None or not found.submodule_search_locations:
+        raise SourceMissingError(
+            f"{uri}: the Python package {package!r} is not installed; the quickstart's are in requirements-demo.txt"
+        )
+    return Path(found.submodule_search_locations[0])
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files that make up a source: a shapefile's siblings, else the file itself."""
+    if path.suffix.lower() != ".shp":
+        return [path]
+    return sorted(
+        entry for entry in path.parent.iterdir() if entry.stem == path.stem and entry.suffix.lower() in SHAPEFILE_PARTS
+    )
+
+
+def fingerprint(path: Path) -> tuple[str, int]:
+    """sha256 over the source's files (names and content) and their size together, in bytes."""
+    digest = hashlib.sha256()
+    size = 0
+    for part in parts_of(path):
+        digest.update(part.suffix.lower().encode() + b"\0")
+        with part.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+        size += part.stat().st_size
+    return digest.hexdigest(), size

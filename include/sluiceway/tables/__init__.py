@@ -1,0 +1,1 @@
+"""What a table is: its spec, and the registry of include/config/tables/."""

@@ -1,0 +1,125 @@
+"""Reads include/config/tables/: one file per table, the file's stem is the table's name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from sluiceway.errors import ConfigError, UnknownTableError, nearest
+from sluiceway.settings import Settings, load_settings
+from sluiceway.tables.spec import Column, Checks, CsvSource, Geometry, SqliteSource, TableSpec, VectorSource
+
+_MODELS: dict[str, type[pydantic.BaseModel]] = {
+    "csv": CsvSource,
+    "vector": VectorSource,
+    "sqlite": SqliteSource,
+    "geometry": Geometry,
+    "checks": Checks,
+    "columns": Column,
+}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}.") from error
+
+
+def _known_keys(location: tuple[str | int, ...]) -> list[str]:
+    """Field names that are valid where pydantic found an unknown one."""
+    model: type[pydantic.BaseModel] = TableSpec
+    for part in location[:-1]:
+        model = _MODELS.get(str(part), model)
+    return [name for name in model.model_fields if not (model is TableSpec and name == "name")]
+
+
+def _sentence(path: Path, problem: Any) -> str:
+    location = tuple(part for part in problem["loc"])
+    # pydantic puts the union's tag and its branch names between the real keys; people know only the TOML keys
+    key = ".".join(str(p) for p in location if p not in {"csv", "vector", "sqlite", "literal['content']", "tuple[Name, ...]"})
+    value = problem["input"]
+    shown = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        return f"{path}: {key}: no such key{nearest(str(location[-1]), _known_keys(location))}"
+    if kind == "missing":
+        return f"{path}: {key}: is missing; add it"
+    if kind == "literal_error":
+        expected = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return f"{path}: {key}{shown}: is not one of {', '.join(expected)}{nearest(str(value), expected)}"
+    if kind == "union_tag_invalid":
+        expected = problem["ctx"]["expected_tags"].replace("'", "").split(", ")
+        tag = problem["ctx"]["tag"]
+        return f"{path}: {key}.kind = {tag!r}: is not one of {', '.join(expected)}{nearest(tag, expected)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{path}: {key}{shown}: {message}" if key else f"{path}: {message}"
+
+
+def read_spec(path: Path) -> TableSpec:
+    """The spec in one file; raises ConfigError with a sentence per problem."""
+    data = _read_toml(path)
+    if "name" in data:
+        raise ConfigError(f"{path}: name: a table is named by its file, {path.stem!r}; remove the key")
+    try:
+        return TableSpec.model_validate({"name": path.stem, **data})
+    except pydantic.ValidationError as error:
+        raise ConfigError("\n".join(_sentence(path, problem) for problem in error.errors())) from error
+
+
+def table_files(config_dir: Path) -> list[Path]:
+    """Every table's file, by name."""
+    return sorted((config_dir / "tables").glob("*.toml"))
+
+
+def read_all(settings: Settings | None = None) -> dict[str, TableSpec]:
+    """Every table under include/config/tables/, of all groups; raises ConfigError with every problem of every file."""
+    settings = settings or load_settings()
+    specs: dict[str, TableSpec] = {}
+    problems: list[str] = []
+    for path in table_files(settings.config_dir):
+        try:
+            specs[path.stem] = read_spec(path)
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return specs
+
+
+def deployed(settings: Settings | None = None) -> dict[str, TableSpec]:
+    """The tables this deployment runs: those of its groups."""
+    settings = settings or load_settings()
+    return {name: spec for name, spec in read_all(settings).items() if settings.runs_group(spec.group)}
+
+
+def deployed_names(settings: Settings | None = None) -> list[str]:
+    """Names of the tables this deployment runs, for a trigger form; a broken file keeps its name.
+
+    Reads nothing but the group, because every task parses the DAG file again.
+    """
+    settings = settings or load_settings()
+    names = []
+    for path in table_files(settings.config_dir):
+        try:
+            group = tomllib.loads(path.read_text(encoding="utf-8")).get("group", "warehouse")
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+            group = None  # `plan` names the file and fails the run
+        if group is None or settings.runs_group(str(group)):
+            names.append(path.stem)
+    return names
+
+
+def choose(specs: Mapping[str, TableSpec], names: Iterable[str]) -> dict[str, TableSpec]:
+    """The named ones of `specs`; raises UnknownTableError that names the nearest."""
+    wanted = list(names)
+    for name in wanted:
+        if name not in specs:
+            raise UnknownTableError(f"There is no table {name!r}{nearest(name, specs)}")
+    return {name: specs[name] for name in wanted}
