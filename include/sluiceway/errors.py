@@ -10,15 +10,15 @@ import difflib
 from collections.abc import Iterable
 
 
-def nearest(value: str, known: Iterable[str]) -> str:
-    """A hint that names the nearest known value, or lists them: `; did you mean 'geoid'?`."""
+def nearest(value: str, known: Iterable[str], *, listing: bool = True) -> str:
+    """A hint that names the nearest known value, `; did you mean 'geoid'?`, or else lists them if `listing`."""
     names = sorted(known)
     folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {folded[close[0]]!r}?"
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-    return f"; known: {shown}" if names else ""
+    return f"; known: {shown}" if names and listing else ""
 
 
 class SluicewayError(Exception):
@@ -103,6 +103,10 @@ class RunFailedError(SluicewayError):
 
 class AirflowApiError(SluicewayError):
     """Airflow's REST API refused a request."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class AirflowUnreachableError(TransientError):

@@ -10,7 +10,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from sluiceway.errors import SettingsError
 
@@ -32,6 +32,10 @@ class Settings(BaseModel):
     owner_url: str | None = None
     """postgresql:// URL of the role that migrates the ledger; the loading role's when not set."""
     reports_dir: Path = Path(".local/reports")
+    history_days: PositiveInt = 90
+    """Runs, their rejects and their reports are forgotten after that many days."""
+    retry_delay_s: PositiveInt = 20
+    """Seconds before the first retry of a transient error; doubles from try to try."""
     airflow_url: str | None = None
     airflow_username: str | None = None
     airflow_password: str | None = None

@@ -49,7 +49,7 @@ class PsycopgSession:
         self._connection = connection
 
     def execute(self, query: sql.Composable) -> list[tuple[Any, ...]]:
-        """Run one statement; raises a named error for what PostgreSQL refuses."""
+        """Run one statement; `connect` turns what PostgreSQL refuses into a named error."""
         cursor = self._connection.execute(query)
         return cursor.fetchall() if cursor.description else []
 
@@ -66,7 +66,8 @@ def connect(url: str) -> Iterator[PsycopgSession]:
             yield PsycopgSession(connection)
     except psycopg.OperationalError as error:
         if error.sqlstate is None:
-            raise WarehouseUnavailableError(f"The warehouse at {place(url)} does not answer: {error}") from error
+            said = " ".join(str(error).split())
+            raise WarehouseUnavailableError(f"The warehouse at {place(url)} does not answer: {said}") from error
         raise named_error(str(error), error.sqlstate) from error
     except psycopg.Error as error:
         raise named_error(str(error), error.sqlstate) from error

@@ -7,6 +7,7 @@ import logging
 import resource
 import sys
 import time
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,15 @@ def peak_rss_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+@dataclass
+class _Attempt:
+    """How far a load has come, for the ledger row of one that fails."""
+
+    extracted: int = 0
+    rejected: int = 0
+    sample: list[Reject] = field(default_factory=list)
+
+
 @cache
 def code_fingerprint() -> str:
     """sha256 of the code that decides what a load does: after a change, unchanged sources are loaded again."""
@@ -68,7 +78,7 @@ def load_table(spec: TableSpec, url: str, *, run_id: str, force: bool = False) -
     :raises SluicewayError: the table was not loaded; nothing of it was written, and the ledger says why.
     """
     started = time.monotonic()
-    sample: list[Reject] = []
+    attempt = _Attempt()
     try:
         source_hash, size = fingerprint(path := locate(spec.source.uri))
         with connect(url) as ledger:
@@ -97,9 +107,9 @@ def load_table(spec: TableSpec, url: str, *, run_id: str, force: bool = False) -
                 store.write_table_run(ledger, result)
                 log.info("%s: the source is unchanged since %s, nothing to load", spec.name, last.run_id)
                 return result
-        return _load(spec, url, path, run_id, last, source_hash, size, started, sample)
+        return _load(spec, url, path, run_id, last, source_hash, size, started, attempt)
     except SluicewayError as error:
-        _record_failure(spec, url, run_id, error, started, sample)
+        _record_failure(spec, url, run_id, error, started, attempt)
         raise
 
 
@@ -119,27 +129,29 @@ def _load(
     source_hash: str,
     size: int,
     started: float,
-    sample: list[Reject],
+    attempt: _Attempt,
 ) -> TableRun:
     from sluiceway.load.merge import ensure_table, merge, reject_duplicates
     from sluiceway.load.rejects import SAMPLE, RejectSpool
     from sluiceway.load.session import bulk_session
     from sluiceway.load.staging import stage
 
-    spool = RejectSpool(sample)
+    spool = RejectSpool(attempt.sample)
     try:
         with open_source(spec, path) as extraction, bulk_session(url) as session:
             _check_drift(spec, extraction, last)
             _prepare(session, spec)
             store.begin_table(session, run_id, spec.name)
             staged = stage(session, spec, extraction, spool)
+            attempt.extracted, attempt.rejected = staged.extracted, spool.count
             _check_extracted(spec, staged.extracted, last)
             _write_spool(session, spec, run_id, spool)
             repeated = reject_duplicates(session, spec, run_id) if staged.staged else 0
             rejected = spool.count + repeated
             if rejected > spec.checks.rejects_allowed(staged.extracted):
-                sample[:] = store.rejects(session, run_id, spec.name, limit=SAMPLE)
-                raise _too_many_rejects(spec, staged.extracted, rejected, sample[0])
+                attempt.rejected = rejected
+                attempt.sample = store.rejects(session, run_id, spec.name, limit=SAMPLE)
+                raise _too_many_rejects(spec, staged.extracted, rejected, attempt.sample[0])
             merged = merge(session, spec, run_id, new=ensure_table(session, spec))
             result = TableRun(
                 run_id=run_id,
@@ -173,6 +185,10 @@ def _load(
 
 def _prepare(session: BulkSession, spec: TableSpec) -> None:
     """One load of a table at a time, and settings on which the content key's text depends."""
+    # cleanup_staging finds sessions of lost workers by this name
+    session.execute(
+        sql.SQL("SET LOCAL application_name = {}").format(sql.Literal(f"sluiceway load {spec.name}"[:63]))
+    )
     for statement in ("TimeZone = 'UTC'", "DateStyle = 'ISO'", "extra_float_digits = 1", "work_mem = '64MB'"):
         session.execute(sql.SQL("SET LOCAL " + statement))  # type: ignore[arg-type]  # the four above
     session.execute(
@@ -235,14 +251,15 @@ def _write_spool(session: BulkSession, spec: TableSpec, run_id: str, spool: Reje
 
 
 def _record_failure(
-    spec: TableSpec, url: str, run_id: str, error: SluicewayError, started: float, rejects: list[Reject]
+    spec: TableSpec, url: str, run_id: str, error: SluicewayError, started: float, attempt: _Attempt
 ) -> None:
     """Write the failure in a transaction of its own: the table's is rolled back."""
     result = TableRun(
         run_id=run_id,
         table_name=spec.name,
         status="failed",
-        rejected=len(rejects),
+        extracted=attempt.extracted,
+        rejected=attempt.rejected,
         seconds=time.monotonic() - started,
         peak_rss_bytes=peak_rss_bytes(),
         error_type=type(error).__name__,
@@ -252,7 +269,7 @@ def _record_failure(
         with connect(url) as ledger:
             store.begin_table(ledger, run_id, spec.name)
             store.write_table_run(ledger, result)
-            store.write_rejects(ledger, run_id, spec.name, rejects)
+            store.write_rejects(ledger, run_id, spec.name, attempt.sample)
     except SluicewayError:
         # the first error is the one to show; the verdict sees a table that never reported
         log.exception("%s: the failure could not be written into the ledger", spec.name)

@@ -25,7 +25,7 @@ from sluiceway.tables.spec import CsvSource, TableSpec
 BLOCK_BYTES = 4 << 20
 """Read at once; a record must fit. About 20,000 rows of a table with 20 columns."""
 
-_READ_ERRORS = (OSError, EOFError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError, LookupError)
+_READ_ERRORS = (OSError, EOFError, zipfile.BadZipFile, zlib.error, LookupError)
 
 
 @contextmanager
@@ -45,6 +45,8 @@ def open_csv(spec: TableSpec, source: CsvSource, path: Path) -> Iterator[Extract
             extraction.batches = _batches(spec, source, stream, positions, len(first), skipped, extraction, place)
             with closing(extraction.batches):  # type: ignore[type-var]  # a generator; stops Arrow's read-ahead
                 yield extraction
+    except UnicodeDecodeError as error:
+        raise SourceUnreadableError(f"{spec.name}: {place} cannot be read: {error}; declare source.encoding") from error
     except _READ_ERRORS as error:
         raise SourceUnreadableError(f"{spec.name}: {place} cannot be read: {error}") from error
 

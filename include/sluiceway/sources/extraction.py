@@ -62,5 +62,5 @@ def declared_columns(spec: TableSpec, available: Mapping[str, str], place: str) 
         if source not in available
     ]
     if problems:
-        raise SchemaDriftError(f"{spec.name}: {place}: {'; '.join(problems)}. Adapt [columns] or the source.")
+        raise SchemaDriftError(f"{spec.name}: adapt [columns] or the source; in {place}, {'; '.join(problems)}")
     return chosen

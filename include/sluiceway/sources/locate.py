@@ -30,7 +30,7 @@ def locate(uri: str) -> Path:
         raise ConfigError(f"{uri}: {parts.scheme}:// is no scheme Sluiceway reads{nearest(parts.scheme, SCHEMES)}")
     if not path.is_file():
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise SourceMissingError(f"{uri}: there is no such file{nearest(path.name, siblings)}")
+        raise SourceMissingError(f"{uri}: there is no such file{nearest(path.name, siblings, listing=False)}")
     return path
 
 

@@ -23,6 +23,10 @@ _MODELS: dict[str, type[pydantic.BaseModel]] = {
 }
 
 
+_NOT_KEYS = frozenset({"csv", "vector", "sqlite", "[key]", "literal['content']"})
+"""What pydantic puts between the TOML keys of an error's location: union branches and the mark of a dict's key."""
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -42,8 +46,7 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
 
 def _sentence(path: Path, problem: Any) -> str:
     location = tuple(part for part in problem["loc"])
-    # pydantic puts the union's tag and its branch names between the real keys; people know only the TOML keys
-    key = ".".join(str(p) for p in location if p not in {"csv", "vector", "sqlite", "literal['content']", "tuple[Name, ...]"})
+    key = ".".join(str(part) for part in location if part not in _NOT_KEYS)
     value = problem["input"]
     shown = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
     kind = problem["type"]
@@ -67,6 +70,10 @@ def read_spec(path: Path) -> TableSpec:
     data = _read_toml(path)
     if "name" in data:
         raise ConfigError(f"{path}: name: a table is named by its file, {path.stem!r}; remove the key")
+    source = data.get("source")
+    if isinstance(source, dict) and isinstance(uri := source.get("uri"), str) and "://" not in uri:
+        # a path in a file is relative to that file, wherever the worker stands
+        data = {**data, "source": {**source, "uri": str((path.parent / uri).resolve())}}
     try:
         return TableSpec.model_validate({"name": path.stem, **data})
     except pydantic.ValidationError as error:

@@ -14,7 +14,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    NonNegativeInt,
     PositiveInt,
     ValidationInfo,
     field_validator,
@@ -179,8 +178,16 @@ class Checks(_Frozen):
     min_rows: PositiveInt = 1
     max_shrink: float = Field(default=0.2, ge=0, le=1)
     """Largest share by which the row count may fall below the last good load."""
-    max_rejects: NonNegativeInt | Annotated[float, Field(ge=0, le=1)] = 0
+    max_rejects: int | float = 0
     """Largest count (integer) or share (fraction) of rows that may be rejects."""
+
+    @field_validator("max_rejects", mode="before")
+    @classmethod
+    def _count_or_share(cls, value: object) -> object:
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        if not is_count and not (isinstance(value, float) and 0 <= value <= 1):
+            raise ValueError("must be a count of rows such as 10, or a share from 0.0 to 1.0 such as 0.01")
+        return value
 
     def rejects_allowed(self, extracted: int) -> int:
         """How many of `extracted` rows may be rejects."""

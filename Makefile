@@ -1,0 +1,54 @@
+# Every command of this project; `make help` lists them.
+SHELL := /usr/bin/env bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+PYTHONCODE := include/sluiceway dags plugins dev tests bench
+STRICT := include/sluiceway dev
+LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --system-certs
+TESTS ?= tests
+ARGS ?=
+TABLES ?=
+
+.PHONY: help setup up down status airflow demo test lint lock bench-master clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install everything into .venv, and PostgreSQL with PostGIS if it is missing
+	@dev/setup
+
+up: setup ## Start PostgreSQL and Airflow here, in the background
+	@$(PYTHON) -m dev.stack up
+
+down: ## Stop them
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m dev.stack down; fi
+
+status: setup ## Say whether they run
+	@$(PYTHON) -m dev.stack status
+
+airflow: setup ## Run Airflow's command line on the stack: make airflow ARGS="dags list"
+	@$(PYTHON) -m dev.stack airflow $(ARGS)
+
+demo: setup ## Show the whole way of one deploy; TABLES="a b" picks the tables
+	@TABLES="$(TABLES)" $(PYTHON) -m dev.demo
+
+test: setup ## Run the tests; TESTS=path picks some, ARGS="-k word" goes to pytest
+	@$(PYTHON) -m pytest $(TESTS) $(ARGS)
+
+lint: setup ## Check style and types; changes nothing
+	$(PYTHON) -m ruff check $(wildcard $(PYTHONCODE))
+	$(PYTHON) -m ruff format --check $(wildcard $(PYTHONCODE))
+	$(PYTHON) -m mypy --strict $(wildcard $(STRICT))
+
+lock: setup ## Pin the newest versions the requirements allow
+	$(LOCK) --upgrade -o requirements.lock requirements.txt
+	$(LOCK) --upgrade --no-deps -o requirements-demo.lock requirements-demo.txt
+	$(LOCK) --upgrade -c requirements.lock -o requirements-dev.lock requirements-dev.txt
+
+bench-master: setup ## Measure the master DAG
+	@$(PYTHON) bench/master.py $(ARGS)
+
+clean: down ## Stop the stack and remove .venv and .local, data included
+	@rm -rf .venv .local

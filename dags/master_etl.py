@@ -1,0 +1,51 @@
+"""master_etl: refreshes the warehouse after a deploy. One run at a time; what one run does, in order.
+
+CI triggers it with run id deploy__<sha> and conf {"commit_sha": "<sha>"}. docs/master_etl.md explains each step.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, TaskGroup
+
+from sluiceway.operators import master
+from sluiceway.operators.load_table import LoadTableOperator
+from sluiceway.operators.retries import retry_arguments
+from sluiceway.operators.verdict import VerdictOperator
+
+with DAG(
+    dag_id="master_etl",
+    description="Refreshes the PostGIS warehouse after a deploy",
+    schedule=None,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=6),
+    default_args={"owner": "data-platform", **retry_arguments()},
+    params=master.params(),
+    on_failure_callback=master.close_ledger_after_failure,
+    tags=["sluiceway", "master"],
+    doc_md=__doc__,
+):
+    gate = master.deploy_gate()
+    tables = master.plan()
+
+    with TaskGroup("pre", tooltip="Sources and warehouse are fit for the run; beside sub") as pre:
+        master.check_sources(tables)
+        master.check_warehouse()
+
+    with TaskGroup("sub", tooltip="One task, one process and one transaction per table") as sub:
+        load_table = LoadTableOperator.partial(
+            task_id="load_table",
+            pool="warehouse",
+            map_index_template="{{ task.table }}",
+        ).expand(table=tables)
+        load_table >> [master.cleanup_staging(), master.cleanup_history()]
+
+    with TaskGroup("final", tooltip="Only when pre and sub are good; the report always") as final:
+        master.validate() >> master.aggregate() >> master.report()
+
+    verdict = VerdictOperator(task_id="verdict")
+
+    # the cleanups of sub run whatever happened to its tables, so final also waits for the tables themselves
+    gate >> tables >> [pre, sub] >> final >> verdict
+    load_table >> final

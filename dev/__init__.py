@@ -1,0 +1,1 @@
+"""Tools for a developer's own machine: set-up, PostgreSQL, the Airflow stack. Production never imports this."""

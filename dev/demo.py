@@ -1,0 +1,186 @@
+"""`make demo`: what CI does after a deploy, on this machine, with everything shown.
+
+Exit codes: 0 the run is green; 1 it is red or could not be started; 2 TABLES names a table that does not exist.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from dev.environment import ROOT
+from dev.errors import StackError
+from dev.stack import Stack
+from sluiceway.airflow_api import AirflowApi
+from sluiceway.errors import AirflowApiError, SluicewayError, UnknownTableError
+from sluiceway.ledger import store
+from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.warehouse import connect
+from sluiceway.report.write import report_file_name
+from sluiceway.settings import Settings
+from sluiceway.tables import registry
+
+DAG_ID = "master_etl"
+POLL_S = 0.5
+FINISHED = frozenset({"success", "failed"})
+CONFLICT = 409
+MARKS = {
+    "loaded": "[green]loaded[/]",
+    "unchanged": "[cyan]unchanged[/]",
+    "failed": "[red]failed[/]",
+    "planned": "[dim]waits[/]",
+}
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def deployed_commit() -> str:
+    """The commit that CI would have deployed: HEAD of this checkout."""
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise StackError("make demo shows a deploy of a commit, and this folder is no git checkout: git clone it")
+    return found.stdout.strip()
+
+
+def enqueue(api: AirflowApi, sha: str, tables: Sequence[str]) -> str:
+    """Trigger the commit's run as CI would, or its next attempt when the run exists; returns the run id."""
+    conf = {"commit_sha": sha, **({"tables": list(tables)} if tables else {})}
+    for run_id in _run_ids(sha):
+        try:
+            api.trigger(DAG_ID, run_id, conf)
+        except AirflowApiError as error:
+            if error.status != CONFLICT:
+                raise
+            state = api.run(DAG_ID, run_id)["state"]
+            console.print(f"This commit's run exists: {run_id} ({state}). Starting the next one.")
+            continue
+        return run_id
+    raise AssertionError("unreachable: run ids never end")
+
+
+def _run_ids(sha: str) -> Iterator[str]:
+    yield f"deploy__{sha}"
+    attempt = 2
+    while True:
+        yield f"deploy__{sha}__{attempt}"
+        attempt += 1
+
+
+def follow(api: AirflowApi, warehouse_url: str, run_id: str) -> tuple[str, list[TableRun]]:
+    """Show the tables as they finish; returns the run's state and what was done to each table."""
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4) as live:
+            for state, tables in _progress(api, warehouse_url, run_id):
+                live.update(_table(tables))
+    else:
+        shown: set[str] = set()
+        for state, tables in _progress(api, warehouse_url, run_id):
+            for table in tables:
+                if table.status != "planned" and table.table_name not in shown:
+                    shown.add(table.table_name)
+                    console.print(_line(table, len(shown), len(tables)))
+    return state, tables
+
+
+def _progress(api: AirflowApi, warehouse_url: str, run_id: str) -> Iterator[tuple[str, list[TableRun]]]:
+    while True:
+        state = str(api.run(DAG_ID, run_id)["state"])
+        with connect(warehouse_url) as session:
+            tables = store.table_runs(session, run_id)
+        yield state, tables
+        if state in FINISHED:
+            return
+        time.sleep(POLL_S)
+
+
+def _line(table: TableRun, number: int, total: int) -> str:
+    return (
+        f"{number:>2}/{total} {table.table_name:<26}{table.status:<10}{table.table_rows or 0:>9,} rows  "
+        f"+{table.inserted:,} ~{table.updated:,} ={table.unchanged:,} !{table.rejected:,}  {table.seconds or 0:.1f} s"
+    )
+
+
+def _table(tables: Sequence[TableRun]) -> Table:
+    done = sum(table.status != "planned" for table in tables)
+    view = Table(title=f"{done} of {len(tables)} tables", box=None, pad_edge=False)
+    view.add_column("table", no_wrap=True)
+    view.add_column("status", no_wrap=True)
+    for name in ("extracted", "inserted", "updated", "unchanged", "rejected", "rows", "seconds", "MB"):
+        view.add_column(name, justify="right", no_wrap=True)
+    for table in tables:
+        if table.status == "planned":
+            view.add_row(table.table_name, MARKS["planned"])
+            continue
+        counts = (
+            table.extracted,
+            table.inserted,
+            table.updated,
+            table.unchanged,
+            table.rejected,
+            table.table_rows or 0,
+        )
+        view.add_row(
+            table.table_name,
+            MARKS[table.status],
+            *(f"{count:,}" for count in counts),
+            f"{table.seconds or 0:.1f}",
+            f"{(table.peak_rss_bytes or 0) / 2**20:.0f}",
+        )
+    return view
+
+
+def verdict(stack: Stack, run_id: str, state: str, tables: Sequence[TableRun], seconds: float) -> None:
+    """Print the run's colour and why, the counts, and where to look further."""
+    with connect(stack.warehouse_url) as session:
+        run = store.runs(session, run_id=run_id)
+    colour = "green" if state == "success" else "red"
+    if not console.is_terminal:
+        console.print(_table(tables))
+    console.print(f"\n[bold {colour}]{colour.upper()}[/] {run_id} in {seconds:.1f} s")
+    if run:
+        console.print(escape(run[0].note or "no verdict was spoken"))
+    report = Path(stack.env["SLUICEWAY_REPORTS_DIR"]) / report_file_name(run_id)
+    if report.is_file():
+        console.print(f"Report: {report}")
+    console.print(f"Run:    {stack.url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}")
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    tables = [name for name in os.environ.get("TABLES", "").replace(",", " ").split() if name]
+    try:
+        registry.choose(registry.deployed(Settings(groups=os.environ.get("SLUICEWAY_GROUPS") or "quickstart")), tables)
+        sha = deployed_commit()
+        was_up = Stack.attach() is not None
+        console.print("Using the stack that `make up` started." if was_up else "Starting PostgreSQL and Airflow ...")
+        with Stack.running() as stack:
+            with AirflowApi(stack.url, stack.username, stack.password) as api:
+                api.patch(f"dags/{DAG_ID}", {"is_paused": False})
+                started = time.monotonic()
+                run_id = enqueue(api, sha, tables)
+                console.print(f"POST {stack.url}/api/v2/dags/{DAG_ID}/dagRuns: {run_id} is enqueued")
+                state, done = follow(api, stack.warehouse_url, run_id)
+            verdict(stack, run_id, state, done, time.monotonic() - started)
+            if not was_up:
+                console.print("Everything that was started is stopped again; `make up` keeps it running.")
+        return 0 if state == "success" else 1
+    except UnknownTableError as error:
+        console.print(f"[red]error:[/] TABLES: {escape(str(error))}")
+        return 2
+    except (SluicewayError, StackError) as error:
+        console.print(f"[red]error:[/] {escape(str(error))}")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

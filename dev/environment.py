@@ -1,0 +1,166 @@
+"""The environment of every process of the stack, built from nothing but a whitelist of the user's own.
+
+Whatever AIRFLOW_* the user's shell has stays out: it belongs to another Airflow.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.cluster import Cluster
+from dev.credentials import Credentials, write_private
+from dev.guard import MARKER
+
+ROOT = Path(__file__).resolve().parent.parent
+KEPT = re.compile(r"PATH|HOME|USER|LANG|LC_\w+|TZ|TERM|\w+_proxy|\w*_CERT\w*|\w*SSL\w*|SLUICEWAY_\w+", re.IGNORECASE)
+ADMIN = "admin"
+WAREHOUSE_POOL_SLOTS = 4
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where one stack keeps what it writes; everything is below `state`."""
+
+    state: Path
+    dags: Path = ROOT / "dags"
+    plugins: Path = ROOT / "plugins"
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+    @property
+    def airflow_home(self) -> Path:
+        return self.state / "airflow"
+
+    @property
+    def passwords(self) -> Path:
+        return self.state / "secrets" / "simple_auth_manager_passwords.json"
+
+    @property
+    def temporary(self) -> Path:
+        return self.state / "tmp"
+
+    @property
+    def reports(self) -> Path:
+        return self.state / "reports"
+
+    @property
+    def record(self) -> Path:
+        return self.state / "stack.json"
+
+    @property
+    def credentials(self) -> Credentials:
+        return Credentials(self.state / "secrets")
+
+    def make(self) -> None:
+        for folder in (self.logs, self.airflow_home, self.temporary, self.reports):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_private(self.passwords, json.dumps({ADMIN: self.credentials.password("admin")}))
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What the stack listens on; the log ports are reserved names only, nothing serves there (the files are local)."""
+
+    api: int
+    worker_logs: int
+    triggerer_logs: int
+
+
+def inherited(source: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What of the user's environment reaches the stack."""
+    return {key: value for key, value in source.items() if KEPT.fullmatch(key)}
+
+
+def bare(layout: Layout, stack_id: str) -> dict[str, str]:
+    """The environment of what starts the stack: no Airflow in it yet."""
+    return inherited() | {MARKER: stack_id, "TMPDIR": str(layout.temporary), "PYTHONUNBUFFERED": "1", "SPT_NOENV": "1"}
+
+
+def sluiceway(layout: Layout, cluster: Cluster) -> dict[str, str]:
+    """What a `sluiceway` command reads, whether or not Airflow runs."""
+    given = os.environ.get("SLUICEWAY_WAREHOUSE_URL")
+    return {
+        "SLUICEWAY_WAREHOUSE_URL": given or cluster.url("sluiceway_loader", "warehouse"),
+        "SLUICEWAY_OWNER_URL": os.environ.get("SLUICEWAY_OWNER_URL")
+        or given
+        or cluster.url("sluiceway_owner", "warehouse"),
+        "SLUICEWAY_GROUPS": os.environ.get("SLUICEWAY_GROUPS", "quickstart"),
+        "SLUICEWAY_REPORTS_DIR": str(layout.reports),
+    }
+
+
+def sluiceway_airflow(layout: Layout, ports: Ports) -> dict[str, str]:
+    """How a `sluiceway` command reaches the running Airflow."""
+    return {
+        "SLUICEWAY_AIRFLOW_URL": f"http://127.0.0.1:{ports.api}",
+        "SLUICEWAY_AIRFLOW_USERNAME": ADMIN,
+        "SLUICEWAY_AIRFLOW_PASSWORD": layout.credentials.password("admin"),
+    }
+
+
+def airflow(layout: Layout, cluster: Cluster, ports: Ports) -> dict[str, str]:
+    """The configuration of Airflow itself."""
+    url = f"http://127.0.0.1:{ports.api}"
+    credentials = layout.credentials
+    warehouse = sluiceway(layout, cluster)["SLUICEWAY_WAREHOUSE_URL"]
+    options: dict[str, dict[str, object]] = {
+        "core": {
+            "executor": "LocalExecutor",
+            "parallelism": 6,
+            "dags_folder": layout.dags,
+            "plugins_folder": layout.plugins,
+            "load_examples": False,
+            "dags_are_paused_at_creation": False,
+            "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+            "simple_auth_manager_users": f"{ADMIN}:admin",
+            "simple_auth_manager_all_admins": False,
+            "simple_auth_manager_passwords_file": layout.passwords,
+            # with another port than 8080 every task fails without a log unless this says so too
+            "execution_api_server_url": f"{url}/execution/",
+            "fernet_key": credentials.fernet_key(),
+        },
+        "database": {
+            "sql_alchemy_conn": cluster.url("airflow", "airflow").replace("postgresql:", "postgresql+psycopg2:")
+        },
+        "api": {
+            "base_url": url,
+            "host": "127.0.0.1",
+            "port": ports.api,
+            "workers": 1,
+            "secret_key": credentials.signing_key("api-secret"),
+        },
+        "api_auth": {"jwt_secret": credentials.signing_key("jwt-secret")},
+        "logging": {
+            "base_log_folder": layout.logs / "airflow",
+            "worker_log_server_port": ports.worker_logs,
+            "trigger_log_server_port": ports.triggerer_logs,
+        },
+        "scheduler": {"scheduler_idle_sleep_time": 0.2, "enable_health_check": False},
+        # a changed file shows within seconds; Airflow's own defaults are made for thousands of files
+        "dag_processor": {
+            "refresh_interval": 5,
+            "bundle_refresh_check_interval": 2,
+            "min_file_process_interval": 15,
+            "parsing_processes": 2,
+        },
+        "usage_data_collection": {"enabled": False},
+    }
+    return {
+        "AIRFLOW_HOME": str(layout.airflow_home),
+        "AIRFLOW_CONN_WAREHOUSE": re.sub(r"^postgresql(\+\w+)?:", "postgres:", warehouse),
+        **{
+            f"AIRFLOW__{section.upper()}__{key.upper()}": str(value)
+            for section, keys in options.items()
+            for key, value in keys.items()
+        },
+    }
+
+
+def write_lines(path: Path, variables: Mapping[str, str]) -> None:
+    """KEY=VALUE lines that only their owner can read."""
+    write_private(path, "".join(f"{key}={value}\n" for key, value in sorted(variables.items())))

@@ -1,0 +1,326 @@
+"""The process that holds a stack together: starts PostgreSQL and Airflow, waits for their health, stops them in order.
+
+It runs below `dev.guard`, so nothing survives it. Its standard input is its lifeline: first the order (JSON); when
+the pipe closes, whoever wanted the stack is gone, and it stops, unless a line `detach` came first (`make up`).
+"""
+
+import fcntl
+import json
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import psutil
+import psycopg
+
+from dev import environment, guard
+from dev.cluster import Cluster, free_port
+from dev.components import COMMANDS
+from dev.credentials import write_private
+from dev.environment import ROOT, Layout, Ports
+from dev.errors import StackError, StackStartError
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 180
+PARSE_SECONDS = 30
+# the triggerer alone may take 10 s when it is only asked
+STOP_SECONDS = (1.0, 0.5)
+POLL_SECONDS = 0.1
+# the names the health endpoint uses, and where it says when it last heard of each
+HEARTBEATS = {
+    "scheduler": "latest_scheduler_heartbeat",
+    "triggerer": "latest_triggerer_heartbeat",
+    "dag_processor": "latest_dag_processor_heartbeat",
+}
+
+
+class StopRequestedError(StackError):
+    """Somebody asked the stack to stop, or nobody wants it any more."""
+
+
+class PortTakenError(StackError):
+    """Another process took the API server's port between the look and the start."""
+
+
+@dataclass
+class Supervisor:
+    """One run of one stack."""
+
+    layout: Layout
+    extra: Mapping[str, str]
+    stack_id: str = field(default_factory=lambda: os.environ[guard.MARKER])
+    guard: psutil.Process = field(default_factory=lambda: psutil.Process(os.getppid()))
+    stop_signal: int | None = None
+    detached: bool = False
+    cluster: Cluster = field(init=False)
+    components: subprocess.Popen[bytes] | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    events: bytes = b""
+    began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        marker = {guard.MARKER: self.stack_id}
+        warehouse = not os.environ.get("SLUICEWAY_WAREHOUSE_URL")
+        self.cluster = Cluster(self.layout.state / "pg", self.layout.credentials, warehouse, environment=marker)
+
+    def run(self) -> int:
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, self._on_signal)
+        try:
+            self._record("starting")
+            self._start()
+            self._record("ready")
+            log.info("Ready after %.1f s", time.monotonic() - self.began)
+            while True:
+                self._pause(0.2)
+        except StopRequestedError as reason:
+            log.info("Stopping: %s", reason)
+            outcome, error = "stopped", None
+        except (StackError, OSError, psycopg.Error, subprocess.SubprocessError) as reason:
+            log.exception("Failed")
+            outcome, error = "failed", f"{reason}"
+        finally:
+            self._stop()
+        self._record(outcome, error=error)
+        return int(outcome == "failed")
+
+    def _on_signal(self, signum: int, _frame: object) -> None:
+        self.stop_signal = signum
+
+    def _start(self) -> None:
+        self.layout.make()
+        self.cluster.start()
+        log.info("PostgreSQL is up after %.1f s", time.monotonic() - self.began)
+        ledger = self._start_ledger_migration()
+        for attempt in range(3):
+            try:
+                self._start_airflow()
+                self._wait_until_healthy()
+                break
+            except PortTakenError:
+                log.warning("Port of attempt %d was taken, trying another", attempt + 1)
+                self._stop_airflow()
+        else:
+            raise StackStartError("three free ports in a row were taken by other processes: try again")
+        self._wait_for_ledger(ledger)
+        self._wait_until_parsed()
+
+    def _start_ledger_migration(self) -> subprocess.Popen[bytes] | None:
+        """`sluiceway ledger migrate`, beside Airflow's start."""
+        if not (ROOT / "include/sluiceway/cli.py").exists():
+            return None
+        with self._log("ledger") as output:
+            command = [str(Path(sys.executable).parent / "sluiceway"), "ledger", "migrate"]
+            variables = self._base() | environment.sluiceway(self.layout, self.cluster) | dict(self.extra)
+            return subprocess.Popen(
+                command, cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+
+    def _wait_for_ledger(self, migration: subprocess.Popen[bytes] | None) -> None:
+        if not migration:
+            return
+        while migration.poll() is None:
+            self._pause()
+        if migration.returncode:
+            raise StackStartError(f"sluiceway ledger migrate failed.{self._tail('ledger')}")
+
+    def _start_airflow(self) -> None:
+        record = self.layout.record
+        last = json.loads(record.read_text()).get("api_port") if record.exists() else None
+        ports = Ports(free_port(last), free_port(), free_port())
+        self.variables = (
+            self._base()
+            | environment.sluiceway(self.layout, self.cluster)
+            | environment.sluiceway_airflow(self.layout, ports)
+            | environment.airflow(self.layout, self.cluster, ports)
+            | dict(self.extra)
+        )
+        environment.write_lines(self.layout.state / "airflow.env", self.variables)
+        for_people = {key: value for key, value in self.variables.items() if key.startswith("SLUICEWAY_")}
+        environment.write_lines(self.layout.state / "sluiceway.env", for_people)
+        self._record("starting", api_port=ports.api)
+        for name in ("prepare", *COMMANDS):
+            self._log(name).close()
+        with self._log("components") as output:
+            self.components = subprocess.Popen(
+                [sys.executable, "-m", "dev.components", self.layout.logs],
+                cwd=ROOT,
+                env=self.variables,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                start_new_session=True,
+            )
+        assert self.components.stdout
+        os.set_blocking(self.components.stdout.fileno(), False)
+
+    def _wait_until_healthy(self) -> None:
+        since = datetime.now(UTC)
+        deadline = time.monotonic() + START_SECONDS
+        waiting = ["metadatabase", *HEARTBEATS]
+        while waiting:
+            self._pause()
+            if time.monotonic() > deadline:
+                name = {"metadatabase": "api-server", "dag_processor": "dag-processor"}.get(waiting[0], waiting[0])
+                raise StackStartError(f"{name} was not healthy after {START_SECONDS} s.{self._tail(name)}")
+            still = self._unhealthy(since)
+            for name in set(waiting) - set(still):
+                log.info("%s is healthy after %.1f s", name, time.monotonic() - self.began)
+            waiting = still
+
+    def _unhealthy(self, since: datetime) -> list[str]:
+        """Components not heard of since the start; a heartbeat of the run before does not count."""
+        url = f"{self.variables['SLUICEWAY_AIRFLOW_URL']}/api/v2/monitor/health"
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5) as answer:
+                health = json.load(answer)
+        except OSError:
+            return ["metadatabase", *HEARTBEATS]
+        missing = [] if health["metadatabase"]["status"] == "healthy" else ["metadatabase"]
+        for name, key in HEARTBEATS.items():
+            heard = health[name].get(key)
+            if health[name]["status"] != "healthy" or not heard or datetime.fromisoformat(heard) < since:
+                missing.append(name)
+        return missing
+
+    def _wait_until_parsed(self) -> None:
+        """Until every DAG file has its DAGs or its import error in the metadata."""
+        expected = {str(path.relative_to(self.layout.dags)) for path in dag_files(self.layout.dags)}
+        deadline = time.monotonic() + PARSE_SECONDS
+        query = """
+            SELECT relative_fileloc FROM dag WHERE last_parsed_time > %(since)s
+            UNION SELECT filename FROM import_error WHERE timestamp > %(since)s
+        """
+        since = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
+        with psycopg.connect(self.cluster.url("airflow", "airflow"), autocommit=True) as connection:
+            while missing := expected - {row[0] for row in connection.execute(query, {"since": since})}:
+                if time.monotonic() > deadline:
+                    log.warning(
+                        "No DAG and no import error after %d s from: %s", PARSE_SECONDS, ", ".join(sorted(missing))
+                    )
+                    return
+                self._pause()
+
+    def _stop(self) -> None:
+        """Airflow first, then PostgreSQL; whatever is left below goes by force."""
+        try:
+            self._stop_airflow()
+        finally:
+            self.cluster.stop()
+            guard.end_all(self.stack_id, patience=1)
+            (self.layout.state / "airflow.env").unlink(missing_ok=True)
+            remaining = environment.sluiceway(self.layout, self.cluster)
+            if self.cluster.warehouse and not self.cluster.running():
+                remaining = {key: value for key, value in remaining.items() if not key.endswith("_URL")}
+            environment.write_lines(self.layout.state / "sluiceway.env", remaining)
+
+    def _stop_airflow(self) -> None:
+        """Ask, insist, end by force. To Airflow a second SIGTERM means not to wait for running tasks and triggers."""
+        for seconds in STOP_SECONDS:
+            if self.components and self.components.poll() is None:
+                self.components.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    self.components.wait(seconds)
+        spare = [self.cluster.pid] if self.cluster.pid else []
+        guard.end_all(self.stack_id, patience=0.2, spare=spare)
+        if self.components:
+            self.components.wait()
+            self.components = None
+
+    def _pause(self, seconds: float = POLL_SECONDS) -> None:
+        """Sleep a moment; raise when the stack is to stop or a part of it has died."""
+        if self.stop_signal is not None:
+            raise StopRequestedError(f"signal {signal.Signals(self.stop_signal).name}")
+        if not self.detached and select.select([0], [], [], 0)[0]:
+            if not (message := os.read(0, 1024)):
+                raise StopRequestedError("nobody uses it any more")
+            self.detached = b"detach" in message
+        self._check_components()
+        if self.cluster.pid and not self.cluster.running():
+            raise StackStartError(f"PostgreSQL has stopped by itself; see {self.cluster.log_file}")
+        guard.reap(spare=[process.pid for process in (self.components,) if process])
+        time.sleep(seconds)
+
+    def _check_components(self) -> None:
+        if not self.components or not self.components.stdout:
+            return
+        self.events += self.components.stdout.read() or b""
+        for line in self.events.decode().splitlines():
+            event, name, value = line.split()
+            if event == "ended":
+                if name == "api-server" and "address already in use" in self._tail(name).lower():
+                    self.events = b""
+                    raise PortTakenError(name)
+                raise StackStartError(f"{name} ended by itself with status {value}.{self._tail(name)}")
+        if self.components.poll() is not None:
+            raise StackStartError(f"Airflow did not start.{self._tail('components')}")
+
+    def _base(self) -> dict[str, str]:
+        return environment.bare(self.layout, self.stack_id)
+
+    def _log(self, name: str) -> BinaryIO:
+        """A fresh log of that name; the one before stays as .1."""
+        path = self.layout.logs / f"{name}.log"
+        if path.exists():
+            path.replace(path.with_suffix(".log.1"))
+        return path.open("wb")
+
+    def _tail(self, name: str) -> str:
+        path = self.layout.logs / f"{name}.log"
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        return "\n".join([f" {path} ends:", *lines[-20:]])
+
+    def _record(self, phase: str, *, error: str | None = None, api_port: int | None = None) -> None:
+        path = self.layout.record
+        before = json.loads(path.read_text()) if path.exists() else {}
+        facts = {
+            "id": self.stack_id,
+            "phase": phase,
+            "error": error,
+            "pid": os.getpid(),
+            "started": psutil.Process().create_time(),
+            "guard_pid": self.guard.pid,
+            "guard_started": self.guard.create_time(),
+            "api_port": api_port or before.get("api_port"),
+            "dags": str(self.layout.dags),
+            "plugins": str(self.layout.plugins),
+            "url": self.variables.get("SLUICEWAY_AIRFLOW_URL"),
+        }
+        write_private(path, json.dumps(facts, indent=2))
+
+
+def dag_files(folder: Path) -> list[Path]:
+    """The files Airflow takes for DAG files: those that mention both words."""
+    words = (b"dag", b"airflow")
+    return [path for path in sorted(folder.rglob("*.py")) if all(word in path.read_bytes().lower() for word in words)]
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    guard.become_subreaper()
+    guard.die_with_parent(os.getppid())
+    order = json.loads(os.read(0, 1 << 20))
+    layout = Layout(Path(order["state"]), Path(order["dags"]), Path(order["plugins"]))
+    lock = (layout.state / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.error("Another stack is starting or running in %s", layout.state)
+        return 1
+    return Supervisor(layout, order["env"]).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""A small client of Airflow's REST API, as `sluiceway runs` and `make demo` need it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+from urllib.parse import quote
+
+import httpx
+
+from sluiceway.errors import AirflowApiError, AirflowUnreachableError, SettingsError
+from sluiceway.settings import Settings
+
+TIMEOUT_S = 30.0
+FAILED_STATES = frozenset({"failed", "upstream_failed", "skipped", "removed"})
+
+
+class AirflowApi:
+    """Talks to one Airflow as one user. Use as a context manager."""
+
+    def __init__(self, url: str, username: str, password: str) -> None:
+        self._client = httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT_S)
+        self._url, self._username, self._password = url, username, password
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """The Airflow that SLUICEWAY_AIRFLOW_URL, _USERNAME and _PASSWORD name.
+
+        :raises SettingsError: one of them is missing.
+        """
+        if not (settings.airflow_url and settings.airflow_username and settings.airflow_password):
+            raise SettingsError(
+                "No Airflow is named: set SLUICEWAY_AIRFLOW_URL, SLUICEWAY_AIRFLOW_USERNAME and "
+                "SLUICEWAY_AIRFLOW_PASSWORD, or start the local one with `make up`."
+            )
+        return cls(settings.airflow_url, settings.airflow_username, settings.airflow_password)
+
+    def __enter__(self) -> Self:
+        answer = self._send("POST", "/auth/token", json={"username": self._username, "password": self._password})
+        self._client.headers["Authorization"] = f"Bearer {answer['access_token']}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def get(self, path: str, **params: Any) -> Any:
+        """GET /api/v2/<path>; raises AirflowApiError for any answer but 2xx."""
+        return self._send("GET", f"/api/v2/{path}", params=params)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """POST /api/v2/<path>; raises AirflowApiError for any answer but 2xx."""
+        return self._send("POST", f"/api/v2/{path}", json=body)
+
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        """PATCH /api/v2/<path>; raises AirflowApiError for any answer but 2xx."""
+        return self._send("PATCH", f"/api/v2/{path}", json=body)
+
+    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> dict[str, Any]:
+        """Enqueue a run; raises AirflowApiError with status 409 when the run id exists."""
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
+        answer: dict[str, Any] = self.post(f"dags/{quote(dag_id)}/dagRuns", body)
+        return answer
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """One DAG run."""
+        answer: dict[str, Any] = self.get(f"dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}")
+        return answer
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Every task instance of a run."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.get(
+                f"dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}/taskInstances", limit=100, offset=len(found)
+            )
+            found += page["task_instances"]
+            if not page["task_instances"] or len(found) >= page["total_entries"]:
+                return found
+
+    def retry(self, dag_id: str, run_id: str) -> list[str]:
+        """Clear a run's failed tasks and what follows them; nothing else runs again.
+
+        :returns: the cleared task instances, a mapped one as `<task id>[<map index>]`.
+        :raises AirflowApiError: the run has no failed task.
+        """
+        causes = [
+            task for task in self.task_instances(dag_id, run_id) if task["state"] == "failed" and task["task_id"] != "verdict"
+        ]
+        if not causes:
+            raise AirflowApiError(f"Run {run_id} of {dag_id} has no failed task to retry.")
+        answer = self.post(
+            f"dags/{quote(dag_id)}/clearTaskInstances",
+            {
+                "dry_run": False,
+                "dag_run_id": run_id,
+                "only_failed": False,
+                "include_downstream": True,
+                "reset_dag_runs": True,
+                "task_ids": [
+                    [task["task_id"], task["map_index"]] if task["map_index"] >= 0 else task["task_id"]
+                    for task in causes
+                ],
+            },
+        )
+        return [
+            task["task_id"] + (f"[{task['rendered_map_index'] or task['map_index']}]" if task["map_index"] >= 0 else "")
+            for task in answer["task_instances"]
+        ]
+
+    def _send(self, method: Literal["GET", "POST", "PATCH"], path: str, **arguments: Any) -> Any:
+        try:
+            response = self._client.request(method, path, **arguments)
+        except httpx.TransportError as error:
+            raise AirflowUnreachableError(f"Airflow at {self._url} does not answer: {error}") from error
+        if response.is_error:
+            raise AirflowApiError(
+                f"Airflow answered {response.status_code} to {method} {path}: {_detail(response)}",
+                status=response.status_code,
+            )
+        return response.json()
+
+
+def _detail(response: httpx.Response) -> str:
+    try:
+        detail = response.json().get("detail", response.text)
+    except ValueError:
+        detail = response.text
+    return str(detail)[:500]

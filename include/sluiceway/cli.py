@@ -1,0 +1,305 @@
+"""`sluiceway`: tables and runs from the command line.
+
+Exit codes: 0 good; 1 the work failed; 2 a file, a name or an option is wrong, and nothing was started.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.table import Column, Table
+
+from sluiceway.errors import (
+    ConfigError,
+    LedgerMissingError,
+    SettingsError,
+    SluicewayError,
+    UnknownTableError,
+)
+from sluiceway.settings import load_settings
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+# a pipe has no width: wide enough that no name is cut
+WIDTH = None if sys.stdout.isatty() else 220
+out = Console(highlight=False, width=WIDTH)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Refreshes a PostGIS warehouse after every deploy.")
+tables_app = typer.Typer(no_args_is_help=True, help="The tables under include/config/tables/.")
+runs_app = typer.Typer(no_args_is_help=True, help="Runs, as the ledger knows them.")
+ledger_app = typer.Typer(no_args_is_help=True, help="The ledger in the warehouse.")
+app.add_typer(tables_app, name="tables")
+app.add_typer(runs_app, name="runs")
+app.add_typer(ledger_app, name="ledger")
+
+WarehouseOption = Annotated[
+    str | None, typer.Option("--warehouse", metavar="URL", help="postgresql:// URL; else SLUICEWAY_WAREHOUSE_URL.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def _main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.ERROR,
+        format="%(message)s",
+        handlers=[RichHandler(console=err, show_path=False)],
+    )
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Turns a named error into one sentence and an exit code."""
+    try:
+        yield
+    except (ConfigError, SettingsError, UnknownTableError) as error:
+        err.print(f"[red]error:[/] {_plain(error)}")
+        raise typer.Exit(EXIT_USAGE) from error
+    except SluicewayError as error:
+        err.print(f"[red]error:[/] {_plain(error)}")
+        raise typer.Exit(EXIT_FAILED) from error
+
+
+def _plain(text: object) -> str:
+    """Text that rich takes for no markup."""
+    return escape(str(text))
+
+
+def _warehouse(url: str | None) -> str:
+    return url or load_settings().require_warehouse_url()
+
+
+@tables_app.command("list")
+def tables_list(
+    everything: Annotated[bool, typer.Option("--all", help="Also tables of groups this deployment does not run.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the tables this deployment runs.
+
+    Example: sluiceway tables list --all
+    """
+    from sluiceway.tables import registry
+
+    with _sentences():
+        specs = registry.read_all() if everything else registry.deployed()
+    if as_json:
+        sys.stdout.write(json.dumps([spec.model_dump(mode="json") for spec in specs.values()], indent=2) + "\n")
+        return
+    table = Table("table", "group", "kind", "key", "description", box=None, pad_edge=False)
+    for spec in specs.values():
+        key = spec.key if isinstance(spec.key, str) else ", ".join(spec.key)
+        table.add_row(spec.name, spec.group, spec.source.kind, key, spec.description)
+    out.print(table)
+    if not specs:
+        err.print("No table: this deployment's groups are chosen by SLUICEWAY_GROUPS; --all shows every one.")
+
+
+@tables_app.command("check")
+def tables_check(files: Annotated[list[Path] | None, typer.Argument(help="Files; else all of include/config/.")] = None) -> None:
+    """Validate table and view files offline; names file, key, value and the nearest valid one.
+
+    Example: sluiceway tables check include/config/tables/us_county.toml
+    """
+    from sluiceway import views
+    from sluiceway.tables import registry
+
+    config = load_settings().config_dir
+    paths = files or [*registry.table_files(config), *sorted((config / "sql").glob("*.sql"))]
+    problems = []
+    for path in paths:
+        try:
+            if path.suffix == ".sql":
+                views.read_view(path)
+            else:
+                registry.read_spec(path)
+        except ConfigError as error:
+            problems.append(str(error))
+    for problem in problems:
+        err.print(f"[red]error:[/] {_plain(problem)}")
+    if problems:
+        raise typer.Exit(EXIT_USAGE)
+    out.print(f"{len(paths)} files are valid.")
+
+
+@tables_app.command("run")
+def tables_run(
+    table: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="A table's name, or a file like those under tables/.")],
+    warehouse: WarehouseOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Load also when the source is unchanged.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Load one table without Airflow. Exit 1 when it was not loaded, 2 when the file is wrong.
+
+    Example: sluiceway tables run my_table.toml --warehouse postgresql://me@localhost/gis --json
+    """
+    from sluiceway.ledger import store
+    from sluiceway.ledger.warehouse import connect
+    from sluiceway.load.table import load_table
+    from sluiceway.tables import registry
+
+    with _sentences():
+        spec = (
+            registry.read_spec(Path(table))
+            if table.endswith(".toml")
+            else registry.choose(registry.read_all(), [table])[table]
+        )
+        url = _warehouse(warehouse)
+    run_id = f"cli__{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}__{uuid4().hex[:6]}"
+    with _sentences():
+        _ensure_ledger(url, explicit=warehouse is not None)
+        with connect(url) as session:
+            store.open_run(session, run_id=run_id, dag_id=None, commit_sha=None, trigger_kind="cli")
+            store.plan_tables(session, run_id, [spec.name])
+        failure: SluicewayError | None = None
+        try:
+            result = load_table(spec, url, run_id=run_id, force=force)
+        except SluicewayError as error:
+            failure = error
+        with connect(url) as session:
+            store.close_run(session, run_id, "failed" if failure else "success", str(failure) if failure else None)
+            result = store.table_runs(session, run_id)[0]
+    if as_json:
+        sys.stdout.write(result.model_dump_json(exclude={"source_columns"}, indent=2) + "\n")
+    elif failure is None:
+        out.print(
+            f"{spec.name}: {result.status}, {result.extracted:,} extracted = {result.inserted:,} inserted + "
+            f"{result.updated:,} updated + {result.unchanged:,} unchanged + {result.rejected:,} rejected; "
+            f"{result.table_rows or 0:,} rows in the table; {result.seconds or 0:.1f} s, "
+            f"{(result.peak_rss_bytes or 0) / 2**20:.0f} MB"
+        )
+    if failure is not None:
+        err.print(f"[red]error:[/] {_plain(failure)}")
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _ensure_ledger(url: str, *, explicit: bool) -> None:
+    """A warehouse named on the command line gets its ledger at the first use; a deployment's is migrated by its owner."""
+    from sluiceway.ledger import store
+    from sluiceway.ledger.warehouse import connect
+
+    try:
+        with connect(url) as session:
+            store.check_revision(session)
+    except LedgerMissingError:
+        if not explicit:
+            raise
+        from sluiceway.ledger.migrate import migrate
+
+        migrate(url)
+
+
+@runs_app.command("list")
+def runs_list(
+    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the newest runs with their verdicts.
+
+    Example: sluiceway runs list --limit 5
+    """
+    from sluiceway.ledger import store
+    from sluiceway.ledger.warehouse import connect
+
+    with _sentences(), connect(_warehouse(warehouse)) as session:
+        found = store.runs(session, limit=limit)
+    if as_json:
+        sys.stdout.write(json.dumps([run.model_dump(mode="json") for run in found], indent=2) + "\n")
+        return
+    table = Table(Column("run", no_wrap=True), "commit", "started (UTC)", "status", "note", box=None, pad_edge=False)
+    for run in found:
+        table.add_row(
+            run.run_id, (run.commit_sha or "")[:9], f"{run.started_at:%Y-%m-%d %H:%M:%S}", run.status, _plain(run.note or "")
+        )
+    out.print(table)
+
+
+@runs_app.command("show")
+def runs_show(
+    run_id: Annotated[str, typer.Argument(metavar="RUN")], warehouse: WarehouseOption = None, as_json: JsonOption = False
+) -> None:
+    """Show what one run did to each table, and the first rejects.
+
+    Example: sluiceway runs show deploy__1f0c...
+    """
+    from sluiceway.ledger import store
+    from sluiceway.ledger.warehouse import connect
+
+    with _sentences(), connect(_warehouse(warehouse)) as session:
+        found = store.runs(session, run_id=run_id)
+        if not found:
+            raise ConfigError(f"The ledger has no run {run_id!r}; `sluiceway runs list` shows the newest.")
+        tables = store.table_runs(session, run_id)
+        rejects = {t.table_name: store.rejects(session, run_id, t.table_name, limit=5) for t in tables if t.rejected}
+    if as_json:
+        document: dict[str, Any] = found[0].model_dump(mode="json")
+        document["tables"] = [table.model_dump(mode="json") for table in tables]
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        return
+    run = found[0]
+    out.print(f"[bold]{run.run_id}[/]: {run.status}. {_plain(run.note or '')}")
+    out.print(f"commit {run.commit_sha or '(none)'}, started {run.started_at:%Y-%m-%d %H:%M:%S} UTC by {run.trigger_kind}")
+    counts = ("extracted", "inserted", "updated", "unchanged", "deleted", "rejected")
+    table = Table("table", "status", *counts, "rows", "seconds", "MB", box=None, pad_edge=False)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for t in tables:
+        table.add_row(
+            t.table_name,
+            t.status,
+            *(f"{getattr(t, name):,}" for name in counts),
+            f"{t.table_rows:,}" if t.table_rows is not None else "",
+            f"{t.seconds:.1f}" if t.seconds is not None else "",
+            f"{t.peak_rss_bytes / 2**20:.0f}" if t.peak_rss_bytes else "",
+        )
+    out.print(table)
+    for t in tables:
+        if t.error:
+            out.print(f"\n[red]{t.table_name}[/]: {t.error_type}: {_plain(t.error)}")
+    for name, some in rejects.items():
+        out.print(f"\nRejects of {name}:")
+        for reject in some:
+            out.print(f"  row {reject.row_number}: {_plain(reject.reason)}")
+
+
+@runs_app.command("retry")
+def runs_retry(
+    run_id: Annotated[str, typer.Argument(metavar="RUN")],
+    dag_id: Annotated[str, typer.Option("--dag", help="The run's DAG.")] = "master_etl",
+) -> None:
+    """Run only the failed tables of a run again, and what follows them, in Airflow.
+
+    Example: sluiceway runs retry deploy__1f0c...
+    """
+    from sluiceway.airflow_api import AirflowApi
+
+    with _sentences(), AirflowApi.from_settings(load_settings()) as api:
+        cleared = api.retry(dag_id, run_id)
+    out.print(f"{len(cleared)} tasks of {run_id} run again: {_plain(', '.join(sorted(cleared)))}")
+
+
+@ledger_app.command("migrate")
+def ledger_migrate(warehouse: WarehouseOption = None) -> None:
+    """Bring the ledger to the version this code needs, as the role that owns the warehouse.
+
+    Example: sluiceway ledger migrate --warehouse postgresql://owner@localhost/warehouse
+    """
+    from sluiceway.ledger.migrate import migrate
+
+    with _sentences():
+        revision = migrate(warehouse or load_settings().owner_url or _warehouse(None))
+    out.print(f"The ledger is at revision {revision}.")

@@ -1,0 +1,1 @@
+"""Thin Airflow adapters over steps.py and load/. No business code."""

@@ -1,0 +1,129 @@
+"""The tasks of master_etl around LoadTableOperator, and its trigger form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Param, TriggerRule, get_current_context, task
+
+from sluiceway.operators.verdict import task_states
+from sluiceway.operators.warehouse import warehouse_url
+from sluiceway.tables.registry import deployed_names
+
+
+def params() -> dict[str, Param]:
+    """The trigger form of master_etl."""
+    names = deployed_names()
+    return {
+        "commit_sha": Param(
+            None,
+            type=["null", "string"],
+            pattern="^[0-9a-f]{40}$",
+            title="Commit",
+            description="Full SHA of the deployed commit, 40 hex digits; empty for a run by hand.",
+        ),
+        "tables": Param(
+            [],
+            type="array",
+            items={"type": "string", **({"enum": names} if names else {})},
+            examples=names,
+            title="Tables",
+            description="Load these only; empty for all.",
+        ),
+        "force": Param(
+            False,
+            type="boolean",
+            title="Force",
+            description="Load also tables whose source is unchanged since their last load.",
+        ),
+    }
+
+
+@task
+def deploy_gate() -> None:
+    """Open the ledger and record the commit; for now every commit passes."""
+    from sluiceway import steps
+
+    context = get_current_context()
+    dag_run, conf, sha = context["dag_run"], context["dag_run"].conf or {}, context["params"]["commit_sha"]
+    kind = "deploy" if dag_run.run_id.startswith("deploy__") else str(dag_run.run_type)
+    steps.open_ledger(
+        warehouse_url(), run_id=dag_run.run_id, dag_id=dag_run.dag_id, commit_sha=sha, trigger_kind=kind
+    )
+    steps.check_conf(conf, context["dag"].params)
+
+
+@task
+def plan() -> list[str]:
+    """The tables of this run."""
+    from sluiceway import steps
+
+    context = get_current_context()
+    return steps.plan(warehouse_url(), run_id=str(context["run_id"]), only=context["params"]["tables"])
+
+
+@task
+def check_sources(tables: list[str]) -> None:
+    """Every table's source is there."""
+    from sluiceway import steps
+
+    steps.check_sources(tables)
+
+
+@task
+def check_warehouse() -> None:
+    """The warehouse answers, and the loading role may do what it must."""
+    from sluiceway import steps
+
+    steps.check_warehouse(warehouse_url())
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+def cleanup_staging() -> int:
+    """End what lost workers left in the warehouse."""
+    from sluiceway import steps
+
+    return steps.cleanup_staging(warehouse_url())
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+def cleanup_history() -> int:
+    """Forget old runs."""
+    from sluiceway import steps
+
+    return steps.cleanup_history(warehouse_url())
+
+
+@task
+def validate() -> None:
+    """The warehouse holds what the ledger says."""
+    from sluiceway import steps
+
+    steps.validate(warehouse_url(), str(get_current_context()["run_id"]))
+
+
+@task
+def aggregate() -> list[str]:
+    """Publish: refresh the views."""
+    from sluiceway import steps
+
+    return steps.aggregate(warehouse_url())
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+def report() -> str:
+    """Close the ledger with what is known, and write the run's page, whatever happened before."""
+    from sluiceway import steps
+
+    context = get_current_context()
+    url, run_id = warehouse_url(), str(context["run_id"])
+    steps.close_ledger(url, run_id, task_states(context))
+    return str(steps.write_report(url, run_id))
+
+
+def close_ledger_after_failure(context: Any) -> None:
+    """DAG callback: a run that timed out or was marked failed has no verdict task to close its ledger row."""
+    from sluiceway import steps
+
+    run_id = context["run_id"]
+    steps.close_unfinished(warehouse_url(), run_id, f"ended before its verdict: {context.get('reason')}")

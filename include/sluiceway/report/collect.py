@@ -1,0 +1,118 @@
+"""Fills a RunReport from the ledger and PostGIS, in the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import sql
+
+from sluiceway.errors import SluicewayError
+from sluiceway.ledger import store
+from sluiceway.ledger.warehouse import Session
+from sluiceway.report.maps import draw_maps
+from sluiceway.report.model import (
+    RejectGroup,
+    RejectSample,
+    RunReport,
+    TableMap,
+    TableReport,
+    in_order,
+    judge,
+    total,
+)
+from sluiceway.tables.spec import TableSpec
+
+MAX_GROUPS = 20
+"""Per table: what a person reads; a reason that differs in every row would fill the page."""
+MAX_SAMPLES = 3
+MAX_VALUES = 24
+MAX_VALUE_LENGTH = 80
+
+
+class UnknownRunError(SluicewayError):
+    """The ledger holds no run of that id."""
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 1]}…"
+
+
+def _sample(row_number: int | None, row: Mapping[str, Any] | str) -> RejectSample:
+    # the bulk session hands jsonb over as text, psycopg as a dict
+    values = json.loads(row) if isinstance(row, str) else row
+    return RejectSample(
+        row_number=row_number,
+        values=tuple((name, _shown(value)) for name, value in list(values.items())[:MAX_VALUES]),
+    )
+
+
+def _reject_groups(session: Session, run_id: str) -> dict[str, tuple[RejectGroup, ...]]:
+    """Every table's rejects by reason, the most frequent first."""
+    rows = session.execute(
+        sql.SQL(
+            'SELECT table_name, reason, column_name, n, row_number, "row" FROM ('
+            "SELECT *, dense_rank() OVER (PARTITION BY table_name ORDER BY n DESC, reason, column_name) AS place FROM ("
+            "SELECT *, count(*) OVER (PARTITION BY table_name, reason, column_name) AS n, "
+            "row_number() OVER (PARTITION BY table_name, reason, column_name ORDER BY row_number, id) AS i "
+            "FROM etl.reject WHERE run_id = {}) counted WHERE i <= {}) ranked WHERE place <= {} "
+            "ORDER BY table_name, place, i"
+        ).format(sql.Literal(run_id), sql.Literal(MAX_SAMPLES), sql.Literal(MAX_GROUPS))
+    )
+    samples: dict[tuple[str, str, str | None, int], list[RejectSample]] = {}
+    for table, reason, column, count, number, row in rows:
+        samples.setdefault((table, reason, column, count), []).append(_sample(number, row))
+    groups: dict[str, list[RejectGroup]] = {}
+    for (table, reason, column, count), found in samples.items():
+        groups.setdefault(table, []).append(
+            RejectGroup(reason=reason, column_name=column, count=count, samples=tuple(found))
+        )
+    return {table: tuple(found) for table, found in groups.items()}
+
+
+def _table_report(
+    result: store.TableRun, spec: TableSpec | None, rejects: tuple[RejectGroup, ...], drawn: TableMap | None
+) -> TableReport:
+    return TableReport(
+        name=result.table_name,
+        description=spec.description if spec else "No longer in the configuration.",
+        source_bytes=result.bytes,
+        rejects=rejects,
+        map=drawn,
+        **{
+            field: getattr(result, field)
+            for field in (
+                "status", "extracted", "inserted", "updated", "unchanged", "deleted", "rejected", "repaired",
+                "table_rows", "seconds", "peak_rss_bytes", "error_type", "error",
+            )
+        },
+    )  # fmt: skip
+
+
+def collect(session: Session, run_id: str, specs: Mapping[str, TableSpec]) -> RunReport:
+    """The report of one run as the ledger tells it now.
+
+    Call it once the run's row is closed: before that the verdict reads "running", or "failed" as soon as a table is.
+
+    :param specs: the tables' specs by name; a table without one keeps its numbers and has no map.
+    :raises UnknownRunError: the ledger holds no such run.
+    """
+    found = store.runs(session, run_id=run_id, limit=1)
+    if not found:
+        raise UnknownRunError(f"The ledger holds no run {run_id!r}; `sluiceway runs` lists the newest.")
+    run = found[0]
+    results = store.table_runs(session, run_id)
+    rejects = _reject_groups(session, run_id)
+    maps = draw_maps(session, [specs[r.table_name] for r in results if r.table_name in specs])
+    tables = in_order(
+        _table_report(r, specs.get(r.table_name), rejects.get(r.table_name, ()), maps.get(r.table_name))
+        for r in results
+    )
+    return RunReport(
+        verdict=judge(run.status, tables, run.note),
+        tables=tables,
+        totals=total(tables),
+        **run.model_dump(exclude={"status"}),
+    )

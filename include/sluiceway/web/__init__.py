@@ -1,0 +1,1 @@
+"""What Airflow's API server shows of Sluiceway; plugins/sluiceway_plugin.py registers it."""

@@ -1,0 +1,40 @@
+"""Where a run's report lives in the API server, and the button on the verdict task that leads there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from airflow.sdk import BaseOperatorLink
+from airflow.sdk.configuration import conf
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+URL_PREFIX = "/sluiceway"
+
+
+def reports_path() -> str:
+    """The list of reports, below the path of `[api] base_url`; no host, so it is right behind any proxy."""
+    base_url: str = conf.get("api", "base_url", fallback="")
+    return f"{urlsplit(base_url).path.rstrip('/')}{URL_PREFIX}/reports"
+
+
+def report_path(run_id: str) -> str:
+    """The report of one run."""
+    return f"{reports_path()}/{quote(run_id, safe='')}"
+
+
+class ReportLink(BaseOperatorLink):
+    """The "Report" button of a task, shown by the UI for every run the task has ended in.
+
+    Put `operator_extra_links = (ReportLink(),)` on the operator's class. The worker computes the link when the task
+    ends, red or green, and the API server reads it from the task's XCom: no plugin has to register it.
+    """
+
+    name = "Report"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The path of the report of the task's run."""
+        return report_path(ti_key.run_id)

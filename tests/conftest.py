@@ -1,0 +1,131 @@
+"""One private PostgreSQL for the whole session, and a fresh warehouse for each test that asks for one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from dev.cluster import Cluster
+from dev.credentials import Credentials
+from sluiceway.ledger import store
+from sluiceway.ledger.migrate import migrate
+from sluiceway.ledger.warehouse import connect
+from sluiceway.settings import PREFIX, load_settings
+from sluiceway.tables.registry import read_spec
+from sluiceway.tables.spec import TableSpec
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No SLUICEWAY_ variable of the user's shell, and no running stack, reaches a test."""
+    kept = {key: os.environ.pop(key) for key in list(os.environ) if key.startswith(PREFIX)}
+    os.environ["SLUICEWAY_ENV_FILE"] = str(tmp_path_factory.mktemp("no-stack") / "none.env")
+    load_settings.cache_clear()
+    yield
+    del os.environ["SLUICEWAY_ENV_FILE"]
+    os.environ.update(kept)
+
+
+@pytest.fixture
+def setting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Sets SLUICEWAY_ variables for one test: setting(groups="quickstart")."""
+
+    def change(**values: object) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(f"{PREFIX}{name.upper()}", str(value))
+        load_settings.cache_clear()
+
+    yield change
+    monkeypatch.undo()
+    load_settings.cache_clear()
+
+
+def let_through(folder: Path) -> None:
+    """PostgreSQL runs as another user when the tests run as root: it must be able to reach its data."""
+    for parent in (folder, *folder.parents):
+        if parent.owner() == folder.owner() and parent.stat().st_mode & 0o077 == 0:
+            parent.chmod(0o711)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster whose `warehouse` database has an empty ledger."""
+    folder = tmp_path_factory.mktemp("postgres")
+    let_through(folder)
+    cluster = Cluster(folder / "pg", Credentials(folder / "secrets"))
+    cluster.start()
+    migrate(cluster.url("sluiceway_owner", "warehouse"))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def database(postgres: Cluster) -> Iterator[str]:
+    """The name of a fresh copy of the warehouse."""
+    name = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE warehouse OWNER sluiceway_owner").format(sql.Identifier(name))
+        )
+        yield name
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def warehouse_url(postgres: Cluster, database: str) -> str:
+    """A fresh warehouse, as the role that loads."""
+    return postgres.url("sluiceway_loader", database)
+
+
+@pytest.fixture
+def owner_url(postgres: Cluster, database: str) -> str:
+    """The same warehouse, as the role that migrates."""
+    return postgres.url("sluiceway_owner", database)
+
+
+Rows = list[tuple[object, ...]]
+
+
+@pytest.fixture
+def query(warehouse_url: str) -> Callable[..., Rows]:
+    """Runs one statement in the warehouse, with parameters, and returns its rows."""
+
+    def run(statement: str, *parameters: object) -> Rows:
+        with psycopg.connect(warehouse_url, autocommit=True) as connection:
+            cursor = connection.execute(statement, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    return run
+
+
+@pytest.fixture
+def open_run(warehouse_url: str) -> Callable[[str], str]:
+    """Opens a run in the ledger and returns its id."""
+
+    def run(run_id: str) -> str:
+        with connect(warehouse_url) as session:
+            store.open_run(session, run_id=run_id, dag_id="master_etl", commit_sha=None, trigger_kind="test")
+        return run_id
+
+    return run
+
+
+@pytest.fixture
+def write_spec(tmp_path: Path) -> Callable[..., TableSpec]:
+    """Writes a table's TOML, and its source beside it, and reads the spec back."""
+
+    def write(name: str, toml: str, **files: str | bytes) -> TableSpec:
+        for file, content in files.items():
+            path = tmp_path / file.replace("__", ".")
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        path = tmp_path / f"{name}.toml"
+        path.write_text(toml, encoding="utf-8")
+        return read_spec(path)
+
+    return write

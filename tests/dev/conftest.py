@@ -1,0 +1,32 @@
+"""One stack for the tests that only look at it; those that kill one start their own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev.guard import marked
+from dev.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder without DAGs."""
+    return tmp_path_factory.mktemp("empty")
+
+
+@pytest.fixture(scope="session")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shared stack's folder. PostgreSQL may run as another user, who has to get in."""
+    folder = tmp_path_factory.mktemp("state")
+    for parent in (folder, *folder.parents):
+        if parent.owner() == folder.owner() and parent.stat().st_mode & 0o077 == 0:
+            parent.chmod(0o711)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stack(state: Path, empty: Path) -> Iterator[Stack]:
+    with Stack.running(state, dags=empty, plugins=empty) as running:
+        yield running
+    assert marked(running.env["SLUICEWAY_STACK"]) == []

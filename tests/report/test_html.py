@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+
+from sluiceway.report.html import duration, render, size
+from sluiceway.report.model import RejectGroup, RejectSample, TableMap
+from tests.report.builders import a_report, a_table
+
+SCRIPT = "<script>alert('x')</script>"
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Collects tags, addresses and visible text; fails on a tag that is not closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(html)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in {"src", "href", "action", "srcset"}]
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_green_page_shows_verdict_commit_and_counts() -> None:
+    page = Page(render(a_report(a_table(extracted=1234567, inserted=1234567))))
+    assert "Green" in page.text and "1 table loaded." in page.text
+    assert "9f3c2a71b4" in page.text and "1,234,567" in page.text and "8.00 s" in page.text
+
+
+def test_a_red_page_names_the_failed_table_and_its_error_before_anything_else() -> None:
+    lost = a_table("lost", status="failed", error="lost gave no rows")
+    html = render(a_report(a_table("good"), lost, status="failed"))
+    top = html[html.index("<h1>") : html.index('class="facts"')]
+    assert "Red: lost" in top and "lost gave no rows" in top and "good" not in top
+
+
+def test_a_page_of_no_tables_says_so() -> None:
+    page = Page(render(a_report(status="superseded")))
+    assert "Superseded" in page.text and "This run touched no table." in page.text
+    assert "table" not in page.tags
+
+
+def test_a_page_fetches_nothing_and_runs_nothing() -> None:
+    drawing = TableMap(style="dots", width=10, height=10, dot=2, path="M1 1h0", sampled=False)
+    html = render(a_report(a_table(map=drawing)))
+    page = Page(html)
+    assert page.addresses == []
+    assert "script" not in page.tags and "@import" not in html and "url(" not in html
+
+
+def test_markup_in_any_text_is_shown_and_never_obeyed() -> None:
+    group = RejectGroup(
+        reason=SCRIPT, column_name=SCRIPT, count=1,
+        samples=(RejectSample(row_number=1, values=((SCRIPT, SCRIPT),)),),
+    )  # fmt: skip
+    table = a_table(
+        SCRIPT, description=SCRIPT, status="failed", error=SCRIPT, error_type=SCRIPT, rejected=1, rejects=(group,),
+        map=TableMap(style="areas", width=9, height=9, dot=1, path=f'"/>{SCRIPT}', sampled=False),
+    )  # fmt: skip
+    texts = {"run_id": SCRIPT, "dag_id": SCRIPT, "commit_sha": SCRIPT, "deployed_sha": SCRIPT, "trigger_kind": SCRIPT}
+    html = render(a_report(table, status="failed", note=SCRIPT, **texts))
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") >= 10
+
+
+def test_rejects_show_reason_count_and_the_first_rows() -> None:
+    group = RejectGroup(
+        reason="'12x' is no integer", column_name="elevation", count=40,
+        samples=(RejectSample(row_number=17, values=(("icao", "00AA"), ("elevation", "12x"))),),
+    )  # fmt: skip
+    text = Page(render(a_report(a_table(rejected=42, rejects=(group,))))).text
+    assert "40 ×" in text and "'12x' is no integer" in text and "row 17" in text and "00AA" in text
+    assert "and 2 more with other reasons" in text
+
+
+def test_a_failed_tables_map_says_that_it_shows_an_earlier_run() -> None:
+    drawing = TableMap(style="areas", width=10, height=10, dot=2, path="M1 1l2 2z", sampled=False)
+    assert "as an earlier run left it" in render(a_report(a_table(status="failed", map=drawing), status="failed"))
+    assert "as an earlier run left it" not in render(a_report(a_table(map=drawing)))
+
+
+def test_another_deployed_commit_is_pointed_out() -> None:
+    assert "another commit" in render(a_report(a_table(), deployed_sha="0badc0de"))
+    assert "another commit" not in render(a_report(a_table()))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "–"),
+        (0.094, "0.09 s"),
+        (9.999, "10.0 s"),
+        (59.96, "1 min 00 s"),
+        (245, "4 min 05 s"),
+        (3725, "1 h 02 min"),
+    ],
+)
+def test_durations_read_like_durations(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(None, "–"), (0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (236_000_000, "236 MB"), (999_600_000, "1.0 GB")],
+)
+def test_sizes_are_decimal(number: int | None, text: str) -> None:
+    assert size(number) == text

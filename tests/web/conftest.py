@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PASSWORDS = {"reader": "reads", "stranger": "knocks"}
+START_SECONDS = 60
+
+
+@pytest.fixture(scope="session")
+def reports_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the API server looks for reports."""
+    return tmp_path_factory.mktemp("reports")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, reports_dir: Path) -> Iterator[str]:
+    """URL of a real API server with the plugin; `reader` may read DAG runs, `stranger` may log in and nothing else."""
+    home = tmp_path_factory.mktemp("airflow")
+    passwords = home / "passwords.json"
+    passwords.write_text(json.dumps(PASSWORDS))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "SLUICEWAY_"))} | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "reader:viewer,stranger:",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, long enough for HS512, worth nothing to anybody 1234",
+        "PYTHONPATH": str(ROOT / "include"),
+        "SLUICEWAY_REPORTS_DIR": str(reports_dir),
+        "SLUICEWAY_ENV_FILE": str(home / "none.env"),
+    }
+    log = home / "server.log"
+    url = f"http://127.0.0.1:{port}"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests" / "web" / "serve.py"), str(port)], env=env, stdout=output, stderr=output
+        )
+    try:
+        _wait(url, process, log)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            httpx.get(f"{url}/api/v2/version", timeout=5).raise_for_status()
+        except httpx.TransportError:
+            time.sleep(0.2)
+        else:
+            return
+    raise AssertionError(f"The API server did not start:\n{log.read_text()}")
+
+
+def _logged_in(server: str, user: str) -> Iterator[httpx.Client]:
+    answer = httpx.post(f"{server}/auth/token", json={"username": user, "password": PASSWORDS[user]})
+    token = answer.raise_for_status().json()["access_token"]
+    with httpx.Client(base_url=server, cookies={"_token": token}, headers={"Accept": "text/html"}) as client:
+        yield client
+
+
+@pytest.fixture
+def reader(server: str) -> Iterator[httpx.Client]:
+    """A browser of a user who may read DAG runs."""
+    yield from _logged_in(server, "reader")
+
+
+@pytest.fixture
+def stranger(server: str) -> Iterator[httpx.Client]:
+    """A browser of a user without a role."""
+    yield from _logged_in(server, "stranger")
