@@ -3,6 +3,10 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# compiled code lives in .local like everything temporary, so it may be written
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/pycache
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON := .venv/bin/python
 PYTHONCODE := include/sluiceway dags plugins dev tests bench
 STRICT := include/sluiceway dev
@@ -48,7 +52,7 @@ lock: setup ## Pin the newest versions the requirements allow
 	$(LOCK) --upgrade -c requirements.lock -o requirements-dev.lock requirements-dev.txt
 
 bench-master: setup ## Measure the master DAG
-	@$(PYTHON) bench/master.py $(ARGS)
+	@$(PYTHON) -m bench.master $(ARGS)
 
 clean: down ## Stop the stack and remove .venv and .local, data included
 	@rm -rf .venv .local

@@ -39,13 +39,15 @@ with DAG(
             pool="warehouse",
             map_index_template="{{ task.table }}",
         ).expand(table=tables)
-        load_table >> [master.cleanup_staging(), master.cleanup_history()]
+        cleanup = [master.cleanup_staging(), master.cleanup_history()]
+        load_table >> cleanup
 
     with TaskGroup("final", tooltip="Only when pre and sub are good; the report always") as final:
         master.validate() >> master.aggregate() >> master.report()
 
     verdict = VerdictOperator(task_id="verdict")
 
-    # the cleanups of sub run whatever happened to its tables, so final also waits for the tables themselves
-    gate >> tables >> [pre, sub] >> final >> verdict
-    load_table >> final
+    # the cleanups run whatever happened to the tables and beside final: what is published does not wait for them
+    gate >> tables >> [pre, sub]
+    [pre, load_table] >> final >> verdict
+    cleanup >> verdict

@@ -42,6 +42,47 @@ def import_jobs() -> None:
     import airflow.sdk.execution_time.task_runner  # noqa: F401
 
 
+def import_tasks() -> None:
+    """What the tasks import first, a second of two cores each: the scheduler's workers hand it on by fork.
+
+    Not pyogrio: it brings pandas, 100 MB that the tables without a geometry do not need.
+    """
+    import adbc_driver_postgresql
+    import airflow.providers.standard.operators.empty
+    import airflow.sdk.bases.operatorlink
+    import airflow.sdk.bases.sensor
+    import airflow.sdk.definitions.decorators
+    import airflow.sdk.definitions.retry_policy
+    import duckdb
+    import pyarrow.csv
+
+    import sluiceway.load.session
+    import sluiceway.load.staging
+    import sluiceway.load.table
+    import sluiceway.operators.load_table
+    import sluiceway.operators.master
+    import sluiceway.operators.retries
+    import sluiceway.report.collect
+    import sluiceway.report.write
+    import sluiceway.sources.csv
+    import sluiceway.steps  # noqa: F401
+
+    files = {Path(module.__file__) for name, module in sys.modules.items() if is_ours(name) and module.__file__}
+    written = {file: file.stat().st_mtime_ns for file in files}
+    os.register_at_fork(after_in_child=partial(forget_if_edited, written))
+
+
+def is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "sluiceway"
+
+
+def forget_if_edited(written: dict[Path, int]) -> None:
+    """In a new task: an edit of the library counts from the next task on, as without any of this."""
+    if any(not file.exists() or file.stat().st_mtime_ns != stamp for file, stamp in written.items()):
+        for name in [name for name in sys.modules if is_ours(name)]:
+            del sys.modules[name]
+
+
 def prepare_database() -> None:
     """Create or migrate the metadata, once per Airflow version (the database's comment says which), and the pool."""
     from airflow import __version__, settings
@@ -89,6 +130,8 @@ def fork(name: str, logs: Path, work: Callable[[], object]) -> int:
 
 
 def run_command(arguments: list[str]) -> None:
+    if arguments[0] == "scheduler":
+        import_tasks()
     sys.argv = ["airflow", *arguments]
     runpy.run_module("airflow", run_name="__main__", alter_sys=False)
 

@@ -17,7 +17,7 @@ from dev.guard import MARKER
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = re.compile(r"PATH|HOME|USER|LANG|LC_\w+|TZ|TERM|\w+_proxy|\w*_CERT\w*|\w*SSL\w*|SLUICEWAY_\w+", re.IGNORECASE)
 ADMIN = "admin"
-WAREHOUSE_POOL_SLOTS = 4
+WAREHOUSE_POOL_SLOTS = 8
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,13 @@ def inherited(source: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 def bare(layout: Layout, stack_id: str) -> dict[str, str]:
     """The environment of what starts the stack: no Airflow in it yet."""
-    return inherited() | {MARKER: stack_id, "TMPDIR": str(layout.temporary), "PYTHONUNBUFFERED": "1", "SPT_NOENV": "1"}
+    return inherited() | {
+        MARKER: stack_id,
+        "TMPDIR": str(layout.temporary),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPYCACHEPREFIX": str(ROOT / ".local" / "pycache"),  # no __pycache__ in the checkout
+        "SPT_NOENV": "1",
+    }
 
 
 def sluiceway(layout: Layout, cluster: Cluster) -> dict[str, str]:
@@ -140,7 +146,9 @@ def airflow(layout: Layout, cluster: Cluster, ports: Ports) -> dict[str, str]:
             "worker_log_server_port": ports.worker_logs,
             "trigger_log_server_port": ports.triggerer_logs,
         },
-        "scheduler": {"scheduler_idle_sleep_time": 0.2, "enable_health_check": False},
+        # a task that ends between two looks at it is noticed only after this long: 5 s by default, on every third run
+        "workers": {"min_heartbeat_interval": 1},
+        "scheduler": {"scheduler_idle_sleep_time": 0.1, "enable_health_check": False},
         # a changed file shows within seconds; Airflow's own defaults are made for thousands of files
         "dag_processor": {
             "refresh_interval": 5,

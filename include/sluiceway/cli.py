@@ -116,9 +116,10 @@ def tables_check(files: Annotated[list[Path] | None, typer.Argument(help="Files;
     """
     from sluiceway import views
     from sluiceway.tables import registry
+    from sluiceway.tables.files import table_files
 
     config = load_settings().config_dir
-    paths = files or [*registry.table_files(config), *sorted((config / "sql").glob("*.sql"))]
+    paths = files or [*table_files(config), *sorted((config / "sql").glob("*.sql"))]
     problems = []
     for path in paths:
         try:
@@ -152,11 +153,7 @@ def tables_run(
     from sluiceway.tables import registry
 
     with _sentences():
-        spec = (
-            registry.read_spec(Path(table))
-            if table.endswith(".toml")
-            else registry.choose(registry.read_all(), [table])[table]
-        )
+        spec = registry.read_spec(Path(table)) if table.endswith(".toml") else registry.read_one(table)
         url = _warehouse(warehouse)
     run_id = f"cli__{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}__{uuid4().hex[:6]}"
     with _sentences():

@@ -83,7 +83,7 @@ def table_exists(session: Session, spec: TableSpec) -> bool:
 
 
 def ensure_table(session: Session, spec: TableSpec) -> bool:
-    """Create the warehouse table, or add columns that the spec has gained.
+    """Create the warehouse table, yet without its key, or add columns that the spec has gained.
 
     :returns: whether the table is new.
     :raises TargetMismatchError: a column or the key has another shape; nothing is changed then.
@@ -99,11 +99,8 @@ def ensure_table(session: Session, spec: TableSpec) -> bool:
             )
             for name, type_ in types.items()
         ]
-        session.execute(
-            sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(
-                _target(spec), sql.SQL(", ").join(columns), _idents(spec.key_columns)
-            )
-        )
+        # the key follows in merge: an index built after the rows costs half of one kept up row by row
+        session.execute(sql.SQL("CREATE TABLE {} ({})").format(_target(spec), sql.SQL(", ").join(columns)))
         session.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(_target(spec), sql.Literal(spec.description)))
         return True
     _match_shape(session, spec, types)
@@ -197,36 +194,26 @@ def merge(session: Session, spec: TableSpec, run_id: str, *, new: bool) -> Merge
     :raises ShrunkExtractionError: on_missing would take away more rows than checks.max_shrink allows.
     """
     columns = [name for name in _column_types(spec) if name not in {RUN_COLUMN, DELETED_COLUMN}]
-    values = [name for name in columns if name not in spec.key_columns]
-    changed = [
-        sql.SQL("({}) IS DISTINCT FROM ({})").format(_idents(values, "t"), _idents(values, "excluded"))
-    ] if values else []
-    assignments = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in [*values, RUN_COLUMN]]
-    if spec.on_missing == "mark":
-        changed.append(sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(DELETED_COLUMN)))
-        assignments.append(sql.SQL("{} = NULL").format(sql.Identifier(DELETED_COLUMN)))
-    action = (
-        sql.SQL("UPDATE SET {} WHERE {}").format(sql.SQL(", ").join(assignments), sql.SQL(" OR ").join(changed))
-        if changed
-        else sql.SQL("NOTHING")
+    insert = sql.SQL("INSERT INTO {} AS t ({}, {}) SELECT {}, {} FROM {} s").format(
+        _target(spec),
+        _idents(columns),
+        sql.Identifier(RUN_COLUMN),
+        sql.SQL(", ").join(_staged(spec, name) for name in columns),
+        sql.Literal(run_id),
+        sql.Identifier(STAGE),
     )
+    if not new:
+        insert += sql.SQL(" ON CONFLICT ({}) DO {}").format(_idents(spec.key_columns), _on_conflict(spec, columns))
     inserted, updated = session.execute(
         sql.SQL(
-            "WITH merged AS (INSERT INTO {target} AS t ({columns}, {run_column}) SELECT {values}, {run_id} "
-            "FROM {stage} s ON CONFLICT ({key}) DO {action} RETURNING xmax = 0 AS inserted) "
-            "SELECT count(*) FILTER (WHERE inserted) AS inserted, count(*) FILTER (WHERE NOT inserted) AS updated "
-            "FROM merged"
-        ).format(
-            target=_target(spec),
-            columns=_idents(columns),
-            run_column=sql.Identifier(RUN_COLUMN),
-            values=sql.SQL(", ").join(_staged(spec, name) for name in columns),
-            run_id=sql.Literal(run_id),
-            stage=sql.Identifier(STAGE),
-            key=_idents(spec.key_columns),
-            action=action,
-        )
+            "WITH merged AS ({} RETURNING xmax = 0 AS inserted) SELECT count(*) FILTER (WHERE inserted) AS inserted, "
+            "count(*) FILTER (WHERE NOT inserted) AS updated FROM merged"
+        ).format(insert)
     )[0]
+    if new:
+        session.execute(
+            sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(_target(spec), _idents(spec.key_columns))
+        )
     deleted = 0 if new or spec.on_missing == "keep" else _take_away_missing(session, spec, run_id)
     if spec.geometry is not None:
         session.execute(
@@ -239,6 +226,21 @@ def merge(session: Session, spec: TableSpec, run_id: str, *, new: bool) -> Merge
     if inserted or updated or deleted:
         session.execute(sql.SQL("ANALYZE {}").format(_target(spec)))
     return Merged(int(inserted), int(updated), deleted, count_rows(session, spec))
+
+
+def _on_conflict(spec: TableSpec, columns: list[str]) -> sql.Composed | sql.SQL:
+    """What happens to a row whose key is there: written only when a value differs."""
+    values = [name for name in columns if name not in spec.key_columns]
+    differs = []
+    if values:
+        differs.append(sql.SQL("({}) IS DISTINCT FROM ({})").format(_idents(values, "t"), _idents(values, "excluded")))
+    assignments = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in [*values, RUN_COLUMN]]
+    if spec.on_missing == "mark":
+        differs.append(sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(DELETED_COLUMN)))
+        assignments.append(sql.SQL("{} = NULL").format(sql.Identifier(DELETED_COLUMN)))
+    if not differs:
+        return sql.SQL("NOTHING")
+    return sql.SQL("UPDATE SET {} WHERE {}").format(sql.SQL(", ").join(assignments), sql.SQL(" OR ").join(differs))
 
 
 def count_rows(session: Session, spec: TableSpec) -> int:

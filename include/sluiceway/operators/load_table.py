@@ -23,7 +23,8 @@ class LoadTableOperator(BaseOperator):
     :param conn_id: the Airflow connection of the warehouse.
     """
 
-    template_fields: Sequence[str] = ("table",)
+    # none: the table comes from expand(), and rendering it costs a call to the API server per table
+    template_fields: Sequence[str] = ()
 
     def __init__(self, *, table: str, conn_id: str = CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -39,9 +40,8 @@ class LoadTableOperator(BaseOperator):
         from sluiceway.load.table import load_table
         from sluiceway.tables import registry
 
-        spec = registry.choose(registry.deployed(), [self.table])[self.table]
         result = load_table(
-            spec,
+            registry.read_one(self.table),
             warehouse_url(self.conn_id),
             run_id=str(context["run_id"]),
             force=bool(context["params"].get("force", False)),

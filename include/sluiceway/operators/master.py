@@ -8,7 +8,7 @@ from airflow.sdk import Param, TriggerRule, get_current_context, task
 
 from sluiceway.operators.verdict import task_states
 from sluiceway.operators.warehouse import warehouse_url
-from sluiceway.tables.registry import deployed_names
+from sluiceway.tables.files import deployed_names
 
 
 def params() -> dict[str, Param]:
@@ -79,19 +79,19 @@ def check_warehouse() -> None:
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
-def cleanup_staging() -> int:
+def cleanup_staging() -> None:
     """End what lost workers left in the warehouse."""
     from sluiceway import steps
 
-    return steps.cleanup_staging(warehouse_url())
+    steps.cleanup_staging(warehouse_url())
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
-def cleanup_history() -> int:
+def cleanup_history() -> None:
     """Forget old runs."""
     from sluiceway import steps
 
-    return steps.cleanup_history(warehouse_url())
+    steps.cleanup_history(warehouse_url())
 
 
 @task
@@ -103,11 +103,11 @@ def validate() -> None:
 
 
 @task
-def aggregate() -> list[str]:
+def aggregate() -> None:
     """Publish: refresh the views."""
     from sluiceway import steps
 
-    return steps.aggregate(warehouse_url())
+    steps.aggregate(warehouse_url())
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)

@@ -11,6 +11,7 @@ import pydantic
 
 from sluiceway.errors import ConfigError, UnknownTableError, nearest
 from sluiceway.settings import Settings, load_settings
+from sluiceway.tables.files import table_files
 from sluiceway.tables.spec import Column, Checks, CsvSource, Geometry, SqliteSource, TableSpec, VectorSource
 
 _MODELS: dict[str, type[pydantic.BaseModel]] = {
@@ -80,11 +81,6 @@ def read_spec(path: Path) -> TableSpec:
         raise ConfigError("\n".join(_sentence(path, problem) for problem in error.errors())) from error
 
 
-def table_files(config_dir: Path) -> list[Path]:
-    """Every table's file, by name."""
-    return sorted((config_dir / "tables").glob("*.toml"))
-
-
 def read_all(settings: Settings | None = None) -> dict[str, TableSpec]:
     """Every table under include/config/tables/, of all groups; raises ConfigError with every problem of every file."""
     settings = settings or load_settings()
@@ -106,21 +102,15 @@ def deployed(settings: Settings | None = None) -> dict[str, TableSpec]:
     return {name: spec for name, spec in read_all(settings).items() if settings.runs_group(spec.group)}
 
 
-def deployed_names(settings: Settings | None = None) -> list[str]:
-    """Names of the tables this deployment runs, for a trigger form; a broken file keeps its name.
+def read_one(name: str, settings: Settings | None = None) -> TableSpec:
+    """The spec of one table, of any group; reads no other file.
 
-    Reads nothing but the group, because every task parses the DAG file again.
+    :raises UnknownTableError: there is no such file; names the nearest.
     """
-    settings = settings or load_settings()
-    names = []
-    for path in table_files(settings.config_dir):
-        try:
-            group = tomllib.loads(path.read_text(encoding="utf-8")).get("group", "warehouse")
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-            group = None  # `plan` names the file and fails the run
-        if group is None or settings.runs_group(str(group)):
-            names.append(path.stem)
-    return names
+    paths = {path.stem: path for path in table_files((settings or load_settings()).config_dir)}
+    if name not in paths:
+        raise UnknownTableError(f"There is no table {name!r}{nearest(name, paths)}")
+    return read_spec(paths[name])
 
 
 def choose(specs: Mapping[str, TableSpec], names: Iterable[str]) -> dict[str, TableSpec]:

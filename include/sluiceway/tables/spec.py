@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from sluiceway.errors import nearest
+from sluiceway.tables.files import DEFAULT_GROUP
 
 MAX_IDENTIFIER_BYTES = 63
 """PostgreSQL cuts longer names silently (NAMEDATALEN - 1)."""
@@ -200,7 +201,7 @@ class TableSpec(_Frozen):
 
     name: Name
     description: str = Field(min_length=1)
-    group: Name = "warehouse"
+    group: Name = DEFAULT_GROUP
     """A deployment chooses which groups it runs (SLUICEWAY_GROUPS)."""
     source: Source
     key: Literal["content"] | tuple[Name, ...] = Field(min_length=1)
