@@ -109,7 +109,13 @@ def measure_graph(api: AirflowApi, repeats: int) -> dict[str, Any]:
             if turn:
                 times[name].append(seconds)
     bare, master = (statistics.median(times[name]) for name in ("bare", "master"))
-    return {"bare_s": times["bare"], "master_s": times["master"], "ratio": master / bare, "median_bare_s": bare, "median_master_s": master}
+    return {
+        "bare_s": times["bare"],
+        "master_s": times["master"],
+        "ratio": master / bare,
+        "median_bare_s": bare,
+        "median_master_s": master,
+    }
 
 
 def measure_tables(api: AirflowApi, warehouse_url: str, repeats: int) -> dict[str, Any]:
@@ -145,7 +151,11 @@ def measure_parse(dags: Path, env: dict[str, str], repeats: int) -> dict[str, An
     for _ in range(repeats):
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
         answers.append(json.loads(done.stdout.splitlines()[-1]))
-    return {**answers[-1], "seconds": [answer["seconds"] for answer in answers], "median_s": statistics.median(answer["seconds"] for answer in answers)}
+    return {
+        **answers[-1],
+        "seconds": [answer["seconds"] for answer in answers],
+        "median_s": statistics.median(answer["seconds"] for answer in answers),
+    }
 
 
 def measure_demo() -> dict[str, Any]:

@@ -34,11 +34,11 @@ def import_common() -> None:
 
 def import_jobs() -> None:
     """What all the others and the tasks share. With the SDK the first run takes 6.8 s, without it 9.8 s."""
-    import airflow.dag_processing.manager  # noqa: F401
-    import airflow.jobs.scheduler_job_runner  # noqa: F401
-    import airflow.jobs.triggerer_job_runner  # noqa: F401
-    import airflow.sdk  # noqa: F401
-    import airflow.sdk.execution_time.supervisor  # noqa: F401
+    import airflow.dag_processing.manager
+    import airflow.jobs.scheduler_job_runner
+    import airflow.jobs.triggerer_job_runner
+    import airflow.sdk
+    import airflow.sdk.execution_time.supervisor
     import airflow.sdk.execution_time.task_runner  # noqa: F401
 
 
@@ -47,14 +47,6 @@ def import_tasks() -> None:
 
     Not pyogrio: it brings pandas, 100 MB that the tables without a geometry do not need.
     """
-    import adbc_driver_postgresql
-    import airflow.providers.standard.operators.empty
-    import airflow.sdk.bases.operatorlink
-    import airflow.sdk.bases.sensor
-    import airflow.sdk.definitions.decorators
-    import airflow.sdk.definitions.retry_policy
-    import duckdb
-    import pyarrow.csv
 
     import sluiceway.load.session
     import sluiceway.load.staging

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from urllib.parse import quote
 
@@ -78,18 +79,18 @@ def _run_ids(sha: str) -> Iterator[str]:
 
 def follow(api: AirflowApi, warehouse_url: str, run_id: str) -> tuple[str, list[TableRun]]:
     """Show the tables as they finish; returns the run's state and what was done to each table."""
-    if console.is_terminal:
-        with Live(console=console, refresh_per_second=4) as live:
-            for state, tables in _progress(api, warehouse_url, run_id):
+    shown: set[str] = set()
+    with Live(console=console, refresh_per_second=4) if console.is_terminal else nullcontext() as live:
+        for progress in _progress(api, warehouse_url, run_id):
+            tables = progress[1]
+            if live is not None:
                 live.update(_table(tables))
-    else:
-        shown: set[str] = set()
-        for state, tables in _progress(api, warehouse_url, run_id):
+                continue
             for table in tables:
                 if table.status != "planned" and table.table_name not in shown:
                     shown.add(table.table_name)
                     console.print(_line(table, len(shown), len(tables)))
-    return state, tables
+    return progress
 
 
 def _progress(api: AirflowApi, warehouse_url: str, run_id: str) -> Iterator[tuple[str, list[TableRun]]]:

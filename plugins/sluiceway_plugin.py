@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -25,8 +25,8 @@ class SluicewayPlugin(AirflowPlugin):
     """Run reports at /sluiceway/reports, and their entry in the menu."""
 
     name = "sluiceway"
-    fastapi_apps = [{"app": pages, "url_prefix": "/sluiceway", "name": "Sluiceway"}]
+    fastapi_apps: ClassVar = [{"app": pages, "url_prefix": "/sluiceway", "name": "Sluiceway"}]
     # relative: the UI resolves it against the path of [api] base_url
-    external_views = [
-        {"name": "Run reports", "href": "sluiceway/reports", "destination": "nav", "category": "browse"}
+    external_views: ClassVar = [
+        {"name": "Run reports", "href": "sluiceway/reports", "destination": "nav", "category": "browse"},
     ]

@@ -83,7 +83,9 @@ class AirflowApi:
         :raises AirflowApiError: the run has no failed task.
         """
         causes = [
-            task for task in self.task_instances(dag_id, run_id) if task["state"] == "failed" and task["task_id"] != "verdict"
+            task
+            for task in self.task_instances(dag_id, run_id)
+            if task["state"] == "failed" and task["task_id"] != "verdict"
         ]
         if not causes:
             raise AirflowApiError(f"Run {run_id} of {dag_id} has no failed task to retry.")

@@ -38,7 +38,9 @@ WIDTH = None if sys.stdout.isatty() else 220
 out = Console(highlight=False, width=WIDTH)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Refreshes a PostGIS warehouse after every deploy.")
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, help="Refreshes a PostGIS warehouse after every deploy."
+)
 tables_app = typer.Typer(no_args_is_help=True, help="The tables under include/config/tables/.")
 runs_app = typer.Typer(no_args_is_help=True, help="Runs, as the ledger knows them.")
 ledger_app = typer.Typer(no_args_is_help=True, help="The ledger in the warehouse.")
@@ -85,7 +87,9 @@ def _warehouse(url: str | None) -> str:
 
 @tables_app.command("list")
 def tables_list(
-    everything: Annotated[bool, typer.Option("--all", help="Also tables of groups this deployment does not run.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also tables of groups this deployment does not run.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the tables this deployment runs.
@@ -109,7 +113,9 @@ def tables_list(
 
 
 @tables_app.command("check")
-def tables_check(files: Annotated[list[Path] | None, typer.Argument(help="Files; else all of include/config/.")] = None) -> None:
+def tables_check(
+    files: Annotated[list[Path] | None, typer.Argument(help="Files; else all of include/config/.")] = None,
+) -> None:
     """Validate table and view files offline; names file, key, value and the nearest valid one.
 
     Example: sluiceway tables check include/config/tables/us_county.toml
@@ -138,7 +144,9 @@ def tables_check(files: Annotated[list[Path] | None, typer.Argument(help="Files;
 
 @tables_app.command("run")
 def tables_run(
-    table: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="A table's name, or a file like those under tables/.")],
+    table: Annotated[
+        str, typer.Argument(metavar="NAME|FILE.toml", help="A table's name, or a file like those under tables/.")
+    ],
     warehouse: WarehouseOption = None,
     force: Annotated[bool, typer.Option("--force", help="Load also when the source is unchanged.")] = False,
     as_json: JsonOption = False,
@@ -184,7 +192,7 @@ def tables_run(
 
 
 def _ensure_ledger(url: str, *, explicit: bool) -> None:
-    """A warehouse named on the command line gets its ledger at the first use; a deployment's is migrated by its owner."""
+    """A warehouse named on the command line gets its ledger at the first use; its owner migrates a deployment's."""
     from sluiceway.ledger import store
     from sluiceway.ledger.warehouse import connect
 
@@ -220,14 +228,20 @@ def runs_list(
     table = Table(Column("run", no_wrap=True), "commit", "started (UTC)", "status", "note", box=None, pad_edge=False)
     for run in found:
         table.add_row(
-            run.run_id, (run.commit_sha or "")[:9], f"{run.started_at:%Y-%m-%d %H:%M:%S}", run.status, _plain(run.note or "")
+            run.run_id,
+            (run.commit_sha or "")[:9],
+            f"{run.started_at:%Y-%m-%d %H:%M:%S}",
+            run.status,
+            _plain(run.note or ""),
         )
     out.print(table)
 
 
 @runs_app.command("show")
 def runs_show(
-    run_id: Annotated[str, typer.Argument(metavar="RUN")], warehouse: WarehouseOption = None, as_json: JsonOption = False
+    run_id: Annotated[str, typer.Argument(metavar="RUN")],
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what one run did to each table, and the first rejects.
 
@@ -249,7 +263,9 @@ def runs_show(
         return
     run = found[0]
     out.print(f"[bold]{run.run_id}[/]: {run.status}. {_plain(run.note or '')}")
-    out.print(f"commit {run.commit_sha or '(none)'}, started {run.started_at:%Y-%m-%d %H:%M:%S} UTC by {run.trigger_kind}")
+    out.print(
+        f"commit {run.commit_sha or '(none)'}, started {run.started_at:%Y-%m-%d %H:%M:%S} UTC by {run.trigger_kind}"
+    )
     counts = ("extracted", "inserted", "updated", "unchanged", "deleted", "rejected")
     table = Table("table", "status", *counts, "rows", "seconds", "MB", box=None, pad_edge=False)
     for column in table.columns[2:]:

@@ -9,7 +9,14 @@ from pathlib import Path
 from psycopg import sql
 
 from sluiceway import views
-from sluiceway.errors import NoTablesError, SluicewayError, SourceMissingError, UnknownParamError, ValidationError, nearest
+from sluiceway.errors import (
+    NoTablesError,
+    SluicewayError,
+    SourceMissingError,
+    UnknownParamError,
+    ValidationError,
+    nearest,
+)
 from sluiceway.ledger import store
 from sluiceway.ledger.warehouse import connect
 from sluiceway.load.merge import count_rows, table_exists

@@ -90,7 +90,7 @@ def refresh(session: Session, views: Iterable[View]) -> list[str]:
         else:
             session.execute(sql.SQL("DROP MATERIALIZED VIEW IF EXISTS {}").format(name))
             # the SELECT is the deployment's own code, like its DAG files
-            select = sql.SQL(view.select)  # type: ignore[arg-type]
+            select = sql.SQL(view.select)
             session.execute(sql.SQL("CREATE MATERIALIZED VIEW {} AS {}").format(name, select))
             session.execute(
                 sql.SQL("COMMENT ON MATERIALIZED VIEW {} IS {}").format(name, sql.Literal(view.fingerprint()))

@@ -41,8 +41,7 @@ def test_rejects_are_grouped_by_reason_with_their_first_rows(warehouse_url: str)
     with connect(warehouse_url) as session:
         open_run(session)
         many = [
-            store.Reject(row_number=n, column_name="x", reason="no integer", row={"x": str(n)})
-            for n in range(9, 0, -1)
+            store.Reject(row_number=n, column_name="x", reason="no integer", row={"x": str(n)}) for n in range(9, 0, -1)
         ]
         one = store.Reject(row_number=3, column_name=None, reason="no key", row={"x": None, "long": "y" * 500})
         store.write_rejects(session, RUN, "place", [one, *many])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluiceway.report.model import TableReport, judge
+from sluiceway.report.model import TableReport, headline
 from tests.report.builders import a_report, a_table
 
 
@@ -12,7 +12,7 @@ def failed(name: str) -> TableReport:
 
 def test_a_green_run_counts_what_it_loaded_and_what_it_refused() -> None:
     tables = [a_table("a", rejected=2), a_table("b"), a_table("c", status="unchanged")]
-    verdict = judge("success", tables, None)
+    verdict = headline("success", tables, None)
     assert (verdict.status, verdict.sentence) == ("success", "2 tables loaded, 1 unchanged, 2 rows rejected.")
 
 
@@ -23,22 +23,24 @@ def test_failed_tables_come_first_and_then_those_that_never_reported() -> None:
 
 
 def test_an_open_run_is_red_as_soon_as_one_table_failed() -> None:
-    assert judge("running", [a_table("a"), failed("b")], None).status == "failed"
-    assert judge("running", [a_table("a"), a_table("b", status="planned")], None).status == "running"
+    assert headline("running", [a_table("a"), failed("b")], None).status == "failed"
+    assert headline("running", [a_table("a"), a_table("b", status="planned")], None).status == "running"
 
 
 def test_a_red_run_without_a_failed_table_says_its_note() -> None:
-    assert judge("failed", [a_table("a")], "refreshing county_area failed").sentence == "refreshing county_area failed"
+    assert (
+        headline("failed", [a_table("a")], "refreshing county_area failed").sentence == "refreshing county_area failed"
+    )
 
 
 def test_a_red_run_names_the_tables_that_never_reported() -> None:
-    assert judge("failed", [a_table("a", status="planned")], None).sentence == "a never reported."
+    assert headline("failed", [a_table("a", status="planned")], None).sentence == "a never reported."
 
 
 def test_a_red_run_of_no_tables_says_so() -> None:
-    assert judge("failed", [], None).sentence == "No table was loaded."
+    assert headline("failed", [], None).sentence == "No table was loaded."
 
 
 @pytest.mark.parametrize(("status", "word"), [("superseded", "newer commit"), ("abandoned", "from outside")])
 def test_a_run_that_ended_early_says_how(status: str, word: str) -> None:
-    assert word in judge(status, [], None).sentence  # type: ignore[arg-type]
+    assert word in headline(status, [], None).sentence  # type: ignore[arg-type]

@@ -10,8 +10,8 @@ from sluiceway.report.write import delete_reports, read_report, recent_reports, 
 from tests.report.builders import a_report, a_table
 
 HOSTILE = [
-    "manual__2026-08-03T14:02:09+00:00", "../../etc/passwd", "..", "a/b", "a%2Fb", "a b", "a\\b", "é", "", "\0", "con",
-    "x" * 250, "x" * 251, "é" * 250, "a@b", "run-a",
+    "manual__2026-08-03T14:02:09+00:00", "../../etc/passwd", "..", "a/b", "a%2Fb", "a b", "a\\b", "é", "\0", "con",
+    "x" * 250, "x" * 251, "é" * 250, "a@b",
 ]  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def test_a_report_stays_in_its_folder_and_is_found_again(run_id: str, tmp_path: 
 
 
 def test_no_two_run_ids_share_a_file() -> None:
-    cut = report_file_name("x" * 250).removeprefix("run-").removesuffix(".html")
+    cut = report_file_name("x" * 250).removesuffix(".html")
     for one, other in combinations([*HOSTILE, cut], 2):
         assert report_file_name(one) != report_file_name(other)
 

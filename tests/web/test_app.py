@@ -86,4 +86,4 @@ def test_the_list_leads_to_each_report(reader: httpx.Client) -> None:
 def test_the_menu_entry_and_the_pages_are_registered(reader: httpx.Client) -> None:
     answer = reader.get("/sluiceway/nothing")
     assert answer.status_code == 404
-    assert "<div id=\"root\">" not in answer.text  # the plugin answered, not the UI's catch-all
+    assert '<div id="root">' not in answer.text  # the plugin answered, not the UI's catch-all

@@ -96,9 +96,7 @@ def check_revision(session: Session) -> None:
         )
 
 
-def open_run(
-    session: Session, *, run_id: str, dag_id: str | None, commit_sha: str | None, trigger_kind: str
-) -> None:
+def open_run(session: Session, *, run_id: str, dag_id: str | None, commit_sha: str | None, trigger_kind: str) -> None:
     """Open the run's row, or reopen it when the run is repeated. Keeps what its tables did before."""
     session.execute(
         sql.SQL(
@@ -121,9 +119,9 @@ def record_deployed_sha(session: Session, run_id: str, deployed_sha: str | None)
 def close_run(session: Session, run_id: str, status: RunStatus, note: str | None) -> None:
     """Close the run's row with its verdict."""
     session.execute(
-        sql.SQL(
-            "UPDATE etl.run SET status = {}, note = {}, finished_at = clock_timestamp() WHERE run_id = {}"
-        ).format(sql.Literal(status), sql.Literal(note), sql.Literal(run_id))
+        sql.SQL("UPDATE etl.run SET status = {}, note = {}, finished_at = clock_timestamp() WHERE run_id = {}").format(
+            sql.Literal(status), sql.Literal(note), sql.Literal(run_id)
+        )
     )
 
 
@@ -173,9 +171,7 @@ def write_table_run(session: Session, result: TableRun) -> None:
     """Write what the run did to one table, in place of what an earlier try wrote."""
     values = result.model_dump()  # finished_at is set by the server, whose clock orders loads
     session.execute(
-        sql.SQL(
-            "INSERT INTO etl.table_run ({}) VALUES ({}) ON CONFLICT (run_id, table_name) DO UPDATE SET {}"
-        ).format(
+        sql.SQL("INSERT INTO etl.table_run ({}) VALUES ({}) ON CONFLICT (run_id, table_name) DO UPDATE SET {}").format(
             _columns(TableRun),
             sql.SQL(", ").join(
                 sql.SQL("clock_timestamp()") if name == "finished_at" else _literal(value)

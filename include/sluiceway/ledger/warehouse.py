@@ -16,13 +16,16 @@ LEDGER_REVISION = "0001"
 """The revision of ledger/migrations this code reads and writes."""
 
 _TRANSIENT_CLASSES = ("08", "40", "53", "55", "57")
-"""SQLSTATE classes that may go away: connection, rollback (deadlock), resources, object in use, operator intervention."""
+"""SQLSTATE classes that may go away: connection, rollback (deadlock), resources, object in use, operator."""
+
+
+Statement = sql.SQL | sql.Composed
 
 
 class Session(Protocol):
     """Runs statements in one transaction; the loader's bulk session and psycopg both do."""
 
-    def execute(self, query: sql.Composable) -> list[tuple[Any, ...]]:
+    def execute(self, query: Statement) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows, none for a statement that returns nothing."""
         ...
 
@@ -48,7 +51,7 @@ class PsycopgSession:
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         self._connection = connection
 
-    def execute(self, query: sql.Composable) -> list[tuple[Any, ...]]:
+    def execute(self, query: Statement) -> list[tuple[Any, ...]]:
         """Run one statement; `connect` turns what PostgreSQL refuses into a named error."""
         cursor = self._connection.execute(query)
         return cursor.fetchall() if cursor.description else []

@@ -178,9 +178,7 @@ class Caster:
             expressions.append(f"{_expression(column, source_family, arrow_type, name, thousands)} AS {_quoted(name)}")
         self._duckdb.register("batch", batch)
         table = self._duckdb.sql(f"SELECT {', '.join(expressions)} FROM batch").to_arrow_table()  # noqa: S608
-        return pa.RecordBatch.from_arrays(
-            [_one_chunk(column) for column in table.columns], names=table.schema.names
-        )
+        return pa.RecordBatch.from_arrays([_one_chunk(column) for column in table.columns], names=table.schema.names)
 
     def _reasons(self, raw: pa.RecordBatch, typed: pa.RecordBatch) -> Reasons:
         # looks at single rows only where counts differ

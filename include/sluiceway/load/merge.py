@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from sluiceway.errors import ShrunkExtractionError, TargetMismatchError
-from sluiceway.ledger.warehouse import Session
+from sluiceway.ledger.warehouse import Session, Statement
 from sluiceway.tables.spec import CONTENT_KEY_COLUMN, DELETED_COLUMN, MAX_IDENTIFIER_BYTES, RUN_COLUMN, TableSpec
 
 SCHEMA = "public"
@@ -211,9 +211,7 @@ def merge(session: Session, spec: TableSpec, run_id: str, *, new: bool) -> Merge
         ).format(insert)
     )[0]
     if new:
-        session.execute(
-            sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(_target(spec), _idents(spec.key_columns))
-        )
+        session.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(_target(spec), _idents(spec.key_columns)))
     deleted = 0 if new or spec.on_missing == "keep" else _take_away_missing(session, spec, run_id)
     if spec.geometry is not None:
         session.execute(
@@ -228,7 +226,7 @@ def merge(session: Session, spec: TableSpec, run_id: str, *, new: bool) -> Merge
     return Merged(int(inserted), int(updated), deleted, count_rows(session, spec))
 
 
-def _on_conflict(spec: TableSpec, columns: list[str]) -> sql.Composed | sql.SQL:
+def _on_conflict(spec: TableSpec, columns: list[str]) -> Statement:
     """What happens to a row whose key is there: written only when a value differs."""
     values = [name for name in columns if name not in spec.key_columns]
     differs = []
@@ -245,7 +243,9 @@ def _on_conflict(spec: TableSpec, columns: list[str]) -> sql.Composed | sql.SQL:
 
 def count_rows(session: Session, spec: TableSpec) -> int:
     """Live rows of the warehouse table."""
-    live = sql.SQL("WHERE {} IS NULL").format(sql.Identifier(DELETED_COLUMN)) if spec.on_missing == "mark" else sql.SQL("")
+    live = (
+        sql.SQL("WHERE {} IS NULL").format(sql.Identifier(DELETED_COLUMN)) if spec.on_missing == "mark" else sql.SQL("")
+    )
     return int(session.execute(sql.SQL("SELECT count(*) AS n FROM {} {}").format(_target(spec), live))[0][0])
 
 
@@ -274,9 +274,7 @@ def _take_away_missing(session: Session, spec: TableSpec, run_id: str) -> int:
             sql.Identifier(DELETED_COLUMN),
             missing,
         )
-    gone = int(
-        session.execute(sql.SQL("WITH gone AS ({}) SELECT count(*) AS n FROM gone").format(statement))[0][0]
-    )
+    gone = int(session.execute(sql.SQL("WITH gone AS ({}) SELECT count(*) AS n FROM gone").format(statement))[0][0])
     if gone > before * spec.checks.max_shrink:
         raise ShrunkExtractionError(
             f"{spec.name}: on_missing = {spec.on_missing!r} would take away {gone:,} of {before:,} rows, more than "

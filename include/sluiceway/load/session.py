@@ -12,10 +12,9 @@ from typing import Any
 import adbc_driver_manager as adbc
 import adbc_driver_postgresql
 import pyarrow as pa
-from psycopg import sql
 
 from sluiceway.errors import WarehouseUnavailableError
-from sluiceway.ledger.warehouse import named_error, place
+from sluiceway.ledger.warehouse import Statement, named_error, place
 
 
 class BulkSession:
@@ -24,7 +23,7 @@ class BulkSession:
     def __init__(self, connection: adbc.AdbcConnection) -> None:
         self._connection = connection
 
-    def execute(self, query: sql.Composable) -> list[tuple[Any, ...]]:
+    def execute(self, query: Statement) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows; raises a named error for what PostgreSQL refuses."""
         with adbc.AdbcStatement(self._connection) as statement:
             try:

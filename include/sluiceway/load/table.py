@@ -23,7 +23,7 @@ from sluiceway.errors import (
 )
 from sluiceway.ledger import store
 from sluiceway.ledger.store import Reject, TableRun
-from sluiceway.ledger.warehouse import connect
+from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.sources import open_source
 from sluiceway.sources.locate import fingerprint, locate
 from sluiceway.tables.spec import TableSpec
@@ -113,7 +113,7 @@ def load_table(spec: TableSpec, url: str, *, run_id: str, force: bool = False) -
         raise
 
 
-def _stands(ledger: store.Session, spec: TableSpec, last: TableRun) -> bool:
+def _stands(ledger: Session, spec: TableSpec, last: TableRun) -> bool:
     """Whether the warehouse still holds what the last load left; a table emptied by hand is loaded again."""
     from sluiceway.load.merge import count_rows, table_exists
 
@@ -190,11 +190,9 @@ def _load(
 def _prepare(session: BulkSession, spec: TableSpec) -> None:
     """One load of a table at a time, and settings on which the content key's text depends."""
     # cleanup_staging finds sessions of lost workers by this name
-    session.execute(
-        sql.SQL("SET LOCAL application_name = {}").format(sql.Literal(f"sluiceway load {spec.name}"[:63]))
-    )
+    session.execute(sql.SQL("SET LOCAL application_name = {}").format(sql.Literal(f"sluiceway load {spec.name}"[:63])))
     for statement in ("TimeZone = 'UTC'", "DateStyle = 'ISO'", "extra_float_digits = 1", "work_mem = '64MB'"):
-        session.execute(sql.SQL("SET LOCAL " + statement))  # type: ignore[arg-type]  # the four above
+        session.execute(sql.SQL("SET LOCAL " + statement))
     session.execute(
         sql.SQL("SELECT pg_advisory_xact_lock(hashtext({}))::text AS locked").format(
             sql.Literal(f"sluiceway.load.{spec.name}")

@@ -18,8 +18,8 @@ from sluiceway.report.model import (
     RunReport,
     TableMap,
     TableReport,
+    headline,
     in_order,
-    judge,
     total,
 )
 from sluiceway.tables.spec import TableSpec
@@ -111,7 +111,7 @@ def collect(session: Session, run_id: str, specs: Mapping[str, TableSpec]) -> Ru
         for r in results
     )
     return RunReport(
-        verdict=judge(run.status, tables, run.note),
+        verdict=headline(run.status, tables, run.note),
         tables=tables,
         totals=total(tables),
         **run.model_dump(exclude={"status"}),

@@ -111,7 +111,7 @@ def _place(session: Session, spec: TableSpec, *, marked: bool, blocks: int, size
         return None
     count, (xmin, ymin, xmax, ymax) = found
     # any projected layer reaches beyond 360 metres
-    geographic = -180.5 <= xmin and xmax <= 360.5 and -90.5 <= ymin and ymax <= 90.5
+    geographic = xmin >= -180.5 and xmax <= 360.5 and ymin >= -90.5 and ymax <= 90.5
     if geographic and xmax - xmin > 180:
         # the Aleutians stand at 172 E: seen from the other side of the antimeridian the USA is half as wide
         shifted = sql.SQL("(SELECT ST_ShiftLongitude(geom) AS geom FROM {} OFFSET 0) s").format(rows)

@@ -162,7 +162,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def judge(status: RunStatus, tables: Iterable[TableReport], note: str | None) -> Verdict:
+def headline(status: RunStatus, tables: Iterable[TableReport], note: str | None) -> Verdict:
     """The verdict on a run from its ledger row; a run that is still open is red as soon as a table failed."""
     rows = list(tables)
     failed = [table for table in rows if table.status == "failed"]

@@ -38,11 +38,11 @@ def report_file_name(run_id: str) -> str:
 
     A long id is cut and ends in `@` and its sha256; `@` stands in no other name, so no two ids share one.
     """
-    stem = quote(run_id, safe="", errors="surrogatepass")
+    stem = quote(run_id, safe="+:", errors="surrogatepass")
     if len(stem) > _LONGEST_STEM:
         digest = hashlib.sha256(run_id.encode(errors="surrogatepass")).hexdigest()
         stem = f"{stem[: _LONGEST_STEM - len(digest) - 1]}@{digest}"
-    return f"run-{stem}.html"
+    return f"{stem}.html"
 
 
 def _write(path: Path, text: str) -> None:
@@ -83,7 +83,7 @@ def read_report(run_id: str, reports_dir: Path) -> str | None:
 
 def recent_reports(reports_dir: Path, *, limit: int = 100) -> list[ReportSummary]:
     """The newest reports first."""
-    files = sorted(reports_dir.glob("run-*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+    files = sorted(reports_dir.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
     found = [ReportSummary.model_validate_json(file.read_bytes()) for file in files[:limit]]
     return sorted(found, key=lambda summary: summary.started_at, reverse=True)
 
@@ -91,7 +91,7 @@ def recent_reports(reports_dir: Path, *, limit: int = 100) -> list[ReportSummary
 def delete_reports(reports_dir: Path, *, older_than_days: float) -> int:
     """Delete the pages written longer ago than that; returns how many."""
     oldest = time.time() - older_than_days * 86_400
-    old = [page for page in reports_dir.glob("run-*.html") if page.stat().st_mtime < oldest]
+    old = [page for page in reports_dir.glob("*.html") if page.stat().st_mtime < oldest]
     for page in old:
         page.with_suffix(".json").unlink(missing_ok=True)
         page.unlink()

@@ -72,7 +72,9 @@ def _member(source: CsvSource, archive: zipfile.ZipFile, path: Path) -> str:
     if source.member in files:
         return str(source.member)
     if source.member is None:
-        raise SourceMissingError(f"{path.name} holds {len(files)} files: {', '.join(files[:12])}; name one as source.member")
+        raise SourceMissingError(
+            f"{path.name} holds {len(files)} files: {', '.join(files[:12])}; name one as source.member"
+        )
     raise SourceMissingError(f"{path.name} has no member {source.member!r}{nearest(source.member, files)}")
 
 
@@ -81,7 +83,7 @@ def _head(source: CsvSource, path: Path) -> tuple[list[str], int, bool]:
     encoding = source.encoding or "utf-8-sig"
     with (
         _open_bytes(source, path) as stream,
-        io.TextIOWrapper(stream, encoding=encoding, newline="") as text,  # type: ignore[type-var]
+        io.TextIOWrapper(stream, encoding=encoding, newline="") as text,
     ):
         reader = csv.reader(text, delimiter=source.delimiter, quotechar=source.quote)
         first = next(reader, [])

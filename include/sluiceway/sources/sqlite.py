@@ -38,7 +38,9 @@ def open_sqlite(spec: TableSpec, source: SqliteSource, path: Path) -> Iterator[E
     """Open one table, read-only; a WKB geometry comes from the column that `geometry.source` names."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]
+            tables = [
+                row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
+            ]
             if source.table not in tables:
                 raise SourceMissingError(f"{path.name} has no table {source.table!r}{nearest(source.table, tables)}")
             described = connection.execute("SELECT name, type FROM pragma_table_info(?)", (source.table,))

@@ -66,7 +66,9 @@ def _layer(source: VectorSource, path: Path) -> str:
     if source.layer is not None:
         raise SourceMissingError(f"{path.name} has no layer {source.layer!r}{nearest(source.layer, layers)}")
     if len(layers) != 1:
-        raise SourceMissingError(f"{path.name} holds {len(layers)} layers: {', '.join(layers)}; name one as source.layer")
+        raise SourceMissingError(
+            f"{path.name} holds {len(layers)} layers: {', '.join(layers)}; name one as source.layer"
+        )
     return layers[0]
 
 
@@ -83,5 +85,3 @@ def _batches(
         rows = max(1, chosen_only.num_rows * SLICE_BYTES // max(SLICE_BYTES, chosen_only.nbytes))
         for start in range(0, chosen_only.num_rows, rows):
             yield chosen_only.slice(start, rows)
-
-

@@ -12,7 +12,7 @@ import pydantic
 from sluiceway.errors import ConfigError, UnknownTableError, nearest
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.files import table_files
-from sluiceway.tables.spec import Column, Checks, CsvSource, Geometry, SqliteSource, TableSpec, VectorSource
+from sluiceway.tables.spec import Checks, Column, CsvSource, Geometry, SqliteSource, TableSpec, VectorSource
 
 _MODELS: dict[str, type[pydantic.BaseModel]] = {
     "csv": CsvSource,

@@ -239,9 +239,13 @@ class TableSpec(_Frozen):
             if not isinstance(self.source, VectorSource) and self.geometry.source is None:
                 raise ValueError("geometry.source: name the column that holds the WKB")
         headerless = isinstance(self.source, CsvSource) and not self.source.header
-        for name, column in self.columns.items():
-            if headerless != isinstance(column.source, int):
-                what = "positions from 1, the file has no header" if headerless else "names, positions are for header = false"
+        for name, described in self.columns.items():
+            if headerless != isinstance(described.source, int):
+                what = (
+                    "positions from 1, the file has no header"
+                    if headerless
+                    else "names, positions are for header = false"
+                )
                 raise ValueError(f"columns.{name}.source: must be {what}")
         return self
 

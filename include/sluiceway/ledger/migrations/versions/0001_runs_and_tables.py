@@ -58,7 +58,9 @@ def upgrade() -> None:
                 CHECK (status <> 'loaded' OR extracted = inserted + updated + unchanged + rejected)
         )
     """)
-    op.execute("CREATE INDEX table_run_last_good ON etl.table_run (table_name, finished_at DESC) WHERE status = 'loaded'")
+    op.execute(
+        "CREATE INDEX table_run_last_good ON etl.table_run (table_name, finished_at DESC) WHERE status = 'loaded'"
+    )
     op.execute("""
         CREATE TABLE etl.reject (
             id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
