@@ -43,11 +43,14 @@ with DAG(
         load_table >> cleanup
 
     with TaskGroup("final", tooltip="Only when pre and sub are good; the report always") as final:
-        master.validate() >> master.aggregate() >> master.report()
+        report = master.report()
+        master.validate() >> master.aggregate() >> report
 
     verdict = VerdictOperator(task_id="verdict")
 
     # the cleanups run whatever happened to the tables and beside final: what is published does not wait for them
     gate >> tables >> [pre, sub]
     [pre, load_table] >> final >> verdict
+    # one failure ends validate and aggregate at once: the report waits for everything else itself
+    [pre, load_table] >> report
     cleanup >> verdict

@@ -5,6 +5,7 @@ ADBC's low-level interface is used because its DBAPI imports pandas: 1.4 s and 6
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -15,6 +16,12 @@ import pyarrow as pa
 
 from sluiceway.errors import WarehouseUnavailableError
 from sluiceway.ledger.warehouse import Statement, named_error, place
+
+CONNECTION_FAILURE = "08006"
+INTERNAL_ERROR = "XX000"
+_LOST = re.compile(
+    "server closed the connection|terminating connection|no connection to the server|could not (send|receive)"
+)
 
 
 class BulkSession:
@@ -52,8 +59,11 @@ class BulkSession:
 
 
 def _named(error: Exception) -> Exception:
-    message = str(error).strip().splitlines()[0]
-    return named_error(message, getattr(error, "sqlstate", None) or "XX000")
+    sqlstate = getattr(error, "sqlstate", None)
+    if not sqlstate:
+        # libpq notices a lost connection itself, and then there is no SQLSTATE
+        sqlstate = CONNECTION_FAILURE if _LOST.search(str(error)) else INTERNAL_ERROR
+    return named_error(str(error).strip().splitlines()[0], sqlstate)
 
 
 @contextmanager

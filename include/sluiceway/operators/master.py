@@ -46,7 +46,7 @@ def deploy_gate() -> None:
 
     context = get_current_context()
     dag_run, conf, sha = context["dag_run"], context["dag_run"].conf or {}, context["params"]["commit_sha"]
-    kind = "deploy" if dag_run.run_id.startswith("deploy__") else str(dag_run.run_type)
+    kind = "deploy" if dag_run.run_id.startswith("deploy__") else dag_run.run_type.value
     steps.open_ledger(warehouse_url(), run_id=dag_run.run_id, dag_id=dag_run.dag_id, commit_sha=sha, trigger_kind=kind)
     steps.check_conf(conf, context["dag"].params)
 

@@ -1,0 +1,150 @@
+"""A real Airflow (scheduler, API, executor) and PostGIS, with tables whose sources the tests edit."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from dev.environment import ROOT
+from dev.stack import Stack
+from sluiceway.airflow_api import AirflowApi
+from sluiceway.ledger import store
+from sluiceway.ledger.store import Run, TableRun
+from sluiceway.ledger.warehouse import connect
+from tests.conftest import let_through
+
+DAG_ID = "master_etl"
+TABLES = 20
+DEADLINE_S = 120
+T = TypeVar("T")
+FINISHED = frozenset({"success", "failed"})
+ROWS = 10
+
+
+def name_of(number: int) -> str:
+    return f"t{number:02}"
+
+
+def csv_of(rows: int, *, value: str = "v") -> str:
+    return "id,value\n" + "".join(f"{row},{value}{row}\n" for row in range(1, rows + 1))
+
+
+@dataclass
+class Deployment:
+    """The stack, its config and what a test does to them."""
+
+    stack: Stack
+    api: AirflowApi
+    config: Path
+    _edited: set[str] = field(default_factory=set)
+
+    def source(self, table: str, content: str) -> None:
+        """Replace a table's source."""
+        self._edited.add(table)
+        (self.config / "tables" / f"{table}.csv").write_text(content, encoding="utf-8")
+
+    def restore(self) -> None:
+        """Every source as it was, each with fresh content, so that nothing is unchanged by accident."""
+        for table in self._edited:
+            write_table(self.config, table, csv_of(ROWS))
+        self._edited.clear()
+
+    def trigger(self, run_id: str | None = None, **conf: Any) -> str:
+        """Enqueue a run as CI does."""
+        run_id = run_id or f"test__{uuid4().hex[:8]}"
+        self.api.trigger(DAG_ID, run_id, conf)
+        return run_id
+
+    def state(self, run_id: str) -> str:
+        return str(self.api.run(DAG_ID, run_id)["state"])
+
+    def wait(self, run_id: str, states: frozenset[str] = FINISHED) -> str:
+        """Wait until the run is in one of the states."""
+        return self.until(lambda: state if (state := self.state(run_id)) in states else None)
+
+    def run(self, **conf: Any) -> str:
+        """Enqueue a run, wait for its end and return its id."""
+        run_id = self.trigger(**conf)
+        self.wait(run_id)
+        return run_id
+
+    def tasks(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """Task instances by id, a mapped one by `<task id>[<table>]`."""
+        found = self.api.task_instances(DAG_ID, run_id)
+        return {
+            task["task_id"] + (f"[{task['rendered_map_index']}]" if task["map_index"] >= 0 else ""): task
+            for task in found
+        }
+
+    def ledger(self, run_id: str) -> tuple[Run, dict[str, TableRun]]:
+        """The run's row and its tables' rows."""
+        with connect(self.stack.warehouse_url) as session:
+            tables = store.table_runs(session, run_id)
+            return store.runs(session, run_id=run_id)[0], {table.table_name: table for table in tables}
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Rows of a statement in the warehouse."""
+        with psycopg.connect(self.stack.warehouse_url, autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def published(self) -> list[tuple[Any, ...]]:
+        """What the web service reads: the view over t01."""
+        return self.query("SELECT sum(id), max(value) FROM published")
+
+    @staticmethod
+    def until(condition: Callable[[], T | None]) -> T:
+        """Poll until the condition holds something; fails after DEADLINE_S."""
+        deadline = time.monotonic() + DEADLINE_S
+        while (found := condition()) is None:
+            if time.monotonic() > deadline:
+                pytest.fail(f"nothing after {DEADLINE_S} s")
+            time.sleep(0.3)
+        return found
+
+
+def write_table(config: Path, name: str, content: str) -> None:
+    """One table's spec and source."""
+    (config / "tables" / f"{name}.csv").write_text(content, encoding="utf-8")
+    (config / "tables" / f"{name}.toml").write_text(
+        f'description = "Test table {name}"\nkey = "id"\nsource = {{ kind = "csv", uri = "{name}.csv" }}\n'
+        'columns = { id = "integer", value = "text" }\n',
+        encoding="utf-8",
+    )
+
+
+@pytest.fixture(scope="session")
+def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    folder = tmp_path_factory.mktemp("integration")
+    let_through(folder)
+    config = folder / "config"
+    (config / "tables").mkdir(parents=True)
+    (config / "sql").mkdir()
+    for number in range(1, TABLES + 1):
+        write_table(config, name_of(number), csv_of(ROWS))
+    (config / "sql" / "published.sql").write_text(
+        "-- description: What the web service reads\n-- tables: t01\nSELECT id, value FROM t01\n", encoding="utf-8"
+    )
+    dags = folder / "dags"
+    shutil.copytree(ROOT / "dags", dags)
+    env = {"SLUICEWAY_CONFIG_DIR": str(config), "SLUICEWAY_GROUPS": "warehouse", "SLUICEWAY_RETRY_DELAY_S": "1"}
+    with (
+        Stack.running(folder / "stack", dags=dags, env=env) as stack,
+        AirflowApi(stack.url, stack.username, stack.password) as api,
+    ):
+        yield Deployment(stack, api, config)
+
+
+@pytest.fixture
+def deployment(_running: Deployment) -> Iterator[Deployment]:
+    """The running deployment; sources a test edited are restored after it."""
+    yield _running
+    _running.restore()
