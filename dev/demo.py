@@ -42,7 +42,8 @@ MARKS = {
     "planned": "[dim]waits[/]",
 }
 
-console = Console(highlight=False, soft_wrap=True)
+# a pipe has no width: wide enough for the table
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
 def deployed_commit() -> str:
