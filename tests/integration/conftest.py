@@ -22,6 +22,8 @@ from sluiceway.ledger.warehouse import connect
 from tests.conftest import let_through
 
 DAG_ID = "master_etl"
+HURRIED_DAG_ID = "hurried_etl"
+"""The same DAG with a time limit of 8 s."""
 TABLES = 20
 DEADLINE_S = 120
 T = TypeVar("T")
@@ -135,6 +137,9 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     )
     dags = folder / "dags"
     shutil.copytree(ROOT / "dags", dags)
+    master = (dags / f"{DAG_ID}.py").read_text(encoding="utf-8")
+    hurried = master.replace(DAG_ID, HURRIED_DAG_ID).replace("timedelta(hours=6)", "timedelta(seconds=8)")
+    (dags / f"{HURRIED_DAG_ID}.py").write_text(hurried, encoding="utf-8")
     env = {"SLUICEWAY_CONFIG_DIR": str(config), "SLUICEWAY_GROUPS": "warehouse", "SLUICEWAY_RETRY_DELAY_S": "1"}
     with (
         Stack.running(folder / "stack", dags=dags, env=env) as stack,

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from sluiceway.errors import AirflowApiError
-from tests.integration.conftest import DAG_ID, ROWS, TABLES, Deployment, csv_of, name_of
+from tests.integration.conftest import DAG_ID, HURRIED_DAG_ID, ROWS, TABLES, Deployment, csv_of, name_of
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 ALL = [name_of(number) for number in range(1, TABLES + 1)]
@@ -256,7 +256,17 @@ def test_a_run_on_a_paused_dag_waits(loaded: Deployment) -> None:
     assert loaded.wait(run_id) == "success"
 
 
-def test_a_run_marked_failed_by_hand_is_closed_on_the_ledger(loaded: Deployment) -> None:
+def test_a_run_that_takes_too_long_is_red_and_closed_on_the_ledger(loaded: Deployment) -> None:
+    with psycopg.connect(loaded.stack.warehouse_url) as blocker:
+        blocker.execute("LOCK TABLE t16 IN ACCESS EXCLUSIVE MODE")
+        loaded.api.trigger(HURRIED_DAG_ID, run_id := "too-long", {"tables": ["t16"], "force": True})
+        loaded.until(lambda: True if loaded.api.run(HURRIED_DAG_ID, run_id)["state"] == "failed" else None)
+        blocker.rollback()
+    closed = loaded.until(lambda: run if (run := loaded.ledger(run_id)[0]).finished_at else None)
+    assert (closed.status, closed.note) == ("failed", "ended before its verdict: timed_out")
+
+
+def test_a_run_marked_failed_by_hand_is_closed_by_the_next(loaded: Deployment) -> None:
     with psycopg.connect(loaded.stack.warehouse_url) as blocker:
         blocker.execute("LOCK TABLE t13 IN ACCESS EXCLUSIVE MODE")
         run_id = loaded.trigger(tables=["t13"], force=True)
@@ -264,7 +274,7 @@ def test_a_run_marked_failed_by_hand_is_closed_on_the_ledger(loaded: Deployment)
         loaded.api.patch(f"dags/{DAG_ID}/dagRuns/{run_id}", {"state": "failed"})
         blocker.rollback()
     next_run = loaded.run(tables=["t01"])
-    assert loaded.ledger(run_id)[0].status in {"failed", "abandoned"}
+    assert loaded.ledger(run_id)[0].status == "abandoned"
     assert loaded.ledger(next_run)[0].status == "success"
 
 
