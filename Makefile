@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 # compiled code lives in .local like everything temporary, so it may be written
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/pycache
 unexport PYTHONDONTWRITEBYTECODE
+export UV_CACHE_DIR ?= $(CURDIR)/.local/uv-cache
+export TMPDIR := $(CURDIR)/.local/tmp
 
 PYTHON := .venv/bin/python
 PYTHONCODE := include/sluiceway dags plugins dev tests bench

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,12 +14,17 @@ from psycopg import sql
 
 from dev.cluster import Cluster
 from dev.credentials import Credentials
+from dev.environment import ROOT
 from sluiceway.ledger import store
 from sluiceway.ledger.migrate import migrate
 from sluiceway.ledger.warehouse import connect
 from sluiceway.settings import PREFIX, load_settings
 from sluiceway.tables.registry import read_spec
 from sluiceway.tables.spec import TableSpec
+
+# before anything imports Airflow, which writes a configuration into its home
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-", dir=ROOT / ".local" / "tmp")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sluiceway.ledger.store import RunStatus
-from sluiceway.report.model import RunReport, TableReport, in_order, judge, total
+from sluiceway.report.model import RunReport, TableReport, headline, in_order, total
 from sluiceway.tables.spec import TableSpec
 
 STARTED = datetime(2026, 8, 3, 14, 2, 9, tzinfo=UTC)
@@ -31,7 +31,7 @@ def a_report(*tables: TableReport, status: RunStatus = "success", **fields: Any)
         "finished_at": STARTED + timedelta(seconds=8),
         "note": None,
     } | fields
-    return RunReport(verdict=judge(status, rows, run["note"]), tables=rows, totals=total(rows), **run)
+    return RunReport(verdict=headline(status, rows, run["note"]), tables=rows, totals=total(rows), **run)
 
 
 def a_spec(name: str, geometry: str | None = "Point") -> TableSpec:

@@ -22,8 +22,8 @@ from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreada
 from sluiceway.sources.extraction import Extraction, Unreadable, declared_columns
 from sluiceway.tables.spec import CsvSource, TableSpec
 
-BLOCK_BYTES = 4 << 20
-"""Read at once; a record must fit. About 20,000 rows of a table with 20 columns."""
+BLOCK_BYTES = 2 << 20
+"""Read at once; a record must fit. About 10,000 rows of a table with 20 columns."""
 
 _READ_ERRORS = (OSError, EOFError, zipfile.BadZipFile, zlib.error, LookupError)
 

@@ -16,9 +16,9 @@ from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest
 from sluiceway.sources.extraction import Extraction, declared_columns
 from sluiceway.tables.spec import TableSpec, VectorSource
 
-BATCH_ROWS = 5_000
-"""Features read at once: 5,000 fields of 30 vertices are 3 MB."""
-SLICE_BYTES = 2 << 20
+BATCH_ROWS = 2_000
+"""Features read at once: 2,000 fields of 30 vertices are 1 MB."""
+SLICE_BYTES = 1 << 20
 """Handed over at once: what follows holds each geometry three times (WKB, parsed, cleaned)."""
 
 _FAMILY_OF_OGR = {
