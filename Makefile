@@ -11,7 +11,6 @@ export TMPDIR := $(CURDIR)/.local/tmp
 
 PYTHON := .venv/bin/python
 PYTHONCODE := include/sluiceway dags plugins dev tests bench
-STRICT := include/sluiceway dev
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --system-certs
 TESTS ?= tests
 ARGS ?=
@@ -43,10 +42,14 @@ demo: setup ## Show the whole way of one deploy; TABLES="a b" picks the tables
 test: setup ## Run the tests; TESTS=path picks some, ARGS="-k word" goes to pytest
 	@$(PYTHON) -m pytest $(TESTS) $(ARGS)
 
-lint: setup ## Check style and types; changes nothing
-	$(PYTHON) -m ruff check $(wildcard $(PYTHONCODE))
-	$(PYTHON) -m ruff format --check $(wildcard $(PYTHONCODE))
-	$(PYTHON) -m mypy --strict $(wildcard $(STRICT))
+lint: setup ## Check style, types, config, workflows and the Dockerfile; changes nothing
+	$(PYTHON) -m ruff check $(PYTHONCODE)
+	$(PYTHON) -m ruff format --check $(PYTHONCODE)
+	$(PYTHON) -m mypy include/sluiceway dev bench
+	.venv/bin/sluiceway tables check
+	.venv/bin/zizmor --offline --quiet .github
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv/bin/hadolint Dockerfile
 
 lock: setup ## Pin the newest versions the requirements allow
 	$(LOCK) --upgrade -o requirements.lock requirements.txt
