@@ -52,10 +52,22 @@ def test_rejects_are_grouped_by_reason_with_their_first_rows(warehouse_url: str)
     assert values["x"] == "null" and len(values["long"]) == 80
 
 
-def test_a_reason_that_differs_in_every_row_does_not_fill_the_page(warehouse_url: str) -> None:
+def test_reasons_that_differ_only_in_values_and_numbers_are_one_group(warehouse_url: str) -> None:
     with connect(warehouse_url) as session:
         open_run(session)
-        rejects = [store.Reject(row_number=n, column_name="x", reason=f"{n} is bad", row={}) for n in range(50)]
+        rejects = [
+            store.Reject(row_number=n, column_name="x", reason=f"x: 'v{n}' is repeated by row {n + 1}", row={})
+            for n in range(50)
+        ]
+        store.write_rejects(session, RUN, "place", rejects)
+        (group,) = collect(session, RUN, {}).tables[0].rejects
+    assert (group.reason, group.count) == ("x: … is repeated by row …", 50)
+
+
+def test_many_kinds_of_reasons_do_not_fill_the_page(warehouse_url: str) -> None:
+    with connect(warehouse_url) as session:
+        open_run(session)
+        rejects = [store.Reject(row_number=n, column_name="x", reason="bad" * n, row={}) for n in range(1, 50)]
         store.write_rejects(session, RUN, "place", rejects)
         assert len(collect(session, RUN, {}).tables[0].rejects) == MAX_GROUPS
 

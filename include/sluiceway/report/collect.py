@@ -49,6 +49,12 @@ def _sample(row_number: int | None, row: Mapping[str, Any] | str) -> RejectSampl
     )
 
 
+# "'x' is no integer" and "is repeated by row 17" are one kind each: values and numbers stand in the sample rows
+_KIND = sql.SQL("regexp_replace(regexp_replace(reason, {}, '…', 'g'), {}, '…', 'g')").format(
+    sql.Literal("'.*?'"), sql.Literal("[0-9]+")
+)
+
+
 def _reject_groups(session: Session, run_id: str) -> dict[str, tuple[RejectGroup, ...]]:
     """Every table's rejects by reason, the most frequent first."""
     rows = session.execute(
@@ -57,9 +63,10 @@ def _reject_groups(session: Session, run_id: str) -> dict[str, tuple[RejectGroup
             "SELECT *, dense_rank() OVER (PARTITION BY table_name ORDER BY n DESC, reason, column_name) AS place FROM ("
             "SELECT *, count(*) OVER (PARTITION BY table_name, reason, column_name) AS n, "
             "row_number() OVER (PARTITION BY table_name, reason, column_name ORDER BY row_number, id) AS i "
-            "FROM etl.reject WHERE run_id = {}) counted WHERE i <= {}) ranked WHERE place <= {} "
+            'FROM (SELECT id, table_name, column_name, row_number, "row", {} AS reason '
+            "FROM etl.reject WHERE run_id = {}) told) counted WHERE i <= {}) ranked WHERE place <= {} "
             "ORDER BY table_name, place, i"
-        ).format(sql.Literal(run_id), sql.Literal(MAX_SAMPLES), sql.Literal(MAX_GROUPS))
+        ).format(_KIND, sql.Literal(run_id), sql.Literal(MAX_SAMPLES), sql.Literal(MAX_GROUPS))
     )
     samples: dict[tuple[str, str, str | None, int], list[RejectSample]] = {}
     for table, reason, column, count, number, row in rows:
