@@ -52,5 +52,4 @@ with DAG(
     gate >> tables >> [pre, sub]
     [pre, load_table] >> final >> verdict
     # one failure ends validate and aggregate at once: the report waits for everything else itself
-    [pre, load_table] >> report
-    cleanup >> verdict
+    [pre, load_table, *cleanup] >> report

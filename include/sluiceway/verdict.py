@@ -11,6 +11,8 @@ from sluiceway.ledger.store import RunStatus, TableRun
 GOOD_TASK_STATES = frozenset({"success", "running", "queued", "scheduled", None})
 """States a task may be in while the verdict is spoken. "skipped" is not among them: no task of ours skips."""
 
+PUBLISHING_TASK = "final.aggregate"
+
 
 class Verdict(BaseModel):
     """The run's colour and why."""
@@ -47,7 +49,9 @@ def judge(table_runs: Iterable[TableRun], task_states: Mapping[str, str | None])
     elif bad_tasks and not problems:
         problems.append(f"failed tasks: {', '.join(bad_tasks)}")
     if problems:
-        return Verdict(status="failed", sentence=". ".join(problems) + ". Nothing was published.")
+        published = task_states.get(PUBLISHING_TASK) == "success"
+        end = "What was loaded is published." if published else "Nothing was published."
+        return Verdict(status="failed", sentence=". ".join(problems) + f". {end}")
     loaded = [run for run in runs if run.status == "loaded"]
     counts = (
         f"{sum(run.inserted for run in loaded):,} rows inserted, {sum(run.updated for run in loaded):,} updated, "

@@ -1,0 +1,333 @@
+"""`sluiceway`: what it prints, and the exit code that a script can rely on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from dev.environment import ROOT
+from sluiceway import cli
+from sluiceway.cli import app
+
+Query = Callable[..., list[tuple[object, ...]]]
+Setting = Callable[..., None]
+Run = Callable[..., Result]
+
+SPEC = """description = "Cities"
+key = "id"
+[source]
+kind = "csv"
+uri = "city.csv"
+[columns]
+id = "integer"
+name = "text"
+[checks]
+max_rejects = 1
+"""
+UNREACHABLE = "postgresql://me:secret@127.0.0.1:1/none"
+
+
+@pytest.fixture
+def run() -> Run:
+    """Runs one command in this process."""
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def config(tmp_path: Path, setting: Setting) -> Path:
+    """A config of one deployed table, one of the quickstart, and one view."""
+    for folder in ("tables", "sql"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "tables" / "city.toml").write_text(SPEC, encoding="utf-8")
+    (tmp_path / "tables" / "demo.toml").write_text('group = "quickstart"\n' + SPEC, encoding="utf-8")
+    (tmp_path / "tables" / "city.csv").write_text("id,name\n1,Ponce\n2,[bold]Caguas\nx,No\n", encoding="utf-8")
+    (tmp_path / "sql" / "big.sql").write_text("-- description: x\n-- tables: city\nSELECT 1 AS n\n", encoding="utf-8")
+    setting(config_dir=tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def wired(config: Path, warehouse_url: str, setting: Setting) -> Path:
+    """The same config, with a warehouse."""
+    setting(warehouse_url=warehouse_url)
+    return config
+
+
+def tables_of(result: Result) -> list[str]:
+    return [entry["name"] for entry in json.loads(result.stdout)]
+
+
+def commands() -> list[tuple[str, ...]]:
+    found = []
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        for command in group.typer_instance.registered_commands:
+            assert command.callback is not None
+            found.append((str(group.name), command.name or command.callback.__name__.split("_", 1)[1]))
+    return found
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_the_help_of_every_command_has_an_example_of_that_command(run: Run, command: tuple[str, ...]) -> None:
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: sluiceway {' '.join(command)}" in " ".join(result.stdout.split())
+
+
+def test_there_are_commands_to_look_at() -> None:
+    assert {("tables", "list"), ("tables", "run"), ("runs", "show"), ("ledger", "migrate")} <= set(commands())
+
+
+@pytest.mark.parametrize("arguments", [(), ("tables",), ("runs",), ("ledger",)])
+def test_without_a_command_the_help_is_shown(run: Run, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert "Usage:" in result.output
+    assert result.exit_code == 2
+
+
+def test_a_command_that_does_not_exist_is_a_usage_error(run: Run) -> None:
+    assert run("tables", "lst").exit_code == 2
+
+
+def test_the_list_shows_the_deployed_tables(run: Run, config: Path) -> None:
+    assert tables_of(run("tables", "list", "--json")) == ["city"]
+    assert tables_of(run("tables", "list", "--json", "--all")) == ["city", "demo"]
+    shown = run("tables", "list")
+    assert "Cities" in shown.stdout
+    assert "demo" not in shown.stdout
+
+
+def test_an_empty_list_says_why(run: Run, config: Path, setting: Setting) -> None:
+    setting(groups="nothing")
+    result = run("tables", "list")
+    assert "SLUICEWAY_GROUPS" in result.stderr
+    assert (tables_of(run("tables", "list", "--json")), result.exit_code) == ([], 0)
+
+
+def test_a_broken_file_makes_the_list_fail_with_its_sentence(run: Run, config: Path) -> None:
+    (config / "tables" / "city.toml").write_text(SPEC.replace("integer", "integr"), encoding="utf-8")
+    result = run("tables", "list")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "did you mean 'integer'?" in result.stderr
+
+
+def test_good_files_are_valid(run: Run, config: Path) -> None:
+    result = run("tables", "check")
+    assert (result.exit_code, result.stdout) == (0, "3 files are valid.\n")
+
+
+def test_one_file_can_be_checked_alone(run: Run, config: Path) -> None:
+    (config / "tables" / "demo.toml").write_text("broken", encoding="utf-8")
+    assert run("tables", "check", config / "tables" / "city.toml").exit_code == 0
+
+
+def test_every_problem_of_every_file_is_printed(run: Run, config: Path) -> None:
+    (config / "tables" / "demo.toml").write_text(SPEC.replace("key =", "keey ="), encoding="utf-8")
+    (config / "sql" / "big.sql").write_text("SELECT 1\n", encoding="utf-8")
+    result = run("tables", "check")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert [line.removeprefix("error: ") for line in result.stderr.splitlines()] == [
+        f"{config / 'tables' / 'demo.toml'}: key: is missing; add it",
+        f"{config / 'tables' / 'demo.toml'}: keey: no such key; did you mean 'key'?",
+        f"{config / 'sql' / 'big.sql'}: the first lines must say `-- description: ...`",
+    ]
+
+
+@pytest.mark.parametrize("name", ["none.toml", "none.sql"])
+def test_a_file_to_check_that_is_not_there_is_an_error(run: Run, config: Path, name: str) -> None:
+    result = run("tables", "check", config / name)
+    assert result.exit_code == 2
+    assert f"{name}: there is no such file" in result.stderr
+
+
+def test_a_table_is_run_by_its_name_and_by_its_file(run: Run, wired: Path, query: Query) -> None:
+    by_name = run("tables", "run", "city")
+    assert by_name.exit_code == 0, by_name.output
+    assert by_name.stdout.startswith(
+        "city: loaded, 3 extracted = 2 inserted + 0 updated + 0 unchanged + 1 rejected; 2 rows in the table;"
+    )
+    assert query("SELECT id, name FROM city ORDER BY id") == [(1, "Ponce"), (2, "[bold]Caguas")]
+    by_file = run("tables", "run", wired / "tables" / "city.toml")
+    assert by_file.stdout.startswith("city: unchanged,")
+    forced = run("tables", "run", "city", "--force")
+    assert "0 inserted + 0 updated + 2 unchanged + 1 rejected" in forced.stdout
+    assert query("SELECT status, trigger_kind FROM etl.run") == [("success", "cli")] * 3
+
+
+def test_json_of_a_run_holds_every_count(run: Run, wired: Path) -> None:
+    found = json.loads(run("tables", "run", "city", "--json").stdout)
+    assert found["run_id"].startswith("cli__")
+    assert {name: found[name] for name in ("table_name", "status", "table_rows", "error", "repaired", "deleted")} == {
+        "table_name": "city",
+        "status": "loaded",
+        "table_rows": 2,
+        "error": None,
+        "repaired": 0,
+        "deleted": 0,
+    }
+    assert [found[name] for name in ("extracted", "inserted", "updated", "unchanged", "rejected")] == [3, 2, 0, 0, 1]
+    assert found["bytes"] == (wired / "tables" / "city.csv").stat().st_size
+    assert found["seconds"] > 0
+    assert found["peak_rss_bytes"] > 10_000_000
+
+
+def test_a_table_that_was_not_loaded_exits_with_1_and_its_json(run: Run, wired: Path, query: Query) -> None:
+    (wired / "tables" / "city.csv").write_text("id,name\n", encoding="utf-8")
+    result = run("tables", "run", "city", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error_type"] == "EmptyExtractionError"
+    assert result.stderr == ("error: city: the source gave no rows, checks.min_rows is 1. Nothing was changed.\n")
+    assert query("SELECT status FROM etl.run") == [("failed",)]
+
+
+@pytest.mark.parametrize("json_option", [(), ("--json",)])
+def test_a_name_or_file_that_is_wrong_exits_with_2_and_opens_no_run(
+    run: Run, wired: Path, query: Query, json_option: tuple[str, ...]
+) -> None:
+    (wired / "bad.toml").write_text(SPEC.replace('"csv"', '"cvs"'), encoding="utf-8")
+    for argument, sentence in (
+        ("citty", "error: There is no table 'citty'; did you mean 'city'?"),
+        (wired / "bad.toml", "source.kind = 'cvs': is not one of csv, vector, sqlite; did you mean 'csv'?"),
+        (wired / "none.toml", "none.toml: there is no such file."),
+    ):
+        result = run("tables", "run", argument, *json_option)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert sentence in result.stderr
+    assert query("SELECT count(*) FROM etl.run") == [(0,)]
+
+
+def test_without_a_warehouse_the_ways_to_name_one_are_shown(run: Run, config: Path) -> None:
+    result = run("tables", "run", "city")
+    assert result.exit_code == 2
+    assert "pass --warehouse postgresql://USER@HOST/DB" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("tables", "run", "city"), ("runs", "list"), ("runs", "show", "r1"), ("ledger", "migrate")],
+    ids=" ".join,
+)
+def test_a_warehouse_that_does_not_answer_exits_with_1_and_keeps_the_password(
+    run: Run, config: Path, command: tuple[str, ...]
+) -> None:
+    result = run(*command, "--warehouse", UNREACHABLE)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "127.0.0.1:1/none does not answer" in result.stderr
+    assert "secret" not in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_url_that_is_no_url_exits_without_a_traceback(run: Run, config: Path) -> None:
+    result = run("runs", "list", "--warehouse", "warehouse")
+    assert isinstance(result.exception, SystemExit)
+    assert result.exit_code in {1, 2}
+
+
+def test_a_warehouse_named_on_the_command_line_gets_its_ledger(
+    run: Run, config: Path, owner_url: str, query: Query
+) -> None:
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        owner.execute("DROP SCHEMA etl CASCADE")
+    result = run("tables", "run", "city", "--warehouse", owner_url)
+    assert result.exit_code == 0, result.output
+    assert query("SELECT count(*) FROM etl.run") == [(1,)]
+
+
+def test_a_deployments_warehouse_is_migrated_by_its_owner_only(
+    run: Run, wired: Path, owner_url: str, warehouse_url: str, setting: Setting
+) -> None:
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        owner.execute("DROP SCHEMA etl CASCADE")
+    result = run("tables", "run", "city")
+    assert result.exit_code == 1
+    assert "run `sluiceway ledger migrate`" in result.stderr
+    setting(config_dir=wired, warehouse_url=warehouse_url, owner_url=owner_url)
+    migrated = run("ledger", "migrate")
+    assert (migrated.exit_code, migrated.stdout) == (0, "The ledger is at revision 0001.\n")
+    assert run("tables", "run", "city").exit_code == 0
+
+
+def test_runs_are_listed_newest_first(run: Run, wired: Path) -> None:
+    first = json.loads(run("tables", "run", "city", "--json").stdout)["run_id"]
+    second = json.loads(run("tables", "run", "city", "--json").stdout)["run_id"]
+    found = json.loads(run("runs", "list", "--json").stdout)
+    assert [entry["run_id"] for entry in found] == [second, first]
+    assert [entry["status"] for entry in found] == ["success", "success"]
+    assert len(json.loads(run("runs", "list", "--json", "--limit", "1").stdout)) == 1
+    assert first in run("runs", "list").stdout
+
+
+def test_a_run_is_shown_with_its_tables_and_rejects(run: Run, wired: Path) -> None:
+    run_id = json.loads(run("tables", "run", "city", "--json").stdout)["run_id"]
+    shown = run("runs", "show", run_id)
+    assert shown.exit_code == 0
+    assert f"{run_id}: success." in shown.stdout
+    assert "  row 3: id: 'x' is no integer" in shown.stdout
+    document = json.loads(run("runs", "show", run_id, "--json").stdout)
+    assert (document["run_id"], [table["table_name"] for table in document["tables"]]) == (run_id, ["city"])
+
+
+def test_the_error_of_a_failed_run_is_shown(run: Run, wired: Path) -> None:
+    (wired / "tables" / "city.csv").write_text("id,title\n1,[red]x\n", encoding="utf-8")
+    run_id = json.loads(run("tables", "run", "city", "--json").stdout)["run_id"]
+    shown = run("runs", "show", run_id)
+    assert "city: SchemaDriftError: city: adapt [columns] or the source" in " ".join(shown.stdout.split())
+
+
+def test_a_run_that_the_ledger_does_not_know_is_a_usage_error(run: Run, wired: Path) -> None:
+    result = run("runs", "show", "nobody")
+    assert result.exit_code == 2
+    assert "The ledger has no run 'nobody'" in result.stderr
+
+
+def test_a_retry_without_an_airflow_says_how_to_name_one(run: Run, wired: Path) -> None:
+    result = run("runs", "retry", "deploy__1")
+    assert result.exit_code == 2
+    assert "set SLUICEWAY_AIRFLOW_URL" in result.stderr
+
+
+def test_a_retry_with_an_airflow_that_does_not_answer_exits_with_1(run: Run, setting: Setting) -> None:
+    setting(airflow_url="http://127.0.0.1:1", airflow_username="admin", airflow_password="secret")
+    result = run("runs", "retry", "deploy__1")
+    assert result.exit_code == 1
+    assert "Airflow at http://127.0.0.1:1 does not answer" in result.stderr
+    assert "secret" not in result.output
+
+
+def test_a_bug_is_not_dressed_up_as_a_sentence(run: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(text: object) -> str:
+        raise ZeroDivisionError(text)
+
+    monkeypatch.setattr(cli, "_plain", broken)
+    result = run("tables", "run", "citty")
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_the_program_itself_loads_a_table_into_a_pipe(config: Path, warehouse_url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from sluiceway.cli import app; app()", "tables", "run", "city", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT / "include"),
+            "PYTHONPYCACHEPREFIX": os.environ.get("PYTHONPYCACHEPREFIX", str(ROOT / ".local" / "pycache")),
+            "SLUICEWAY_CONFIG_DIR": str(config),
+            "SLUICEWAY_WAREHOUSE_URL": warehouse_url,
+            "SLUICEWAY_ENV_FILE": os.environ["SLUICEWAY_ENV_FILE"],
+        },
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["inserted"] == 2

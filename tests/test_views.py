@@ -1,0 +1,165 @@
+"""Views: made, refreshed and made anew in one transaction, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sluiceway import views
+from sluiceway.errors import ConfigError, WarehouseError
+from sluiceway.ledger.warehouse import connect
+from sluiceway.settings import Settings
+from sluiceway.views import View
+
+Query = Callable[..., list[tuple[object, ...]]]
+
+COUNT = "SELECT count(*) AS cities FROM city"
+
+
+@pytest.fixture
+def city(query: Query) -> None:
+    """The loaded table that the views read."""
+    query("CREATE TABLE city (id integer)")
+    query("INSERT INTO city VALUES (1), (2)")
+
+
+def view(name: str, select: str, *tables: str, description: str = "A view") -> View:
+    return View(name=name, description=description, tables=tables or ("city",), select=select)
+
+
+def refresh(url: str, *wanted: View) -> list[str]:
+    with connect(url) as session:
+        return views.refresh(session, wanted)
+
+
+@pytest.mark.usefixtures("city")
+def test_a_view_is_made_when_its_tables_stand(warehouse_url: str, query: Query) -> None:
+    assert refresh(warehouse_url, view("big", COUNT)) == ["big"]
+    assert query("SELECT cities FROM big") == [(2,)]
+
+
+@pytest.mark.usefixtures("city")
+def test_a_view_shows_new_rows_only_after_it_is_refreshed(warehouse_url: str, query: Query) -> None:
+    refresh(warehouse_url, view("big", COUNT))
+    before = query("SELECT 'big'::regclass::oid")
+    query("INSERT INTO city VALUES (3)")
+    assert query("SELECT cities FROM big") == [(2,)]
+    assert refresh(warehouse_url, view("big", COUNT)) == ["big"]
+    assert query("SELECT cities FROM big") == [(3,)]
+    assert query("SELECT 'big'::regclass::oid") == before
+
+
+@pytest.mark.usefixtures("city")
+def test_a_view_with_another_select_is_made_anew(warehouse_url: str, query: Query) -> None:
+    refresh(warehouse_url, view("big", COUNT))
+    refresh(warehouse_url, view("big", "SELECT max(id) AS largest FROM city"))
+    assert query("SELECT largest FROM big") == [(2,)]
+
+
+@pytest.mark.usefixtures("city")
+def test_a_view_is_not_made_while_one_of_its_tables_is_missing(warehouse_url: str, query: Query) -> None:
+    assert refresh(warehouse_url, view("big", COUNT, "city", "town")) == []
+    assert query("SELECT to_regclass('big')") == [(None,)]
+    query("CREATE TABLE town (id integer)")
+    assert refresh(warehouse_url, view("big", COUNT, "city", "town")) == ["big"]
+
+
+@pytest.mark.usefixtures("city")
+def test_when_one_view_fails_readers_keep_every_old_one(warehouse_url: str, query: Query) -> None:
+    refresh(warehouse_url, view("a", COUNT))
+    query("INSERT INTO city VALUES (3)")
+    with pytest.raises(WarehouseError, match="division by zero"):
+        refresh(warehouse_url, view("a", COUNT), view("b", COUNT), view("c", "SELECT 1 / 0 AS x"))
+    assert query("SELECT cities FROM a") == [(2,)]
+    assert query("SELECT to_regclass('b'), to_regclass('c')") == [(None, None)]
+
+
+@pytest.mark.usefixtures("city")
+def test_a_view_may_read_one_that_comes_before_it(warehouse_url: str, query: Query) -> None:
+    chain = (view("a", COUNT), view("b", "SELECT cities + 1 AS more FROM a", "a"))
+    assert refresh(warehouse_url, *chain) == ["a", "b"]
+    query("INSERT INTO city VALUES (3)")
+    refresh(warehouse_url, *chain)
+    assert query("SELECT more FROM b") == [(4,)]
+
+
+@pytest.mark.usefixtures("city")
+def test_a_view_that_another_reads_can_be_defined_anew(warehouse_url: str, query: Query) -> None:
+    reader = view("b", "SELECT cities + 1 AS more FROM a", "a")
+    refresh(warehouse_url, view("a", COUNT), reader)
+    assert refresh(warehouse_url, view("a", COUNT + " WHERE id > 1"), reader) == ["a", "b"]
+    assert query("SELECT more FROM b") == [(2,)]
+
+
+@pytest.mark.usefixtures("city")
+def test_a_percent_sign_and_braces_of_a_select_mean_themselves(warehouse_url: str, query: Query) -> None:
+    refresh(warehouse_url, view("big", "SELECT '100 % of {}' AS x, 7 % 4 AS y FROM city LIMIT 1"))
+    assert query("SELECT x, y FROM big") == [("100 % of {}", 3)]
+
+
+@pytest.mark.usefixtures("city")
+def test_the_reader_can_read_a_view(warehouse_url: str, postgres, database: str) -> None:
+    import psycopg
+
+    refresh(warehouse_url, view("big", COUNT))
+    with psycopg.connect(postgres.url("sluiceway_reader", database)) as connection:
+        assert connection.execute("SELECT cities FROM big").fetchone() == (2,)
+
+
+FILE = "-- description: Cities\n-- group: census\n-- tables: city, town\nSELECT 1 AS one;\n"
+
+
+@pytest.fixture
+def write_view(tmp_path: Path) -> Callable[..., Path]:
+    def write(content: str, name: str = "big.sql") -> Path:
+        (tmp_path / "sql").mkdir(exist_ok=True)
+        (tmp_path / "sql" / name).write_text(content, encoding="utf-8")
+        return tmp_path / "sql" / name
+
+    return write
+
+
+def test_a_file_is_a_header_and_one_select(write_view: Callable[..., Path]) -> None:
+    assert views.read_view(write_view(FILE)) == View(
+        name="big", description="Cities", group="census", tables=("city", "town"), select="SELECT 1 AS one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (FILE.replace("tables", "tabels"), "tabels: no such key; did you mean 'tables'?"),
+        (FILE.replace("-- tables: city, town\n", ""), "the first lines must say `-- tables: ...`"),
+        (FILE.replace("-- description: Cities\n", ""), "the first lines must say `-- description: ...`"),
+        ("SELECT 1", "the first lines must say `-- description: ...`"),
+        ("", "the first lines must say `-- description: ...`"),
+    ],
+)
+def test_a_wrong_header_is_refused_with_a_sentence(
+    content: str, sentence: str, write_view: Callable[..., Path]
+) -> None:
+    path = write_view(content)
+    with pytest.raises(ConfigError) as caught:
+        views.read_view(path)
+    assert str(caught.value) == f"{path}: {sentence}"
+
+
+@pytest.mark.parametrize(
+    "content", [FILE.replace("town", "To wn"), FILE.replace("city, town", ""), FILE.replace("SELECT 1 AS one;", "")]
+)
+def test_a_file_that_makes_no_view_names_itself(content: str, write_view: Callable[..., Path]) -> None:
+    path = write_view(content)
+    with pytest.raises(ConfigError) as caught:
+        views.read_view(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_deployment_keeps_the_views_of_its_groups(write_view: Callable[..., Path], tmp_path: Path) -> None:
+    write_view(FILE, "b.sql")
+    write_view(FILE.replace("-- group: census\n", ""), "a.sql")
+    write_view(FILE.replace("census", "quickstart"), "c.sql")
+    assert [view.name for view in views.deployed_views(Settings(config_dir=tmp_path))] == ["a", "b"]
+    census = Settings(config_dir=tmp_path, groups="census")
+    assert [view.name for view in views.deployed_views(census)] == ["b"]
