@@ -129,6 +129,8 @@ def tables_check(
     problems = []
     for path in paths:
         try:
+            if not path.is_file():
+                raise ConfigError(f"{path}: there is no such file.")
             if path.suffix == ".sql":
                 views.read_view(path)
             else:

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from sluiceway import views
 from sluiceway.errors import (
+    ConfigError,
     NoTablesError,
     SluicewayError,
     SourceMissingError,
@@ -83,6 +84,8 @@ def check_sources(names: Sequence[str]) -> None:
             locate(spec.source.uri)
         except SourceMissingError as error:
             problems.append(f"{name}: {error}")
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from error
     if problems:
         raise SourceMissingError("\n".join(problems))
 
@@ -119,7 +122,7 @@ def cleanup_staging(url: str) -> int:
         rows = session.execute(
             sql.SQL(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'sluiceway load %' "
-                "AND usename = current_user AND state LIKE 'idle in transaction%' "
+                "AND usename = current_user AND datname = current_database() AND state LIKE 'idle in transaction%' "
                 "AND state_change < now() - {} * interval '1 hour'"
             ).format(sql.Literal(STALE_SESSION_HOURS))
         )

@@ -52,6 +52,8 @@ def read_view(path: Path) -> View:
     missing = {"description", "tables"} - set(header)
     if missing:
         raise ConfigError(f"{path}: the first lines must say `-- {sorted(missing)[0]}: ...`")
+    if not any(line.strip() for line in lines):
+        raise ConfigError(f"{path}: holds no SELECT below its first lines")
     try:
         return View.model_validate(
             {
@@ -88,7 +90,7 @@ def refresh(session: Session, views: Iterable[View]) -> list[str]:
         if found == view.fingerprint():
             session.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name))
         else:
-            session.execute(sql.SQL("DROP MATERIALIZED VIEW IF EXISTS {}").format(name))
+            session.execute(sql.SQL("DROP MATERIALIZED VIEW IF EXISTS {} CASCADE").format(name))
             # the SELECT is the deployment's own code, like its DAG files
             select = sql.SQL(view.select)
             session.execute(sql.SQL("CREATE MATERIALIZED VIEW {} AS {}").format(name, select))

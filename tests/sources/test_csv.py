@@ -346,3 +346,9 @@ def test_a_value_of_200_kb_is_a_value(read: Read, row: int) -> None:
 
 def test_a_blank_first_line_does_not_hide_the_rows_below_it(read: Read) -> None:
     assert read("\n" + CSV) == PONCE_CAGUAS
+
+
+def test_an_error_of_whoever_reads_the_rows_is_not_called_the_sources(spec_of: Callable[..., TableSpec]) -> None:
+    spec = spec_of(CSV)
+    with pytest.raises(OSError, match="the warehouse broke off"), open_source(spec, locate(spec.source.uri)):
+        raise OSError("the warehouse broke off")

@@ -53,10 +53,10 @@ _CASTABLE = {
 
 # no more than 3 digits of exponent: PostgreSQL's numeric ends at 1e131072
 _DECIMAL = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?"
-_FLOAT = rf"(?i){_DECIMAL}|[+-]?(inf|infinity|nan)"
+_NO_NUMBER = r"(?i)[+-]?(inf|infinity|nan)"
 _INTEGER = r"[+-]?\d+(\.0*)?"
-_DATE = r"\d{4,}-\d{1,2}-\d{1,2}([T ]00:00(:00(\.0+)?)?)?"
-_TIMESTAMP = r"\d{4,}-\d{1,2}-\d{1,2}([T ].*)?"
+_DATE = r"\d{4}-\d{1,2}-\d{1,2}([T ]00:00(:00(\.0+)?)?)?"
+_TIMESTAMP = r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?"
 
 
 def _quoted(name: str) -> str:
@@ -71,7 +71,7 @@ def _from_text(value: str, sql_type: SqlType, column: Column, thousands: str | N
         return f"CASE WHEN NOT contains({value}, chr(0)){fits} THEN {value} END"
     text = f"trim({value})"
     if column.format is not None and base in _TIMES:
-        return f"TRY_CAST(try_strptime({text}, '{column.format.replace(chr(39), chr(39) * 2)}') AS {wire})"
+        return _with_format(text, column.format, base)
     if base in _NUMBERS and thousands is not None:
         text = f"replace({text}, '{thousands.replace(chr(39), chr(39) * 2)}', '')"
     if base == "boolean":
@@ -89,16 +89,31 @@ def _from_text(value: str, sql_type: SqlType, column: Column, thousands: str | N
             f"CASE WHEN CAST({cast} AS VARCHAR) = {value} THEN {cast} "
             f"WHEN regexp_full_match({text}, '{_INTEGER}') THEN {cast} END"
         )
-    pattern = {"date": _DATE, "timestamp": _TIMESTAMP, "timestamptz": _TIMESTAMP}.get(base, _FLOAT)
+    if base in {"real", "double precision"}:
+        cast = f"TRY_CAST({text} AS {wire})"
+        return (
+            f"CASE WHEN regexp_full_match({text}, '{_DECIMAL}') THEN CASE WHEN isfinite({cast}) THEN {cast} END "
+            f"WHEN regexp_full_match({text}, '{_NO_NUMBER}') THEN {cast} END"
+        )
+    pattern = {"date": _DATE, "timestamp": _TIMESTAMP, "timestamptz": _TIMESTAMP}[base]
     return f"CASE WHEN regexp_full_match({text}, '{pattern}') THEN TRY_CAST({text} AS {wire}) END"
+
+
+def _with_format(text: str, pattern: str, base: str) -> str:
+    moment = f"try_strptime({text}, '{pattern.replace(chr(39), chr(39) * 2)}')"
+    if base == "date":
+        return f"CASE WHEN {moment} = date_trunc('day', {moment}) THEN CAST({moment} AS DATE) END"
+    return f"TRY_CAST({moment} AS {_WIRE_TYPES[base]})"
 
 
 def _numeric(text: str, sql_type: SqlType) -> str:
     """Text that PostgreSQL will take as numeric(p,s): checked here, rounded there."""
     if not sql_type.args:
         return text
-    scale = sql_type.args[1] if len(sql_type.args) > 1 else 0
-    return f"CASE WHEN TRY_CAST({text} AS DECIMAL({sql_type.args[0]},{scale})) IS NOT NULL THEN {text} END"
+    precision, scale = sql_type.args[0], sql_type.args[1] if len(sql_type.args) > 1 else 0
+    # TRY_CAST cuts the digits of 9.9995e1, PostgreSQL rounds them and finds that 100.00 does not fit
+    fits = f"round(abs(TRY_CAST({text} AS DOUBLE)), {scale}) < 1e{precision - scale}"
+    return f"CASE WHEN TRY_CAST({text} AS DECIMAL({precision},{scale})) IS NOT NULL AND {fits} THEN {text} END"
 
 
 def _expression(column: Column, source_family: str, arrow_type: pa.DataType, name: str, thousands: str | None) -> str:
@@ -131,10 +146,12 @@ class Caster:
     """How many values of a column were not null."""
 
     def __post_init__(self) -> None:
-        # no extension: none is fetched, and without icu a timestamp that names no zone is UTC wherever the worker is
+        # no extension is fetched
         self._duckdb = duckdb.connect(
             config={"threads": 1, "autoload_known_extensions": False, "autoinstall_known_extensions": False}
         )
+        # a timestamp that names no zone is UTC wherever the worker is
+        self._duckdb.execute("SET TimeZone = 'UTC'")
         self._not_null = {
             name for name, column in self.spec.columns.items() if column.required or name in self.spec.key_columns
         }

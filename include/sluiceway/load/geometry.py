@@ -78,7 +78,7 @@ class GeometryCleaner:
         kinds = shapely.get_type_id(shapes)
         for index in np.flatnonzero(present & ~np.isin(kinds, _KINDS[self.geometry.type])):
             reasons[int(index)] = f"is a {shapes[index].geom_type}, not a {self.geometry.type}"
-        finite = np.isfinite(shapely.bounds(shapes)).all(axis=1)
+        finite = _finite(shapes)
         self._refuse(reasons, present & ~finite, "has a coordinate that is no number")
         changed = bool(np.any(missing & given))
         shapes[missing] = None
@@ -95,9 +95,9 @@ class GeometryCleaner:
                     shapes[index], repaired = mended, repaired + 1
         if transformer is not None:
             shapes = shapely.transform(shapes, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1])))
-            outside = present & ~np.isfinite(shapely.bounds(shapes)).all(axis=1)
+            outside = present & ~_finite(shapes)
             self._refuse(reasons, outside & finite, f"lies outside of what EPSG:{self.geometry.srid} can show")
-        if not (changed or repaired or transformer is not None or bool(shapely.has_z(shapes).any())):
+        if not (changed or repaired or transformer is not None or _has_more_than_xy(shapes)):
             return Cleaned(wkb, reasons, repaired)
         encoded = shapely.to_wkb(shapes, output_dimension=2)
         return Cleaned(pa.array(encoded, type=pa.binary()), reasons, repaired)
@@ -108,9 +108,31 @@ class GeometryCleaner:
             reasons.setdefault(int(index), reason)
 
 
+def _finite(shapes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Whether every coordinate of a shape is a number; bounds would pass over NaN."""
+    coordinates, owners = shapely.get_coordinates(shapes, return_index=True)
+    finite = np.ones(len(shapes), dtype=bool)
+    finite[owners[~np.isfinite(coordinates).all(axis=1)]] = False
+    return finite
+
+
+def _has_more_than_xy(shapes: np.ndarray[Any, Any]) -> bool:
+    return bool(shapely.has_z(shapes).any() or shapely.has_m(shapes).any())
+
+
 def _repair(shape: shapely.Geometry) -> shapely.Geometry | None:
     """The polygons of a repaired (multi)polygon, or None when no area is left."""
     mended = shapely.make_valid(shape, method="structure", keep_collapsed=False)
     parts = [part for part in shapely.get_parts([mended]) if part.geom_type in {"Polygon", "MultiPolygon"}]
     polygons = [part for part in shapely.get_parts(parts) if not part.is_empty]
-    return shapely.multipolygons(polygons) if polygons else None
+    if not polygons:
+        return None
+    repaired = shapely.multipolygons(polygons)
+    # parts that touch along an edge make no valid multipolygon: their union does
+    return repaired if shapely.is_valid(repaired) else _valid_union(polygons)
+
+
+def _valid_union(polygons: list[shapely.Geometry]) -> shapely.Geometry | None:
+    union = shapely.union_all(polygons)
+    usable = union.geom_type in {"Polygon", "MultiPolygon"} and not union.is_empty and shapely.is_valid(union)
+    return union if usable else None

@@ -37,7 +37,7 @@ class BulkSession:
                 statement.set_sql_query(query.as_string(None))
                 stream, _ = statement.execute_query()
                 table = pa.RecordBatchReader.from_stream(stream).read_all()
-            except (adbc.Error, pa.ArrowException) as error:
+            except (adbc.Error, pa.ArrowException, OSError) as error:
                 raise _named(error) from error
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
@@ -54,7 +54,7 @@ class BulkSession:
                 )
                 statement.bind_stream(batches)
                 return int(statement.execute_update())
-            except (adbc.Error, pa.ArrowException) as error:
+            except (adbc.Error, pa.ArrowException, OSError) as error:
                 raise _named(error) from error
 
 

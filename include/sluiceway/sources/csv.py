@@ -10,7 +10,7 @@ import csv
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
@@ -18,33 +18,44 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.csv
 
-from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError, nearest
+from sluiceway.errors import ConfigError, SchemaDriftError, SourceMissingError, SourceUnreadableError, nearest
 from sluiceway.sources.extraction import Extraction, Unreadable, declared_columns
 from sluiceway.tables.spec import CsvSource, TableSpec
 
 BLOCK_BYTES = 2 << 20
 """Read at once; a record must fit. About 10,000 rows of a table with 20 columns."""
 
-_READ_ERRORS = (OSError, EOFError, zipfile.BadZipFile, zlib.error, LookupError)
+csv.field_size_limit(BLOCK_BYTES)
+
+_READ_ERRORS = (csv.Error, OSError, EOFError, zipfile.BadZipFile, zlib.error, LookupError)
 
 
 @contextmanager
 def open_csv(spec: TableSpec, source: CsvSource, path: Path) -> Iterator[Extraction]:
     """Open delimited text; all columns come as text, the spec's `null` texts as null."""
-    place = f"{path.name}"
-    try:
+    place = path.name
+    if spec.geometry is not None:
+        raise ConfigError(f"{spec.name}: geometry: delimited text has none yet; remove [geometry], or use kind vector")
+    with _named_errors(spec, place):
         first, header_lines, has_rows = _head(source, path)
-        positions = _positions(spec, source, first, place)
-        names = first if source.header else [str(number) for number in range(1, len(first) + 1)]
-        extraction = Extraction(columns=dict.fromkeys(names, "text"), batches=iter(()))
-        if not has_rows:
+    positions = _positions(spec, source, first, place)
+    names = first if source.header else [str(number) for number in range(1, len(first) + 1)]
+    extraction = Extraction(columns=dict.fromkeys(names, "text"), batches=iter(()))
+    if not has_rows:
+        yield extraction
+        return
+    with _open_bytes(source, path) as stream:
+        skipped = header_lines if source.header else 0
+        batches = _batches(spec, source, stream, positions, len(first), skipped, extraction, place)
+        extraction.batches = batches
+        with closing(batches):  # stops Arrow's read-ahead
             yield extraction
-            return
-        with _open_bytes(source, path) as stream:
-            skipped = header_lines if source.header else 0
-            extraction.batches = _batches(spec, source, stream, positions, len(first), skipped, extraction, place)
-            with closing(extraction.batches):  # type: ignore[type-var]  # a generator; stops Arrow's read-ahead
-                yield extraction
+
+
+@contextmanager
+def _named_errors(spec: TableSpec, place: str) -> Iterator[None]:
+    try:
+        yield
     except UnicodeDecodeError as error:
         raise SourceUnreadableError(f"{spec.name}: {place} cannot be read: {error}; declare source.encoding") from error
     except _READ_ERRORS as error:
@@ -80,13 +91,13 @@ def _member(source: CsvSource, archive: zipfile.ZipFile, path: Path) -> str:
 
 def _head(source: CsvSource, path: Path) -> tuple[list[str], int, bool]:
     """The first record, how many lines the header takes, and whether a data row follows."""
-    encoding = source.encoding or "utf-8-sig"
+    encoding = "utf-8-sig" if (source.encoding or "utf-8").lower() in {"utf-8", "utf8"} else source.encoding
     with (
         _open_bytes(source, path) as stream,
         io.TextIOWrapper(stream, encoding=encoding, newline="") as text,
     ):
         reader = csv.reader(text, delimiter=source.delimiter, quotechar=source.quote)
-        first = next(reader, [])
+        first = next((record for record in reader if record), [])
         header_lines = reader.line_num
         has_rows = bool(first) if not source.header else next(reader, None) is not None
     return first, header_lines, has_rows
@@ -119,7 +130,7 @@ def _batches(
     skipped: int,
     extraction: Extraction,
     place: str,
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch, None, None]:
     seen = 0
 
     def keep_unreadable(row: pa.csv.InvalidRow) -> str:
@@ -159,6 +170,8 @@ def _batches(
                 if batch.num_rows:
                     columns = [batch.column(str(position)) for position in positions.values()]
                     yield pa.RecordBatch.from_arrays(columns, names=list(positions))
+    except _READ_ERRORS as error:
+        raise SourceUnreadableError(f"{spec.name}: {place} cannot be read after row {seen}: {error}") from error
     except pa.ArrowInvalid as error:
         hint = "; declare source.encoding" if "UTF8" in str(error) else ""
         raise SourceUnreadableError(f"{spec.name}: {place} cannot be read after row {seen}: {error}{hint}") from error

@@ -14,11 +14,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest
+from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError, nearest
 from sluiceway.sources.extraction import Extraction, declared_columns
 from sluiceway.tables.spec import SqliteSource, TableSpec
 
 BATCH_ROWS = 5_000
+EXACT = 2**53
+"""A larger integer among fractions would be rounded: it travels as text."""
 
 # https://www.sqlite.org/datatype3.html, section 3.1: the rules that give a column its affinity, in order
 _AFFINITIES = (
@@ -47,9 +49,15 @@ def open_sqlite(spec: TableSpec, source: SqliteSource, path: Path) -> Iterator[E
             columns = {name: _family(declared) for name, declared in described}
             chosen = declared_columns(spec, columns, f"{path.name}, table {source.table}")
             if spec.geometry is not None:
-                chosen[spec.geometry.column] = str(spec.geometry.source)
+                shape = str(spec.geometry.source)
+                if shape not in columns:
+                    # SQLite would read an unknown name in double quotes as a text
+                    raise SchemaDriftError(
+                        f"{spec.name}: geometry.source: column {shape!r} is missing{nearest(shape, columns)}"
+                    )
+                chosen[spec.geometry.column] = shape
             names = ", ".join(_quoted(name) for name in chosen.values())
-            cursor = connection.execute(f"SELECT {names} FROM {_quoted(source.table)} ORDER BY rowid")  # noqa: S608
+            cursor = connection.execute(f"SELECT {names} FROM {_quoted(source.table)}")  # noqa: S608
             yield Extraction(columns=columns, batches=_batches(cursor, list(chosen)))
     except sqlite3.DatabaseError as error:
         raise SourceUnreadableError(f"{spec.name}: {path.name} cannot be read: {error}") from error
@@ -73,7 +81,7 @@ def _array(values: Sequence[Any]) -> pa.Array:
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int}:
         return pa.array(values, type=pa.int64())
-    if kinds <= {int, float}:
+    if kinds <= {int, float} and all(abs(value) <= EXACT for value in values if isinstance(value, int)):
         return pa.array(values, type=pa.float64())
     if kinds == {bytes}:
         return pa.array(values, type=pa.binary())

@@ -47,14 +47,19 @@ def open_vector(spec: TableSpec, source: VectorSource, path: Path) -> Iterator[E
         with pyogrio.raw.open_arrow(
             path,
             layer=layer,
-            encoding=source.encoding,
+            # the guess has to be named, or the bytes come as they are
+            encoding=source.encoding or info["encoding"],
             columns=list(dict.fromkeys(chosen.values())),
             read_geometry=spec.geometry is not None,
             batch_size=BATCH_ROWS,
             use_pyarrow=True,
         ) as (meta, reader):
             geometry_name = (meta["geometry_name"] or "wkb_geometry") if spec.geometry else None
-            yield Extraction(columns=columns, batches=_batches(spec, reader, chosen, geometry_name), crs=info["crs"])
+            yield Extraction(
+                columns=columns,
+                batches=_batches(spec, reader, chosen, geometry_name, path.name, int(info["features"])),
+                crs=info["crs"],
+            )
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pa.ArrowInvalid) as error:
         raise SourceUnreadableError(f"{spec.name}: {path.name} cannot be read: {error}") from error
 
@@ -73,9 +78,16 @@ def _layer(source: VectorSource, path: Path) -> str:
 
 
 def _batches(
-    spec: TableSpec, reader: pa.RecordBatchReader, chosen: dict[str, str], geometry_name: str | None
+    spec: TableSpec,
+    reader: pa.RecordBatchReader,
+    chosen: dict[str, str],
+    geometry_name: str | None,
+    place: str,
+    expected: int,
 ) -> Iterator[pa.RecordBatch]:
-    for batch in reader:
+    seen = 0
+    for batch in _read(spec, reader, place):
+        seen += batch.num_rows
         if batch.num_rows == 0:
             continue
         columns = {target: batch.column(name) for target, name in chosen.items()}
@@ -85,3 +97,13 @@ def _batches(
         rows = max(1, chosen_only.num_rows * SLICE_BYTES // max(SLICE_BYTES, chosen_only.nbytes))
         for start in range(0, chosen_only.num_rows, rows):
             yield chosen_only.slice(start, rows)
+    if expected >= 0 and seen != expected:
+        # GDAL ends a broken .dbf as if it were complete
+        raise SourceUnreadableError(f"{spec.name}: {place} says it holds {expected:,} features and gave {seen:,}")
+
+
+def _read(spec: TableSpec, reader: pa.RecordBatchReader, place: str) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from reader
+    except (OSError, pa.ArrowException) as error:
+        raise SourceUnreadableError(f"{spec.name}: {place} cannot be read to its end: {error}") from error
