@@ -47,8 +47,8 @@ def open_vector(spec: TableSpec, source: VectorSource, path: Path) -> Iterator[E
         with pyogrio.raw.open_arrow(
             path,
             layer=layer,
-            # the guess has to be named, or the bytes come as they are
-            encoding=source.encoding or info["encoding"],
+            # GDAL's guess has to be named, or the bytes come as they are; "UTF-8" says that GDAL has recoded already
+            encoding=source.encoding or (None if info["encoding"] == "UTF-8" else info["encoding"]),
             columns=list(dict.fromkeys(chosen.values())),
             read_geometry=spec.geometry is not None,
             batch_size=BATCH_ROWS,
