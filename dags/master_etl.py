@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, TaskGroup
+from airflow.sdk import DAG, TaskGroup, TriggerRule
 
 from sluiceway.operators import master
 from sluiceway.operators.load_table import LoadTableOperator
 from sluiceway.operators.retries import retry_arguments
+from sluiceway.operators.step import step
 from sluiceway.operators.verdict import VerdictOperator
+
+ALWAYS = TriggerRule.ALL_DONE
 
 with DAG(
     dag_id="master_etl",
@@ -26,30 +29,30 @@ with DAG(
     tags=["sluiceway", "master"],
     doc_md=__doc__,
 ):
-    gate = master.deploy_gate()
-    tables = master.plan()
+    gate = step(master.deploy_gate)
+    plan = step(master.plan)
 
     with TaskGroup("pre", tooltip="Sources and warehouse are fit for the run; beside sub") as pre:
-        master.check_sources(tables)
-        master.check_warehouse()
+        step(master.check_sources)
+        step(master.check_warehouse)
 
     with TaskGroup("sub", tooltip="One task, one process and one transaction per table") as sub:
         load_table = LoadTableOperator.partial(
             task_id="load_table",
             pool="warehouse",
             map_index_template="{{ task.table }}",
-        ).expand(table=tables)
-        cleanup = [master.cleanup_staging(), master.cleanup_history()]
+        ).expand(table=plan.output)
+        cleanup = [step(clean, trigger_rule=ALWAYS) for clean in (master.cleanup_staging, master.cleanup_history)]
         load_table >> cleanup
 
     with TaskGroup("final", tooltip="Only when pre and sub are good; the report always") as final:
-        report = master.report()
-        master.validate() >> master.aggregate() >> report
+        report = step(master.report, trigger_rule=ALWAYS)
+        step(master.validate) >> step(master.aggregate) >> report
 
     verdict = VerdictOperator(task_id="verdict")
 
     # the cleanups run whatever happened to the tables and beside final: what is published does not wait for them
-    gate >> tables >> [pre, sub]
+    gate >> plan >> [pre, sub]
     [pre, load_table] >> final >> verdict
     # one failure ends validate and aggregate at once: the report waits for everything else itself
     [pre, load_table, *cleanup] >> report

@@ -54,6 +54,7 @@ def import_tasks() -> None:
     import sluiceway.operators.load_table
     import sluiceway.operators.master
     import sluiceway.operators.retries
+    import sluiceway.operators.step
     import sluiceway.report.collect
     import sluiceway.report.write
     import sluiceway.sources.csv

@@ -76,8 +76,10 @@ def _size(uri: str) -> int:
         return 0  # its load says so
 
 
-def check_sources(names: Sequence[str]) -> None:
-    """Raises SourceMissingError that names every source of `names` that is not there."""
+def check_sources(url: str, run_id: str) -> None:
+    """Raises SourceMissingError that names every source of the run's tables that is not there."""
+    with connect(url) as session:
+        names = [run.table_name for run in store.table_runs(session, run_id)]
     problems = []
     for name, spec in registry.choose(registry.deployed(), names).items():
         try:

@@ -1,14 +1,17 @@
-"""The tasks of master_etl around LoadTableOperator, and its trigger form."""
+"""The steps of master_etl around LoadTableOperator as functions of the context, and its trigger form."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Param, TriggerRule, get_current_context, task
+from airflow.sdk import Param
 
 from sluiceway.operators.verdict import task_states
 from sluiceway.operators.warehouse import warehouse_url
 from sluiceway.tables.files import deployed_names
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 
 def params() -> dict[str, Param]:
@@ -39,81 +42,69 @@ def params() -> dict[str, Param]:
     }
 
 
-@task
-def deploy_gate() -> None:
+def deploy_gate(context: Context) -> None:
     """Open the ledger and record the commit; for now every commit passes."""
     from sluiceway import steps
 
-    context = get_current_context()
     dag_run, conf, sha = context["dag_run"], context["dag_run"].conf or {}, context["params"]["commit_sha"]
     kind = "deploy" if dag_run.run_id.startswith("deploy__") else dag_run.run_type.value
     steps.open_ledger(warehouse_url(), run_id=dag_run.run_id, dag_id=dag_run.dag_id, commit_sha=sha, trigger_kind=kind)
     steps.check_conf(conf, context["dag"].params)
 
 
-@task
-def plan() -> list[str]:
+def plan(context: Context) -> list[str]:
     """The tables of this run."""
     from sluiceway import steps
 
-    context = get_current_context()
     return steps.plan(warehouse_url(), run_id=str(context["run_id"]), only=context["params"]["tables"])
 
 
-@task
-def check_sources(tables: list[str]) -> None:
+def check_sources(context: Context) -> None:
     """Every table's source is there."""
     from sluiceway import steps
 
-    steps.check_sources(tables)
+    steps.check_sources(warehouse_url(), str(context["run_id"]))
 
 
-@task
-def check_warehouse() -> None:
+def check_warehouse(_context: Context) -> None:
     """The warehouse answers, and the loading role may do what it must."""
     from sluiceway import steps
 
     steps.check_warehouse(warehouse_url())
 
 
-@task(trigger_rule=TriggerRule.ALL_DONE)
-def cleanup_staging() -> None:
+def cleanup_staging(_context: Context) -> None:
     """End what lost workers left in the warehouse."""
     from sluiceway import steps
 
     steps.cleanup_staging(warehouse_url())
 
 
-@task(trigger_rule=TriggerRule.ALL_DONE)
-def cleanup_history() -> None:
+def cleanup_history(_context: Context) -> None:
     """Forget old runs."""
     from sluiceway import steps
 
     steps.cleanup_history(warehouse_url())
 
 
-@task
-def validate() -> None:
+def validate(context: Context) -> None:
     """The warehouse holds what the ledger says."""
     from sluiceway import steps
 
-    steps.validate(warehouse_url(), str(get_current_context()["run_id"]))
+    steps.validate(warehouse_url(), str(context["run_id"]))
 
 
-@task
-def aggregate() -> None:
+def aggregate(_context: Context) -> None:
     """Publish: refresh the views."""
     from sluiceway import steps
 
     steps.aggregate(warehouse_url())
 
 
-@task(trigger_rule=TriggerRule.ALL_DONE)
-def report() -> str:
+def report(context: Context) -> str:
     """Close the ledger with what is known, and write the run's page, whatever happened before."""
     from sluiceway import steps
 
-    context = get_current_context()
     url, run_id = warehouse_url(), str(context["run_id"])
     steps.close_ledger(url, run_id, task_states(context))
     return str(steps.write_report(url, run_id))
