@@ -77,3 +77,8 @@ def load_settings() -> Settings:
         return Settings.model_validate(values)
     except ValueError as error:
         raise SettingsError(f"A SLUICEWAY_ variable is wrong: {error}") from error
+
+
+def connection_variable(conn_id: str) -> str | None:
+    """AIRFLOW_CONN_<ID>, as Airflow itself reads it; for what runs without Airflow."""
+    return os.environ.get(f"AIRFLOW_CONN_{conn_id.upper()}")

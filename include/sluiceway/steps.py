@@ -14,6 +14,7 @@ from sluiceway.errors import (
     NoTablesError,
     SluicewayError,
     SourceMissingError,
+    SourceUnavailableError,
     UnknownParamError,
     ValidationError,
     nearest,
@@ -22,8 +23,10 @@ from sluiceway.ledger import store
 from sluiceway.ledger.warehouse import connect
 from sluiceway.load.merge import count_rows, table_exists
 from sluiceway.settings import Settings, load_settings
-from sluiceway.sources.locate import locate
+from sluiceway.sources.connections import Connections, from_environment
+from sluiceway.sources.locate import check_exists, locate
 from sluiceway.tables import registry
+from sluiceway.tables.source_spec import LocatedSource, Source
 from sluiceway.verdict import Verdict, judge
 
 log = logging.getLogger(__name__)
@@ -66,25 +69,25 @@ def plan(url: str, *, run_id: str, only: Sequence[str]) -> list[str]:
         )
     with connect(url) as session:
         store.plan_tables(session, run_id, specs)
-    return sorted(specs, key=lambda name: -_size(specs[name].source.uri))
+    return sorted(specs, key=lambda name: -_size(specs[name].source))
 
 
-def _size(uri: str) -> int:
+def _size(source: Source) -> int:
     try:
-        return locate(uri).stat().st_size
-    except SourceMissingError:
-        return 0  # its load says so
+        return locate(source.uri).stat().st_size if isinstance(source, LocatedSource) else 0
+    except (SourceMissingError, ConfigError):
+        return 0  # remote, or its load says what is wrong
 
 
-def check_sources(url: str, run_id: str) -> None:
+def check_sources(url: str, run_id: str, connections: Connections = from_environment) -> None:
     """Raises SourceMissingError that names every source of the run's tables that is not there."""
     with connect(url) as session:
         names = [run.table_name for run in store.table_runs(session, run_id)]
     problems = []
     for name, spec in registry.choose(registry.deployed(), names).items():
         try:
-            locate(spec.source.uri)
-        except SourceMissingError as error:
+            check_exists(spec.source, connections)
+        except (SourceMissingError, SourceUnavailableError) as error:
             problems.append(f"{name}: {error}")
         except ConfigError as error:
             raise ConfigError(f"{name}: {error}") from error

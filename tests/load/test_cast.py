@@ -34,8 +34,8 @@ REJECT = object()
 """Stands for: no such value, the row is a reject."""
 
 
-def spec_of(sql_type: str, *, thousands: str | None = None, **column: object) -> TableSpec:
-    source = {"kind": "csv", "uri": "t.csv", **({"thousands": thousands} if thousands else {})}
+def spec_of(sql_type: str, *, thousands: str | None = None, decimal: str = ".", **column: object) -> TableSpec:
+    source = {"kind": "csv", "uri": "t.csv", "thousands": thousands, "decimal": decimal}
     return TableSpec.model_validate(
         {
             "name": "t",
@@ -222,10 +222,27 @@ def test_a_date_format_that_finds_a_time_of_day_does_not_drop_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "sql_type", "expected"),
+    [
+        ("1.234.567", "bigint", 1234567),
+        ("1.234,5", "numeric", "1234.5"),
+        ("1,5", "double precision", 1.5),
+        ("-0,25", "real", -0.25),
+        ("1,5", "text", "1,5"),
+    ],
+)
+def test_a_declared_decimal_comma_is_read(text: str, sql_type: str, expected: object) -> None:
+    assert cast_one(text, sql_type, thousands=".", decimal=",") == expected
+
+
+def test_with_a_decimal_comma_a_point_is_no_number() -> None:
+    assert cast_one("1.5", "numeric", decimal=",") == REJECT
+
+
+@pytest.mark.parametrize(
     ("separator", "text", "sql_type", "expected"),
     [
         (",", "23,288", "integer", 23288),
-        (".", "1.234.567", "bigint", 1234567),
         ("'", "1'234", "integer", 1234),
         (",", "1,234.50", "numeric", "1234.50"),
         (",", "1,5", "text", "1,5"),

@@ -12,10 +12,9 @@ import pytest
 
 from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError
 from sluiceway.sources import csv as csv_source
-from sluiceway.sources import open_source
 from sluiceway.sources.extraction import Unreadable
-from sluiceway.sources.locate import locate
 from sluiceway.tables.spec import TableSpec
+from tests.sources.opened import opened
 
 WriteSpec = Callable[..., TableSpec]
 Read = Callable[..., list[tuple[object, ...]]]
@@ -48,12 +47,12 @@ def read(spec_of: Callable[..., TableSpec]) -> Read:
 
 
 def rows(spec: TableSpec) -> list[tuple[object, ...]]:
-    with open_source(spec, locate(spec.source.uri)) as extraction:
+    with opened(spec) as extraction:
         return [tuple(row.values()) for batch in extraction.batches for row in batch.to_pylist()]
 
 
 def unreadable(spec: TableSpec) -> list[Unreadable]:
-    with open_source(spec, locate(spec.source.uri)) as extraction:
+    with opened(spec) as extraction:
         list(extraction.batches)
         return extraction.unreadable
 
@@ -310,7 +309,7 @@ def test_a_record_longer_than_a_block_is_a_named_error_and_never_a_lost_row(
 
 def test_a_source_that_is_not_read_to_its_end_is_closed(spec_of: Callable[..., TableSpec], tmp_path: Path) -> None:
     spec = spec_of(MANY)
-    with open_source(spec, locate(spec.source.uri)) as extraction:
+    with opened(spec) as extraction:
         assert next(extraction.batches).num_rows > 0
     with pytest.raises(StopIteration):
         next(extraction.batches)
@@ -318,7 +317,7 @@ def test_a_source_that_is_not_read_to_its_end_is_closed(spec_of: Callable[..., T
 
 def test_every_column_of_the_file_is_known_also_the_undeclared(spec_of: Callable[..., TableSpec]) -> None:
     spec = spec_of("id,name,more\n1,a,b\n")
-    with open_source(spec, locate(spec.source.uri)) as extraction:
+    with opened(spec) as extraction:
         assert dict(extraction.columns) == {"id": "text", "name": "text", "more": "text"}
 
 
@@ -350,5 +349,5 @@ def test_a_blank_first_line_does_not_hide_the_rows_below_it(read: Read) -> None:
 
 def test_an_error_of_whoever_reads_the_rows_is_not_called_the_sources(spec_of: Callable[..., TableSpec]) -> None:
     spec = spec_of(CSV)
-    with pytest.raises(OSError, match="the warehouse broke off"), open_source(spec, locate(spec.source.uri)):
+    with pytest.raises(OSError, match="the warehouse broke off"), opened(spec):
         raise OSError("the warehouse broke off")

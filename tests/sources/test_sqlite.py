@@ -14,10 +14,9 @@ import shapely
 from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError, TooManyRejectsError
 from sluiceway.ledger.store import TableRun
 from sluiceway.load.table import load_table
-from sluiceway.sources import open_source
-from sluiceway.sources.locate import locate
 from sluiceway.sources.sqlite import BATCH_ROWS
 from sluiceway.tables.spec import TableSpec
+from tests.sources.opened import opened
 
 WriteSpec = Callable[..., TableSpec]
 Query = Callable[..., list[tuple[object, ...]]]
@@ -47,7 +46,7 @@ def write_city(tmp_path: Path) -> Callable[..., None]:
 
 
 def table_of(spec: TableSpec) -> pa.Table:
-    with open_source(spec, locate(spec.source.uri)) as extraction:
+    with opened(spec) as extraction:
         return pa.Table.from_batches(extraction.batches)
 
 
@@ -216,6 +215,6 @@ def test_batches_of_other_types_load_into_one_column(
 def test_a_table_without_rows_is_an_empty_extraction(write_spec: WriteSpec, write_city: Callable[..., None]) -> None:
     write_city([])
     spec = write_spec("city", TOML)
-    with open_source(spec, locate(spec.source.uri)) as extraction:
+    with opened(spec) as extraction:
         assert list(extraction.batches) == []
         assert dict(extraction.columns) == {"id": "number", "name": "text", "people": "number", "share": "number"}

@@ -25,9 +25,8 @@ from sluiceway.errors import (
 )
 from sluiceway.ledger.store import TableRun
 from sluiceway.load.table import load_table
-from sluiceway.sources import open_source
-from sluiceway.sources.locate import locate
 from sluiceway.tables.spec import TableSpec
+from tests.sources.opened import opened
 
 WriteSpec = Callable[..., TableSpec]
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -87,7 +86,7 @@ def frame(*shapes: Any, crs: str | None = "EPSG:4326") -> geopandas.GeoDataFrame
 
 
 def rows(spec: TableSpec) -> list[dict[str, Any]]:
-    with open_source(spec, locate(spec.source.uri)) as extraction:
+    with opened(spec) as extraction:
         return [row for batch in extraction.batches for row in batch.to_pylist()]
 
 
@@ -102,7 +101,7 @@ def test_a_layer_of_any_format_gives_its_rows_and_wkb(file: str, spec_of: SpecOf
 def test_the_crs_is_what_the_file_says(spec_of: SpecOf, tmp_path: Path) -> None:
     frame(Point(0, 0), crs="EPSG:3310").to_file(tmp_path / "park.shp")
     spec = spec_of("park.shp", kind="Point")
-    with open_source(spec, locate(spec.source.uri)) as extraction:
+    with opened(spec) as extraction:
         assert extraction.crs == "EPSG:3310"
         assert dict(extraction.columns) == {"id": "number", "name": "text"}
 

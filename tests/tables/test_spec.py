@@ -67,7 +67,8 @@ def test_a_spec_cannot_be_changed(write_spec: WriteSpec) -> None:
         ),
         (
             instead('kind = "csv"', 'kind = "csv"\nlayer = "x"'),
-            "source.layer: no such key; known: delimiter, encoding, header, kind, member, null, quote, thousands, uri",
+            "source.layer: no such key; known: comment, connection, decimal, delimiter, "
+            "encoding, escape, header, kind, max_bytes, member, null, quote, ...",
         ),
         (
             instead('"text"', '{ type = "text", requird = true }'),
@@ -75,10 +76,15 @@ def test_a_spec_cannot_be_changed(write_spec: WriteSpec) -> None:
         ),
         (GOOD + "[checks]\nmin_row = 3\n", "checks.min_row: no such key; did you mean 'min_rows'?"),
         (GEOMETRY + "srd = 3310\n", "geometry.srd: no such key; did you mean 'srid'?"),
-        (instead('"csv"', '"cvs"'), "source.kind = 'cvs': is not one of csv, vector, sqlite; did you mean 'csv'?"),
+        (
+            instead('"csv"', '"cvs"'),
+            "source.kind = 'cvs': is not one of csv, json, parquet, excel, sqlite, vector, sql, bigquery, "
+            "http_json, gsheet; did you mean 'csv'?",
+        ),
         (
             instead('"MultiPolygon"', '"MultiPoligon"', GEOMETRY),
-            "geometry.type = 'MultiPoligon': is not one of Point, MultiPoint, MultiLineString, MultiPolygon; "
+            "geometry.type = 'MultiPoligon': is not one of Point, MultiPoint, LineString, "
+            "MultiLineString, Polygon, MultiPolygon, Geometry; "
             "did you mean 'MultiPolygon'?",
         ),
         (
@@ -141,14 +147,17 @@ def test_a_spec_cannot_be_changed(write_spec: WriteSpec) -> None:
             GEOMETRY + 'column = "id"\n',
             "geometry.column: 'id' is also a column; choose another name",
         ),
-        (GOOD + '[geometry]\ntype = "Point"\n', "geometry.source: name the column that holds the WKB"),
         (
-            instead('kind = "csv"', 'kind = "csv"\nheader = false'),
-            "columns.id.source: must be positions from 1, the file has no header",
+            GOOD + '[geometry]\ntype = "Point"\n',
+            "geometry.source: name the column that holds the WKB or WKT, or x and y",
         ),
         (
-            instead('"text"', '{ source = 2, type = "text" }'),
-            "columns.name.source: must be names, positions are for header = false",
+            instead('kind = "csv"', 'kind = "csv"\nheader = false'),
+            "columns.id.source: must be a position from 1, the source has no header",
+        ),
+        (
+            instead('kind = "csv"', 'kind = "parquet"').replace('"text"', '{ source = 2, type = "text" }'),
+            "columns.name.source: must be a name; positions are for text and sheets",
         ),
         (
             GOOD + "[checks]\nmax_rejects = 1.5\n",
@@ -246,7 +255,7 @@ def test_an_absolute_uri_stays_as_it_is(uri: str, write_spec: WriteSpec) -> None
 
 def test_columns_know_their_source(write_spec: WriteSpec) -> None:
     spec = write_spec("city", instead('"text"', '{ source = "NAME", type = "text" }'))
-    assert (spec.source_name("id"), spec.source_name("name")) == ("id", "NAME")
+    assert (spec.source_names("id"), spec.source_names("name")) == (("id",), ("NAME",))
 
 
 def test_without_a_natural_key_the_key_is_the_content(write_spec: WriteSpec) -> None:

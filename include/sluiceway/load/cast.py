@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from sluiceway.errors import SchemaDriftError
 from sluiceway.sources.extraction import family
-from sluiceway.tables.spec import Column, CsvSource, SqlType, TableSpec
+from sluiceway.tables.source_spec import TextValues
+from sluiceway.tables.spec import Column, SqlType, TableSpec
 
 Reasons = dict[int, list[tuple[str, str]]]
 """Index of a row that cannot be loaded -> (column, reason) pairs."""
@@ -63,7 +64,21 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _from_text(value: str, sql_type: SqlType, column: Column, thousands: str | None) -> str:
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _plain_number(text: str, marks: TextValues) -> str:
+    """A number as SQL spells it."""
+    if marks.thousands is not None:
+        text = f"replace({text}, {_literal(marks.thousands)}, '')"
+    if marks.decimal != ".":
+        # with a decimal comma 1.5 is no number: its point becomes a letter
+        text = f"translate({text}, {_literal('.' + marks.decimal)}, 'x.')"
+    return text
+
+
+def _from_text(value: str, sql_type: SqlType, column: Column, marks: TextValues) -> str:
     base, wire = sql_type.base, _WIRE_TYPES[sql_type.base]
     if base in _TEXTS:
         fits = f" AND length({value}) <= {sql_type.args[0]}" if sql_type.args else ""
@@ -72,8 +87,8 @@ def _from_text(value: str, sql_type: SqlType, column: Column, thousands: str | N
     text = f"trim({value})"
     if column.format is not None and base in _TIMES:
         return _with_format(text, column.format, base)
-    if base in _NUMBERS and thousands is not None:
-        text = f"replace({text}, '{thousands.replace(chr(39), chr(39) * 2)}', '')"
+    if base in _NUMBERS:
+        text = _plain_number(text, marks)
     if base == "boolean":
         return f"TRY_CAST({text} AS BOOLEAN)"
     if base == "uuid":
@@ -116,11 +131,11 @@ def _numeric(text: str, sql_type: SqlType) -> str:
     return f"CASE WHEN TRY_CAST({text} AS DECIMAL({precision},{scale})) IS NOT NULL AND {fits} THEN {text} END"
 
 
-def _expression(column: Column, source_family: str, arrow_type: pa.DataType, name: str, thousands: str | None) -> str:
+def _expression(column: Column, source_family: str, arrow_type: pa.DataType, name: str, marks: TextValues) -> str:
     value, sql_type = _quoted(name), column.sql_type
     base, wire = sql_type.base, _WIRE_TYPES[sql_type.base]
     if source_family == "text":
-        return _from_text(value, sql_type, column, thousands)
+        return _from_text(value, sql_type, column, marks)
     if base in _TEXTS or base == "jsonb" or source_family == "other":
         as_text = f"CAST(to_json({value}) AS VARCHAR)" if source_family == "other" else f"CAST({value} AS VARCHAR)"
         return as_text if not sql_type.args else f"CASE WHEN length({as_text}) <= {sql_type.args[0]} THEN {as_text} END"
@@ -173,7 +188,7 @@ class Caster:
     def check_types(self) -> None:
         """Raises SchemaDriftError when a column held values and not one of them was of the declared type."""
         problems = [
-            f"column {str(self.spec.source_name(name))!r} is declared {self.spec.columns[name].type} "
+            f"column {str(self.spec.source_names(name)[0])!r} is declared {self.spec.columns[name].type} "
             f"and none of its {count:,} values is one"
             for name, count in self.values.items()
             if count > 0 and self.failures[name] == count
@@ -182,17 +197,18 @@ class Caster:
             raise SchemaDriftError(f"{self.spec.name}: {'; '.join(problems)}. Adapt [columns] or the source.")
 
     def _typed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        thousands = self.spec.source.thousands if isinstance(self.spec.source, CsvSource) else None
         expressions = []
         for name, column in self.spec.columns.items():
             arrow_type = batch.schema.field(name).type
             source_family = family(arrow_type)
             if column.sql_type.base not in _CASTABLE[source_family]:
                 raise SchemaDriftError(
-                    f"{self.spec.name}: column {str(self.spec.source_name(name))!r} holds {arrow_type} values "
+                    f"{self.spec.name}: column {str(self.spec.source_names(name)[0])!r} holds {arrow_type} values "
                     f"and is declared {column.type}. Adapt [columns] or the source."
                 )
-            expressions.append(f"{_expression(column, source_family, arrow_type, name, thousands)} AS {_quoted(name)}")
+            expressions.append(
+                f"{_expression(column, source_family, arrow_type, name, self.spec.source)} AS {_quoted(name)}"
+            )
         self._duckdb.register("batch", batch)
         table = self._duckdb.sql(f"SELECT {', '.join(expressions)} FROM batch").to_arrow_table()  # noqa: S608
         return pa.RecordBatch.from_arrays([_one_chunk(column) for column in table.columns], names=table.schema.names)

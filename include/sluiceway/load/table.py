@@ -25,7 +25,9 @@ from sluiceway.ledger import store
 from sluiceway.ledger.store import Reject, TableRun
 from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.sources import open_source
-from sluiceway.sources.locate import fingerprint, locate
+from sluiceway.sources.connections import Connections, from_environment
+from sluiceway.sources.locate import located
+from sluiceway.sources.place import Place
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
@@ -68,49 +70,59 @@ def _spec_hash(spec: TableSpec) -> str:
     return hashlib.sha256(f"{spec.fingerprint()}{code_fingerprint()}".encode()).hexdigest()
 
 
-def load_table(spec: TableSpec, url: str, *, run_id: str, force: bool = False) -> TableRun:
+def load_table(
+    spec: TableSpec, url: str, *, run_id: str, force: bool = False, connections: Connections = from_environment
+) -> TableRun:
     """Load one table in one transaction, or not at all, and write what happened into the ledger.
 
     The run's row must be open (store.open_run).
 
     :param url: postgresql:// URL of the warehouse.
     :param force: load also when source, spec and code are those of the last good load.
+    :param connections: finds what the source's connection holds.
     :raises SluicewayError: the table was not loaded; nothing of it was written, and the ledger says why.
     """
     started = time.monotonic()
     attempt = _Attempt()
     try:
-        source_hash, size = fingerprint(path := locate(spec.source.uri))
-        with connect(url) as ledger:
-            store.check_revision(ledger)
-            last = store.last_good_load(ledger, spec.name)
-            # imported here: an unchanged table needs no Arrow, half a second of a task
-            unchanged = (
-                not force
-                and last is not None
-                and (last.fingerprint, last.spec_hash) == (source_hash, _spec_hash(spec))
-                and _stands(ledger, spec, last)
-            )
-            if unchanged and last is not None:
-                result = TableRun(
-                    run_id=run_id,
-                    table_name=spec.name,
-                    status="unchanged",
-                    table_rows=last.table_rows,
-                    bytes=size,
-                    seconds=time.monotonic() - started,
-                    peak_rss_bytes=peak_rss_bytes(),
-                    fingerprint=source_hash,
-                    spec_hash=last.spec_hash,
-                )
-                store.begin_table(ledger, run_id, spec.name)
-                store.write_table_run(ledger, result)
-                log.info("%s: the source is unchanged since %s, nothing to load", spec.name, last.run_id)
-                return result
-        return _load(spec, url, path, run_id, last, source_hash, size, started, attempt)
+        last, known = _last_load(spec, url, force=force)
+        with located(spec.source, connections, known=known) as place:
+            if last is not None and known is not None and place.fingerprint == known:
+                return _record_unchanged(spec, url, run_id, last, place, started)
+            return _load(spec, url, place, connections, run_id, last, started, attempt)
     except SluicewayError as error:
         _record_failure(spec, url, run_id, error, started, attempt)
         raise
+
+
+def _last_load(spec: TableSpec, url: str, *, force: bool) -> tuple[TableRun | None, str | None]:
+    """The last good load, and the source's fingerprint with which there is nothing to do."""
+    with connect(url) as ledger:
+        store.check_revision(ledger)
+        last = store.last_good_load(ledger, spec.name)
+        if force or last is None or last.spec_hash != _spec_hash(spec) or not _stands(ledger, spec, last):
+            return last, None
+        return last, last.fingerprint
+
+
+def _record_unchanged(spec: TableSpec, url: str, run_id: str, last: TableRun, place: Place, started: float) -> TableRun:
+    # an unchanged table needs no Arrow, half a second of a task
+    result = TableRun(
+        run_id=run_id,
+        table_name=spec.name,
+        status="unchanged",
+        table_rows=last.table_rows,
+        bytes=place.size,
+        seconds=time.monotonic() - started,
+        peak_rss_bytes=peak_rss_bytes(),
+        fingerprint=place.fingerprint,
+        spec_hash=last.spec_hash,
+    )
+    with connect(url) as ledger:
+        store.begin_table(ledger, run_id, spec.name)
+        store.write_table_run(ledger, result)
+    log.info("%s: the source is unchanged since %s, nothing to load", spec.name, last.run_id)
+    return result
 
 
 def _stands(ledger: Session, spec: TableSpec, last: TableRun) -> bool:
@@ -123,11 +135,10 @@ def _stands(ledger: Session, spec: TableSpec, last: TableRun) -> bool:
 def _load(
     spec: TableSpec,
     url: str,
-    path: Path,
+    place: Place,
+    connections: Connections,
     run_id: str,
     last: TableRun | None,
-    source_hash: str,
-    size: int,
     started: float,
     attempt: _Attempt,
 ) -> TableRun:
@@ -142,7 +153,7 @@ def _load(
     pa.set_memory_pool(pa.system_memory_pool())
     spool = RejectSpool(attempt.sample)
     try:
-        with open_source(spec, path) as extraction, bulk_session(url) as session:
+        with open_source(spec, place, connections) as extraction, bulk_session(url) as session:
             _check_drift(spec, extraction, last)
             _prepare(session, spec)
             store.begin_table(session, run_id, spec.name)
@@ -169,10 +180,10 @@ def _load(
                 rejected=rejected,
                 repaired=staged.repaired,
                 table_rows=merged.table_rows,
-                bytes=size,
+                bytes=place.size,
                 seconds=time.monotonic() - started,
                 peak_rss_bytes=peak_rss_bytes(),
-                fingerprint=source_hash,
+                fingerprint=place.fingerprint,
                 spec_hash=_spec_hash(spec),
                 source_columns=dict(extraction.columns),
             )
@@ -205,7 +216,7 @@ def _check_drift(spec: TableSpec, extraction: Extraction, last: TableRun | None)
     before = (last.source_columns or {}) if last is not None and last.spec_hash == _spec_hash(spec) else {}
     if not before:
         return
-    declared = {str(spec.source_name(name)) for name in spec.columns}
+    declared = {str(source) for name in spec.columns for source in spec.source_names(name)}
     retyped = [
         f"column {name!r} held {before[name]} and now holds {kind}"
         for name, kind in extraction.columns.items()

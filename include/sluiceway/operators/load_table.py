@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from sluiceway.operators.warehouse import CONN_ID, warehouse_url
+from sluiceway.operators.connections import CONN_ID, connections, warehouse_url
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,5 +45,6 @@ class LoadTableOperator(BaseOperator):
             warehouse_url(self.conn_id),
             run_id=str(context["run_id"]),
             force=bool(context["params"].get("force", False)),
+            connections=connections,
         )
         return result.model_dump(exclude={"source_columns", "finished_at", "fingerprint", "spec_hash"})

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
 
+from sluiceway.operators.connections import connections, warehouse_url
 from sluiceway.operators.verdict import task_states
-from sluiceway.operators.warehouse import warehouse_url
 from sluiceway.tables.files import deployed_names
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def check_sources(context: Context) -> None:
     """Every table's source is there."""
     from sluiceway import steps
 
-    steps.check_sources(warehouse_url(), str(context["run_id"]))
+    steps.check_sources(warehouse_url(), str(context["run_id"]), connections)
 
 
 def check_warehouse(_context: Context) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, TriggerRule
 
 from sluiceway.errors import RunFailedError
-from sluiceway.operators.warehouse import CONN_ID, warehouse_url
+from sluiceway.operators.connections import CONN_ID, warehouse_url
 from sluiceway.web.links import ReportLink
 
 if TYPE_CHECKING:

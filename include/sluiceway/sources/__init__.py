@@ -1,39 +1,46 @@
 """Where rows come from: one module per kind of source, each yields Arrow record batches and knows no Airflow.
 
-`open_source` is the way in. A source projects and renames: its batches hold the spec's columns under their
-target names, in the spec's order, plus the geometry column as WKB. It does not cast, check or drop rows.
+`located` (locate.py) finds a source and brings it here, `open_source` opens what was found. A source projects and
+renames: its batches hold the spec's columns under their target names, in the spec's order, plus the geometry. It
+does not cast, check or drop rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
-
-from sluiceway.tables.spec import CsvSource, SqliteSource, TableSpec
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from sluiceway.sources.connections import Connections
     from sluiceway.sources.extraction import Extraction
+    from sluiceway.sources.place import Place
+    from sluiceway.tables.spec import TableSpec
+
+_FILES = ("csv", "json", "parquet", "excel", "sqlite", "vector")
+_SERVICES = ("sql", "bigquery", "http_json", "gsheet")
 
 
-def open_source(spec: TableSpec, path: Path) -> AbstractContextManager[Extraction]:
-    """Open the source of `spec`, whose data lies at `path` (see locate.py).
+def open_source(
+    spec: TableSpec, place: Place, connections: Connections, *, watermark: str | None = None
+) -> AbstractContextManager[Extraction]:
+    """Open the source of `spec`, which lies at `place`.
 
-    Each kind imports its reader only when used: pyogrio alone costs a second and 80 MB.
-
-    :raises SourceUnreadableError: the file is not what the spec declares.
-    :raises SourceMissingError: the layer, member or table does not exist.
+    :param watermark: where the last incremental load of a database ended.
+    :raises SourceUnreadableError: the source is not what the spec declares.
+    :raises SourceMissingError: the layer, member, sheet or table does not exist.
+    :raises SourceUnavailableError: the database or service does not answer.
     :raises SchemaDriftError: a declared column does not exist.
     """
-    if isinstance(spec.source, CsvSource):
-        from sluiceway.sources.csv import open_csv
-
-        return open_csv(spec, spec.source, path)
-    if isinstance(spec.source, SqliteSource):
-        from sluiceway.sources.sqlite import open_sqlite
-
-        return open_sqlite(spec, spec.source, path)
-    from sluiceway.sources.vector import open_vector
-
-    return open_vector(spec, spec.source, path)
+    kind = spec.source.kind
+    # each reader is imported only when used: pyogrio alone costs a second and 80 MB
+    opener: Callable[..., Any] = getattr(import_module(f"sluiceway.sources.{kind}"), f"open_{kind}")
+    opened: AbstractContextManager[Extraction]
+    if kind in _FILES:
+        opened = opener(spec, spec.source, place.path)
+    elif kind == "sql":
+        opened = opener(spec, spec.source, connections, watermark=watermark)
+    else:
+        opened = opener(spec, spec.source, connections)
+    return opened

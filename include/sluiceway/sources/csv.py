@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.csv
 
 from sluiceway.errors import ConfigError, SchemaDriftError, SourceMissingError, SourceUnreadableError, nearest
-from sluiceway.sources.extraction import Extraction, Unreadable, declared_columns
-from sluiceway.tables.spec import CsvSource, TableSpec
+from sluiceway.sources.extraction import Extraction, Unreadable, chosen_columns
+from sluiceway.tables.source_spec import CsvSource
+from sluiceway.tables.spec import TableSpec
 
 BLOCK_BYTES = 2 << 20
 """Read at once; a record must fit. About 10,000 rows of a table with 20 columns."""
@@ -106,12 +107,12 @@ def _head(source: CsvSource, path: Path) -> tuple[list[str], int, bool]:
 def _positions(spec: TableSpec, source: CsvSource, first: list[str], place: str) -> dict[str, int]:
     """Target column -> position from 0."""
     if source.header:
-        chosen = declared_columns(spec, dict.fromkeys(first, ""), place) if first else {}
+        chosen = chosen_columns(spec, first, place) if first else {}
         for name in chosen.values():
             if first.count(name) > 1:
                 raise SchemaDriftError(f"{spec.name}: {place}: the header holds column {name!r} twice")
         return {target: first.index(name) for target, name in chosen.items()}
-    positions = {target: int(spec.source_name(target)) - 1 for target in spec.columns}
+    positions = {target: int(spec.source_names(target)[0]) - 1 for target in spec.columns}
     for target, position in positions.items():
         if first and position >= len(first):
             raise SchemaDriftError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -41,26 +41,59 @@ class Extraction:
     columns: Mapping[str, str]
     """Every column of the source (also the undeclared ones) with the family of its type; the geometry not."""
     batches: Iterator[pa.RecordBatch]
-    """The spec's columns under their target names, then the geometry column as binary WKB."""
+    """The columns of `chosen_columns` under their target names, then the geometry: its own column as binary WKB or as
+    text (WKT, hex WKB, GeoJSON), or `<column>.x` and `<column>.y`."""
+    total_rows: int | None = None
+    """How many rows there will be, where the source says so beforehand; for the progress only."""
     crs: str | None = None
     """The geometry's CRS as the file says it."""
     unreadable: list[Unreadable] = field(default_factory=list)
     """Filled while `batches` is read; these records are in no batch."""
 
 
-def declared_columns(spec: TableSpec, available: Mapping[str, str], place: str) -> dict[str, str]:
-    """Target column -> source column, for sources whose columns have names.
+def chosen_columns(spec: TableSpec, available: Collection[str], place: str) -> dict[str, str]:
+    """Column of a batch -> column of the source, for sources whose columns have names. Without the geometry.
 
-    :param available: the source's columns; values are not looked at.
+    A spec with a transform gets every column under its own name: the declared ones are those of its result.
+
+    :param available: the source's columns.
     :param place: what to call the source in the message.
     :raises SchemaDriftError: names every missing column and the nearest one.
     """
-    chosen = {name: str(spec.source_name(name)) for name in spec.columns}
-    problems = [
-        f"column {source!r} is missing{nearest(source, available)}"
-        for source in chosen.values()
-        if source not in available
-    ]
+    if spec.transform is not None:
+        taken = set(spec.geometry.source_columns.values()) if spec.geometry is not None else set()
+        return {name: name for name in available if name not in taken}
+    return declared_columns(spec, available, place)
+
+
+def declared_columns(spec: TableSpec, available: Collection[str], place: str) -> dict[str, str]:
+    """Target column -> the first of its source columns that exists.
+
+    :raises SchemaDriftError: names every missing column and the nearest one.
+    """
+    chosen, problems = {}, []
+    for column in spec.columns:
+        names = [str(name) for name in spec.source_names(column)]
+        found = next((name for name in names if name in available), None)
+        if found is None:
+            problems.append(f"column {' or '.join(map(repr, names))} is missing{nearest(names[0], available)}")
+        else:
+            chosen[column] = found
     if problems:
         raise SchemaDriftError(f"{spec.name}: adapt [columns] or the source; in {place}, {'; '.join(problems)}")
+    return chosen
+
+
+def geometry_columns(spec: TableSpec, available: Collection[str], place: str) -> dict[str, str]:
+    """Column of a batch -> column of the source that holds the geometry, or its x and y, where they are plain columns.
+
+    :raises SchemaDriftError: names the missing column and the nearest one.
+    """
+    chosen = spec.geometry.source_columns if spec.geometry is not None else {}
+    for name in chosen.values():
+        if name not in available:
+            raise SchemaDriftError(
+                f"{spec.name}: adapt [geometry] or the source; in {place}, column {name!r} is missing"
+                f"{nearest(name, available)}"
+            )
     return chosen

@@ -4,13 +4,64 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from sluiceway.errors import ConfigError, SourceMissingError, nearest
+from sluiceway.sources.connections import Connections
+from sluiceway.sources.place import Place
+from sluiceway.tables.source_spec import (
+    BigQuerySource,
+    GSheetSource,
+    HttpJsonSource,
+    LocatedSource,
+    Source,
+    SqlSource,
+)
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 SCHEMES = ("file", "package")
+
+
+@contextmanager
+def located(source: Source, connections: Connections, *, known: str | None = None) -> Iterator[Place]:
+    """Find the source, and bring a remote file here for as long as the block lasts.
+
+    :param known: the fingerprint of the last good load; a remote file that still has it is not fetched.
+    :raises SourceMissingError: there is no such package or file; names the nearest.
+    :raises SourceUnavailableError: the server does not answer.
+    :raises SourceUnreadableError: the download is not what was declared: its size, its checksum.
+    :raises ConfigError: the uri's scheme is not known.
+    """
+    if not isinstance(source, LocatedSource):
+        yield Place(name=source_name(source))
+        return
+    path = locate(source.uri)
+    digest, size = fingerprint(path)
+    yield Place(name=path.name, fingerprint=digest, size=size, path=path)
+
+
+def source_name(source: Source) -> str:
+    """What to call a source that is no file."""
+    match source:
+        case SqlSource():
+            return f"{source.connection}: {source.table or 'query'}"
+        case BigQuerySource():
+            return source.table
+        case HttpJsonSource():
+            return source.uri
+        case GSheetSource():
+            return f"spreadsheet {source.spreadsheet}"
+        case _:
+            return source.uri
+
+
+def check_exists(source: Source, connections: Connections) -> None:
+    """Raises SourceMissingError or SourceUnavailableError when `located` would; fetches nothing."""
+    if isinstance(source, LocatedSource):
+        locate(source.uri)
 
 
 def locate(uri: str) -> Path:

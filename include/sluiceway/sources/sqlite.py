@@ -15,8 +15,9 @@ from typing import Any
 import pyarrow as pa
 
 from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError, nearest
-from sluiceway.sources.extraction import Extraction, declared_columns
-from sluiceway.tables.spec import SqliteSource, TableSpec
+from sluiceway.sources.extraction import Extraction, chosen_columns
+from sluiceway.tables.source_spec import SqliteSource
+from sluiceway.tables.spec import TableSpec
 
 BATCH_ROWS = 5_000
 EXACT = 2**53
@@ -47,7 +48,7 @@ def open_sqlite(spec: TableSpec, source: SqliteSource, path: Path) -> Iterator[E
                 raise SourceMissingError(f"{path.name} has no table {source.table!r}{nearest(source.table, tables)}")
             described = connection.execute("SELECT name, type FROM pragma_table_info(?)", (source.table,))
             columns = {name: _family(declared) for name, declared in described}
-            chosen = declared_columns(spec, columns, f"{path.name}, table {source.table}")
+            chosen = chosen_columns(spec, columns, f"{path.name}, table {source.table}")
             if spec.geometry is not None:
                 shape = str(spec.geometry.source)
                 if shape not in columns:

@@ -13,8 +13,9 @@ import pyogrio.errors
 import pyogrio.raw
 
 from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest
-from sluiceway.sources.extraction import Extraction, declared_columns
-from sluiceway.tables.spec import TableSpec, VectorSource
+from sluiceway.sources.extraction import Extraction, chosen_columns
+from sluiceway.tables.source_spec import VectorSource
+from sluiceway.tables.spec import TableSpec
 
 BATCH_ROWS = 2_000
 """Features read at once: 2,000 fields of 30 vertices are 1 MB."""
@@ -43,7 +44,7 @@ def open_vector(spec: TableSpec, source: VectorSource, path: Path) -> Iterator[E
             str(name): "boolean" if subtype == "OFSTBoolean" else _FAMILY_OF_OGR.get(kind, "other")
             for name, kind, subtype in zip(info["fields"], info["ogr_types"], info["ogr_subtypes"], strict=True)
         }
-        chosen = declared_columns(spec, columns, f"{path.name}, layer {layer}")
+        chosen = chosen_columns(spec, columns, f"{path.name}, layer {layer}")
         with pyogrio.raw.open_arrow(
             path,
             layer=layer,

@@ -12,19 +12,19 @@ import pydantic
 from sluiceway.errors import ConfigError, UnknownTableError, nearest
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.files import table_files
-from sluiceway.tables.spec import Checks, Column, CsvSource, Geometry, SqliteSource, TableSpec, VectorSource
+from sluiceway.tables.source_spec import SOURCE_KINDS, Paging
+from sluiceway.tables.spec import Checks, Column, Geometry, TableSpec
 
 _MODELS: dict[str, type[pydantic.BaseModel]] = {
-    "csv": CsvSource,
-    "vector": VectorSource,
-    "sqlite": SqliteSource,
+    **SOURCE_KINDS,
+    "paging": Paging,
     "geometry": Geometry,
     "checks": Checks,
     "columns": Column,
 }
 
 
-_NOT_KEYS = frozenset({"csv", "vector", "sqlite", "[key]", "literal['content']"})
+_NOT_KEYS = frozenset({*SOURCE_KINDS, "[key]", "literal['content']"})
 """What pydantic puts between the TOML keys of an error's location: union branches and the mark of a dict's key."""
 
 
@@ -42,7 +42,7 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
     model: type[pydantic.BaseModel] = TableSpec
     for part in location[:-1]:
         model = _MODELS.get(str(part), model)
-    return [name for name in model.model_fields if not (model is TableSpec and name == "name")]
+    return [name for name in model.model_fields if not (model is TableSpec and name in {"name", "transform"})]
 
 
 def _sentence(path: Path, problem: Any) -> str:
@@ -75,6 +75,11 @@ def read_spec(path: Path) -> TableSpec:
     if isinstance(source, dict) and isinstance(uri := source.get("uri"), str) and "://" not in uri:
         # a path in a file is relative to that file, wherever the worker stands
         data = {**data, "source": {**source, "uri": str((path.parent / uri).resolve())}}
+    if "transform" in data:
+        raise ConfigError(f"{path}: transform: is found by its name, transforms/{path.stem}.py; remove the key")
+    transform = path.parent.parent / "transforms" / f"{path.stem}.py"
+    if transform.is_file():
+        data = {**data, "transform": transform.resolve()}
     try:
         return TableSpec.model_validate({"name": path.stem, **data})
     except pydantic.ValidationError as error:

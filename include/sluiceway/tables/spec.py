@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PositiveInt,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from sluiceway.errors import nearest
 from sluiceway.tables.files import DEFAULT_GROUP
+from sluiceway.tables.source_spec import Frozen, ParquetSource, SheetRows, Source, SqlSource, VectorSource
 
 MAX_IDENTIFIER_BYTES = 63
 """PostgreSQL cuts longer names silently (NAMEDATALEN - 1)."""
@@ -63,11 +62,7 @@ def check_name(name: str) -> str:
 Name = Annotated[str, BeforeValidator(check_name)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SqlType(_Frozen):
+class SqlType(Frozen):
     """A column's type in the warehouse, such as `numeric(10,2)`: base name and arguments."""
 
     base: str
@@ -92,16 +87,21 @@ class SqlType(_Frozen):
         return self.base + (f"({','.join(map(str, self.args))})" if self.args else "")
 
 
-class Column(_Frozen):
+class Column(Frozen):
     """One column of the warehouse table and where its values come from."""
 
-    source: str | PositiveInt | None = None
-    """The source's name for it, or its position from 1 in a file without a header; the target's name when absent."""
-    type: str
-    required: bool = False
-    """A row whose value is null is a reject."""
-    format: str | None = None
-    """strptime format of a date or timestamp in a text source, such as %m/%d/%Y."""
+    source: PositiveInt | str | tuple[str, ...] | None = Field(
+        default=None,
+        description="Where it comes from: a column's name, its position from 1, or several names of which the first "
+        "that the source has counts. Default: a column of the same name.",
+    )
+    type: str = Field(description="The SQL type in the warehouse.")
+    required: bool = Field(
+        default=False, description="A row whose value is null is a reject. Key columns are always required."
+    )
+    format: str | None = Field(
+        default=None, description="The strptime format of a date or timestamp in text, such as %m/%d/%Y."
+    )
 
     @field_validator("type")
     @classmethod
@@ -118,69 +118,63 @@ def _column_from_shorthand(value: object) -> object:
     return {"type": value} if isinstance(value, str) else value
 
 
-class _Source(_Frozen):
-    uri: str
-    """Where the data lives: a path, file:// or package://<import name>/<path inside the package>."""
-    encoding: str | None = None
-    """The text's encoding where the file does not say it."""
-
-
-class CsvSource(_Source):
-    """Delimited text: plain, .gz, or one member of a .zip."""
-
-    kind: Literal["csv"]
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
-    quote: str = Field(default='"', min_length=1, max_length=1)
-    header: bool = True
-    null: tuple[str, ...] = ("",)
-    """Texts that mean null. The default keeps "NA" as it is: it is also Namibia."""
-    thousands: str | None = Field(default=None, min_length=1, max_length=1)
-    """Separator to drop from numbers, such as the comma of 23,288."""
-    member: str | None = None
-    """The file inside a .zip that holds several."""
-
-
-class VectorSource(_Source):
-    """A vector file GDAL reads: shapefile, GeoJSON and kin."""
-
-    kind: Literal["vector"]
-    layer: str | None = None
-
-
-class SqliteSource(_Source):
-    """One table of an SQLite file."""
-
-    kind: Literal["sqlite"]
-    table: str
-
-
-Source = Annotated[CsvSource | VectorSource | SqliteSource, Field(discriminator="kind")]
-
-
-class Geometry(_Frozen):
+class Geometry(Frozen):
     """The table's geometry column."""
 
-    column: Name = "geom"
-    type: Literal["Point", "MultiPoint", "MultiLineString", "MultiPolygon"]
-    srid: PositiveInt = 4326
-    source: str | None = None
-    """The source's column of WKB; the layer's own geometry for a vector file."""
-    source_crs: str | None = None
-    """Assumed where the file lacks one, such as EPSG:4269."""
-    required: bool = True
-    """A row without geometry is a reject."""
-    invalid: Literal["reject", "repair"] = "reject"
-    """What to do with a ring that crosses or touches itself; repairs are counted."""
+    type: Literal["Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "Geometry"] = (
+        Field(description="Single parts become a Multi type where one is declared; Geometry takes every kind as it is.")
+    )
+    column: Name = Field(default="geom", description="Its name in the warehouse.")
+    srid: PositiveInt = Field(default=4326, description="The warehouse's CRS as an EPSG code; rows are reprojected.")
+    dimensions: Literal["XY", "XYZ", "XYM", "XYZM"] = Field(
+        default="XY", description="Heights (Z) and measures (M) to keep; what is not named is dropped, what lacks is 0."
+    )
+    source: str | None = Field(
+        default=None,
+        description="The source's column of WKB, hex WKB, WKT or GeoJSON. Not for vector files and GeoParquet, "
+        "which have a geometry of their own.",
+    )
+    x: str | None = Field(default=None, description="The source's column of the longitude or easting of a Point.")
+    y: str | None = Field(default=None, description="The source's column of the latitude or northing of a Point.")
+    source_crs: str | None = Field(
+        default=None, description="Assumed where the source says no CRS, such as EPSG:4269; the source's own wins."
+    )
+    required: bool = Field(default=True, description="A row without a geometry is a reject.")
+    invalid: Literal["reject", "repair"] = Field(
+        default="reject", description="Polygons whose rings cross or touch: rejects, or repaired and counted."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.x is None) != (self.y is None):
+            raise ValueError("x and y belong together")
+        if self.x is not None and (self.source is not None or self.type != "Point"):
+            raise ValueError('x and y need type = "Point", and no source')
+        return self
+
+    @property
+    def source_columns(self) -> dict[str, str]:
+        """Column of a batch -> column of the source, for sources whose geometry stands in plain columns."""
+        if self.x is not None and self.y is not None:
+            return {f"{self.column}.x": self.x, f"{self.column}.y": self.y}
+        return {self.column: self.source} if self.source is not None else {}
+
+    @property
+    def sql_type(self) -> str:
+        """The column's type in PostGIS, such as geometry(MultiPolygonZ,4326)."""
+        return f"geometry({self.type}{self.dimensions[2:]},{self.srid})"
 
 
-class Checks(_Frozen):
+class Checks(Frozen):
     """When a load that read something is still not good."""
 
-    min_rows: PositiveInt = 1
-    max_shrink: float = Field(default=0.2, ge=0, le=1)
-    """Largest share by which the row count may fall below the last good load."""
-    max_rejects: int | float = 0
-    """Largest count (integer) or share (fraction) of rows that may be rejects."""
+    min_rows: PositiveInt = Field(default=1, description="Fewer extracted rows fail the table.")
+    max_shrink: float = Field(
+        default=0.2, ge=0, le=1, description="Largest share by which the row count may fall below the last good load."
+    )
+    max_rejects: int | float = Field(
+        default=0, description="Most rows that may be rejects: a count such as 10, or a share such as 0.01."
+    )
 
     @field_validator("max_rejects", mode="before")
     @classmethod
@@ -196,21 +190,28 @@ class Checks(_Frozen):
         return limit if isinstance(limit, int) else int(limit * extracted)
 
 
-class TableSpec(_Frozen):
+class TableSpec(Frozen):
     """One table: where it comes from, what it looks like in the warehouse, when a load is good."""
 
-    name: Name
-    description: str = Field(min_length=1)
-    group: Name = DEFAULT_GROUP
-    """A deployment chooses which groups it runs (SLUICEWAY_GROUPS)."""
-    source: Source
-    key: Literal["content"] | tuple[Name, ...] = Field(min_length=1)
-    """Columns that identify a row, or "content" where no natural key exists: then the row's hash is the key."""
-    columns: dict[Name, Annotated[Column, BeforeValidator(_column_from_shorthand)]] = Field(min_length=1)
-    geometry: Geometry | None = None
-    checks: Checks = Checks()
-    on_missing: Literal["keep", "mark", "delete"] = "keep"
-    """What happens to warehouse rows that the source no longer holds."""
+    name: Name = Field(description="The file's name; not a key of the file.")
+    description: str = Field(min_length=1, description="What a row is; the comment of a new warehouse table.")
+    group: Name = Field(default=DEFAULT_GROUP, description="A deployment chooses its groups with SLUICEWAY_GROUPS.")
+    source: Source = Field(description="Where the rows come from.")
+    key: Literal["content"] | tuple[Name, ...] = Field(
+        min_length=1,
+        description='The columns that identify a row, or "content" where there are none: the hash of the row.',
+    )
+    columns: dict[Name, Annotated[Column, BeforeValidator(_column_from_shorthand)]] = Field(
+        min_length=1, description='Target name -> column; `year = "integer"` is short for `{ type = "integer" }`.'
+    )
+    geometry: Geometry | None = Field(default=None, description="The geometry column, if the table has one.")
+    checks: Checks = Field(default=Checks(), description="When a load that read something is still not good.")
+    on_missing: Literal["keep", "mark", "delete"] = Field(
+        default="keep", description="What happens to warehouse rows that the source no longer holds."
+    )
+    transform: Path | None = Field(
+        default=None, description="Not a key: transforms/<table>.py beside the folder of this file, where it exists."
+    )
 
     @field_validator("key", mode="before")
     @classmethod
@@ -226,27 +227,39 @@ class TableSpec(_Frozen):
         return columns
 
     @model_validator(mode="after")
-    def _consistent(self, info: ValidationInfo) -> Self:
+    def _key_exists(self) -> Self:
         if self.key != "content":
             for column in self.key:
                 if column not in self.columns:
                     raise ValueError(f"key: {column!r} is no column of this table{nearest(column, self.columns)}")
             if len(set(self.key)) != len(self.key):
                 raise ValueError("key: names a column twice")
-        if self.geometry is not None:
-            if self.geometry.column in self.columns or self.geometry.column in RESERVED_COLUMNS:
-                raise ValueError(f"geometry.column: {self.geometry.column!r} is also a column; choose another name")
-            if not isinstance(self.source, VectorSource) and self.geometry.source is None:
-                raise ValueError("geometry.source: name the column that holds the WKB")
-        headerless = isinstance(self.source, CsvSource) and not self.source.header
-        for name, described in self.columns.items():
-            if headerless != isinstance(described.source, int):
-                what = (
-                    "positions from 1, the file has no header"
-                    if headerless
-                    else "names, positions are for header = false"
-                )
-                raise ValueError(f"columns.{name}.source: must be {what}")
+        if isinstance(self.source, SqlSource) and self.source.watermark and self.on_missing != "keep":
+            raise ValueError('source.watermark: reads new rows only, so on_missing must be "keep"')
+        return self
+
+    @model_validator(mode="after")
+    def _geometry_found(self) -> Self:
+        if self.geometry is None:
+            return self
+        if self.geometry.column in self.columns or self.geometry.column in RESERVED_COLUMNS:
+            raise ValueError(f"geometry.column: {self.geometry.column!r} is also a column; choose another name")
+        named = bool(self.geometry.source_columns)
+        if isinstance(self.source, VectorSource) and named:
+            raise ValueError("geometry.source: a vector file has a geometry of its own; remove source, x and y")
+        if not isinstance(self.source, VectorSource | ParquetSource) and not named:
+            raise ValueError("geometry.source: name the column that holds the WKB or WKT, or x and y")
+        return self
+
+    @model_validator(mode="after")
+    def _columns_found(self) -> Self:
+        sheet = isinstance(self.source, SheetRows)
+        for name, column in self.columns.items():
+            position = isinstance(column.source, int)
+            if position and not sheet:
+                raise ValueError(f"columns.{name}.source: must be a name; positions are for text and sheets")
+            if isinstance(self.source, SheetRows) and not self.source.header and not position:
+                raise ValueError(f"columns.{name}.source: must be a position from 1, the source has no header")
         return self
 
     @property
@@ -254,11 +267,13 @@ class TableSpec(_Frozen):
         """The key's columns as they stand in the warehouse."""
         return (CONTENT_KEY_COLUMN,) if self.key == "content" else self.key
 
-    def source_name(self, column: str) -> str | int:
-        """The source's name or position of target column `column`."""
-        return self.columns[column].source or column
+    def source_names(self, column: str) -> tuple[str | int, ...]:
+        """The names or the position in the source of target column `column`; the first that exists counts."""
+        found = self.columns[column].source or column
+        return found if isinstance(found, tuple) else (found,)
 
     def fingerprint(self) -> str:
-        """sha256 of everything in the spec that can change what is loaded."""
-        text = self.model_dump_json(exclude={"description", "group", "checks"})
-        return hashlib.sha256(text.encode()).hexdigest()
+        """sha256 of everything in the spec that can change what is loaded, the code of its transform included."""
+        text = self.model_dump_json(exclude={"description", "group", "checks", "transform"})
+        code = self.transform.read_bytes() if self.transform is not None else b""
+        return hashlib.sha256(text.encode() + b"\0" + code).hexdigest()

@@ -1,10 +1,12 @@
-"""The Airflow connection of the warehouse, as the URL that the library takes."""
+"""Airflow's connections, as the library takes them: the warehouse as a URL, a source's as a Connection."""
 
 from __future__ import annotations
 
 from urllib.parse import quote, urlencode
 
 from airflow.sdk import BaseHook
+
+from sluiceway.sources.connections import Connection
 
 CONN_ID = "warehouse"
 
@@ -17,3 +19,18 @@ def warehouse_url(conn_id: str = CONN_ID) -> str:
     options = urlencode({key: str(value) for key, value in connection.extra_dejson.items()})
     host = f"{connection.host or 'localhost'}:{connection.port or 5432}"
     return f"postgresql://{user}{password}@{host}/{connection.schema or ''}" + (f"?{options}" if options else "")
+
+
+def connections(conn_id: str) -> Connection:
+    """What the Airflow connection of a source holds."""
+    found = BaseHook.get_connection(conn_id)
+    return Connection(
+        conn_id=conn_id,
+        conn_type=found.conn_type,
+        host=found.host,
+        port=found.port,
+        login=found.login,
+        password=found.password,
+        schema=found.schema,
+        extra=found.extra_dejson,
+    )

@@ -1,0 +1,75 @@
+"""Named connections to databases and services, as Airflow names them. Knows no Airflow: an operator hands them over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sluiceway.errors import SettingsError
+from sluiceway.settings import connection_variable
+
+
+class Connection(BaseModel):
+    """What an Airflow connection holds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    conn_id: str
+    conn_type: str
+    host: str | None = None
+    port: int | None = None
+    login: str | None = None
+    password: str | None = Field(default=None, repr=False)
+    schema_name: str | None = Field(default=None, alias="schema")
+    """The database's name, for databases."""
+    extra: Mapping[str, Any] = Field(default={}, repr=False)
+
+
+Connections = Callable[[str], Connection]
+"""From a connection's id to what it holds; raises SettingsError when there is none."""
+
+
+def from_environment(conn_id: str) -> Connection:
+    """The connection of AIRFLOW_CONN_<ID>, a URI or JSON, as Airflow itself reads it.
+
+    :raises SettingsError: the variable is not set, or is neither.
+    """
+    text = connection_variable(conn_id)
+    if text is None:
+        raise SettingsError(
+            f"There is no connection {conn_id!r}: set AIRFLOW_CONN_{conn_id.upper()} to a URI or to JSON, "
+            f"or run the table in Airflow, where it is defined."
+        )
+    try:
+        return _from_json(conn_id, text) if text.lstrip().startswith("{") else _from_uri(conn_id, text)
+    except ValueError as error:
+        # the value may hold a password: it is not shown
+        raise SettingsError(f"AIRFLOW_CONN_{conn_id.upper()} is neither a connection's URI nor its JSON.") from error
+
+
+def _from_json(conn_id: str, text: str) -> Connection:
+    values = json.loads(text)
+    extra = values.pop("extra", None) or {}
+    return Connection(**{**values, "conn_id": conn_id, "extra": json.loads(extra) if isinstance(extra, str) else extra})
+
+
+def _from_uri(conn_id: str, text: str) -> Connection:
+    parts = urlsplit(text)
+    if not parts.scheme:
+        raise ValueError("no scheme")
+    query = dict(parse_qsl(parts.query))
+    extra = json.loads(query["__extra__"]) if "__extra__" in query else query
+    return Connection(
+        conn_id=conn_id,
+        conn_type=parts.scheme.replace("-", "_"),
+        host=unquote(parts.hostname) if parts.hostname else None,
+        port=parts.port,
+        login=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        schema=unquote(parts.path.lstrip("/")) or None,
+        extra=extra,
+    )

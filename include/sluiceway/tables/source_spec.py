@@ -1,0 +1,234 @@
+"""[source] of a table's file: one frozen model per kind. What reads them is in sluiceway.sources."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+
+
+class Frozen(BaseModel):
+    """Parsed once at the edge; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Character = Annotated[str, Field(min_length=1, max_length=1)]
+
+
+class TextValues(Frozen):
+    """How values that arrive as text are read."""
+
+    null: tuple[str, ...] = Field(
+        default=(), description='Texts that mean null. "NA" is not among them by default: it is also Namibia.'
+    )
+    thousands: Character | None = Field(
+        default=None, description="Separator to drop from numbers, such as the comma of 23,288."
+    )
+    decimal: Character = Field(default=".", description="The decimal mark of numbers; a comma in much of Europe.")
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        if self.thousands == self.decimal:
+            raise ValueError(f"thousands and decimal are both {self.decimal!r}; one of them must differ")
+        return self
+
+
+class LocatedSource(Frozen):
+    """A file, wherever it lives."""
+
+    uri: str = Field(
+        min_length=1,
+        description="A path (relative to this file), file://, package://<import name>/<path inside the package>, "
+        "https://, gs:// or s3://.",
+    )
+    member: str | None = Field(default=None, description="The file inside a .zip that holds several; folders with /.")
+    connection: str | None = Field(
+        default=None, description="The Airflow connection that opens https://, gs:// or s3://; none for public data."
+    )
+    max_bytes: PositiveInt = Field(
+        default=8 * 2**30, description="A download, or an archive's unpacked content, of more bytes is refused."
+    )
+    sha256: str | None = Field(
+        default=None, pattern="^[0-9a-f]{64}$", description="The file's checksum, 64 hex digits; another one fails."
+    )
+
+
+class SheetRows(Frozen):
+    """Which lines of a sheet or text are data."""
+
+    header: bool = Field(
+        default=True, description="Whether the first record holds names; without, columns are positions from 1."
+    )
+    skip_lines: NonNegativeInt = Field(default=0, description="Lines above the header or the first record.")
+    skip_footer: NonNegativeInt = Field(default=0, description="Records at the end that are no data, such as totals.")
+
+
+class CsvSource(LocatedSource, SheetRows, TextValues):
+    """Delimited text: plain, .gz, .zst, or one member of a .zip."""
+
+    kind: Literal["csv"]
+    encoding: str | None = Field(
+        default=None, description="The text's encoding; UTF-8, with or without BOM, if absent."
+    )
+    delimiter: Character = Field(default=",", description=r'Between values; "\t" for TSV.')
+    quote: Character = Field(default='"', description="Around values; inside them it is doubled.")
+    escape: Character | None = Field(default=None, description="Before a quote inside a value, instead of doubling it.")
+    comment: Character | None = Field(default=None, description="Lines that begin with it are no data.")
+    null: tuple[str, ...] = Field(
+        default=("",), description='Texts that mean null. "NA" is not among them by default: it is also Namibia.'
+    )
+
+
+class JsonSource(LocatedSource, TextValues):
+    """A JSON array of objects, or one object per line: plain, .gz, .zst, or one member of a .zip."""
+
+    kind: Literal["json"]
+    layout: Literal["array", "lines"] = Field(
+        default="array", description="One array, or one object per line (NDJSON)."
+    )
+    records: str | None = Field(
+        default=None, description="Where the array stands inside the document: keys joined by dots, such as data.items."
+    )
+
+
+class ParquetSource(LocatedSource, TextValues):
+    """A Parquet file, GeoParquet too."""
+
+    kind: Literal["parquet"]
+
+
+class ExcelSource(LocatedSource, SheetRows, TextValues):
+    """One sheet of an .xlsx workbook."""
+
+    kind: Literal["excel"]
+    sheet: str | None = Field(default=None, description="Needed when the workbook holds several.")
+
+
+class SqliteSource(LocatedSource, TextValues):
+    """One table of an SQLite file."""
+
+    kind: Literal["sqlite"]
+    table: str = Field(min_length=1, description="The table or view to read.")
+
+
+class VectorSource(LocatedSource, TextValues):
+    """A vector file GDAL reads: shapefile, GeoPackage, GeoJSON, FlatGeobuf, FileGDB, GML; also inside a .zip."""
+
+    kind: Literal["vector"]
+    layer: str | None = Field(default=None, description="Needed when the file holds several.")
+    encoding: str | None = Field(default=None, description="The texts' encoding where the file does not say it.")
+
+
+class SqlSource(TextValues):
+    """A table or a query of any database that has an Airflow connection."""
+
+    kind: Literal["sql"]
+    connection: str = Field(min_length=1, description="The Airflow connection of the database.")
+    table: str | None = Field(default=None, description="The table or view to read, schema.table; or name a query.")
+    query: str | None = Field(
+        default=None, description="One SELECT, run in a read-only transaction where there are such."
+    )
+    watermark: str | None = Field(
+        default=None,
+        description="A column that grows with every change: only rows at or above its last value are read. Needs "
+        'on_missing = "keep".',
+    )
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("name either table or query")
+        return self
+
+
+class BigQuerySource(TextValues):
+    """A BigQuery table, read through the Storage Read API."""
+
+    kind: Literal["bigquery"]
+    connection: str = Field(default="google_cloud_default", min_length=1, description="The Airflow connection.")
+    table: str = Field(pattern=r"^[^.`\s]+\.[^.`\s]+\.[^.`\s]+$", description="project.dataset.table")
+    row_filter: str | None = Field(
+        default=None, description="A condition in BigQuery's SQL; rows outside are not read."
+    )
+
+
+class Paging(Frozen):
+    """How an API hands out its records in parts."""
+
+    type: Literal["page", "offset", "cursor", "link"] = Field(
+        description="page: a page number; offset: a record number; cursor: a token from the last answer; link: the "
+        "Link header's rel=next."
+    )
+    param: str | None = Field(default=None, description="The query parameter of the page, offset or cursor.")
+    first: NonNegativeInt = Field(default=1, description="The first page's number; an offset begins at 0.")
+    size_param: str | None = Field(default=None, description="The query parameter of the page's size.")
+    size: PositiveInt | None = Field(default=None, description="Records per page to ask for.")
+    next: str | None = Field(
+        default=None,
+        description="Where the next cursor stands in the answer: keys joined by dots; null or absent ends.",
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.type != "link" and self.param is None:
+            raise ValueError(f"type {self.type!r} needs param, the query parameter that carries it")
+        if self.type == "cursor" and self.next is None:
+            raise ValueError("type 'cursor' needs next, where the answer holds the next cursor")
+        if self.type == "offset" and self.size is None:
+            raise ValueError("type 'offset' needs size, by which the offset grows")
+        return self
+
+
+class HttpJsonSource(TextValues):
+    """Records of an HTTP API that answers with JSON."""
+
+    kind: Literal["http_json"]
+    uri: str = Field(pattern="^https?://", description="The address, without its query.")
+    params: dict[str, str | int | float | bool] = Field(default={}, description="Query parameters of every request.")
+    records: str | None = Field(
+        default=None,
+        description="Where the records stand in the answer: keys joined by dots; the whole answer if absent.",
+    )
+    connection: str | None = Field(default=None, description="The Airflow connection whose password is the API key.")
+    key_param: str | None = Field(default=None, description="The query parameter of the API key.")
+    key_header: str | None = Field(default=None, description="The header of the API key.")
+    paging: Paging | None = Field(default=None, description="How the records come in parts; absent: in one answer.")
+    split: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description="Parameters and their values by which a request that is too large (413) is split, in this order.",
+    )
+    requests_per_second: float = Field(default=5, gt=0, description="At most so many requests.")
+
+    @model_validator(mode="after")
+    def _key_complete(self) -> Self:
+        if (self.connection is None) != (self.key_param is None and self.key_header is None):
+            raise ValueError("connection and key_param or key_header belong together")
+        return self
+
+
+class GSheetSource(SheetRows, TextValues):
+    """One sheet of a Google spreadsheet."""
+
+    kind: Literal["gsheet"]
+    connection: str = Field(default="google_cloud_default", min_length=1, description="The Airflow connection.")
+    spreadsheet: str = Field(min_length=1, description="The id in the spreadsheet's address.")
+    sheet: str | None = Field(default=None, description="The sheet's name; the first if absent.")
+    null: tuple[str, ...] = Field(default=("",), description="Texts that mean null.")
+
+
+FileSource = CsvSource | JsonSource | ParquetSource | ExcelSource | SqliteSource | VectorSource
+"""Sources that are read from a local file, once it is here."""
+Source = Annotated[FileSource | SqlSource | BigQuerySource | HttpJsonSource | GSheetSource, Field(discriminator="kind")]
+SOURCE_KINDS: dict[str, type[BaseModel]] = {
+    "csv": CsvSource,
+    "json": JsonSource,
+    "parquet": ParquetSource,
+    "excel": ExcelSource,
+    "sqlite": SqliteSource,
+    "vector": VectorSource,
+    "sql": SqlSource,
+    "bigquery": BigQuerySource,
+    "http_json": HttpJsonSource,
+    "gsheet": GSheetSource,
+}
