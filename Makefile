@@ -10,13 +10,14 @@ export UV_CACHE_DIR ?= $(CURDIR)/.local/uv-cache
 export TMPDIR := $(CURDIR)/.local/tmp
 
 PYTHON := .venv/bin/python
-PYTHONCODE := include/sluiceway dags plugins dev tests bench
+PYTHONCODE := include/sluiceway include/config dags plugins dev tests bench
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --system-certs
 TESTS ?= tests
 ARGS ?=
 TABLES ?=
+N ?= 450000
 
-.PHONY: help setup up down status airflow demo test lint lock bench-master clean
+.PHONY: help setup up down status airflow demo test lint lock bench-master bench-load clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +46,7 @@ test: setup ## Run the tests; TESTS=path picks some, ARGS="-k word" goes to pyte
 lint: setup ## Check style, types, config, workflows and the Dockerfile; changes nothing
 	$(PYTHON) -m ruff check $(PYTHONCODE)
 	$(PYTHON) -m ruff format --check $(PYTHONCODE)
-	$(PYTHON) -m mypy include/sluiceway dev bench
+	$(PYTHON) -m mypy include/sluiceway include/config/transforms dev bench
 	.venv/bin/sluiceway tables check
 	.venv/bin/zizmor --offline --quiet .github
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
@@ -58,6 +59,9 @@ lock: setup ## Pin the newest versions the requirements allow
 
 bench-master: setup ## Measure the master DAG
 	@$(PYTHON) -m bench.master $(ARGS)
+
+bench-load: setup ## Measure the load engine against ogr2ogr, shp2pgsql and geopandas: make bench-load N=450000
+	@$(PYTHON) -m bench.load --rows $(N) $(ARGS)
 
 clean: down ## Stop the stack and remove .venv and .local, data included
 	@rm -rf .venv .local

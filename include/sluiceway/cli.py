@@ -151,6 +151,7 @@ def tables_run(
     ],
     warehouse: WarehouseOption = None,
     force: Annotated[bool, typer.Option("--force", help="Load also when the source is unchanged.")] = False,
+    uri: Annotated[str | None, typer.Option("--uri", help="Read this file or URL instead of the declared one.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Load one table without Airflow. Exit 1 when it was not loaded, 2 when the file is wrong.
@@ -164,6 +165,8 @@ def tables_run(
 
     with _sentences():
         spec = registry.read_spec(Path(table)) if table.endswith(".toml") else registry.read_one(table)
+        if uri is not None:
+            spec = registry.read_from(spec, uri)
         url = _warehouse(warehouse)
     run_id = f"cli__{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}__{uuid4().hex[:6]}"
     with _sentences():

@@ -69,6 +69,10 @@ class SchemaDriftError(SluicewayError):
     """A declared column is missing from the source, or holds another type than declared."""
 
 
+class TransformError(SluicewayError):
+    """The Python of a table's transform raised, or returned no DataFrame."""
+
+
 class TooManyRejectsError(SluicewayError):
     """More rows cannot be loaded than checks.max_rejects allows."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from sluiceway.errors import ShrunkExtractionError, TargetMismatchError
-from sluiceway.ledger.warehouse import Session, Statement
+from sluiceway.ledger.warehouse import Session
 from sluiceway.tables.spec import CONTENT_KEY_COLUMN, DELETED_COLUMN, MAX_IDENTIFIER_BYTES, RUN_COLUMN, TableSpec
 
 SCHEMA = "public"
@@ -193,25 +193,7 @@ def merge(session: Session, spec: TableSpec, run_id: str, *, new: bool) -> Merge
     :param new: whether ensure_table has just made the table.
     :raises ShrunkExtractionError: on_missing would take away more rows than checks.max_shrink allows.
     """
-    columns = [name for name in _column_types(spec) if name not in {RUN_COLUMN, DELETED_COLUMN}]
-    insert = sql.SQL("INSERT INTO {} AS t ({}, {}) SELECT {}, {} FROM {} s").format(
-        _target(spec),
-        _idents(columns),
-        sql.Identifier(RUN_COLUMN),
-        sql.SQL(", ").join(_staged(spec, name) for name in columns),
-        sql.Literal(run_id),
-        sql.Identifier(STAGE),
-    )
-    if not new:
-        insert += sql.SQL(" ON CONFLICT ({}) DO {}").format(_idents(spec.key_columns), _on_conflict(spec, columns))
-    inserted, updated = session.execute(
-        sql.SQL(
-            "WITH merged AS ({} RETURNING xmax = 0 AS inserted) SELECT count(*) FILTER (WHERE inserted) AS inserted, "
-            "count(*) FILTER (WHERE NOT inserted) AS updated FROM merged"
-        ).format(insert)
-    )[0]
-    if new:
-        session.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(_target(spec), _idents(spec.key_columns)))
+    inserted, updated = _fill(session, spec, run_id) if new else _upsert(session, spec, run_id)
     deleted = 0 if new or spec.on_missing == "keep" else _take_away_missing(session, spec, run_id)
     if spec.geometry is not None:
         session.execute(
@@ -223,22 +205,75 @@ def merge(session: Session, spec: TableSpec, run_id: str, *, new: bool) -> Merge
         )
     if inserted or updated or deleted:
         session.execute(sql.SQL("ANALYZE {}").format(_target(spec)))
-    return Merged(int(inserted), int(updated), deleted, count_rows(session, spec))
+    return Merged(inserted, updated, deleted, count_rows(session, spec))
 
 
-def _on_conflict(spec: TableSpec, columns: list[str]) -> Statement:
-    """What happens to a row whose key is there: written only when a value differs."""
+def _value_columns(spec: TableSpec) -> list[str]:
+    """The columns that hold a row's values, the key among them."""
+    return [name for name in _column_types(spec) if name not in {RUN_COLUMN, DELETED_COLUMN}]
+
+
+def _fill(session: Session, spec: TableSpec, run_id: str) -> tuple[int, int]:
+    """Everything into a table that is new: its key, built afterwards, costs half of one kept up row by row."""
+    columns = _value_columns(spec)
+    session.execute(
+        sql.SQL("INSERT INTO {} ({}, {}) SELECT {}, {} FROM {} s").format(
+            _target(spec),
+            _idents(columns),
+            sql.Identifier(RUN_COLUMN),
+            sql.SQL(", ").join(_staged(spec, name) for name in columns),
+            sql.Literal(run_id),
+            sql.Identifier(STAGE),
+        )
+    )
+    session.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(_target(spec), _idents(spec.key_columns)))
+    return count_rows(session, spec), 0
+
+
+def _upsert(session: Session, spec: TableSpec, run_id: str) -> tuple[int, int]:
+    """Rows that are new or differ; how many were inserted and updated.
+
+    One join finds them: for a source that did not change it takes half the time of ON CONFLICT on every row.
+    """
+    columns = _value_columns(spec)
     values = [name for name in columns if name not in spec.key_columns]
-    differs = []
+    differs = [sql.SQL("t.{} IS NULL").format(sql.Identifier(RUN_COLUMN))]
     if values:
-        differs.append(sql.SQL("({}) IS DISTINCT FROM ({})").format(_idents(values, "t"), _idents(values, "excluded")))
+        differs.append(sql.SQL("({}) IS DISTINCT FROM ({})").format(_idents(values, "t"), _idents(values, "n")))
     assignments = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in [*values, RUN_COLUMN]]
     if spec.on_missing == "mark":
         differs.append(sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(DELETED_COLUMN)))
         assignments.append(sql.SQL("{} = NULL").format(sql.Identifier(DELETED_COLUMN)))
-    if not differs:
-        return sql.SQL("NOTHING")
-    return sql.SQL("UPDATE SET {} WHERE {}").format(sql.SQL(", ").join(assignments), sql.SQL(" OR ").join(differs))
+    same_key = sql.SQL(" AND ").join(sql.SQL("t.{0} = n.{0}").format(sql.Identifier(name)) for name in spec.key_columns)
+    inserted, updated = session.execute(
+        sql.SQL(
+            """
+            WITH staged AS (SELECT {staged} FROM {stage} s),
+            changed AS (
+                SELECT n.* FROM staged n LEFT JOIN {target} t ON {same_key} WHERE {differs}
+            ), merged AS (
+                INSERT INTO {target} ({names}, {run_column}) SELECT {names}, {run_id} FROM changed
+                ON CONFLICT ({key}) DO UPDATE SET {assignments} RETURNING xmax = 0 AS inserted
+            )
+            SELECT count(*) FILTER (WHERE inserted) AS inserted, count(*) FILTER (WHERE NOT inserted) AS updated
+            FROM merged
+            """
+        ).format(
+            staged=sql.SQL(", ").join(
+                sql.SQL("{} AS {}").format(_staged(spec, name), sql.Identifier(name)) for name in columns
+            ),
+            stage=sql.Identifier(STAGE),
+            target=_target(spec),
+            same_key=same_key,
+            differs=sql.SQL(" OR ").join(differs),
+            names=_idents(columns),
+            run_column=sql.Identifier(RUN_COLUMN),
+            run_id=sql.Literal(run_id),
+            key=_idents(spec.key_columns),
+            assignments=sql.SQL(", ").join(assignments),
+        )
+    )[0]
+    return int(inserted), int(updated)
 
 
 def count_rows(session: Session, spec: TableSpec) -> int:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 
-from sluiceway.errors import SluicewayError
 from sluiceway.ledger.store import Reject
-from sluiceway.load.cast import Caster
+from sluiceway.load.cast import Caster, texts_to_null
 from sluiceway.load.merge import ROW_NUMBER, STAGE
+from sluiceway.load.pipeline import hand_over, read_ahead
 from sluiceway.load.rejects import RejectSpool, iter_rejects
 from sluiceway.load.session import BulkSession
 from sluiceway.sources.extraction import Extraction
 from sluiceway.tables.spec import TableSpec
+
+Progress = Callable[[int, int | None], None]
+"""Rows so far, and of how many if that is known."""
 
 
 @dataclass
@@ -27,66 +32,53 @@ class Staged:
     repaired: int = 0
 
 
-def stage(session: BulkSession, spec: TableSpec, extraction: Extraction, spool: RejectSpool) -> Staged:
+def stage(
+    session: BulkSession, spec: TableSpec, extraction: Extraction, spool: RejectSpool, progress: Progress
+) -> Staged:
     """Fill the staging table from `extraction`, and `spool` with what cannot be loaded.
 
     The staging table does not exist afterwards when nothing was extracted.
 
+    :param progress: told after every batch how many rows were extracted so far, and of how many if that is known.
     :raises SchemaDriftError: a column holds no value of its declared type.
     """
-    caster = Caster(spec)
     staged = Staged()
-    failure: list[SluicewayError] = []
-
-    def guarded() -> Iterator[pa.RecordBatch]:
-        # an error that passes through the driver's C stream comes out as text: keep the real one
-        try:
-            yield from _typed_batches(spec, extraction, caster, spool, staged)
-        except SluicewayError as error:
-            failure.append(error)
-            raise
-
-    try:
-        batches = guarded()
+    with closing(Caster(spec)) as caster, read_ahead(_transformed(spec, extraction)) as raw_batches:
+        batches = _typed_batches(spec, extraction, raw_batches, caster, spool, staged, progress)
         first = next(batches, None)
         if first is not None:
-            try:
-                staged.staged = session.ingest(
-                    STAGE, pa.RecordBatchReader.from_batches(first.schema, _chain(first, batches))
-                )
-            except SluicewayError:
-                if failure:
-                    raise failure[0] from None
-                raise
-    finally:
-        caster.close()
-    spool.add(
-        Reject(row_number=bad.row_number, column_name=None, reason=bad.reason, row={"text": bad.text})
-        for bad in extraction.unreadable
-    )
-    staged.extracted += len(extraction.unreadable)
-    caster.check_types()
+            schema = first.schema
+            staged.staged = hand_over(
+                chain((first,), batches),
+                lambda ready: session.ingest(STAGE, pa.RecordBatchReader.from_batches(schema, ready)),
+            )
+        caster.check_types()
     return staged
 
 
-def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
-
-
 def _typed_batches(
-    spec: TableSpec, extraction: Extraction, caster: Caster, spool: RejectSpool, staged: Staged
+    spec: TableSpec,
+    extraction: Extraction,
+    batches: Iterator[pa.RecordBatch],
+    caster: Caster,
+    spool: RejectSpool,
+    staged: Staged,
+    progress: Progress,
 ) -> Iterator[pa.RecordBatch]:
     cleaner = None
-    if spec.geometry is not None:
-        # shapely, pyproj and their data are only loaded for tables with a geometry
-        from sluiceway.load.geometry import GeometryCleaner
-
-        cleaner = GeometryCleaner(spec, spec.geometry, extraction.crs)
     next_number = 1
-    for raw in extraction.batches:
-        numbers = _numbers(next_number, raw.num_rows, {bad.row_number for bad in extraction.unreadable})
+    unreadable: set[int] = set()
+    for batch in batches:
+        raw = texts_to_null(batch, spec)
+        if cleaner is None and spec.geometry is not None:
+            # shapely, pyproj and their data are only loaded for tables with a geometry
+            from sluiceway.load.geometry import GeometryCleaner
+
+            cleaner = GeometryCleaner(spec, spec.geometry, extraction.crs)
+        unreadable |= _spool_unreadable(extraction, spool, staged)
+        numbers = _numbers(next_number, raw.num_rows, unreadable)
         next_number = int(numbers[-1]) + 1
+        unreadable = {number for number in unreadable if number >= next_number}
         staged.extracted += raw.num_rows
         typed, reasons = caster.cast(raw)
         columns = {ROW_NUMBER: _int64(numbers), **dict(zip(typed.schema.names, typed.columns, strict=True))}
@@ -97,13 +89,37 @@ def _typed_batches(
             staged.repaired += cleaned.repaired
             for index, reason in cleaned.reasons.items():
                 reasons.setdefault(index, []).append((name, reason))
-        batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        good = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
         if reasons:
             spool.add(iter_rejects(raw, numbers, reasons))
             keep = np.ones(raw.num_rows, dtype=bool)
             keep[list(reasons)] = False
-            batch = batch.filter(pa.array(keep))
-        yield batch
+            good = good.filter(pa.array(keep))
+        progress(staged.extracted, extraction.total_rows)
+        yield good
+    _spool_unreadable(extraction, spool, staged)
+
+
+def _transformed(spec: TableSpec, extraction: Extraction) -> Iterator[pa.RecordBatch]:
+    if spec.transform is None:
+        return extraction.batches
+    # pandas is only loaded for tables with a transform
+    from sluiceway.load.transform import transformed
+
+    return transformed(spec, spec.transform, extraction)
+
+
+def _spool_unreadable(extraction: Extraction, spool: RejectSpool, staged: Staged) -> set[int]:
+    """Take over what the reader could not split since the last call, so that it does not pile up; its row numbers."""
+    found = []
+    while extraction.unreadable:
+        # one by one: the reader's thread may add to them
+        found.append(extraction.unreadable.pop(0))
+    spool.add(
+        Reject(row_number=bad.row_number, column_name=None, reason=bad.reason, row={"text": bad.text}) for bad in found
+    )
+    staged.extracted += len(found)
+    return {bad.row_number for bad in found}
 
 
 def _numbers(start: int, count: int, unreadable: set[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

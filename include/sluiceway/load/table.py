@@ -33,9 +33,12 @@ from sluiceway.tables.spec import TableSpec
 if TYPE_CHECKING:
     from sluiceway.load.rejects import RejectSpool
     from sluiceway.load.session import BulkSession
+    from sluiceway.load.staging import Progress
     from sluiceway.sources.extraction import Extraction
 
 log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 10
 
 _CODE_DIRS = ("load", "sources", "tables")
 
@@ -71,7 +74,13 @@ def _spec_hash(spec: TableSpec) -> str:
 
 
 def load_table(
-    spec: TableSpec, url: str, *, run_id: str, force: bool = False, connections: Connections = from_environment
+    spec: TableSpec,
+    url: str,
+    *,
+    run_id: str,
+    force: bool = False,
+    connections: Connections = from_environment,
+    progress: Progress | None = None,
 ) -> TableRun:
     """Load one table in one transaction, or not at all, and write what happened into the ledger.
 
@@ -80,6 +89,7 @@ def load_table(
     :param url: postgresql:// URL of the warehouse.
     :param force: load also when source, spec and code are those of the last good load.
     :param connections: finds what the source's connection holds.
+    :param progress: told about every batch: rows so far, and of how many if known; by default the log tells it.
     :raises SluicewayError: the table was not loaded; nothing of it was written, and the ledger says why.
     """
     started = time.monotonic()
@@ -89,7 +99,9 @@ def load_table(
         with located(spec.source, connections, known=known) as place:
             if last is not None and known is not None and place.fingerprint == known:
                 return _record_unchanged(spec, url, run_id, last, place, started)
-            return _load(spec, url, place, connections, run_id, last, started, attempt)
+            return _load(
+                spec, url, place, connections, run_id, last, started, attempt, progress or _log_progress(spec.name)
+            )
     except SluicewayError as error:
         _record_failure(spec, url, run_id, error, started, attempt)
         raise
@@ -125,6 +137,21 @@ def _record_unchanged(spec: TableSpec, url: str, run_id: str, last: TableRun, pl
     return result
 
 
+def _log_progress(table: str) -> Progress:
+    """Tells the log how far a long load is, every 10 s."""
+    started = told = time.monotonic()
+
+    def tell(rows: int, total: int | None) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= PROGRESS_SECONDS:
+            told = now
+            share = f" of {total:,} ({rows / total:.0%})" if total else ""
+            log.info("%s: %s rows%s read, %s rows/s", table, f"{rows:,}", share, f"{rows / (now - started):,.0f}")
+
+    return tell
+
+
 def _stands(ledger: Session, spec: TableSpec, last: TableRun) -> bool:
     """Whether the warehouse still holds what the last load left; a table emptied by hand is loaded again."""
     from sluiceway.load.merge import count_rows, table_exists
@@ -141,6 +168,7 @@ def _load(
     last: TableRun | None,
     started: float,
     attempt: _Attempt,
+    progress: Progress,
 ) -> TableRun:
     import pyarrow as pa
 
@@ -157,7 +185,7 @@ def _load(
             _check_drift(spec, extraction, last)
             _prepare(session, spec)
             store.begin_table(session, run_id, spec.name)
-            staged = stage(session, spec, extraction, spool)
+            staged = stage(session, spec, extraction, spool, progress)
             attempt.extracted, attempt.rejected = staged.extracted, spool.count
             _check_extracted(spec, staged.extracted, last)
             _write_spool(session, spec, run_id, spool)

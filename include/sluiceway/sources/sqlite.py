@@ -40,7 +40,7 @@ _AFFINITIES = (
 def open_sqlite(spec: TableSpec, source: SqliteSource, path: Path) -> Iterator[Extraction]:
     """Open one table, read-only; a WKB geometry comes from the column that `geometry.source` names."""
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(_connect(path)) as connection:
             tables = [
                 row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
             ]
@@ -62,6 +62,11 @@ def open_sqlite(spec: TableSpec, source: SqliteSource, path: Path) -> Iterator[E
             yield Extraction(columns=columns, batches=_batches(cursor, list(chosen)))
     except sqlite3.DatabaseError as error:
         raise SourceUnreadableError(f"{spec.name}: {path.name} cannot be read: {error}") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # read by one thread at a time, which is not always the one that opens it
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
 
 def _quoted(name: str) -> str:

@@ -12,7 +12,7 @@ import pydantic
 from sluiceway.errors import ConfigError, UnknownTableError, nearest
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.files import table_files
-from sluiceway.tables.source_spec import SOURCE_KINDS, Paging
+from sluiceway.tables.source_spec import SOURCE_KINDS, LocatedSource, Paging
 from sluiceway.tables.spec import Checks, Column, Geometry, TableSpec
 
 _MODELS: dict[str, type[pydantic.BaseModel]] = {
@@ -84,6 +84,17 @@ def read_spec(path: Path) -> TableSpec:
         return TableSpec.model_validate({"name": path.stem, **data})
     except pydantic.ValidationError as error:
         raise ConfigError("\n".join(_sentence(path, problem) for problem in error.errors())) from error
+
+
+def read_from(spec: TableSpec, uri: str) -> TableSpec:
+    """The same table from another file or address; a path is relative to where the command is typed.
+
+    :raises ConfigError: the source has no uri.
+    """
+    if not isinstance(spec.source, LocatedSource):
+        raise ConfigError(f"{spec.name}: --uri: a source of kind {spec.source.kind} is no file")
+    place = uri if "://" in uri else str(Path(uri).resolve())
+    return spec.model_copy(update={"source": spec.source.model_copy(update={"uri": place})})
 
 
 def read_all(settings: Settings | None = None) -> dict[str, TableSpec]:
