@@ -58,6 +58,8 @@ class TableRun(_Row):
     spec_hash: str | None = None
     source_columns: dict[str, str] | None = None
     """The source's columns with the family of their type."""
+    watermark: str | None = None
+    """Where an incremental source ended: the next load begins there."""
     error_type: str | None = None
     error: str | None = None
     finished_at: datetime | None = None

@@ -168,7 +168,7 @@ def _plain(values: pa.Array, source_family: str, column: Column, marks: TextValu
     base = column.sql_type.base
     if base in _TEXTS:
         unlimited = source_family == "text" and not column.sql_type.args
-        return values.cast(pa.string()) if unlimited and not _any_contains(values, "\0") else None
+        return values.cast(pa.string()) if unlimited and not _holds_zero(values) else None
     wire = _ARROW_TYPES.get(base)
     if wire is None or values.type == wire:
         return values if wire is not None else None
@@ -188,21 +188,29 @@ def _plain(values: pa.Array, source_family: str, column: Column, marks: TextValu
 
 
 def _any_contains(values: pa.Array, text: str) -> bool:
-    return bool(pc.any(pc.match_substring(values, text, ignore_case=text.isalpha()), min_count=0).as_py())
+    return bool(pc.any(pc.match_substring(values, text, ignore_case=True), min_count=0).as_py())
+
+
+def _holds_zero(values: pa.Array) -> bool:
+    """Whether a text may hold the character 0. Looks at the bytes at once, also at those of a slice's neighbours."""
+    data = values.buffers()[2]
+    return data is not None and not np.frombuffer(data, dtype=np.uint8).all()
 
 
 def texts_to_null(batch: pa.RecordBatch, spec: TableSpec) -> pa.RecordBatch:
     """The batch with null for the texts that mean null (source.null). CSV's reader has done so already."""
     if spec.source.kind == "csv" or not spec.source.null:
         return batch
-    texts = pa.array(spec.source.null, type=pa.string())
     columns = list(batch.columns)
     for position, name in enumerate(batch.schema.names):
         values = columns[position]
-        if name in spec.columns and family(values.type) == "text":
-            nothing = pc.is_in(values, value_set=texts.cast(values.type))
-            if pc.any(nothing).as_py():
-                columns[position] = pc.if_else(nothing, pa.scalar(None, values.type), values)
+        if name not in spec.columns or family(values.type) != "text":
+            continue
+        for text in spec.source.null:
+            same = pc.equal(values, pa.scalar(text, values.type))
+            if same.true_count:
+                values = pc.if_else(same, pa.scalar(None, values.type), values)
+        columns[position] = values
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 

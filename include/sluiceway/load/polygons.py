@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import shapely
 
 Array = np.ndarray[Any, Any]
 
@@ -126,6 +127,36 @@ def keep(rings: Rings, wanted: Array) -> Rings:
         rings.xy[np.repeat(wanted, points)],
         np.concatenate(([0], np.cumsum(points[wanted]))),
     )
+
+
+def keep_rows(rings: Rings, indexes: Array) -> Rings:
+    """Those rings, by their index among the rings."""
+    wanted = np.zeros(len(rings.rows), dtype=bool)
+    wanted[indexes] = True
+    return keep(rings, wanted)
+
+
+def moved(rings: Rings, xy: Array) -> Rings:
+    """The rings with other coordinates."""
+    return Rings(rings.rows, xy, rings.starts)
+
+
+def finite(rings: Rings) -> Array:
+    """Which rings have numbers only."""
+    if not len(rings.rows):
+        return np.empty(0, dtype=bool)
+    each = np.isfinite(rings.xy).all(axis=1)
+    whole: Array = np.logical_and.reduceat(each, rings.starts[:-1])
+    return whole
+
+
+def shapes(rings: Rings) -> Array:
+    """The rings as shapely polygons."""
+    if not len(rings.rows):
+        return np.empty(0, dtype=object)
+    offsets = (rings.starts, np.arange(len(rings.rows) + 1))
+    built: Array = shapely.from_ragged_array(shapely.GeometryType.POLYGON, rings.xy, offsets)
+    return built
 
 
 def surely_valid(rings: Rings) -> Array:

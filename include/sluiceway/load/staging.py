@@ -43,7 +43,7 @@ def stage(
     :raises SchemaDriftError: a column holds no value of its declared type.
     """
     staged = Staged()
-    with closing(Caster(spec)) as caster, read_ahead(_transformed(spec, extraction)) as raw_batches:
+    with closing(Caster(spec)) as caster, read_ahead(_raw_batches(spec, extraction)) as raw_batches:
         batches = _typed_batches(spec, extraction, raw_batches, caster, spool, staged, progress)
         first = next(batches, None)
         if first is not None:
@@ -68,8 +68,7 @@ def _typed_batches(
     cleaner = None
     next_number = 1
     unreadable: set[int] = set()
-    for batch in batches:
-        raw = texts_to_null(batch, spec)
+    for raw in batches:
         if cleaner is None and spec.geometry is not None:
             # shapely, pyproj and their data are only loaded for tables with a geometry
             from sluiceway.load.geometry import GeometryCleaner
@@ -100,13 +99,15 @@ def _typed_batches(
     _spool_unreadable(extraction, spool, staged)
 
 
-def _transformed(spec: TableSpec, extraction: Extraction) -> Iterator[pa.RecordBatch]:
-    if spec.transform is None:
-        return extraction.batches
-    # pandas is only loaded for tables with a transform
-    from sluiceway.load.transform import transformed
+def _raw_batches(spec: TableSpec, extraction: Extraction) -> Iterator[pa.RecordBatch]:
+    batches = extraction.batches
+    if spec.transform is not None:
+        # pandas is only loaded for tables with a transform
+        from sluiceway.load.transform import transformed
 
-    return transformed(spec, spec.transform, extraction)
+        batches = transformed(spec, spec.transform, extraction)
+    for batch in batches:
+        yield texts_to_null(batch, spec)
 
 
 def _spool_unreadable(extraction: Extraction, spool: RejectSpool, staged: Staged) -> set[int]:

@@ -95,26 +95,30 @@ def load_table(
     started = time.monotonic()
     attempt = _Attempt()
     try:
-        last, known = _last_load(spec, url, force=force)
+        last, intact = _last_load(spec, url, force=force)
+        known = last.fingerprint if last is not None and intact else None
         with located(spec.source, connections, known=known) as place:
             if last is not None and known is not None and place.fingerprint == known:
                 return _record_unchanged(spec, url, run_id, last, place, started)
-            return _load(
-                spec, url, place, connections, run_id, last, started, attempt, progress or _log_progress(spec.name)
-            )
+            load = _Load(spec, url, run_id, last, started, attempt, progress or _log_progress(spec.name))
+            result = load.run(place, connections, since=last.watermark if last is not None and intact else None)
+            if result is None and last is not None:
+                return _record_unchanged(spec, url, run_id, last, place, started)
+            assert result is not None
+            return result
     except SluicewayError as error:
         _record_failure(spec, url, run_id, error, started, attempt)
         raise
 
 
-def _last_load(spec: TableSpec, url: str, *, force: bool) -> tuple[TableRun | None, str | None]:
-    """The last good load, and the source's fingerprint with which there is nothing to do."""
+def _last_load(spec: TableSpec, url: str, *, force: bool) -> tuple[TableRun | None, bool]:
+    """The last good load, and whether what it left still stands and was made by this very spec and code."""
     with connect(url) as ledger:
         store.check_revision(ledger)
         last = store.last_good_load(ledger, spec.name)
-        if force or last is None or last.spec_hash != _spec_hash(spec) or not _stands(ledger, spec, last):
-            return last, None
-        return last, last.fingerprint
+        if force or last is None or last.spec_hash != _spec_hash(spec):
+            return last, False
+        return last, _stands(ledger, spec, last)
 
 
 def _record_unchanged(spec: TableSpec, url: str, run_id: str, last: TableRun, place: Place, started: float) -> TableRun:
@@ -159,71 +163,105 @@ def _stands(ledger: Session, spec: TableSpec, last: TableRun) -> bool:
     return table_exists(ledger, spec) and count_rows(ledger, spec) == last.table_rows
 
 
-def _load(
-    spec: TableSpec,
-    url: str,
-    place: Place,
-    connections: Connections,
-    run_id: str,
-    last: TableRun | None,
-    started: float,
-    attempt: _Attempt,
-    progress: Progress,
-) -> TableRun:
-    import pyarrow as pa
+@dataclass
+class _Load:
+    """One load on its way."""
 
-    from sluiceway.load.merge import ensure_table, merge, reject_duplicates
-    from sluiceway.load.rejects import SAMPLE, RejectSpool
-    from sluiceway.load.session import bulk_session
-    from sluiceway.load.staging import stage
+    spec: TableSpec
+    url: str
+    run_id: str
+    last: TableRun | None
+    started: float
+    attempt: _Attempt
+    progress: Progress
 
-    # Arrow's own allocator keeps 30 to 40 MB that it no longer needs, and is no faster here
-    pa.set_memory_pool(pa.system_memory_pool())
-    spool = RejectSpool(attempt.sample)
-    try:
-        with open_source(spec, place, connections) as extraction, bulk_session(url) as session:
-            _check_drift(spec, extraction, last)
-            _prepare(session, spec)
-            store.begin_table(session, run_id, spec.name)
-            staged = stage(session, spec, extraction, spool, progress)
-            attempt.extracted, attempt.rejected = staged.extracted, spool.count
-            _check_extracted(spec, staged.extracted, last)
-            _write_spool(session, spec, run_id, spool)
-            repeated = reject_duplicates(session, spec, run_id) if staged.staged else 0
-            rejected = spool.count + repeated
-            if rejected > spec.checks.rejects_allowed(staged.extracted):
-                attempt.rejected = rejected
-                attempt.sample = store.rejects(session, run_id, spec.name, limit=SAMPLE)
-                raise _too_many_rejects(spec, staged.extracted, rejected, attempt.sample[0])
-            merged = merge(session, spec, run_id, new=ensure_table(session, spec))
-            result = TableRun(
-                run_id=run_id,
-                table_name=spec.name,
-                status="loaded",
-                extracted=staged.extracted,
-                inserted=merged.inserted,
-                updated=merged.updated,
-                unchanged=staged.staged - repeated - merged.inserted - merged.updated,
-                deleted=merged.deleted,
-                rejected=rejected,
-                repaired=staged.repaired,
-                table_rows=merged.table_rows,
-                bytes=place.size,
-                seconds=time.monotonic() - started,
-                peak_rss_bytes=peak_rss_bytes(),
-                fingerprint=place.fingerprint,
-                spec_hash=_spec_hash(spec),
-                source_columns=dict(extraction.columns),
+    def run(self, place: Place, connections: Connections, *, since: str | None) -> TableRun | None:
+        """Load it in one transaction.
+
+        :param since: where the last incremental load ended.
+        :returns: None when an incremental source has nothing at all since then.
+        """
+        import pyarrow as pa
+
+        from sluiceway.load.rejects import RejectSpool
+        from sluiceway.load.session import bulk_session
+
+        # Arrow's own allocator keeps 30 to 40 MB that it no longer needs, and is no faster here
+        pa.set_memory_pool(pa.system_memory_pool())
+        spool = RejectSpool(self.attempt.sample)
+        try:
+            with (
+                open_source(self.spec, place, connections, watermark=since) as extraction,
+                bulk_session(self.url) as session,
+            ):
+                _check_drift(self.spec, extraction, self.last)
+                _prepare(session, self.spec)
+                store.begin_table(session, self.run_id, self.spec.name)
+                result = self._fill(session, extraction, spool, place, since)
+        finally:
+            spool.close()
+        if result is not None:
+            log.info(
+                "%s: %d extracted = %d inserted + %d updated + %d unchanged + %d rejected, in %.1f s",
+                *(self.spec.name, result.extracted, result.inserted, result.updated, result.unchanged),
+                *(result.rejected, result.seconds),
             )
-            store.write_table_run(session, result)
-    finally:
-        spool.close()
-    log.info(
-        "%s: %d extracted = %d inserted + %d updated + %d unchanged + %d rejected, in %.1f s",
-        *(spec.name, result.extracted, result.inserted, result.updated, result.unchanged, result.rejected),
-        result.seconds,
-    )
-    return result
+        return result
+
+    def _fill(
+        self, session: BulkSession, extraction: Extraction, spool: RejectSpool, place: Place, since: str | None
+    ) -> TableRun | None:
+        from sluiceway.load.merge import ensure_table, merge, reject_duplicates
+        from sluiceway.load.staging import stage
+
+        spec, run_id = self.spec, self.run_id
+        staged = stage(session, spec, extraction, spool, self.progress)
+        self.attempt.extracted, self.attempt.rejected = staged.extracted, spool.count
+        if since is None:
+            _check_extracted(spec, staged.extracted, self.last)
+        elif staged.extracted == 0:
+            return None
+        _write_spool(session, spec, run_id, spool)
+        repeated = reject_duplicates(session, spec, run_id) if staged.staged else 0
+        rejected = spool.count + repeated
+        self._check_rejects(session, staged.extracted, rejected)
+        merged = merge(session, spec, run_id, new=ensure_table(session, spec))
+        result = TableRun(
+            run_id=run_id,
+            table_name=spec.name,
+            status="loaded",
+            extracted=staged.extracted,
+            inserted=merged.inserted,
+            updated=merged.updated,
+            unchanged=staged.staged - repeated - merged.inserted - merged.updated,
+            deleted=merged.deleted,
+            rejected=rejected,
+            repaired=staged.repaired,
+            table_rows=merged.table_rows,
+            bytes=place.size,
+            seconds=time.monotonic() - self.started,
+            peak_rss_bytes=peak_rss_bytes(),
+            fingerprint=place.fingerprint,
+            spec_hash=_spec_hash(spec),
+            source_columns=dict(extraction.columns),
+            watermark=extraction.watermark,
+        )
+        store.write_table_run(session, result)
+        return result
+
+    def _check_rejects(self, session: BulkSession, extracted: int, rejected: int) -> None:
+        from sluiceway.load.rejects import SAMPLE
+
+        allowed = self.spec.checks.rejects_allowed(extracted)
+        if rejected <= allowed:
+            return
+        self.attempt.rejected = rejected
+        self.attempt.sample = store.rejects(session, self.run_id, self.spec.name, limit=SAMPLE)
+        first = self.attempt.sample[0]
+        raise TooManyRejectsError(
+            f"{self.spec.name}: {rejected:,} of {extracted:,} rows cannot be loaded and checks.max_rejects allows "
+            f"{allowed:,}. The first: row {first.row_number}: {first.reason}. Nothing was changed."
+        )
 
 
 def _prepare(session: BulkSession, spec: TableSpec) -> None:
@@ -269,14 +307,6 @@ def _check_extracted(spec: TableSpec, extracted: int, last: TableRun | None) -> 
             f"({last.run_id}), a fall of more than checks.max_shrink = {spec.checks.max_shrink:g}. Nothing was "
             f"changed. If that is right, raise max_shrink for one load."
         )
-
-
-def _too_many_rejects(spec: TableSpec, extracted: int, rejected: int, first: Reject) -> TooManyRejectsError:
-    return TooManyRejectsError(
-        f"{spec.name}: {rejected:,} of {extracted:,} rows cannot be loaded and checks.max_rejects allows "
-        f"{spec.checks.rejects_allowed(extracted):,}. The first: row {first.row_number}: {first.reason}. "
-        f"Nothing was changed."
-    )
 
 
 def _write_spool(session: BulkSession, spec: TableSpec, run_id: str, spool: RejectSpool) -> None:
