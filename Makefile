@@ -17,7 +17,7 @@ ARGS ?=
 TABLES ?=
 N ?= 450000
 
-.PHONY: help setup up down status airflow demo test lint lock bench-master bench-load clean
+.PHONY: help setup up down status airflow demo test lint lock bench-master bench-load bench-narrow clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-master: setup ## Measure the master DAG
 
 bench-load: setup ## Measure the load engine against ogr2ogr, shp2pgsql and geopandas: make bench-load N=450000
 	@$(PYTHON) -m bench.load --rows $(N) $(ARGS)
+
+bench-narrow: setup ## Measure a load of 5,000,000 narrow rows
+	@$(PYTHON) -m bench.narrow $(ARGS)
 
 clean: down ## Stop the stack and remove .venv and .local, data included
 	@rm -rf .venv .local

@@ -196,6 +196,76 @@ def tables_run(
         raise typer.Exit(EXIT_FAILED)
 
 
+@tables_app.command("infer")
+def tables_infer(
+    uri: Annotated[str, typer.Argument(metavar="FILE|URI", help="A path, or package://, https://, gs://, s3://.")],
+    layer: Annotated[str | None, typer.Option(help="The layer of a vector file that holds several.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="The sheet of a workbook that holds several.")] = None,
+    table: Annotated[str | None, typer.Option(help="The table of an SQLite file that holds several.")] = None,
+    member: Annotated[str | None, typer.Option(help="The file inside a .zip that holds several.")] = None,
+    connection: Annotated[str | None, typer.Option(help="The Airflow connection that opens the address.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write <table>.toml; else to the standard output.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+) -> None:
+    """Draft a table's file from a file that nobody has described yet. Its comments are what you have to decide.
+
+    Example: sluiceway tables infer ./Biodiesel_Plants.csv -o include/config/tables/biodiesel_plant.toml
+    """
+    from sluiceway.infer import infer
+
+    with _sentences():
+        if output is not None:
+            infer.check_output(output, force=force)
+        draft = infer.infer(infer.Asked(uri, layer, sheet, table, member, connection), output)
+        if output is None:
+            sys.stdout.write(draft)
+            return
+        infer.write(draft, output)
+    err.print(f"Wrote {_plain(output)}. Decide its comments, then: sluiceway tables check {_plain(output)}")
+
+
+@tables_app.command("preview")
+def tables_preview(
+    table: Annotated[
+        str, typer.Argument(metavar="NAME|FILE.toml", help="A table's name, or a file like those under tables/.")
+    ],
+    rows: Annotated[int, typer.Option(min=0, help="How many rows to show.")] = 10,
+    warehouse: Annotated[
+        str | None, typer.Option("--warehouse", metavar="URL", help="Also see whether this warehouse's table fits.")
+    ] = None,
+    uri: Annotated[str | None, typer.Option("--uri", help="Read this file or URL instead of the declared one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the first rows as they would load, and the rejects among the first thousands. Writes nothing.
+
+    Example: sluiceway tables preview my_table.toml --rows 5
+    """
+    from sluiceway.preview import preview, standing
+    from sluiceway.tables import registry
+
+    with _sentences():
+        spec = registry.read_spec(Path(table)) if table.endswith(".toml") else registry.read_one(table)
+        if uri is not None:
+            spec = registry.read_from(spec, uri)
+        found = preview(spec, rows=rows)
+        stands = standing(spec, warehouse) if warehouse is not None else None
+    if as_json:
+        sys.stdout.write(json.dumps({**found.document(), "warehouse": stands}, indent=2, default=str) + "\n")
+        return
+    names = [*spec.columns, *([spec.geometry.column] if spec.geometry is not None else [])]
+    shown = Table(*(Column(name, no_wrap=True) for name in names), box=None, pad_edge=False)
+    for row in found.rows:
+        shown.add_row(*("" if value is None else _plain(str(value)[:40]) for value in row.values()))
+    out.print(shown)
+    out.print(_plain(found.sentence(spec.name)))
+    for reject in found.rejects[:10]:
+        out.print(f"  row {reject.row_number}: {_plain(reject.reason)}")
+    if stands is not None:
+        out.print(_plain(stands))
+
+
 def _ensure_ledger(url: str, *, explicit: bool) -> None:
     """A warehouse named on the command line gets its ledger at the first use; its owner migrates a deployment's."""
     from sluiceway.ledger import store

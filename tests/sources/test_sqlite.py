@@ -14,7 +14,7 @@ import shapely
 from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError, TooManyRejectsError
 from sluiceway.ledger.store import TableRun
 from sluiceway.load.table import load_table
-from sluiceway.sources.sqlite import BATCH_ROWS
+from sluiceway.sources.sqlite import BATCH_BYTES, BATCH_ROWS, FIRST_ROWS
 from sluiceway.tables.spec import TableSpec
 from tests.sources.opened import opened
 
@@ -82,7 +82,7 @@ def test_a_large_integer_among_fractions_is_not_rounded(
 def test_a_table_of_several_batches_comes_in_order_of_its_rows(
     write_spec: WriteSpec, write_city: Callable[..., None]
 ) -> None:
-    count = BATCH_ROWS + 7
+    count = FIRST_ROWS + BATCH_ROWS + 7
     write_city((number, "x", number, 0.5) for number in range(count))
     assert table_of(write_spec("city", TOML)).column("id").to_pylist() == list(range(count))
 
@@ -147,14 +147,99 @@ def test_a_file_that_breaks_off_is_unreadable(
         table_of(write_spec("city", TOML))
 
 
+@pytest.mark.parametrize("journal", ["delete", "wal"])
 def test_reading_changes_nothing_of_the_file(
+    write_spec: WriteSpec, write_city: Callable[..., None], tmp_path: Path, journal: str
+) -> None:
+    write_city([(1, "Ponce", 10, 0.5)])
+    with closing(sqlite3.connect(tmp_path / "city.db")) as connection:
+        connection.execute(f"PRAGMA journal_mode = {journal}")
+    before = (tmp_path / "city.db").read_bytes()
+    assert table_of(write_spec("city", TOML)).num_rows == 1
+    assert (tmp_path / "city.db").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["city.db", "city.toml"]
+
+
+def test_rows_that_still_stand_in_the_log_of_a_writer_are_read(
     write_spec: WriteSpec, write_city: Callable[..., None], tmp_path: Path
 ) -> None:
     write_city([(1, "Ponce", 10, 0.5)])
-    before = (tmp_path / "city.db").read_bytes()
-    table_of(write_spec("city", TOML))
-    assert (tmp_path / "city.db").read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["city.db", "city.toml"]
+    with closing(sqlite3.connect(tmp_path / "city.db")) as writer:
+        writer.execute("PRAGMA journal_mode = wal")
+        writer.execute("INSERT INTO city VALUES (2, 'Caguas', 10, 0.5)")
+        writer.commit()
+        assert table_of(write_spec("city", TOML)).num_rows == 2
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_the_connection_cannot_write(
+    write_spec: WriteSpec,
+    write_city: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    journal: str,
+) -> None:
+    write_city([(1, "Ponce", 10, 0.5)])
+    connections = []
+    connect = sqlite3.connect
+    with closing(connect(tmp_path / "city.db")) as connection:
+        connection.execute(f"PRAGMA journal_mode = {journal}")
+
+    def remembered(*args: object, **options: object) -> sqlite3.Connection:
+        connections.append(connect(*args, **options))  # type: ignore[call-overload]
+        return connections[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", remembered)
+    with opened(write_spec("city", TOML)), pytest.raises(sqlite3.OperationalError, match="readonly database"):
+        connections[0].execute("DELETE FROM city")
+    assert len(connections) == 1
+
+
+def test_batches_of_long_values_stay_small(write_spec: WriteSpec, write_city: Callable[..., None]) -> None:
+    write_city((number, "x" * 20_000, number, 0.5) for number in range(1000))
+    with opened(write_spec("city", TOML)) as extraction:
+        sizes = [batch.nbytes for batch in extraction.batches]
+    assert max(sizes[1:]) <= BATCH_BYTES + 50_000
+
+
+def test_a_column_without_a_value_is_text_which_every_type_can_be(
+    write_spec: WriteSpec, write_city: Callable[..., None], load: Callable[[TableSpec], TableRun], query: Query
+) -> None:
+    write_city([(1, "a", None, None)])
+    load(write_spec("city", TOML.replace('"bigint"', '"date"').replace('"double precision"', '"jsonb"')))
+    assert query("SELECT people, share FROM city") == [(None, None)]
+
+
+def test_a_generated_column_is_a_column(write_spec: WriteSpec, write_city: Callable[..., None]) -> None:
+    write_city([(1, "a", 2)], "CREATE TABLE city (id INTEGER, name TEXT, people INT, share AS (people / 4.0))")
+    assert table_of(write_spec("city", TOML)).column("share").to_pylist() == [0.5]
+
+
+def test_text_that_is_no_utf_8_is_unreadable(write_spec: WriteSpec, write_city: Callable[..., None]) -> None:
+    write_city([(1, "a", 10, 0.5)])
+    spec = write_spec("city", TOML)
+    with closing(sqlite3.connect(Path(spec.source.uri))) as connection, connection:
+        connection.execute("UPDATE city SET name = CAST(x'4dfc' AS TEXT)")
+    with pytest.raises(
+        SourceUnreadableError, match=r"city\.db cannot be read: Could not decode to UTF-8 column 'name'"
+    ):
+        table_of(spec)
+
+
+def test_x_and_y_come_as_two_columns(write_spec: WriteSpec, write_city: Callable[..., None]) -> None:
+    write_city([(1, "a", 10, 0.5)])
+    geometry = '[geometry]\ntype = "Point"\nsource_crs = "EPSG:4326"\nx = "people"\ny = "share"\n'
+    assert table_of(write_spec("city", TOML + geometry)).select(["geom.x", "geom.y"]).to_pylist() == [
+        {"geom.x": 10, "geom.y": 0.5}
+    ]
+
+
+def test_a_transform_gets_every_column_and_the_geometry(
+    write_spec: WriteSpec, write_city: Callable[..., None], tmp_path: Path
+) -> None:
+    write_city([(1, "a", 2, 0.5, b"x", "more")], "CREATE TABLE city (id, name, people, share, shape BLOB, more)")
+    spec = write_spec("city", TOML + GEOMETRY).model_copy(update={"transform": tmp_path / "city.py"})
+    assert table_of(spec).column_names == ["id", "name", "people", "share", "more", "geom"]
 
 
 @pytest.fixture
@@ -200,15 +285,15 @@ def test_batches_of_other_types_load_into_one_column(
 ) -> None:
     # the first batch holds integers only, the second a fraction and text: the warehouse sees one bigint column
     ddl = "CREATE TABLE city (id INTEGER, name TEXT, people, share REAL)"
-    write_city([(number, "x", number, 0.5) for number in range(BATCH_ROWS)], ddl)
+    write_city([(number, "x", number, 0.5) for number in range(FIRST_ROWS)], ddl)
     with_last = TOML + "[checks]\nmax_rejects = 2\n"
     spec = write_spec("city", with_last)
     with closing(sqlite3.connect(Path(spec.source.uri))) as connection, connection:
-        connection.execute("INSERT INTO city VALUES (?, 'y', 7.0, 0.5)", (BATCH_ROWS,))
-        connection.execute("INSERT INTO city VALUES (?, 'z', 1.5, 0.5)", (BATCH_ROWS + 1,))
-        connection.execute("INSERT INTO city VALUES (?, 'z', 'q', 0.5)", (BATCH_ROWS + 2,))
+        connection.execute("INSERT INTO city VALUES (?, 'y', 7.0, 0.5)", (FIRST_ROWS,))
+        connection.execute("INSERT INTO city VALUES (?, 'z', 1.5, 0.5)", (FIRST_ROWS + 1,))
+        connection.execute("INSERT INTO city VALUES (?, 'z', 'q', 0.5)", (FIRST_ROWS + 2,))
     result = load(spec)
-    assert (result.extracted, result.inserted, result.rejected) == (BATCH_ROWS + 3, BATCH_ROWS + 1, 2)
+    assert (result.extracted, result.inserted, result.rejected) == (FIRST_ROWS + 3, FIRST_ROWS + 1, 2)
     assert query("SELECT people FROM city WHERE name = 'y'") == [(7,)]
 
 

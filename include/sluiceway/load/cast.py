@@ -114,6 +114,11 @@ def _from_text(value: str, sql_type: SqlType, column: Column, marks: TextValues)
     return f"CASE WHEN regexp_full_match({text}, '{pattern}') THEN TRY_CAST({text} AS {wire}) END"
 
 
+def cast_of_text(value: str, column: Column, marks: TextValues) -> str:
+    """SQL that casts `value`, SQL for a text, to the type of `column`; null where it cannot be cast."""
+    return _from_text(value, column.sql_type, column, marks)
+
+
 def _with_format(text: str, pattern: str, base: str) -> str:
     moment = f"try_strptime({text}, '{pattern.replace(chr(39), chr(39) * 2)}')"
     if base == "date":

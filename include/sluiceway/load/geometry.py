@@ -5,7 +5,7 @@ Done on this side, row by row, because one bad geometry inside PostGIS would end
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,15 +15,24 @@ import pyproj
 import shapely
 
 from sluiceway.errors import SourceUnreadableError
-from sluiceway.load import polygons
+from sluiceway.load import coordinates, polygons
+from sluiceway.load.shapes import Shapes, from_batch, from_wkb, wkb_of
 from sluiceway.tables.spec import Geometry, TableSpec
 
+Array = np.ndarray[Any, Any]
+
+_TYPE = shapely.GeometryType
 _KINDS = {
-    "Point": (shapely.GeometryType.POINT,),
-    "MultiPoint": (shapely.GeometryType.POINT, shapely.GeometryType.MULTIPOINT),
-    "MultiLineString": (shapely.GeometryType.LINESTRING, shapely.GeometryType.MULTILINESTRING),
-    "MultiPolygon": (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON),
+    "Point": (_TYPE.POINT,),
+    "MultiPoint": (_TYPE.POINT, _TYPE.MULTIPOINT),
+    "LineString": (_TYPE.LINESTRING,),
+    "MultiLineString": (_TYPE.LINESTRING, _TYPE.MULTILINESTRING),
+    "Polygon": (_TYPE.POLYGON,),
+    "MultiPolygon": (_TYPE.POLYGON, _TYPE.MULTIPOLYGON),
+    "Geometry": tuple(_TYPE)[1:],
 }
+_WITH_AREA = (_TYPE.POLYGON, _TYPE.MULTIPOLYGON, _TYPE.GEOMETRYCOLLECTION)
+"""Kinds that can be invalid."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class GeometryCleaner:
     spec: TableSpec
     geometry: Geometry
     file_crs: str | None
+    _transformers: dict[str, pyproj.Transformer | None] = field(default_factory=dict)
 
     @cached_property
     def _transformer(self) -> pyproj.Transformer | None:
@@ -57,24 +67,31 @@ class GeometryCleaner:
             raise SourceUnreadableError(
                 f"{self.spec.name}: the file does not say its CRS; declare geometry.source_crs, such as 'EPSG:4269'"
             )
-        try:
-            source, target = pyproj.CRS.from_user_input(known), pyproj.CRS.from_epsg(self.geometry.srid)
-        except pyproj.exceptions.CRSError as error:
-            raise SourceUnreadableError(f"{self.spec.name}: CRS {known!r}: {error}") from error
-        if source.equals(target, ignore_axis_order=True):
-            return None
-        return pyproj.Transformer.from_crs(source, target, always_xy=True)
+        return self._transformer_from(known)
 
-    def clean(self, wkb: pa.Array) -> Cleaned:
-        """Check and mend one batch of WKB (binary array, null allowed)."""
-        rings = self._good_rings(wkb) if self.geometry.type == "MultiPolygon" else None
+    def _transformer_from(self, known: str) -> pyproj.Transformer | None:
+        if known not in self._transformers:
+            try:
+                source, target = pyproj.CRS.from_user_input(known), pyproj.CRS.from_epsg(self.geometry.srid)
+            except pyproj.exceptions.CRSError as error:
+                raise SourceUnreadableError(f"{self.spec.name}: CRS {known!r}: {error}") from error
+            same = source.equals(target, ignore_axis_order=True)
+            self._transformers[known] = None if same else pyproj.Transformer.from_crs(source, target, always_xy=True)
+        return self._transformers[known]
+
+    def clean(self, batch: pa.RecordBatch) -> Cleaned:
+        """Check and mend the geometry of one batch: WKB or text in its own column, or x and y."""
+        wkb = wkb_of(self.spec, batch)
+        if wkb is None:
+            return self._clean_shapes(from_batch(self.spec, batch))
+        rings = self._good_rings(wkb)
         if rings is None or not len(rings.rows):
-            return self._clean_shapes(wkb)
+            return self._clean_shapes(from_wkb(wkb))
         encoded = polygons.encode(rings)
         if len(rings.rows) == len(wkb):
             return Cleaned(encoded, {}, 0)
         others = np.setdiff1d(np.arange(len(wkb)), rings.rows)
-        cleaned = self._clean_shapes(wkb.take(pa.array(others)))
+        cleaned = self._clean_shapes(from_wkb(wkb.take(pa.array(others))))
         order = np.argsort(np.concatenate([rings.rows, others]))
         return Cleaned(
             pa.concat_arrays([encoded, cleaned.wkb.cast(pa.binary())]).take(pa.array(order)),
@@ -82,9 +99,16 @@ class GeometryCleaner:
             cleaned.repaired,
         )
 
-    def _good_rings(self, wkb: pa.Array) -> polygons.Rings:
+    def _good_rings(self, wkb: pa.Array) -> polygons.Rings | None:
         """The rows that are plain rings without a fault, in the target's CRS. No geometry is built for most of them."""
+        if self.geometry.type not in {"MultiPolygon", "Polygon", "Geometry"} or self.geometry.dimensions != "XY":
+            return None
         rings = polygons.decode(wkb)
+        if not len(rings.rows):
+            return None
+        if self.geometry.type != "MultiPolygon" and not _is_polygon(wkb[int(rings.rows[0])].as_py()):
+            # a multipolygon of one part stays one; all rings have the kind of the first
+            return None
         good = polygons.finite(rings)
         doubtful = np.flatnonzero(good & ~polygons.surely_valid(rings))
         good[doubtful] = shapely.is_valid(polygons.shapes(polygons.keep_rows(rings, doubtful)))
@@ -92,16 +116,16 @@ class GeometryCleaner:
             rings = polygons.keep(rings, good)
         if self._transformer is None:
             return rings
-        moved = polygons.moved(rings, np.column_stack(self._transformer.transform(rings.xy[:, 0], rings.xy[:, 1])))
+        moved = polygons.moved(rings, self._moved(self._transformer, rings.xy))
         good = polygons.finite(moved)
         return moved if good.all() else polygons.keep(moved, good)
 
-    def _clean_shapes(self, wkb: pa.Array) -> Cleaned:
-        transformer = self._transformer
-        shapes = shapely.from_wkb(wkb.to_numpy(zero_copy_only=False), on_invalid="ignore")
-        given = ~np.asarray(wkb.is_null().to_numpy(zero_copy_only=False))
-        reasons: dict[int, str] = {}
-        self._refuse(reasons, given & shapely.is_missing(shapes), "is no readable WKB")
+    @staticmethod
+    def _moved(transformer: pyproj.Transformer, xy: Array) -> Array:
+        return np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
+
+    def _clean_shapes(self, read: Shapes) -> Cleaned:
+        shapes, given, reasons = read.shapes, read.given, dict(read.reasons)
         missing = ~given | (shapely.is_empty(shapes) & ~shapely.is_missing(shapes))
         if self.geometry.required:
             self._refuse(reasons, missing, "is null or empty")
@@ -111,44 +135,125 @@ class GeometryCleaner:
             reasons[int(index)] = f"is a {shapes[index].geom_type}, not a {self.geometry.type}"
         finite = _finite(shapes)
         self._refuse(reasons, present & ~finite, "has a coordinate that is no number")
+        for dimension, name in (("Z", "height"), ("M", "measure")):
+            if dimension in self.geometry.dimensions:
+                self._refuse(reasons, present & ~_finite(shapes, dimension), f"has a {name} that is no number")
         changed = bool(np.any(missing & given))
         shapes[missing] = None
+        repaired = self._repair(shapes, present & np.isin(kinds, _WITH_AREA), reasons)
+        moved = self._reproject(shapes, present, reasons)
+        if read.wkb is not None and not (changed or repaired or moved or self._must_encode(shapes, kinds)):
+            return Cleaned(read.wkb, reasons, repaired)
+        return Cleaned(pa.array(self._encoded(shapes), type=pa.binary()), reasons, repaired)
 
+    def _repair(self, shapes: Array, with_area: Array, reasons: dict[int, str]) -> int:
+        """Mend or refuse what is invalid, in place; how many were mended."""
+        usable = with_area.copy()
+        usable[list(reasons)] = False
         repaired = 0
+        for index in np.flatnonzero(usable & ~shapely.is_valid(shapes)):
+            shape = shapes[index]
+            mended = self._repaired(shape) if self.geometry.invalid == "repair" else None
+            if mended is None:
+                reasons[int(index)] = f"is invalid: {shapely.is_valid_reason(shape)}"
+            elif self.geometry.type == "Polygon" and mended.geom_type != "Polygon":
+                parts = shapely.get_num_geometries(mended)
+                reasons[int(index)] = f"is invalid: repaired it would be {parts} polygons, and a Polygon is declared"
+            else:
+                shapes[index], repaired = mended, repaired + 1
+        return repaired
+
+    def _repaired(self, shape: shapely.Geometry) -> shapely.Geometry | None:
+        if shape.geom_type == "GeometryCollection" or (shape.has_m and "M" in self.geometry.dimensions):
+            # its measures would be lost
+            return None
+        mended = _repair(shape)
+        if mended is None or self.geometry.type == "MultiPolygon" or shape.geom_type == "MultiPolygon":
+            return mended
+        return mended.geoms[0] if shapely.get_num_geometries(mended) == 1 else mended
+
+    def _reproject(self, shapes: Array, present: Array, reasons: dict[int, str]) -> bool:
+        """Bring the shapes into the target's CRS, in place; whether that moved any.
+
+        A shape that says its own CRS (EWKB, EWKT) is taken at its word.
+        """
+        srids = shapely.get_srid(shapes)
+        moved = False
+        for srid in np.unique(srids[present]):
+            transformer = self._transformer_from(f"EPSG:{srid}") if srid > 0 else self._transformer
+            if transformer is None:
+                continue
+            moved = True
+            rows = np.flatnonzero(present & (srids == srid))
+            before = _finite(shapes[rows])
+            shapes[rows] = self._transformed(transformer, shapes[rows])
+            for row in rows[before & ~_finite(shapes[rows])]:
+                reasons.setdefault(int(row), f"lies outside of what EPSG:{self.geometry.srid} can show")
+        return moved
+
+    def _transformed(self, transformer: pyproj.Transformer, shapes: Array) -> Array:
+        with_z = "Z" in self.geometry.dimensions
+        if "M" in self.geometry.dimensions and shapely.has_m(shapes).any():
+            return coordinates.move(shapes, lambda xy: self._moved(transformer, xy))
+
+        def move(values: Array) -> Array:
+            return np.column_stack([self._moved(transformer, values), values[:, 2:]])
+
+        transformed: Array = shapely.transform(shapes, move, include_z=with_z)
+        return transformed
+
+    def _must_encode(self, shapes: Array, kinds: Array) -> bool:
+        """Whether the WKB that was read is not what has to be loaded."""
+        if bool((shapely.get_srid(shapes) > 0).any()):
+            return True
+        if self.geometry.type == "MultiPolygon" and bool(_alone(shapes, kinds).any()):
+            return True
+        drop_z, drop_m = "Z" not in self.geometry.dimensions, "M" not in self.geometry.dimensions
+        return bool((drop_z and shapely.has_z(shapes).any()) or (drop_m and shapely.has_m(shapes).any()))
+
+    def _encoded(self, shapes: Array) -> Array:
+        """WKB with the declared dimensions, as far as the shapes have them; PostGIS adds those that lack."""
         if self.geometry.type == "MultiPolygon":
-            usable = present.copy()
-            usable[list(reasons)] = False
-            for index in np.flatnonzero(usable & ~shapely.is_valid(shapes)):
-                mended = _repair(shapes[index]) if self.geometry.invalid == "repair" else None
-                if mended is None:
-                    reasons[int(index)] = f"is invalid: {shapely.is_valid_reason(shapes[index])}"
-                else:
-                    shapes[index], repaired = mended, repaired + 1
-        if transformer is not None:
-            shapes = shapely.transform(shapes, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1])))
-            outside = present & ~_finite(shapes)
-            self._refuse(reasons, outside & finite, f"lies outside of what EPSG:{self.geometry.srid} can show")
-        if not (changed or repaired or transformer is not None or _has_more_than_xy(shapes)):
-            return Cleaned(wkb, reasons, repaired)
-        encoded = shapely.to_wkb(shapes, output_dimension=2)
-        return Cleaned(pa.array(encoded, type=pa.binary()), reasons, repaired)
+            # as polygons.py encodes it: a content key must not depend on the batch around a row
+            alone = _alone(shapes, shapely.get_type_id(shapes))
+            shapes[alone] = shapely.get_geometry(shapes[alone], 0)
+        dimensions = self.geometry.dimensions
+        encoded: Array = shapely.to_wkb(shapes, output_dimension=4 if "M" in dimensions else 2, flavor="iso")
+        if dimensions == "XYZ":
+            high = shapely.has_z(shapes)
+            encoded[high] = shapely.to_wkb(shapes[high], output_dimension=3, flavor="iso")
+        return encoded
 
     @staticmethod
-    def _refuse(reasons: dict[int, str], rows: np.ndarray[Any, Any], reason: str) -> None:
+    def _refuse(reasons: dict[int, str], rows: Array, reason: str) -> None:
         for index in np.flatnonzero(rows):
             reasons.setdefault(int(index), reason)
 
 
-def _finite(shapes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Whether every coordinate of a shape is a number; bounds would pass over NaN."""
-    coordinates, owners = shapely.get_coordinates(shapes, return_index=True)
+def _finite(shapes: Array, dimension: str = "XY") -> Array:
+    """Whether every x and y, or every height or measure, of a shape is a number; bounds would pass over NaN."""
+    if dimension != "XY":
+        having = shapely.has_z(shapes) if dimension == "Z" else shapely.has_m(shapes)
+        shapes = shapes.copy()
+        shapes[~having] = None
+    values, owners = shapely.get_coordinates(
+        shapes, include_z=dimension == "Z", include_m=dimension == "M", return_index=True
+    )
+    values = values if dimension == "XY" else values[:, -1:]
     finite = np.ones(len(shapes), dtype=bool)
-    finite[owners[~np.isfinite(coordinates).all(axis=1)]] = False
+    finite[owners[~np.isfinite(values).all(axis=1)]] = False
     return finite
 
 
-def _has_more_than_xy(shapes: np.ndarray[Any, Any]) -> bool:
-    return bool(shapely.has_z(shapes).any() or shapely.has_m(shapes).any())
+def _alone(shapes: Array, kinds: Array) -> Array:
+    """Which are multipolygons of one polygon."""
+    alone: Array = (kinds == _TYPE.MULTIPOLYGON) & (shapely.get_num_geometries(shapes) == 1)
+    return alone
+
+
+def _is_polygon(wkb: bytes) -> bool:
+    # polygons.decode takes little-endian ISO WKB and EWKB only
+    return (int.from_bytes(wkb[1:5], "little") & 0x1FFFFFFF) % 1000 == polygons.POLYGON
 
 
 def _repair(shape: shapely.Geometry) -> shapely.Geometry | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -23,6 +24,10 @@ _CATALOG_NAMES = {
     "timestamptz": "timestamp with time zone",
 }
 """How pg_catalog.format_type spells the types that it does not spell as the spec does."""
+
+
+_FORCE: dict[str, LiteralString] = {"XYZ": "ST_Force3DZ({})", "XYM": "ST_Force3DM({})", "XYZM": "ST_Force4D({})"}
+"""Heights and measures as declared: what a shape lacks is 0."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ def _column_types(spec: TableSpec) -> dict[str, str]:
     types = {CONTENT_KEY_COLUMN: "uuid"} if spec.key == "content" else {}
     types |= {name: column.type for name, column in spec.columns.items()}
     if spec.geometry is not None:
-        types[spec.geometry.column] = f"geometry({spec.geometry.type},{spec.geometry.srid})"
+        types[spec.geometry.column] = spec.geometry.sql_type
     if spec.on_missing == "mark":
         types[DELETED_COLUMN] = "timestamptz"
     return types | {RUN_COLUMN: "text"}
@@ -68,6 +73,8 @@ def _staged(spec: TableSpec, column: str) -> sql.Composable:
         return sql.SQL("md5(ROW({})::text)::uuid").format(_idents(names, "s"))
     if spec.geometry is not None and column == spec.geometry.column:
         shape = sql.SQL("ST_GeomFromWKB({}, {})").format(sql.Identifier("s", column), sql.Literal(spec.geometry.srid))
+        if spec.geometry.dimensions != "XY":
+            shape = sql.SQL(_FORCE[spec.geometry.dimensions]).format(shape)
         return sql.SQL("ST_Multi({})").format(shape) if spec.geometry.type.startswith("Multi") else shape
     return sql.SQL("{}::{}").format(sql.Identifier("s", column), sql.SQL(spec.columns[column].type))
 

@@ -56,6 +56,17 @@ def stage(
     return staged
 
 
+def loadable(spec: TableSpec, extraction: Extraction, spool: RejectSpool, staged: Staged) -> Iterator[pa.RecordBatch]:
+    """The rows that `stage` would hand over to the COPY, without a database; fills `spool` and `staged` on the way.
+
+    :raises SchemaDriftError: a column holds no value of its declared type.
+    """
+    with closing(Caster(spec)) as caster:
+        batches = _raw_batches(spec, extraction)
+        yield from _typed_batches(spec, extraction, batches, caster, spool, staged, lambda rows, total: None)
+        caster.check_types()
+
+
 def _typed_batches(
     spec: TableSpec,
     extraction: Extraction,
@@ -83,7 +94,7 @@ def _typed_batches(
         columns = {ROW_NUMBER: _int64(numbers), **dict(zip(typed.schema.names, typed.columns, strict=True))}
         if cleaner is not None:
             name = cleaner.geometry.column
-            cleaned = cleaner.clean(raw.column(name))
+            cleaned = cleaner.clean(raw)
             columns[name] = cleaned.wkb
             staged.repaired += cleaned.repaired
             for index, reason in cleaned.reasons.items():

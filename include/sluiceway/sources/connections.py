@@ -46,9 +46,9 @@ def from_environment(conn_id: str) -> Connection:
         )
     try:
         return _from_json(conn_id, text) if text.lstrip().startswith("{") else _from_uri(conn_id, text)
-    except ValueError as error:
-        # the value may hold a password: it is not shown
-        raise SettingsError(f"AIRFLOW_CONN_{conn_id.upper()} is neither a connection's URI nor its JSON.") from error
+    except ValueError:
+        # the value may hold a password: neither it nor pydantic's error, which repeats it, is shown or logged
+        raise SettingsError(f"AIRFLOW_CONN_{conn_id.upper()} is neither a connection's URI nor its JSON.") from None
 
 
 def _from_json(conn_id: str, text: str) -> Connection:
@@ -70,6 +70,7 @@ def _from_uri(conn_id: str, text: str) -> Connection:
         port=parts.port,
         login=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
-        schema=unquote(parts.path.lstrip("/")) or None,
+        # sqlite:////srv/x.db names the path /srv/x.db
+        schema=unquote(parts.path.removeprefix("/")) or None,
         extra=extra,
     )

@@ -49,6 +49,8 @@ class Extraction:
     """The geometry's CRS as the file says it."""
     unreadable: list[Unreadable] = field(default_factory=list)
     """Filled while `batches` is read; these records are in no batch."""
+    watermark: str | None = None
+    """Where an incremental source ended; known once all batches were read."""
 
 
 def chosen_columns(spec: TableSpec, available: Collection[str], place: str) -> dict[str, str]:

@@ -10,18 +10,19 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
-from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError, nearest
-from sluiceway.sources.extraction import Extraction, chosen_columns
+from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest
+from sluiceway.sources.extraction import Extraction, chosen_columns, geometry_columns
+from sluiceway.sources.values import typed_array
 from sluiceway.tables.source_spec import SqliteSource
 from sluiceway.tables.spec import TableSpec
 
+FIRST_ROWS = 200
+"""Of the first batch, which says how long a row is."""
 BATCH_ROWS = 5_000
-EXACT = 2**53
-"""A larger integer among fractions would be rounded: it travels as text."""
+BATCH_BYTES = 2 << 20
 
 # https://www.sqlite.org/datatype3.html, section 3.1: the rules that give a column its affinity, in order
 _AFFINITIES = (
@@ -38,7 +39,7 @@ _AFFINITIES = (
 
 @contextmanager
 def open_sqlite(spec: TableSpec, source: SqliteSource, path: Path) -> Iterator[Extraction]:
-    """Open one table, read-only; a WKB geometry comes from the column that `geometry.source` names."""
+    """Open one table, read-only."""
     try:
         with closing(_connect(path)) as connection:
             tables = [
@@ -46,17 +47,13 @@ def open_sqlite(spec: TableSpec, source: SqliteSource, path: Path) -> Iterator[E
             ]
             if source.table not in tables:
                 raise SourceMissingError(f"{path.name} has no table {source.table!r}{nearest(source.table, tables)}")
-            described = connection.execute("SELECT name, type FROM pragma_table_info(?)", (source.table,))
+            described = connection.execute(
+                "SELECT name, type FROM pragma_table_xinfo(?) WHERE hidden <> 1", (source.table,)
+            )
             columns = {name: _family(declared) for name, declared in described}
-            chosen = chosen_columns(spec, columns, f"{path.name}, table {source.table}")
-            if spec.geometry is not None:
-                shape = str(spec.geometry.source)
-                if shape not in columns:
-                    # SQLite would read an unknown name in double quotes as a text
-                    raise SchemaDriftError(
-                        f"{spec.name}: geometry.source: column {shape!r} is missing{nearest(shape, columns)}"
-                    )
-                chosen[spec.geometry.column] = shape
+            # both know the columns: SQLite would read an unknown name in double quotes as a text
+            place = f"{path.name}, table {source.table}"
+            chosen = chosen_columns(spec, columns, place) | geometry_columns(spec, columns, place)
             names = ", ".join(_quoted(name) for name in chosen.values())
             cursor = connection.execute(f"SELECT {names} FROM {_quoted(source.table)}")  # noqa: S608
             yield Extraction(columns=columns, batches=_batches(cursor, list(chosen)))
@@ -65,8 +62,18 @@ def open_sqlite(spec: TableSpec, source: SqliteSource, path: Path) -> Iterator[E
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    mode = "mode=ro"
+    if _keeps_a_log(path) and not path.with_name(f"{path.name}-wal").exists():
+        # nobody has it open: without this word even a reader would leave a log beside it
+        mode = "mode=ro&immutable=1"
     # read by one thread at a time, which is not always the one that opens it
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    return sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, check_same_thread=False)
+
+
+def _keeps_a_log(path: Path) -> bool:
+    """Whether the file is in write-ahead mode: https://www.sqlite.org/fileformat.html, section 1.3.3"""
+    with path.open("rb") as file:
+        return file.read(20)[18:] == b"\2\2"
 
 
 def _quoted(name: str) -> str:
@@ -79,16 +86,8 @@ def _family(declared_type: str) -> str:
 
 
 def _batches(cursor: sqlite3.Cursor, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    while rows := cursor.fetchmany(BATCH_ROWS):
-        yield pa.RecordBatch.from_arrays([_array(values) for values in zip(*rows, strict=True)], names=names)
-
-
-def _array(values: Sequence[Any]) -> pa.Array:
-    kinds = {type(value) for value in values if value is not None}
-    if kinds <= {int}:
-        return pa.array(values, type=pa.int64())
-    if kinds <= {int, float} and all(abs(value) <= EXACT for value in values if isinstance(value, int)):
-        return pa.array(values, type=pa.float64())
-    if kinds == {bytes}:
-        return pa.array(values, type=pa.binary())
-    return pa.array([None if value is None else str(value) for value in values], type=pa.string())
+    count = FIRST_ROWS
+    while rows := cursor.fetchmany(count):
+        batch = pa.RecordBatch.from_arrays([typed_array(values) for values in zip(*rows, strict=True)], names=names)
+        count = max(1, min(BATCH_ROWS, len(rows) * BATCH_BYTES // max(batch.nbytes, 1)))
+        yield batch

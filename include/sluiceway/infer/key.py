@@ -1,0 +1,124 @@
+"""The column, or the two, that identify a row: without a null and unique over the whole source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from sluiceway.infer.types import Types
+from sluiceway.infer.values import Values
+
+MOST_CANDIDATES = 8
+LONGEST_KEY = 100
+"""Characters; a longer text is a description."""
+NEARLY = 0.9
+
+_KEY_TYPES = frozenset({"text", "integer", "bigint", "uuid", "date", "timestamp", "timestamptz"})
+_BEST = re.compile(r"^(id|uuid|guid|key|code|geoid\d*|gid|identifier|iso3?|iso_a[23]|ident|nr|no|number)$")
+_GOOD = re.compile(r"(_|^)(id|uuid|guid|key|code|geoid\d*|cod|codice|kode|identifier|ident|nr|no|number|fips)(_|$)")
+# software numbers the rows anew whenever it writes a file
+_ROW_NUMBER = re.compile(r"^(fid|ogc_fid|oid|objectid(_\d+)?|row_name|row_number|unnamed_\d+|index)$")
+_PART = re.compile(r"(_|^)(year|date|day|month|week|quarter|time|timestamp|period|country|state|region)(_|$)")
+_NO_KEY = re.compile(
+    r"(_|^)(description|remarks?|comments?|notes?|address|url|lat|latitude|lon|lng|longitude|x|y|area|length|perimeter|population|count|value|amount|price|total|shape_\w+)(_|$)"
+)
+
+
+@dataclass(frozen=True)
+class Key:
+    """What identifies a row."""
+
+    columns: tuple[str, ...] = ()
+    """Columns of the source; none: the whole content does."""
+    remark: str | None = None
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    name: str
+    score: float
+    different: int
+    """About how many different values."""
+
+
+def find_key(values: Values, types: Types, names: Mapping[str, str], *, numbered: bool = False) -> Key:
+    """The best key.
+
+    :param names: column of the source -> name in the warehouse.
+    """
+    if not values.rows:
+        return Key(remark="the source has no rows, so no key could be found")
+    candidates = _candidates(values, types, names)
+    for candidate in candidates:
+        if candidate.score > 0 and candidate.different >= NEARLY * values.rows and _is_unique(values, [candidate]):
+            remark = None
+            if _ROW_NUMBER.match(names[candidate.name]):
+                remark = "unique here, but many programs number the rows anew: choose another key, if there is one"
+            return Key((candidate.name,), remark)
+    parts = [candidate for candidate in candidates if not _ROW_NUMBER.match(names[candidate.name])][:MOST_CANDIDATES]
+    for pair in sorted(combinations(parts, 2), key=lambda two: -two[0].score - two[1].score):
+        if _is_likely(pair) and pair[0].different * pair[1].different >= values.rows and _is_unique(values, pair):
+            return Key(tuple(candidate.name for candidate in sorted(pair, key=lambda each: _position(values, each))))
+    return Key(remark=_nearly(values, candidates, names))
+
+
+def _position(values: Values, candidate: _Candidate) -> int:
+    return values.columns[candidate.name].position
+
+
+def _candidates(values: Values, types: Types, names: Mapping[str, str]) -> list[_Candidate]:
+    """Columns without a null whose type and values may be those of a key, the likeliest first."""
+    found = []
+    for name, column in types.columns.items():
+        if column.nulls or column.type not in _KEY_TYPES:
+            continue
+        sql = values.columns[name].sql
+        longest, different = (
+            int(str(each)) for each in values.ask([f"max(length({sql}))", f"approx_count_distinct({sql})"])
+        )
+        if longest <= LONGEST_KEY:
+            score = _score(names[name], column.type, values.columns[name].position)
+            found.append(_Candidate(name, score, different))
+    return sorted(found, key=lambda each: -each.score)
+
+
+def _score(name: str, type_: str, position: int) -> float:
+    if _ROW_NUMBER.match(name):
+        return 1.5
+    score = 3.0 if _BEST.match(name) else 2.0 if _GOOD.search(name) else 0.0
+    score += 1.0 if position == 1 else 0.4 if position == 2 else 0.0
+    score += 1.5 if type_ == "uuid" else 0.0
+    score += 0.3 if _PART.search(name) else 0.0
+    score -= 0.01 * min(position, 50)
+    if _NO_KEY.search(name):
+        score -= 2.0
+    # a date or an amount is unique by chance; a name may be
+    if score < 0.5 and type_ in {"integer", "bigint", "date", "timestamp", "timestamptz"}:
+        score = min(score, 0.0)
+    return score + (0.7 if name == "name" or name.endswith("_name") else 0.0)
+
+
+def _is_unique(values: Values, candidates: list[_Candidate] | tuple[_Candidate, ...]) -> bool:
+    # spaces around a number do not make another one
+    return values.repeated([f"trim({values.columns[each.name].sql})" for each in candidates]) == 0
+
+
+def _is_likely(pair: tuple[_Candidate, _Candidate]) -> bool:
+    """Whether two columns may identify a row together: at least one names a thing, and neither is a mere quantity."""
+    return min(each.score for each in pair) > 0 and max(each.score for each in pair) >= 0.3
+
+
+def _nearly(values: Values, candidates: list[_Candidate], names: Mapping[str, str]) -> str | None:
+    """What to say about a column that has the name of a key and repeats in a few rows."""
+    for candidate in candidates:
+        if candidate.score >= 1.9 and candidate.different >= NEARLY * values.rows:
+            repeated = values.repeated([f"trim({values.columns[candidate.name].sql})"])
+            if 0 < repeated <= (1 - NEARLY) * values.rows:
+                name = names[candidate.name]
+                return (
+                    f"{name} repeats in {repeated:,} of {values.rows:,} rows; with key = {name!r} those that come "
+                    f"before the last of each would be rejects"
+                )
+    return None

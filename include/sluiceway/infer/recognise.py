@@ -1,0 +1,224 @@
+"""What kind of file this is: by what it begins with, and by its name where that does not say enough."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import zipfile
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceUnreadableError, nearest
+from sluiceway.sources.archive import open_bytes
+
+HEAD_BYTES = 1 << 16
+MOST_BYTES = 8 * 2**30
+"""The default of source.max_bytes."""
+
+VECTOR_ENDINGS = frozenset(
+    {".shp", ".gpkg", ".geojson", ".geojsonl", ".geojsons", ".fgb", ".gml", ".kml", ".gdb", ".dbf", ".shz", ".topojson"}
+)
+TEXT_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".tab", ".psv", ".dat"})
+JSON_ENDINGS = frozenset({".json", ".ndjson", ".jsonl"})
+_GEOJSON = re.compile(rb'"type"\s*:\s*"(FeatureCollection|Feature)"')
+_FOREIGN = (
+    (b"%PDF", "a PDF"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file (.xls, .doc); save it as .xlsx"),
+    (b"Rar!", "a RAR archive; unpack it"),
+    (b"7z\xbc\xaf", "a 7-Zip archive; unpack it"),
+    (b"BZh", "compressed with bzip2; unpack it, or use gzip"),
+    (b"\xfd7zXZ", "compressed with xz; unpack it, or use gzip"),
+    (b"\x89PNG", "an image"),
+    (b"\xff\xd8\xff", "an image"),
+    (b"II*\0", "a TIFF image"),
+    (b"MM\0*", "a TIFF image"),
+    (b"ARROW1", "an Arrow file; save it as Parquet"),
+    (b"Obj\x01", "an Avro file; save it as Parquet"),
+    (b"ORC", "an ORC file; save it as Parquet"),
+)
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """The kind of source, and what else of [source] the file itself says."""
+
+    kind: str
+    member: str | None = None
+    layout: str = "array"
+    """Of JSON: array or lines."""
+    records: str | None = None
+    """Of JSON: where the array stands."""
+
+
+def recognise(path: Path, member: str | None = None) -> Recognised:
+    """Say what the file is.
+
+    :param member: the file inside a zip.
+    :raises EmptyExtractionError: it holds nothing.
+    :raises SourceMissingError: it is a zip of several files that could be meant.
+    :raises SourceUnreadableError: it is nothing that Sluiceway reads.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not head:
+        raise EmptyExtractionError(f"{path.name} is empty: it has no bytes.")
+    if head.startswith(b"PK"):
+        return _in_zip(path, member)
+    if head.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
+        return _by_head(path.name, path, None, _unpacked(path, None))
+    return _by_head(path.name, path, None, head)
+
+
+def _unpacked(path: Path, member: str | None) -> bytes:
+    try:
+        with open_bytes(path, member, MOST_BYTES) as stream:
+            return stream.read(HEAD_BYTES)
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise SourceUnreadableError(f"{path.name} cannot be unpacked: {error}") from error
+
+
+def _by_head(name: str, path: Path, member: str | None, head: bytes) -> Recognised:
+    for begin, what in _FOREIGN:
+        if head.startswith(begin):
+            raise SourceUnreadableError(f"{name} is {what}")
+    if head.startswith(b"SQLite format 3\0"):
+        return Recognised("vector" if _is_geopackage(path) else "sqlite")
+    if head.startswith(b"PAR1"):
+        return Recognised("parquet", member)
+    ending = PurePosixPath(name.lower().removesuffix(".gz").removesuffix(".zst")).suffix
+    if head[:3] == b"fgb" or (ending in VECTOR_ENDINGS and not _is_json(head)):
+        return Recognised("vector")
+    if head[257:262] == b"ustar":
+        raise SourceUnreadableError(f"{name} is a tar archive; unpack it")
+    if _is_json(head):
+        return _json(name, path, member, head)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return _xml(name, head)
+    if not head.strip(b" \t\r\n\xef\xbb\xbf"):
+        raise EmptyExtractionError(f"{name} is empty: it has no text.")
+    return Recognised("csv", member)
+
+
+def _is_geopackage(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'gpkg_contents'").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise SourceUnreadableError(f"{path.name} cannot be read: {error}") from error
+    return found is not None
+
+
+def _is_json(head: bytes) -> bool:
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")[:1] in {b"{", b"["}
+
+
+def _json(name: str, path: Path, member: str | None, head: bytes) -> Recognised:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
+    if _GEOJSON.search(text):
+        return Recognised("vector")
+    if text.startswith(b"["):
+        return Recognised("json", member)
+    first, _, rest = text.partition(b"\n")
+    if _is_object(first) and (_is_json(rest) or records_path(first.decode(errors="ignore")) is None):
+        # an object in one line, and no other: a document, if it holds an array of objects, else its only record
+        return Recognised("json", member, layout="lines")
+    records = records_path(text.decode(errors="ignore"))
+    if records is None:
+        raise SourceUnreadableError(
+            f"{name} begins with an object that holds no array of objects in its first {HEAD_BYTES >> 10} KB; "
+            f"write the table file by hand, with source.records"
+        )
+    return Recognised("json", member, records=records)
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]')
+
+
+def records_path(text: str) -> str | None:
+    """Keys joined by dots to the first array of objects in the beginning of a document; None if there is none."""
+    keys: list[str] = []
+    kinds: list[str] = []
+    key = ""
+    tokens = list(_TOKEN.finditer(text))
+    for number, token in enumerate(tokens):
+        shown = token[0]
+        if shown == "{":
+            kinds.append(shown)
+            keys.append(key)
+        elif shown == "[":
+            follows = tokens[number + 1][0] if number + 1 < len(tokens) else ""
+            kinds.append(shown)
+            keys.append(key)
+            if follows == "{" and kinds.count("[") == 1:
+                return ".".join(keys[1:])
+        elif shown in "}]":
+            if not kinds:
+                return None
+            kinds.pop()
+            keys.pop()
+        elif shown.startswith('"') and number + 1 < len(tokens) and tokens[number + 1][0] == ":":
+            key = str(json.loads(shown, strict=False))
+    return None
+
+
+def _xml(name: str, head: bytes) -> Recognised:
+    start = head[:4096].lower()
+    if b"<html" in start or b"<!doctype html" in start:
+        raise SourceUnreadableError(f"{name} is a web page (HTML) and no data: open its address in a browser")
+    if b"opengis.net/gml" in start or b"opengis.net/kml" in start or b"<kml" in start:
+        return Recognised("vector")
+    raise SourceUnreadableError(f"{name} is XML, of which only GML and KML are read")
+
+
+def _in_zip(path: Path, member: str | None) -> Recognised:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [each for each in archive.namelist() if not each.startswith("__MACOSX/")]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise SourceUnreadableError(f"{path.name} is no readable .zip: {error}") from error
+    if "xl/workbook.xml" in names:
+        return Recognised("excel")
+    if "mimetype" in names and "content.xml" in names:
+        raise SourceUnreadableError(f"{path.name} is an OpenDocument file; save it as .xlsx")
+    files = [each for each in names if not each.endswith("/")]
+    if member is not None:
+        if member not in files and not any(each.startswith(member.rstrip("/") + "/") for each in files):
+            raise SourceMissingError(f"{path.name} has no member {member!r}{nearest(member, files)}")
+        return _member(path, member, named=True)
+    if any(_is_vector(each) for each in files):
+        return Recognised("vector")
+    chosen = _likely(files)
+    if len(chosen) != 1:
+        listed = ", ".join((chosen or files)[:12]) + (", ..." if len(chosen or files) > 12 else "")
+        what = "no file that could be a table" if not chosen else f"{len(chosen)} files that could be meant"
+        raise SourceMissingError(f"{path.name} holds {what}: {listed}; name one with --member")
+    return _member(path, chosen[0], named=len(files) > 1)
+
+
+def _is_vector(name: str) -> bool:
+    parts = PurePosixPath(name.lower())
+    return parts.suffix in VECTOR_ENDINGS - {".dbf"} or any(part.endswith(".gdb") for part in parts.parts)
+
+
+def _likely(files: list[str]) -> list[str]:
+    """The files of a zip that could be the table: notes beside it end in .txt."""
+    if len(files) == 1:
+        return files
+    endings = (TEXT_ENDINGS | JSON_ENDINGS | {".parquet", ".xlsx"}) - {".txt"}
+    chosen = [each for each in files if PurePosixPath(each.lower()).suffix in endings]
+    return chosen or [each for each in files if each.lower().endswith(".txt")]
+
+
+def _member(path: Path, member: str, *, named: bool) -> Recognised:
+    if _is_vector(member):
+        return Recognised("vector", member)
+    return _by_head(PurePosixPath(member).name, path, member if named else None, _unpacked(path, member))

@@ -1,0 +1,189 @@
+"""What a table file would load from its source, without a warehouse: rows, rejects and repeated keys."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sluiceway.ledger.store import Reject
+from sluiceway.sources import open_source
+from sluiceway.sources.connections import Connections, from_environment
+from sluiceway.sources.locate import located
+from sluiceway.sources.place import Place
+from sluiceway.tables.spec import TableSpec
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+LOOKED_AT = 5_000
+"""Rows of a source that a preview reads at least."""
+MEMORY_LIMIT = "400MB"
+
+
+@dataclass
+class Preview:
+    """What was found in the rows that were read."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """The first good rows, with typed values; a geometry as WKT in the warehouse's CRS."""
+    rejects: list[Reject] = field(default_factory=list)
+    """The first ones; without the repeated keys."""
+    extracted: int = 0
+    rejected: int = 0
+    """Rows that cannot be loaded by themselves."""
+    repeated: int = 0
+    """Rows that share their key with a later one: rejects as well."""
+    repeated_example: tuple[int, int] | None = None
+    """The numbers of two rows that do."""
+    repaired: int = 0
+    complete: bool = True
+    """Whether the source was read to its end."""
+
+    def sentence(self, table: str) -> str:
+        """The counts."""
+        first = "" if self.complete else "the first "
+        good = self.extracted - self.rejected - self.repeated
+        repaired = f", {self.repaired:,} geometries repaired" if self.repaired else ""
+        repeated = f" ({self.repeated:,} of them repeat a key)" if self.repeated else ""
+        return (
+            f"{table}: of {first}{self.extracted:,} rows {good:,} can be loaded and {self.rejected + self.repeated:,} "
+            f"would be rejects{repeated}{repaired}."
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Everything, for JSON; values that JSON has no word for are still as they are."""
+        return {
+            "complete": self.complete,
+            "extracted": self.extracted,
+            "rejected": self.rejected + self.repeated,
+            "repeated": self.repeated,
+            "repaired": self.repaired,
+            "rows": self.rows,
+            "rejects": [reject.model_dump(mode="json") for reject in self.rejects],
+        }
+
+
+def preview(
+    spec: TableSpec, *, rows: int = 10, limit: int | None = LOOKED_AT, connections: Connections = from_environment
+) -> Preview:
+    """Read the first rows of the source of `spec` as a load would.
+
+    :param rows: how many good rows to keep.
+    :param limit: about how many rows to read; all of them if None.
+    :raises SluicewayError: what a load would raise before it writes.
+    """
+    with located(spec.source, connections) as place:
+        return preview_at(spec, place, rows=rows, limit=limit, connections=connections)
+
+
+def preview_at(
+    spec: TableSpec, place: Place, *, rows: int, limit: int | None, connections: Connections = from_environment
+) -> Preview:
+    """The same for a source that was found already."""
+    from sluiceway.load.rejects import RejectSpool
+    from sluiceway.load.staging import Staged, loadable
+
+    found, staged = Preview(), Staged()
+    with closing(RejectSpool(found.rejects)) as spool, _keys(spec) as keys:
+        with open_source(spec, place, connections) as extraction:
+            for batch in loadable(spec, extraction, spool, staged):
+                keys.add(batch)
+                found.rows += _shown(spec, batch.slice(0, rows - len(found.rows)))
+                if limit is not None and staged.extracted >= limit:
+                    found.complete = False
+                    break
+        found.extracted, found.rejected, found.repaired = staged.extracted, spool.count, staged.repaired
+        found.repeated, found.repeated_example = keys.repeated()
+    return found
+
+
+def standing(spec: TableSpec, url: str) -> str:
+    """What a load would find in the warehouse; reads only.
+
+    :raises TargetMismatchError: the table is there with another shape.
+    """
+    import psycopg
+    from psycopg import sql
+
+    from sluiceway.ledger.warehouse import connect
+    from sluiceway.load.merge import count_rows, ensure_table, table_exists
+
+    with connect(url) as session:
+        session.execute(sql.SQL("SET TRANSACTION READ ONLY"))
+        if not table_exists(session, spec):
+            return f"The warehouse has no table {spec.name} yet; a load makes it."
+        found = f"The warehouse's table {spec.name} has {count_rows(session, spec):,} rows"
+        try:
+            ensure_table(session, spec)
+        except psycopg.errors.ReadOnlySqlTransaction:
+            # its shape fits, or it would have said so before it tried to add what is new
+            return f"{found}; a load adds columns to it."
+        return f"{found} and the declared shape."
+
+
+def _shown(spec: TableSpec, batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    shown = []
+    for row in batch.to_pylist():
+        values = {name: row[name] for name in spec.columns}
+        if spec.geometry is not None:
+            import shapely
+
+            wkb = row[spec.geometry.column]
+            values[spec.geometry.column] = None if wkb is None else shapely.from_wkb(wkb).wkt
+        shown.append(values)
+    return shown
+
+
+class _Keys:
+    """The keys of the rows, and the number of each row; on the disk where they are many."""
+
+    def __init__(self, spec: TableSpec, connection: duckdb.DuckDBPyConnection) -> None:
+        self._duckdb = connection
+        names = list(spec.key)
+        if spec.key == "content":
+            names = [*spec.columns, *([spec.geometry.column] if spec.geometry is not None else [])]
+        self._hash = ", ".join('"' + name + '"' for name in names)
+        connection.execute("CREATE TABLE keys (number BIGINT, key UBIGINT)")
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        from sluiceway.load.merge import ROW_NUMBER
+
+        self._duckdb.register("batch", batch)
+        self._duckdb.execute(f'INSERT INTO keys SELECT "{ROW_NUMBER}", hash({self._hash}) FROM batch')  # noqa: S608
+        self._duckdb.unregister("batch")
+
+    def repeated(self) -> tuple[int, tuple[int, int] | None]:
+        """How many rows are followed by another one with the same key, and an example."""
+        found = self._duckdb.execute(
+            "SELECT sum(n - 1), min_by(first, first), min_by(last, first) FROM "
+            "(SELECT count(*) AS n, min(number) AS first, max(number) AS last FROM keys GROUP BY key HAVING n > 1)"
+        ).fetchone()
+        if not found or found[0] is None:
+            return 0, None
+        return int(found[0]), (int(found[1]), int(found[2]))
+
+
+@contextmanager
+def _keys(spec: TableSpec) -> Iterator[_Keys]:
+    import duckdb
+
+    with tempfile.TemporaryDirectory(prefix="sluiceway-keys-") as folder:
+        connection = duckdb.connect(
+            str(Path(folder) / "keys.duckdb"),
+            config={
+                "memory_limit": MEMORY_LIMIT,
+                "temp_directory": folder,
+                "threads": 1,
+                "autoload_known_extensions": False,
+                "autoinstall_known_extensions": False,
+            },
+        )
+        try:
+            yield _Keys(spec, connection)
+        finally:
+            connection.close()

@@ -1,0 +1,152 @@
+"""Files inside archives, and compressed files: treated as hostile until they have shown that they are not.
+
+An archive is refused whole: a file that wants to leave its folder or to fill the disk is no accident to work around.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO
+
+import zstandard
+
+from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest
+
+MAX_RATIO = 500
+"""A large member that unpacks to more than that many times its size is a bomb: deflate itself ends at 1,032."""
+SMALL_BYTES = 64 << 20
+MAX_MEMBERS = 100_000
+SHOWN = 12
+
+_ENCRYPTED = 0x1
+
+
+def check_archive(path: Path, max_bytes: int) -> list[str]:
+    """The files of a .zip, after a look at its directory; nothing is unpacked.
+
+    :param max_bytes: the most that all members together may unpack to.
+    :returns: names of the members that are data: no folders, and nothing that macOS adds.
+    :raises SourceUnreadableError: no zip, encrypted, a bomb, or a member that points outside of the archive.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise SourceUnreadableError(f"{path.name} is no zip archive, or a broken one: {error}") from error
+    if len(members) > MAX_MEMBERS:
+        raise SourceUnreadableError(f"{path.name} holds {len(members):,} files; at most {MAX_MEMBERS:,} are unpacked")
+    total = sum(member.file_size for member in members)
+    if total > max_bytes:
+        raise SourceUnreadableError(
+            f"{path.name} unpacks to {total:,} bytes and source.max_bytes allows {max_bytes:,}; raise it if right"
+        )
+    for member in members:
+        if reason := _hostile(member):
+            raise SourceUnreadableError(f"{path.name}: {member.filename!r} {reason}; the archive is refused")
+    return [
+        member.filename
+        for member in members
+        if not member.is_dir() and not member.filename.startswith("__MACOSX/") and _base(member) != ".DS_Store"
+    ]
+
+
+def _base(member: zipfile.ZipInfo) -> str:
+    return PurePosixPath(member.filename).name
+
+
+def _hostile(member: zipfile.ZipInfo) -> str | None:
+    name = member.filename
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if ".." in parts or name.startswith(("/", "\\")) or PureWindowsPath(name).drive:
+        return "points outside of the archive"
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return "is a link"
+    if member.flag_bits & _ENCRYPTED:
+        return "is encrypted"
+    if member.file_size > SMALL_BYTES and member.file_size > MAX_RATIO * max(1, member.compress_size):
+        return f"unpacks to {member.file_size:,} bytes from {member.compress_size:,}, like a zip bomb"
+    return None
+
+
+def member_of(path: Path, member: str | None, files: list[str]) -> str:
+    """The file to read in an archive: the named one, or the only one.
+
+    :raises SourceMissingError: there is no such file, or several and none is named.
+    """
+    if member in files:
+        return str(member)
+    if member is not None:
+        raise SourceMissingError(f"{path.name} has no member {member!r}{nearest(member, files)}")
+    if len(files) == 1:
+        return files[0]
+    if not files:
+        raise SourceMissingError(f"{path.name} holds no file")
+    shown = ", ".join(files[:SHOWN]) + (", ..." if len(files) > SHOWN else "")
+    raise SourceMissingError(f"{path.name} holds {len(files)} files: {shown}; name one as source.member")
+
+
+@contextmanager
+def open_bytes(path: Path, member: str | None, max_bytes: int) -> Iterator[IO[bytes]]:
+    """The content of a file: as it is, of a .gz or .zst, or of one member of a .zip.
+
+    :raises SourceMissingError: the archive has no such member, or several and none is named.
+    :raises SourceUnreadableError: the archive is refused (see check_archive); or, while reading, the content is broken
+        or longer than `max_bytes`.
+    """
+    suffix = path.suffix.lower()
+    if member is not None and suffix != ".zip":
+        raise SourceMissingError(f"{path.name} is no .zip; remove source.member = {member!r}")
+    if suffix == ".zip":
+        name = member_of(path, member, check_archive(path, max_bytes))
+        with zipfile.ZipFile(path) as archive, archive.open(name) as inner:
+            yield _limited(inner, path, max_bytes)
+    elif suffix == ".gz":
+        with gzip.open(path, "rb") as inner:
+            yield _limited(inner, path, max_bytes)
+    elif suffix in {".zst", ".zstd"}:
+        # every frame: tools that append write several
+        with (
+            path.open("rb") as file,
+            zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as inner,
+        ):
+            yield _limited(inner, path, max_bytes)
+    else:
+        with path.open("rb") as file:
+            yield file
+
+
+def _limited(inner: IO[bytes] | gzip.GzipFile, path: Path, max_bytes: int) -> IO[bytes]:
+    return io.BufferedReader(_Limited(inner, path, max_bytes), 1 << 18)
+
+
+class _Limited(io.RawIOBase):
+    """Counts what comes out of a decompressor: its header may lie about it."""
+
+    def __init__(self, inner: IO[bytes] | gzip.GzipFile, path: Path, max_bytes: int) -> None:
+        self._inner = inner
+        self._path = path
+        self._left = max_bytes
+        self._max = max_bytes
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        try:
+            data = self._inner.read(len(buffer))
+        except (OSError, EOFError, zlib.error, zipfile.BadZipFile, zstandard.ZstdError) as error:
+            raise SourceUnreadableError(f"{self._path.name} is broken or cut off: {error}") from error
+        self._left -= len(data)
+        if self._left < 0:
+            raise SourceUnreadableError(
+                f"{self._path.name} unpacks to more than source.max_bytes = {self._max:,} bytes; raise it if right"
+            )
+        buffer[: len(data)] = data
+        return len(data)

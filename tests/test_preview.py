@@ -1,0 +1,99 @@
+"""What a table file would load, without a warehouse: rows, rejects and repeated keys."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+import pytest
+
+from sluiceway.errors import SourceMissingError, TargetMismatchError
+from sluiceway.load.table import load_table
+from sluiceway.preview import LOOKED_AT, preview, standing
+from sluiceway.tables.spec import TableSpec
+
+WriteSpec = Callable[..., TableSpec]
+Query = Callable[..., list[tuple[object, ...]]]
+
+SPEC = """description = "Cities"
+key = "id"
+[source]
+kind = "csv"
+uri = "city.csv"
+[columns]
+id = "integer"
+founded = "date"
+name = "text"
+[checks]
+max_rejects = 5
+"""
+CITIES = "id,founded,name\n1,1692-08-12,Ponce\n2,,Caguas\nx,1511-01-01,San Juan\n1,1692-09-12,Ponce\n"
+
+
+@pytest.fixture
+def city(write_spec: WriteSpec) -> TableSpec:
+    return write_spec("city", SPEC, city__csv=CITIES)
+
+
+def test_rows_are_shown_with_typed_values(city: TableSpec) -> None:
+    assert preview(city).rows[0] == {"id": 1, "founded": dt.date(1692, 8, 12), "name": "Ponce"}
+    assert preview(city).rows[1]["founded"] is None
+
+
+def test_rejects_and_repeated_keys_are_those_of_a_load(
+    city: TableSpec, warehouse_url: str, open_run: Callable[[str], str]
+) -> None:
+    found = preview(city)
+    loaded = load_table(city, warehouse_url, run_id=open_run("r1"))
+    assert (found.extracted, found.rejected + found.repeated) == (loaded.extracted, loaded.rejected) == (4, 2)
+    assert [(reject.row_number, reject.reason) for reject in found.rejects] == [(3, "id: 'x' is no integer")]
+    assert found.repeated_example == (1, 4)
+
+
+def test_as_many_rows_are_shown_as_were_asked_for(city: TableSpec) -> None:
+    assert [len(preview(city, rows=rows).rows) for rows in (0, 1, 10)] == [0, 1, 3]
+
+
+def test_a_large_source_is_not_read_to_its_end(write_spec: WriteSpec) -> None:
+    rows = "".join(f"{number},2020-01-01,{'x' * 100}\n" for number in range(100_000))
+    found = preview(write_spec("city", SPEC, city__csv=f"id,founded,name\n{rows}"))
+    assert LOOKED_AT <= found.extracted < 100_000
+    assert not found.complete
+    assert found.sentence("city").startswith(f"city: of the first {found.extracted:,} rows")
+
+
+def test_a_small_source_is_read_to_its_end(city: TableSpec) -> None:
+    found = preview(city)
+    assert found.complete
+    assert found.sentence("city") == (
+        "city: of 4 rows 2 can be loaded and 2 would be rejects (1 of them repeat a key)."
+    )
+
+
+def test_a_source_that_is_missing_is_one_sentence(write_spec: WriteSpec) -> None:
+    with pytest.raises(SourceMissingError, match="there is no such file"):
+        preview(write_spec("city", SPEC))
+
+
+def test_a_table_that_is_not_there_is_said_to_be_new(city: TableSpec, warehouse_url: str, query: Query) -> None:
+    assert "a load makes it" in standing(city, warehouse_url)
+    assert query("SELECT to_regclass('city')") == [(None,)]
+
+
+def test_a_table_of_the_declared_shape_fits(
+    city: TableSpec, warehouse_url: str, open_run: Callable[[str], str]
+) -> None:
+    load_table(city, warehouse_url, run_id=open_run("r1"))
+    assert standing(city, warehouse_url) == "The warehouse's table city has 2 rows and the declared shape."
+
+
+def test_a_column_that_a_load_would_add_is_not_added(city: TableSpec, warehouse_url: str, query: Query) -> None:
+    query("CREATE TABLE city (id integer PRIMARY KEY, etl_run_id text)")
+    assert "a load adds columns" in standing(city, warehouse_url)
+    assert query("SELECT count(*) FROM information_schema.columns WHERE table_name = 'city'") == [(2,)]
+
+
+def test_a_table_of_another_shape_is_an_error(city: TableSpec, warehouse_url: str, query: Query) -> None:
+    query("CREATE TABLE city (id text PRIMARY KEY, etl_run_id text)")
+    with pytest.raises(TargetMismatchError, match="'id' is text in the warehouse and integer in the spec"):
+        standing(city, warehouse_url)
