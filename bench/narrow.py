@@ -113,9 +113,9 @@ def main() -> None:
     }
     few, many = figures.values()
     view = Table("rows", "seconds", "rows/s", "peak MB", box=None, pad_edge=False)
-    for rows, figure in figures.items():
+    for count, figure in figures.items():
         median = statistics.median(figure["seconds"])
-        view.add_row(f"{int(rows):,}", f"{median:.1f}", f"{figure['rows_per_s']:,.0f}", f"{figure['peak_mb']:.0f}")
+        view.add_row(f"{int(count):,}", f"{median:.1f}", f"{figure['rows_per_s']:,.0f}", f"{figure['peak_mb']:.0f}")
     console.print(view)
     console.print(f"rows/s            {many['rows_per_s']:,.0f}   limit: at least 150,000")
     console.print(f"memory, 10 times  {many['peak_mb'] / few['peak_mb']:.2f}   limit: 1.20")

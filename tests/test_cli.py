@@ -196,7 +196,11 @@ def test_a_name_or_file_that_is_wrong_exits_with_2_and_opens_no_run(
     (wired / "bad.toml").write_text(SPEC.replace('"csv"', '"cvs"'), encoding="utf-8")
     for argument, sentence in (
         ("citty", "error: There is no table 'citty'; did you mean 'city'?"),
-        (wired / "bad.toml", "source.kind = 'cvs': is not one of csv, vector, sqlite; did you mean 'csv'?"),
+        (
+            wired / "bad.toml",
+            "source.kind = 'cvs': is not one of csv, json, parquet, excel, sqlite, vector, sql, bigquery, http_json, "
+            "gsheet; did you mean 'csv'?",
+        ),
         (wired / "none.toml", "none.toml: there is no such file."),
     ):
         result = run("tables", "run", argument, *json_option)
@@ -253,7 +257,7 @@ def test_a_deployments_warehouse_is_migrated_by_its_owner_only(
     assert "run `sluiceway ledger migrate`" in result.stderr
     setting(config_dir=wired, warehouse_url=warehouse_url, owner_url=owner_url)
     migrated = run("ledger", "migrate")
-    assert (migrated.exit_code, migrated.stdout) == (0, "The ledger is at revision 0001.\n")
+    assert (migrated.exit_code, migrated.stdout) == (0, "The ledger is at revision 0002.\n")
     assert run("tables", "run", "city").exit_code == 0
 
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 from shapely import GeometryCollection, LineString, MultiPolygon, Point, Polygon
 
-from sluiceway.errors import SluicewayError, SourceUnreadableError
+from sluiceway.errors import SchemaDriftError, SluicewayError, SourceUnreadableError
+from sluiceway.load import merge
 from sluiceway.load.geometry import Cleaned, GeometryCleaner
-from sluiceway.load.table import load_table
 from sluiceway.tables.spec import TableSpec
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "sluiceway-hypothesis")  # no .hypothesis in the checkout
@@ -308,8 +308,13 @@ def test_postgis_gets_the_declared_dimensions_of_any_given_ones(
 @pytest.mark.parametrize("dimension", ["XYZ", "XYM", "XYZM"])
 def test_heights_and_measures_are_no_part_of_a_reprojection(kind: str, dimension: str) -> None:
     shape = cornered(kind, dimension)
-    cleaned = clean([shapely.to_wkb(shape, output_dimension=4, flavor="iso"), None], kind=kind, dimensions=dimension,
-        required=False, srid=3857)
+    cleaned = clean(
+        [shapely.to_wkb(shape, output_dimension=4, flavor="iso"), None],
+        kind=kind,
+        dimensions=dimension,
+        required=False,
+        srid=3857,
+    )
     (moved, nothing) = shapes_of(cleaned)
     flat = shapes_of(clean([shapely.force_2d(shape)], kind=kind, srid=3857))[0]
     assert nothing is None
@@ -338,12 +343,12 @@ def test_a_shape_with_measures_is_not_repaired_without_them() -> None:
 # texts, and x and y
 
 
-def text_spec(kind: str = "Geometry", *, source: dict[str, object] | None = None, **geometry: object) -> TableSpec:
+def text_spec(kind: str = "Geometry", *, values: dict[str, object] | None = None, **geometry: object) -> TableSpec:
     return TableSpec.model_validate(
         {
             "name": "park",
             "description": "Parks",
-            "source": {"kind": "csv", "uri": "park.csv", **(source or {})},
+            "source": {"kind": "csv", "uri": "park.csv", **(values or {})},
             "key": "content",
             "columns": {"id": {"type": "integer"}},
             "geometry": {"type": kind, "source_crs": "EPSG:4326", **geometry},
@@ -397,10 +402,40 @@ def test_a_geometry_in_text_is_read_however_it_is_spelled(text: str, type_: pa.D
     ],
 )
 def test_a_text_that_is_no_geometry_is_one_reject(text: str | None, reason: str) -> None:
-    spec = text_spec("Geometry", source={"null": ["n/a"]}, **{"source": "shape"}) if False else TableSpec.model_validate(
-        {**text_spec(source={"null": ["n/a"]}).model_dump(exclude={"geometry"}, exclude_defaults=True),
-         "geometry": {"type": "Geometry", "source_crs": "EPSG:4326", "source": "shape"}}
-    )
+    spec = text_spec(values={"null": ["n/a"]}, source="shape")
     cleaned = clean_batch(spec, geom=pa.array(["POINT (1 2)", text, "POINT (3 4)"]))
     assert list(cleaned.reasons) == [1]
     assert cleaned.reasons[1].startswith(reason)
+
+
+def points_of(x: pa.Array, y: pa.Array, **values: object) -> Cleaned:
+    spec = text_spec("Point", values=values, x="lon", y="lat", required=False)
+    return clean_batch(spec, geom_x=x, geom_y=y)
+
+
+def test_two_columns_of_numbers_are_points_and_two_nulls_are_none() -> None:
+    cleaned = points_of(pa.array([1.5, None, -0.25]), pa.array([2, None, 7]))
+    assert cleaned.reasons == {}
+    assert [shape and shape.wkt for shape in shapes_of(cleaned)] == ["POINT (1.5 2)", None, "POINT (-0.25 7)"]
+
+
+def test_two_columns_of_texts_are_points_as_the_source_spells_numbers() -> None:
+    cleaned = points_of(
+        pa.array([" 1.234,5 ", "", "x", "1", "1.5"]),
+        pa.array(["-2,5e1", "n/a", "1", None, "inf"]),
+        thousands=".",
+        decimal=",",
+        null=["n/a"],
+    )
+    assert shapely.get_coordinates(shapes_of(cleaned)[0]).tolist() == [[1234.5, -25.0]]
+    assert shapes_of(cleaned)[1] is None
+    assert cleaned.reasons == {
+        2: "x is no number: 'x'",
+        3: "y is null and x is not",
+        4: "y is no number: 'inf'",
+    }
+
+
+def test_coordinates_that_are_no_numbers_at_all_are_schema_drift() -> None:
+    with pytest.raises(SchemaDriftError, match=r"column 'lon' holds bool values, no coordinates"):
+        points_of(pa.array([True]), pa.array([1]))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import shapely
 
-from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError, TooManyRejectsError
+from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError
 from sluiceway.ledger.store import TableRun
 from sluiceway.load.table import load_table
 from sluiceway.sources.sqlite import BATCH_BYTES, BATCH_ROWS, FIRST_ROWS
@@ -262,13 +262,14 @@ def test_bytes_that_are_no_wkb_are_a_reject(
     ]
 
 
-def test_a_geometry_column_of_text_is_rejected_row_by_row(
-    write_spec: WriteSpec, write_city: Callable[..., None], load: Callable[[TableSpec], TableRun]
+def test_a_geometry_column_of_text_is_read_as_wkt_row_by_row(
+    write_spec: WriteSpec, write_city: Callable[..., None], load: Callable[[TableSpec], TableRun], query: Query
 ) -> None:
     ddl = "CREATE TABLE city (id INTEGER, name TEXT, people BIGINT, share REAL, shape)"
-    write_city([(1, "a", 1, 0.5, "POINT(1 2)")], ddl)
-    with pytest.raises(TooManyRejectsError, match="row 1: geom: is no readable WKB"):
-        load(write_spec("city", TOML + GEOMETRY))
+    write_city([(1, "a", 1, 0.5, "POINT(1 2)"), (2, "b", 1, 0.5, "PINT(1 2)")], ddl)
+    load(write_spec("city", TOML + "[checks]\nmax_rejects = 1\n" + GEOMETRY))
+    assert query("SELECT id, ST_AsText(geom) FROM city") == [(1, "POINT(1 2)")]
+    assert query("SELECT reason FROM etl.reject") == [("geom: is no readable WKT, WKB or GeoJSON: 'PINT(1 2)'",)]
 
 
 def test_a_value_that_is_no_number_among_numbers_is_one_reject(

@@ -37,8 +37,8 @@ def test_the_real_sample_of_2023_is_loaded(load: Callable[..., TableRun], query:
     result = load(SAMPLE)
     assert (result.extracted, result.inserted, result.rejected) == (100, 100, 0)
     assert query(
-        "SELECT county, round(area_acres::numeric, 3)::text, crop_1_code, crop_2_code, crop_2, crop_2_percent, main_crop, "
-        "irrigated, ST_GeometryType(geom), ST_SRID(geom) FROM landiq_crop WHERE unique_id = '4900289'"
+        "SELECT county, round(area_acres::numeric, 3)::text, crop_1_code, crop_2_code, crop_2, crop_2_percent, "
+        "main_crop, irrigated, ST_GeometryType(geom), ST_SRID(geom) FROM landiq_crop WHERE unique_id = '4900289'"
     ) == [
         ("Sonoma", "0.554", None, "G6", "Miscellaneous Grain and Hay", 100,
          "Miscellaneous Grain and Hay", None, "ST_MultiPolygon", 4326)

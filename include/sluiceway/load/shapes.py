@@ -30,7 +30,6 @@ _CURVES = {
 }
 _SURFACES = {15: "PolyhedralSurface", 16: "TIN", 17: "Triangle"}
 _BY_WORD = {name.upper(): number for number, name in (_CURVES | _SURFACES).items()}
-_COLLECTIONS = range(4, 8)
 _EWKB_FLAGS = 0xE0000000
 _SHOWN = 40
 
@@ -81,6 +80,9 @@ def _parsed(parse: Any, values: Array) -> Array:
     except NotImplementedError:
         # a curve among them ends the whole call
         shapes = np.array([_parsed_alone(parse, value) for value in values], dtype=object)
+    for index in np.flatnonzero(shapely.get_type_id(shapes) == shapely.GeometryType.GEOMETRYCOLLECTION):
+        if _holds_curve(shapes[index]):
+            shapes[index] = None
     return shapes
 
 
@@ -95,15 +97,16 @@ def _why_no_wkb(value: bytes) -> str:
     if len(value) < 5 or value[0] > 1:
         return "is no readable WKB"
     kind = (int.from_bytes(value[1:5], "little" if value[0] else "big") & ~_EWKB_FLAGS) % 1000
-    if kind in _COLLECTIONS and _holds_curve(value):
+    if kind == shapely.GeometryType.GEOMETRYCOLLECTION and shapely.from_wkb(value, on_invalid="ignore") is not None:
         return f"holds a curve, {LINEARISE}"
     return _why_no_kind(kind) or "is no readable WKB"
 
 
-def _holds_curve(value: bytes) -> bool:
+def _holds_curve(collection: shapely.Geometry) -> bool:
+    """shapely parses curves inside of a collection, and refuses each operation on it."""
     try:
-        shapely.from_wkb(value, on_invalid="ignore")
-    except NotImplementedError:
+        shapely.get_coordinates(collection)
+    except shapely.errors.GEOSException:
         return True
     return False
 
@@ -177,6 +180,8 @@ def _why_no_text(text: str) -> str:
         return _why_no_wkb(bytes.fromhex(text))
     word = _WORD.match(text.lstrip())
     known = _why_no_kind(_BY_WORD.get(word[0].upper(), 0)) if word else None
+    if known is None and any(each.upper() in _BY_WORD for each in _WORD.findall(text)):
+        return f"holds a curve, {LINEARISE}"
     return known or f"is no readable WKT, WKB or GeoJSON: {text[:_SHOWN]!r}"
 
 

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
+from typing import IO, Protocol
 
 import zstandard
 
@@ -26,6 +26,8 @@ MAX_MEMBERS = 100_000
 SHOWN = 12
 
 _ENCRYPTED = 0x1
+_PACKED_BYTES = 1 << 10
+"""Unpacked at once by zstd: a block of 4 bytes may hold 128 KB of one letter, so this much makes 32 MB."""
 
 
 def check_archive(path: Path, max_bytes: int) -> list[str]:
@@ -111,25 +113,52 @@ def open_bytes(path: Path, member: str | None, max_bytes: int) -> Iterator[IO[by
         with gzip.open(path, "rb") as inner:
             yield _limited(inner, path, max_bytes)
     elif suffix in {".zst", ".zstd"}:
-        # every frame: tools that append write several
-        with (
-            path.open("rb") as file,
-            zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as inner,
-        ):
-            yield _limited(inner, path, max_bytes)
+        with path.open("rb") as file:
+            yield _limited(_ZstdFrames(file), path, max_bytes)
     else:
         with path.open("rb") as file:
             yield file
 
 
-def _limited(inner: IO[bytes] | gzip.GzipFile, path: Path, max_bytes: int) -> IO[bytes]:
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _ZstdFrames:
+    """The content of all frames: tools that append write several. zstandard's own reader takes a cut for the end."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._packed = b""
+        self._ready = b""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes; none at the end.
+
+        :raises EOFError: the last frame is not complete.
+        """
+        while not self._ready:
+            self._packed = self._packed or self._file.read(_PACKED_BYTES)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("it ends within a frame")
+                return b""
+            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._ready = frame.decompress(self._packed)
+            self._frame, self._packed = (None, frame.unused_data) if frame.eof else (frame, b"")
+        data, self._ready = self._ready[:size], self._ready[size:]
+        return data
+
+
+def _limited(inner: _Readable, path: Path, max_bytes: int) -> IO[bytes]:
     return io.BufferedReader(_Limited(inner, path, max_bytes), 1 << 18)
 
 
 class _Limited(io.RawIOBase):
     """Counts what comes out of a decompressor: its header may lie about it."""
 
-    def __init__(self, inner: IO[bytes] | gzip.GzipFile, path: Path, max_bytes: int) -> None:
+    def __init__(self, inner: _Readable, path: Path, max_bytes: int) -> None:
         self._inner = inner
         self._path = path
         self._left = max_bytes

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import logging
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +28,6 @@ from sluiceway.errors import (
     SourceUnreadableError,
 )
 from sluiceway.sources.api_client import LOCAL_HOSTS
-from sluiceway.sources.archive import open_bytes
 from sluiceway.sources.connections import Connections
 from sluiceway.sources.downloads import check_sha256, check_size, safe_name, sha256_of
 from sluiceway.sources.place import Place
@@ -49,8 +47,31 @@ _ETAG = "etag:"
 _MODIFIED = "last-modified:"
 _GZIP = frozenset({"gzip", "x-gzip"})
 _ENDINGS = frozenset(
-    ".csv .tsv .txt .json .ndjson .jsonl .geojson .parquet .geoparquet .xlsx .xlsm .sqlite .sqlite3 .db .gpkg .shp "
-    ".fgb .gml .kml .zip .gz .zst .zstd".split()
+    [
+        ".csv",
+        ".tsv",
+        ".txt",
+        ".json",
+        ".ndjson",
+        ".jsonl",
+        ".geojson",
+        ".parquet",
+        ".geoparquet",
+        ".xlsx",
+        ".xlsm",
+        ".sqlite",
+        ".sqlite3",
+        ".db",
+        ".gpkg",
+        ".shp",
+        ".fgb",
+        ".gml",
+        ".kml",
+        ".zip",
+        ".gz",
+        ".zst",
+        ".zstd",
+    ]
 )
 """Endings of files that hold data; .php is the ending of a program."""
 _MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst", b"PK\x03\x04": ".zip"}
@@ -229,7 +250,9 @@ def _check_address(source: LocatedSource, shown: str) -> None:
     if not url.host:
         raise ConfigError(f"{shown} names no server")
     if source.connection is not None and url.scheme != "https" and url.host not in LOCAL_HOSTS:
-        raise ConfigError(f"{shown}: what the connection {source.connection!r} holds would travel unencrypted; use https://")
+        raise ConfigError(
+            f"{shown}: what the connection {source.connection!r} holds would travel unencrypted; use https://"
+        )
 
 
 def _secret_headers(source: LocatedSource, connections: Connections) -> dict[str, str]:

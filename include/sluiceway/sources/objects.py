@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -14,8 +13,9 @@ from urllib.parse import urlsplit
 
 import fsspec
 
-from sluiceway.errors import SourceMissingError, SourceUnavailableError, SourceUnreadableError
+from sluiceway.errors import SourceMissingError, SourceUnavailableError
 from sluiceway.sources.connections import Connection, Connections
+from sluiceway.sources.downloads import check_sha256, check_size, safe_name
 from sluiceway.sources.place import Place
 from sluiceway.tables.source_spec import LocatedSource
 
@@ -34,25 +34,18 @@ def fetched(source: LocatedSource, connections: Connections, known: str | None) 
     store = _store(source, connections)
     info = _info(store, source)
     size, mark = int(info["size"]), _mark(info)
-    if size > source.max_bytes:
-        raise SourceUnreadableError(
-            f"{source.uri}: the object has {size:,} bytes and source.max_bytes allows {source.max_bytes:,}; raise it if right"
-        )
+    check_size(source, source.uri, size)
     if known is not None and mark == known:
         yield Place(name=source.uri, fingerprint=known, size=size)
         return
     with TemporaryDirectory(prefix="sluiceway-") as folder:
-        name = PurePosixPath(urlsplit(source.uri).path).name
-        path = Path(folder) / (re.sub(r"[^\w.+-]", "_", name).lstrip(".")[-120:] or "file")
+        path = Path(folder) / safe_name(PurePosixPath(urlsplit(source.uri).path).name)
         digest = _copy(store, source, path)
         if path.stat().st_size != size:
             raise SourceUnavailableError(
                 f"{source.uri}: {path.stat().st_size:,} bytes came and {size:,} were announced"
             )
-        if source.sha256 is not None and digest != source.sha256:
-            raise SourceUnreadableError(
-                f"{source.uri}: the object's sha256 is {digest} and source.sha256 declares {source.sha256}"
-            )
+        check_sha256(source, source.uri, digest)
         yield Place(name=source.uri, fingerprint=mark or digest, size=size, path=path)
 
 
