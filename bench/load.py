@@ -13,9 +13,7 @@ import json
 import os
 import platform
 import shlex
-import shutil
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -31,6 +29,7 @@ from bench.process_tree import Measured, measure
 from dev.cluster import Cluster
 from dev.credentials import Credentials
 from dev.environment import ROOT
+from dev.peers import ensure as ensure_programs
 from sluiceway.ledger.migrate import migrate
 
 BENCH = ROOT / ".local" / "bench"
@@ -179,18 +178,6 @@ class Peers:
         return measure(["bash", "-c", "set -euo pipefail\n" + "\n".join(lines)], self.env)
 
 
-def ensure_programs() -> None:
-    """Install ogr2ogr and shp2pgsql where that is possible; else say how."""
-    missing = [
-        package for program, package in (("ogr2ogr", "gdal-bin"), ("shp2pgsql", "postgis")) if not shutil.which(program)
-    ]
-    if not missing:
-        return
-    command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing]
-    if not shutil.which("apt-get") or os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
-        raise SystemExit(f"The peers are missing. Debian, Ubuntu: sudo apt-get install {' '.join(missing)}")
-
-
 def file_of(count: int) -> Path:
     """The generated file of `count` fields; made once."""
     folder = BENCH / f"landiq-{count}"
@@ -277,7 +264,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only-ours", action="store_true", help="no peers, and no result is written")
     arguments = parser.parse_args()
-    ensure_programs()
+    ensure_programs("ogr2ogr", "shp2pgsql")
     BENCH.mkdir(parents=True, exist_ok=True)
     cluster = Cluster(BENCH / "pg", Credentials(BENCH / "secrets"))
     cluster.start()

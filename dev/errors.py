@@ -23,3 +23,7 @@ class ClusterStartError(StackError):
 
 class StackStartError(StackError):
     """A component of the stack did not become healthy."""
+
+
+class PeersMissingError(StackError):
+    """A program that a benchmark or a test compares with is not installed."""
