@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,9 +23,38 @@ from sluiceway.settings import PREFIX, load_settings
 from sluiceway.tables.registry import read_spec
 from sluiceway.tables.spec import TableSpec
 
+RUNS = ROOT / ".local" / "pytest"
+
 # before anything imports Airflow, which writes a configuration into its home
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-", dir=ROOT / ".local" / "tmp")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary files in the project, in a folder of this session's own: two sessions may run at once."""
+    if config.option.basetemp is None:
+        RUNS.mkdir(parents=True, exist_ok=True)
+        config.option.basetemp = RUNS / f"session-{os.getpid()}"
+        # what failed sessions have left, and it is of no use while another one fails
+        for left in RUNS.glob("session-*"):
+            if not _runs(int(left.name.removeprefix("session-"))):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Temporary files stay for a look when a test failed."""
+    if exitstatus == pytest.ExitCode.OK:
+        shutil.rmtree(session.config.option.basetemp, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -161,6 +161,7 @@ def tables_run(
     from sluiceway.ledger import store
     from sluiceway.ledger.warehouse import connect
     from sluiceway.load.table import load_table
+    from sluiceway.progress import load_progress
     from sluiceway.tables import registry
 
     with _sentences():
@@ -176,9 +177,14 @@ def tables_run(
             store.plan_tables(session, run_id, [spec.name])
         failure: SluicewayError | None = None
         try:
-            result = load_table(spec, url, run_id=run_id, force=force)
+            with load_progress(err, spec.name) as progress:
+                load_table(spec, url, run_id=run_id, force=force, progress=progress)
         except SluicewayError as error:
             failure = error
+        except BaseException as error:
+            with connect(url) as session:
+                store.close_run(session, run_id, "failed", f"ended by {type(error).__name__}: {error}")
+            raise
         with connect(url) as session:
             store.close_run(session, run_id, "failed" if failure else "success", str(failure) if failure else None)
             result = store.table_runs(session, run_id)[0]

@@ -128,6 +128,10 @@ def test_a_spec_cannot_be_changed(write_spec: WriteSpec) -> None:
             "columns.1st = '1st': '1st' is no plain name: lower-case letters, digits and _, not starting with a digit",
         ),
         (
+            instead("name =", "xmin ="),
+            "columns.xmin = 'xmin': 'xmin' is a column that every PostgreSQL table has already; call it 'xmin_'",
+        ),
+        (
             instead("name =", f"{'n' * 64} ="),
             f"columns.{'n' * 64} = '{'n' * 64}': '{'n' * 64}' is longer than 63 bytes, PostgreSQL would cut it",
         ),

@@ -6,13 +6,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from sluiceway.tables.spec import MAX_IDENTIFIER_BYTES, RESERVED_COLUMNS
+from sluiceway.tables.spec import MAX_IDENTIFIER_BYTES, RESERVED_COLUMNS, SYSTEM_COLUMNS
 
-SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
-"""PostgreSQL has them in every table and refuses another column of that name."""
-STAGING_COLUMNS = frozenset({"etl_row_number", "etl_winner"})
-"""The staging table has them beside the table's own."""
-_TAKEN = RESERVED_COLUMNS | SYSTEM_COLUMNS | STAGING_COLUMNS
+_TAKEN = RESERVED_COLUMNS | SYSTEM_COLUMNS
 
 # letters that do not fall apart into a plain letter and an accent
 _LETTERS = str.maketrans(

@@ -209,13 +209,10 @@ def texts_to_null(batch: pa.RecordBatch, spec: TableSpec) -> pa.RecordBatch:
     columns = list(batch.columns)
     for position, name in enumerate(batch.schema.names):
         values = columns[position]
-        if name not in spec.columns or family(values.type) != "text":
-            continue
-        for text in spec.source.null:
-            same = pc.equal(values, pa.scalar(text, values.type))
-            if same.true_count:
-                values = pc.if_else(same, pa.scalar(None, values.type), values)
-        columns[position] = values
+        if name in spec.columns and family(values.type) == "text":
+            nothing = pc.is_in(values, value_set=pa.array(spec.source.null, values.type))
+            if nothing.true_count:
+                columns[position] = pc.if_else(nothing, pa.scalar(None, values.type), values)
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 

@@ -16,6 +16,7 @@ import shapely
 
 from sluiceway.errors import SourceUnreadableError
 from sluiceway.load import coordinates, polygons
+from sluiceway.load.reprojection import Reprojection
 from sluiceway.load.shapes import Shapes, from_batch, from_wkb, wkb_of
 from sluiceway.tables.spec import Geometry, TableSpec
 
@@ -52,10 +53,10 @@ class GeometryCleaner:
     spec: TableSpec
     geometry: Geometry
     file_crs: str | None
-    _transformers: dict[str, pyproj.Transformer | None] = field(default_factory=dict)
+    _reprojections: dict[str, Reprojection | None] = field(default_factory=dict)
 
     @cached_property
-    def _transformer(self) -> pyproj.Transformer | None:
+    def _reprojection(self) -> Reprojection | None:
         """From the file's CRS to the target's; None when they are the same.
 
         The file's own CRS wins over the assumed one.
@@ -67,40 +68,47 @@ class GeometryCleaner:
             raise SourceUnreadableError(
                 f"{self.spec.name}: the file does not say its CRS; declare geometry.source_crs, such as 'EPSG:4269'"
             )
-        return self._transformer_from(known)
+        return self._reprojection_from(known)
 
-    def _transformer_from(self, known: str) -> pyproj.Transformer | None:
-        if known not in self._transformers:
+    def _reprojection_from(self, known: str) -> Reprojection | None:
+        if known not in self._reprojections:
             try:
                 source, target = pyproj.CRS.from_user_input(known), pyproj.CRS.from_epsg(self.geometry.srid)
-            except pyproj.exceptions.CRSError as error:
+                same = source.equals(target, ignore_axis_order=True)
+                self._reprojections[known] = None if same else Reprojection(source, target)
+            except pyproj.exceptions.ProjError as error:
+                # no such CRS, or one of a building site, from which nothing leads to degrees
                 raise SourceUnreadableError(f"{self.spec.name}: CRS {known!r}: {error}") from error
-            same = source.equals(target, ignore_axis_order=True)
-            self._transformers[known] = None if same else pyproj.Transformer.from_crs(source, target, always_xy=True)
-        return self._transformers[known]
+        return self._reprojections[known]
 
     def clean(self, batch: pa.RecordBatch) -> Cleaned:
         """Check and mend the geometry of one batch: WKB or text in its own column, or x and y."""
         wkb = wkb_of(self.spec, batch)
         if wkb is None:
             return self._clean_shapes(from_batch(self.spec, batch))
-        rings = self._good_rings(wkb)
-        if rings is None or not len(rings.rows):
+        rings = self._rings(wkb)
+        if rings is None:
             return self._clean_shapes(from_wkb(wkb))
+        good = self._surely_good(rings)
+        if self._reprojection is not None:
+            rings = polygons.moved(rings, self._reprojection.moved(rings.xy))
+            good &= polygons.finite(rings)
         encoded = polygons.encode(rings)
-        if len(rings.rows) == len(wkb):
+        if len(rings.rows) == len(wkb) and good.all():
             return Cleaned(encoded, {}, 0)
-        others = np.setdiff1d(np.arange(len(wkb)), rings.rows)
+        others = np.setdiff1d(np.arange(len(wkb)), rings.rows[good])
         cleaned = self._clean_shapes(from_wkb(wkb.take(pa.array(others))))
-        order = np.argsort(np.concatenate([rings.rows, others]))
+        places = np.empty(len(wkb), dtype=np.int64)
+        places[rings.rows] = np.arange(len(encoded))
+        places[others] = len(encoded) + np.arange(len(others))
         return Cleaned(
-            pa.concat_arrays([encoded, cleaned.wkb.cast(pa.binary())]).take(pa.array(order)),
+            pa.concat_arrays([encoded, cleaned.wkb.cast(pa.binary())]).take(pa.array(places)),
             {int(others[index]): reason for index, reason in cleaned.reasons.items()},
             cleaned.repaired,
         )
 
-    def _good_rings(self, wkb: pa.Array) -> polygons.Rings | None:
-        """The rows that are plain rings without a fault, in the target's CRS. No geometry is built for most of them."""
+    def _rings(self, wkb: pa.Array) -> polygons.Rings | None:
+        """The rows that are plain rings. No geometry is built for most of them."""
         if self.geometry.type not in {"MultiPolygon", "Polygon", "Geometry"} or self.geometry.dimensions != "XY":
             return None
         rings = polygons.decode(wkb)
@@ -109,20 +117,15 @@ class GeometryCleaner:
         if self.geometry.type != "MultiPolygon" and not _is_polygon(wkb[int(rings.rows[0])].as_py()):
             # a multipolygon of one part stays one; all rings have the kind of the first
             return None
+        return rings
+
+    @staticmethod
+    def _surely_good(rings: polygons.Rings) -> Array:
+        """Which rings have no fault."""
         good = polygons.finite(rings)
         doubtful = np.flatnonzero(good & ~polygons.surely_valid(rings))
         good[doubtful] = shapely.is_valid(polygons.shapes(polygons.keep_rows(rings, doubtful)))
-        if not good.all():
-            rings = polygons.keep(rings, good)
-        if self._transformer is None:
-            return rings
-        moved = polygons.moved(rings, self._moved(self._transformer, rings.xy))
-        good = polygons.finite(moved)
-        return moved if good.all() else polygons.keep(moved, good)
-
-    @staticmethod
-    def _moved(transformer: pyproj.Transformer, xy: Array) -> Array:
-        return np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
+        return good
 
     def _clean_shapes(self, read: Shapes) -> Cleaned:
         shapes, given, reasons = read.shapes, read.given, dict(read.reasons)
@@ -180,24 +183,24 @@ class GeometryCleaner:
         srids = shapely.get_srid(shapes)
         moved = False
         for srid in np.unique(srids[present]):
-            transformer = self._transformer_from(f"EPSG:{srid}") if srid > 0 else self._transformer
-            if transformer is None:
+            reprojection = self._reprojection_from(f"EPSG:{srid}") if srid > 0 else self._reprojection
+            if reprojection is None:
                 continue
             moved = True
             rows = np.flatnonzero(present & (srids == srid))
             before = _finite(shapes[rows])
-            shapes[rows] = self._transformed(transformer, shapes[rows])
+            shapes[rows] = self._transformed(reprojection, shapes[rows])
             for row in rows[before & ~_finite(shapes[rows])]:
                 reasons.setdefault(int(row), f"lies outside of what EPSG:{self.geometry.srid} can show")
         return moved
 
-    def _transformed(self, transformer: pyproj.Transformer, shapes: Array) -> Array:
+    def _transformed(self, reprojection: Reprojection, shapes: Array) -> Array:
         with_z = "Z" in self.geometry.dimensions
         if "M" in self.geometry.dimensions and shapely.has_m(shapes).any():
-            return coordinates.move(shapes, lambda xy: self._moved(transformer, xy))
+            return coordinates.move(shapes, lambda xy: reprojection.moved(xy))
 
         def move(values: Array) -> Array:
-            return np.column_stack([self._moved(transformer, values), values[:, 2:]])
+            return np.column_stack([reprojection.moved(values), values[:, 2:]])
 
         transformed: Array = shapely.transform(shapes, move, include_z=with_z)
         return transformed

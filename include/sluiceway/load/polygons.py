@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 
 Array = np.ndarray[Any, Any]
@@ -30,6 +31,8 @@ _POLYGON_HEADER = 13
 """Byte order, type, number of rings, number of points."""
 _MULTIPOLYGON_HEADER = 9
 """Byte order, type, number of polygons; before the polygon's own."""
+_TO_THE_END = 2**31 - 1
+"""Without an end Arrow's slice miscounts its buffer."""
 MARGIN = 1e-9
 """How far from straight a corner must be to be sure of its side, against the ring's size squared."""
 
@@ -51,23 +54,17 @@ def decode(wkb: pa.Array) -> Rings:
 
     All of them have the dimension that the first one has.
     """
-    data, offsets = _buffers(wkb)
-    form = _form(data, offsets)
+    form = _form(*_buffers(wkb))
     if form is None:
         return _nothing()
     good, header, width = form
     rows = np.flatnonzero(good)
     if not len(rows):
         return _nothing()
-    if len(rows) < len(wkb):
-        # copied together: what follows reads all of the buffer
-        data, offsets = _buffers(wkb.filter(pa.array(good)))
-    begins = offsets[:-1]
-    points = (np.diff(offsets) - header) // width
-    body = np.ones(int(offsets[-1] - offsets[0]), dtype=bool)
-    body[((begins - offsets[0])[:, None] + np.arange(header)).ravel()] = False
-    values = data[offsets[0] : offsets[-1]][body].view("<f8").reshape(-1, width // 8)
-    starts = np.concatenate(([0], np.cumsum(points)))
+    rows_only = wkb if len(rows) == len(wkb) else wkb.filter(pa.array(good))
+    data, offsets = _buffers(pc.binary_slice(rows_only, header, _TO_THE_END))
+    values = data[offsets[0] : offsets[-1]].view("<f8").reshape(-1, width // 8)
+    starts = (offsets - offsets[0]) // width
     xy = np.ascontiguousarray(values[:, :2])
     closed = (xy[starts[:-1]] == xy[starts[1:] - 1]).all(axis=1)
     rings = Rings(rows, xy, starts)
@@ -145,6 +142,8 @@ def finite(rings: Rings) -> Array:
     """Which rings have numbers only."""
     if not len(rings.rows):
         return np.empty(0, dtype=bool)
+    if np.isfinite(rings.xy).all():
+        return np.ones(len(rings.rows), dtype=bool)
     each = np.isfinite(rings.xy).all(axis=1)
     whole: Array = np.logical_and.reduceat(each, rings.starts[:-1])
     return whole
@@ -187,20 +186,19 @@ def surely_valid(rings: Rings) -> Array:
 def encode(rings: Rings) -> pa.Array:
     """The rings as a binary array of two-dimensional WKB polygons."""
     points = np.diff(rings.starts)
-    lengths = _POLYGON_HEADER + 16 * points
-    offsets = np.concatenate(([0], np.cumsum(lengths)))
-    header = np.zeros((len(points), _POLYGON_HEADER), dtype=np.uint8)
-    header[:, 0] = 1
-    header[:, 1] = POLYGON
-    header[:, 5] = 1
-    header[:, 9:] = points.astype("<u4").view(np.uint8).reshape(-1, 4)
-    data = np.empty(int(offsets[-1]), dtype=np.uint8)
-    begins = offsets[:-1]
-    body = np.ones(len(data), dtype=bool)
-    head = (begins[:, None] + np.arange(_POLYGON_HEADER)).ravel()
-    body[head] = False
-    data[head] = header.ravel()
-    data[body] = np.ascontiguousarray(rings.xy, dtype="<f8").view(np.uint8).ravel()
-    return pa.Array.from_buffers(
-        pa.binary(), len(points), [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data)]
+    headers = np.zeros((len(points), _POLYGON_HEADER), dtype=np.uint8)
+    headers[:, 0] = 1
+    headers[:, 1] = POLYGON
+    headers[:, 5] = 1
+    headers[:, 9:] = points.astype("<u4").view(np.uint8).reshape(-1, 4)
+    header_starts = np.arange(len(points) + 1) * _POLYGON_HEADER
+    body = np.ascontiguousarray(rings.xy, dtype="<f8")
+    joined: pa.Array = pc.binary_join_element_wise(
+        _binary(headers, header_starts), _binary(body, rings.starts * 16), pa.scalar(b"", pa.binary())
     )
+    return joined
+
+
+def _binary(data: Array, starts: Array) -> pa.Array:
+    buffers = [None, pa.py_buffer(starts.astype(np.int32)), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.binary(), len(starts) - 1, buffers)

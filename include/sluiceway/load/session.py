@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from sluiceway.errors import WarehouseUnavailableError
 from sluiceway.ledger.warehouse import Statement, named_error, place
+from sluiceway.load.stage_table import SCHEMA
 
 CONNECTION_FAILURE = "08006"
 INTERNAL_ERROR = "XX000"
@@ -43,15 +44,18 @@ class BulkSession:
 
     def ingest(self, table: str, batches: pa.RecordBatchReader) -> int:
         """COPY batches into a new temporary table and return how many rows went in."""
+        mode = {"adbc.ingest.mode": "adbc.ingest.mode.create", "adbc.ingest.temporary": "true"}
+        return self._copy(table, batches, mode)
+
+    def append(self, table: str, batches: pa.RecordBatchReader) -> int:
+        """COPY batches into a table of the public schema and return how many rows went in."""
+        mode = {"adbc.ingest.mode": "adbc.ingest.mode.append", "adbc.ingest.target_db_schema": SCHEMA}
+        return self._copy(table, batches, mode)
+
+    def _copy(self, table: str, batches: pa.RecordBatchReader, mode: dict[str, str]) -> int:
         with adbc.AdbcStatement(self._connection) as statement:
             try:
-                statement.set_options(
-                    **{
-                        "adbc.ingest.target_table": table,
-                        "adbc.ingest.mode": "adbc.ingest.mode.create",
-                        "adbc.ingest.temporary": "true",
-                    }
-                )
+                statement.set_options(**{"adbc.ingest.target_table": table, **mode})
                 statement.bind_stream(batches)
                 return int(statement.execute_update())
             except (adbc.Error, pa.ArrowException, OSError) as error:

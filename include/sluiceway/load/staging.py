@@ -1,4 +1,4 @@
-"""Streams an extraction into the temporary staging table by COPY: cast, cleaned and numbered on the way."""
+"""Streams an extraction into the staging table by COPY: cast, cleaned and numbered on the way."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from sluiceway.ledger.store import Reject
 from sluiceway.load.cast import Caster, texts_to_null
-from sluiceway.load.merge import ROW_NUMBER, STAGE
 from sluiceway.load.pipeline import hand_over, read_ahead
 from sluiceway.load.rejects import RejectSpool, iter_rejects
 from sluiceway.load.session import BulkSession
+from sluiceway.load.stage_table import ROW_NUMBER, create_stage, stage_name
 from sluiceway.sources.extraction import Extraction
 from sluiceway.tables.spec import TableSpec
 
@@ -37,12 +37,11 @@ def stage(
 ) -> Staged:
     """Fill the staging table from `extraction`, and `spool` with what cannot be loaded.
 
-    The staging table does not exist afterwards when nothing was extracted.
-
     :param progress: told after every batch how many rows were extracted so far, and of how many if that is known.
     :raises SchemaDriftError: a column holds no value of its declared type.
     """
     staged = Staged()
+    create_stage(session, spec)
     with closing(Caster(spec)) as caster, read_ahead(_raw_batches(spec, extraction)) as raw_batches:
         batches = _typed_batches(spec, extraction, raw_batches, caster, spool, staged, progress)
         first = next(batches, None)
@@ -50,7 +49,7 @@ def stage(
             schema = first.schema
             staged.staged = hand_over(
                 chain((first,), batches),
-                lambda ready: session.ingest(STAGE, pa.RecordBatchReader.from_batches(schema, ready)),
+                lambda ready: session.append(stage_name(spec), pa.RecordBatchReader.from_batches(schema, ready)),
             )
         caster.check_types()
     return staged

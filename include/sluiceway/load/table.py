@@ -181,13 +181,11 @@ class _Load:
         :param since: where the last incremental load ended.
         :returns: None when an incremental source has nothing at all since then.
         """
-        import pyarrow as pa
-
+        from sluiceway.load.memory import keep_memory_low
         from sluiceway.load.rejects import RejectSpool
         from sluiceway.load.session import bulk_session
 
-        # Arrow's own allocator keeps 30 to 40 MB that it no longer needs, and is no faster here
-        pa.set_memory_pool(pa.system_memory_pool())
+        keep_memory_low()
         spool = RejectSpool(self.attempt.sample)
         try:
             with (
@@ -212,6 +210,7 @@ class _Load:
         self, session: BulkSession, extraction: Extraction, spool: RejectSpool, place: Place, since: str | None
     ) -> TableRun | None:
         from sluiceway.load.merge import ensure_table, merge, reject_duplicates
+        from sluiceway.load.stage_table import drop_stage
         from sluiceway.load.staging import stage
 
         spec, run_id = self.spec, self.run_id
@@ -220,12 +219,14 @@ class _Load:
         if since is None:
             _check_extracted(spec, staged.extracted, self.last)
         elif staged.extracted == 0:
+            drop_stage(session, spec)
             return None
         _write_spool(session, spec, run_id, spool)
         repeated = reject_duplicates(session, spec, run_id) if staged.staged else 0
         rejected = spool.count + repeated
         self._check_rejects(session, staged.extracted, rejected)
         merged = merge(session, spec, run_id, new=ensure_table(session, spec))
+        drop_stage(session, spec)
         result = TableRun(
             run_id=run_id,
             table_name=spec.name,
@@ -268,7 +269,10 @@ def _prepare(session: BulkSession, spec: TableSpec) -> None:
     """One load of a table at a time, and settings on which the content key's text depends."""
     # cleanup_staging finds sessions of lost workers by this name
     session.execute(sql.SQL("SET LOCAL application_name = {}").format(sql.Literal(f"sluiceway load {spec.name}"[:63])))
-    for statement in ("TimeZone = 'UTC'", "DateStyle = 'ISO'", "extra_float_digits = 1", "work_mem = '64MB'"):
+    for statement in ("TimeZone = 'UTC'", "DateStyle = 'ISO'", "extra_float_digits = 1"):
+        session.execute(sql.SQL("SET LOCAL " + statement))
+    # the size of a temporary table is a guess: compiling a statement took 2 s, and running it as long without
+    for statement in ("work_mem = '64MB'", "jit = off"):
         session.execute(sql.SQL("SET LOCAL " + statement))
     session.execute(
         sql.SQL("SELECT pg_advisory_xact_lock(hashtext({}))::text AS locked").format(

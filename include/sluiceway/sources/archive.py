@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Protocol
 
@@ -26,6 +28,13 @@ MAX_MEMBERS = 100_000
 SHOWN = 12
 
 _ENCRYPTED = 0x1
+_EXTRAS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""What macOS and Windows add beside data; ._name holds a file's attributes."""
+_NO_FILES = frozenset({stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK})
+_MAGIC = (b"\x1f\x8b\x08", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!")
+"""First bytes of archives and compressed files."""
+_BROKEN = (OSError, EOFError, ValueError, NotImplementedError, zlib.error, lzma.LZMAError, struct.error)
+"""What Python's decompressors raise; besides their own errors."""
 _PACKED_BYTES = 1 << 10
 """Unpacked at once by zstd: a block of 4 bytes may hold 128 KB of one letter, so this much makes 32 MB."""
 
@@ -34,13 +43,13 @@ def check_archive(path: Path, max_bytes: int) -> list[str]:
     """The files of a .zip, after a look at its directory; nothing is unpacked.
 
     :param max_bytes: the most that all members together may unpack to.
-    :returns: names of the members that are data: no folders, and nothing that macOS adds.
+    :returns: names of the members that are data: no folders, and nothing that macOS and Windows add.
     :raises SourceUnreadableError: no zip, encrypted, a bomb, or a member that points outside of the archive.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, *_BROKEN) as error:
         raise SourceUnreadableError(f"{path.name} is no zip archive, or a broken one: {error}") from error
     if len(members) > MAX_MEMBERS:
         raise SourceUnreadableError(f"{path.name} holds {len(members):,} files; at most {MAX_MEMBERS:,} are unpacked")
@@ -49,18 +58,18 @@ def check_archive(path: Path, max_bytes: int) -> list[str]:
         raise SourceUnreadableError(
             f"{path.name} unpacks to {total:,} bytes and source.max_bytes allows {max_bytes:,}; raise it if right"
         )
+    seen = set()
     for member in members:
-        if reason := _hostile(member):
+        reason = _hostile(member) or ("is there twice" if member.filename in seen else None)
+        if reason is not None:
             raise SourceUnreadableError(f"{path.name}: {member.filename!r} {reason}; the archive is refused")
-    return [
-        member.filename
-        for member in members
-        if not member.is_dir() and not member.filename.startswith("__MACOSX/") and _base(member) != ".DS_Store"
-    ]
+        seen.add(member.filename)
+    return [member.filename for member in members if not member.is_dir() and not _is_extra(member)]
 
 
-def _base(member: zipfile.ZipInfo) -> str:
-    return PurePosixPath(member.filename).name
+def _is_extra(member: zipfile.ZipInfo) -> bool:
+    name = PurePosixPath(member.filename).name
+    return member.filename.startswith("__MACOSX/") or name in _EXTRAS or name.startswith("._")
 
 
 def _hostile(member: zipfile.ZipInfo) -> str | None:
@@ -68,8 +77,8 @@ def _hostile(member: zipfile.ZipInfo) -> str | None:
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if ".." in parts or name.startswith(("/", "\\")) or PureWindowsPath(name).drive:
         return "points outside of the archive"
-    if stat.S_ISLNK(member.external_attr >> 16):
-        return "is a link"
+    if stat.S_IFMT(member.external_attr >> 16) in _NO_FILES:
+        return "is a link, or no file at all"
     if member.flag_bits & _ENCRYPTED:
         return "is encrypted"
     if member.file_size > SMALL_BYTES and member.file_size > MAX_RATIO * max(1, member.compress_size):
@@ -95,9 +104,10 @@ def member_of(path: Path, member: str | None, files: list[str]) -> str:
 
 
 @contextmanager
-def open_bytes(path: Path, member: str | None, max_bytes: int) -> Iterator[IO[bytes]]:
+def open_bytes(path: Path, member: str | None, max_bytes: int, *, once: bool = False) -> Iterator[IO[bytes]]:
     """The content of a file: as it is, of a .gz or .zst, or of one member of a .zip.
 
+    :param once: the content may itself be an archive; else it is refused, for it is no text.
     :raises SourceMissingError: the archive has no such member, or several and none is named.
     :raises SourceUnreadableError: the archive is refused (see check_archive); or, while reading, the content is broken
         or longer than `max_bytes`.
@@ -107,17 +117,36 @@ def open_bytes(path: Path, member: str | None, max_bytes: int) -> Iterator[IO[by
         raise SourceMissingError(f"{path.name} is no .zip; remove source.member = {member!r}")
     if suffix == ".zip":
         name = member_of(path, member, check_archive(path, max_bytes))
-        with zipfile.ZipFile(path) as archive, archive.open(name) as inner:
-            yield _limited(inner, path, max_bytes)
+        with _opened_member(path, name) as (inner, size):
+            yield _text(_limited(inner, path, max_bytes, size), f"{path.name}, {name}", once=once)
     elif suffix == ".gz":
         with gzip.open(path, "rb") as inner:
-            yield _limited(inner, path, max_bytes)
+            yield _text(_limited(inner, path, max_bytes), path.name, once=once)
     elif suffix in {".zst", ".zstd"}:
         with path.open("rb") as file:
-            yield _limited(_ZstdFrames(file), path, max_bytes)
+            yield _text(_limited(_ZstdFrames(file), path, max_bytes), path.name, once=once)
     else:
         with path.open("rb") as file:
             yield file
+
+
+@contextmanager
+def _opened_member(path: Path, name: str) -> Iterator[tuple[IO[bytes], int]]:
+    with ExitStack() as stack:
+        try:
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            inner = stack.enter_context(archive.open(name))
+        except (zipfile.BadZipFile, RuntimeError, *_BROKEN) as error:
+            raise SourceUnreadableError(
+                f"{path.name}: {name!r} cannot be unpacked: {error}; pack it anew by deflate"
+            ) from error
+        yield inner, archive.getinfo(name).file_size
+
+
+def _text(content: io.BufferedReader, place: str, *, once: bool) -> IO[bytes]:
+    if not once and content.peek(8).startswith(_MAGIC):
+        raise SourceUnreadableError(f"{place}: what is packed in it is packed again; one layer is unpacked")
+    return content
 
 
 class _Readable(Protocol):
@@ -131,7 +160,8 @@ class _ZstdFrames:
         self._file = file
         self._frame: zstandard.ZstdDecompressionObj | None = None
         self._packed = b""
-        self._ready = b""
+        # a view: 1 KB may hold 32 MB, and a slice of bytes copies what is left each time
+        self._ready = memoryview(b"")
 
     def read(self, size: int, /) -> bytes:
         """Up to `size` bytes; none at the end.
@@ -145,24 +175,25 @@ class _ZstdFrames:
                     raise EOFError("it ends within a frame")
                 return b""
             frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
-            self._ready = frame.decompress(self._packed)
+            self._ready = memoryview(frame.decompress(self._packed))
             self._frame, self._packed = (None, frame.unused_data) if frame.eof else (frame, b"")
         data, self._ready = self._ready[:size], self._ready[size:]
-        return data
+        return bytes(data)
 
 
-def _limited(inner: _Readable, path: Path, max_bytes: int) -> IO[bytes]:
-    return io.BufferedReader(_Limited(inner, path, max_bytes), 1 << 18)
+def _limited(inner: _Readable, path: Path, max_bytes: int, announced: int | None = None) -> io.BufferedReader:
+    return io.BufferedReader(_Limited(inner, path, max_bytes, announced), 1 << 18)
 
 
 class _Limited(io.RawIOBase):
     """Counts what comes out of a decompressor: its header may lie about it."""
 
-    def __init__(self, inner: _Readable, path: Path, max_bytes: int) -> None:
+    def __init__(self, inner: _Readable, path: Path, max_bytes: int, announced: int | None) -> None:
         self._inner = inner
         self._path = path
-        self._left = max_bytes
+        self._size = 0
         self._max = max_bytes
+        self._announced = announced
 
     def readable(self) -> bool:
         return True
@@ -170,12 +201,17 @@ class _Limited(io.RawIOBase):
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         try:
             data = self._inner.read(len(buffer))
-        except (OSError, EOFError, zlib.error, zipfile.BadZipFile, zstandard.ZstdError) as error:
+        except (zipfile.BadZipFile, zstandard.ZstdError, *_BROKEN) as error:
             raise SourceUnreadableError(f"{self._path.name} is broken or cut off: {error}") from error
-        self._left -= len(data)
-        if self._left < 0:
+        self._size += len(data)
+        if self._size > self._max:
             raise SourceUnreadableError(
                 f"{self._path.name} unpacks to more than source.max_bytes = {self._max:,} bytes; raise it if right"
+            )
+        if not data and self._announced is not None and self._size != self._announced:
+            raise SourceUnreadableError(
+                f"{self._path.name} is broken or cut off: {self._size:,} bytes came and its directory announces "
+                f"{self._announced:,}"
             )
         buffer[: len(data)] = data
         return len(data)

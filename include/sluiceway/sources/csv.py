@@ -25,8 +25,8 @@ from sluiceway.sources.header import check_width, column_names, declared_positio
 from sluiceway.tables.source_spec import CsvSource
 from sluiceway.tables.spec import TableSpec
 
-BLOCK_BYTES = 2 << 20
-"""Read at once; about 10,000 rows of a table with 20 columns."""
+BLOCK_BYTES = 1 << 20
+"""Read at once; about 5,000 rows of a table with 20 columns."""
 LARGEST_RECORD_BYTES = 32 << 20
 """A file with a record that is larger than a block is read again in blocks of this size."""
 HOPELESS = 10_000

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from pathlib import Path
 
 from sluiceway.errors import SourceUnreadableError
+from sluiceway.sources.archive import open_bytes
 from sluiceway.tables.source_spec import LocatedSource
 
+_GZIP_MAGIC = b"\x1f\x8b"
 _LONGEST_NAME = 60
 """Characters; a file system takes 255 bytes."""
 
@@ -35,6 +38,33 @@ def sha256_of(path: Path) -> str:
     """64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unpacked_as_sent(source: LocatedSource, shown: str, name: str, path: Path) -> Path:
+    """The file without the gzip that its Content-Encoding tells of.
+
+    Many servers say so of every .gz and send it as it is: that one keeps its content.
+
+    :param shown: the file's address, for messages.
+    :param name: its own name.
+    :raises SourceUnreadableError: the gzip is broken or cut off, or unpacks to more than source.max_bytes.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_GZIP_MAGIC)) != _GZIP_MAGIC:
+            return path
+    packed = path.rename(path.with_name("packed.gz"))
+    try:
+        with open_bytes(packed, None, source.max_bytes, once=True) as content:
+            begins = content.read(len(_GZIP_MAGIC))
+            if name.lower().endswith(".gz") and begins != _GZIP_MAGIC:
+                return packed
+            with path.open("wb") as file:
+                file.write(begins)
+                shutil.copyfileobj(content, file, 1 << 18)
+    except SourceUnreadableError as error:
+        raise SourceUnreadableError(f"{shown}: it comes packed by gzip, and {error}") from error
+    packed.unlink()
+    return path
 
 
 def safe_name(name: str) -> str:

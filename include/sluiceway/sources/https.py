@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -29,9 +30,10 @@ from sluiceway.errors import (
 )
 from sluiceway.sources.api_client import LOCAL_HOSTS
 from sluiceway.sources.connections import Connections
-from sluiceway.sources.downloads import check_sha256, check_size, safe_name, sha256_of
+from sluiceway.sources.downloads import check_sha256, check_size, safe_name, sha256_of, unpacked_as_sent
 from sluiceway.sources.place import Place
-from sluiceway.tables.source_spec import LocatedSource
+from sluiceway.sources.watched_stream import WatchedTransport, sends_more
+from sluiceway.tables.source_spec import ExcelSource, LocatedSource
 
 TIMEOUT = httpx.Timeout(30)
 TRIES = 6
@@ -39,39 +41,14 @@ TRIES = 6
 FIRST_WAIT_S = 0.5
 PATIENCE_S = 300.0
 """Of all waits for one file together: a server that asks for more is left to the next attempt of the task."""
-CHUNK_BYTES = 1 << 18
 MAX_REDIRECTS = 5
 
 _TRY_AGAIN = frozenset({408, 425, 429, *range(500, 600)} - {501, 505})
 _ETAG = "etag:"
 _MODIFIED = "last-modified:"
-_GZIP = frozenset({"gzip", "x-gzip"})
-_ENDINGS = frozenset(
-    [
-        ".csv",
-        ".tsv",
-        ".txt",
-        ".json",
-        ".ndjson",
-        ".jsonl",
-        ".geojson",
-        ".parquet",
-        ".geoparquet",
-        ".xlsx",
-        ".xlsm",
-        ".sqlite",
-        ".sqlite3",
-        ".db",
-        ".gpkg",
-        ".shp",
-        ".fgb",
-        ".gml",
-        ".kml",
-        ".zip",
-        ".gz",
-        ".zst",
-        ".zstd",
-    ]
+_DATA = re.compile(
+    r"\.(csv|tsv|txt|json|ndjson|jsonl|parquet|geoparquet|xlsx|xlsm|sqlite|sqlite3|db|zip|gz|zst|zstd|shp|gpkg|fgb|gml"
+    r"|kml|kmz|topojson|geojson|geojsonl|geojsons|geojsonseq)"
 )
 """Endings of files that hold data; .php is the ending of a program."""
 _MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst", b"PK\x03\x04": ".zip"}
@@ -167,10 +144,14 @@ class _Server:
         shown = without_secrets(source.uri)
         _check_address(source, shown)
         secrets = _secret_headers(source, connections)
-        headers = {"User-Agent": "sluiceway", "Accept-Encoding": "identity"} | secrets
+        headers = {"User-Agent": "sluiceway", "Accept-Encoding": "identity", "Connection": "close"} | secrets
         # httpx logs every address at INFO, and an address may hold a key
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        with httpx.Client(headers=headers, timeout=TIMEOUT, follow_redirects=False) as client:
+        url = httpx.URL(source.uri)
+        # a transport of one's own makes httpx forget the proxies of the environment
+        proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
+        transport = WatchedTransport(proxy)
+        with httpx.Client(headers=headers, timeout=TIMEOUT, transport=transport, follow_redirects=False) as client:
             yield cls(source, client, shown, frozenset(secrets))
 
     @contextmanager
@@ -292,8 +273,8 @@ class _Download:
     length: int | None = None
     names: list[str] = field(default_factory=list)
     """What the server calls the file."""
-    packed: bool = False
-    """The server packs it by gzip on the way, although it was asked not to."""
+    encoding: str = "identity"
+    """Or gzip, where the server packs it on the way although it was asked not to."""
     without_length: str | None = None
     """sha256 of a whole answer whose length nobody announced."""
 
@@ -311,10 +292,10 @@ class _Download:
         """
         have = self.file.seek(0, 2)
         with self.server.ask("GET", self._resuming() if have else self._conditions()) as answer:
-            if answer.status_code == 304 and self.known is not None and not have:
+            if answer.status_code == 304 and not have and self._conditions():
                 return self._is_known(answer)
             if have and answer.status_code in {206, 416} and not self._continues(answer, have):
-                raise self._anew("the server sent another part of the file, or of another file, than it was asked for")
+                raise self._anew(self._why_not(answer))
             self.server.check_status(answer, 200, 206)
             if answer.status_code == 200:
                 # the server knows no ranges, or the file has changed: what is here belongs to another one
@@ -361,22 +342,29 @@ class _Download:
         part = re.match(r"bytes (\d+)-\d+/(\d+|\*)$", answer.headers.get("content-range", ""))
         if answer.status_code != 206 or part is None or int(part[1]) != have:
             return False
+        if _encoding(answer) != self.encoding:
+            # nginx packs the whole, and sends parts as they are
+            return False
         etag = self._strong_etag()
         same = answer.headers.get("etag") == etag if etag else answer.headers.get("last-modified") == self.modified
         if self.length is None and part[2] != "*":
             self.length = int(part[2])
         return same and part[2] in {"*", str(self.length)}
 
+    def _why_not(self, answer: httpx.Response) -> str:
+        total = re.search(r"/(\d+)$", answer.headers.get("content-range", ""))
+        if total is not None and self.length is not None and int(total[1]) != self.length:
+            return f"the server announced {self.length:,} bytes and now has {int(total[1]):,}"
+        return "the server sent another part of the file, or of another file, than it was asked for"
+
     def _note(self, answer: httpx.Response) -> None:
         self.etag = answer.headers.get("etag")
         self.modified = _settled(answer.headers.get("last-modified"), answer.headers.get("date"))
-        length = answer.headers.get("content-length")
-        self.length = int(length) if length is not None else None
-        encoding = answer.headers.get("content-encoding", "identity").strip().lower()
-        self.packed = encoding in _GZIP
-        if not self.packed and encoding not in {"identity", ""}:
+        self.length = _announced(answer)
+        self.encoding = _encoding(answer)
+        if self.encoding not in {"gzip", "identity"}:
             raise SourceUnreadableError(
-                f"{self.server.shown} comes in the content encoding {encoding!r}, although it was asked for as it is; "
+                f"{self.server.shown} comes in the content encoding {self.encoding!r}, and was asked for as it is; "
                 f"fetch it by other means"
             )
         disposition = Message()
@@ -385,12 +373,16 @@ class _Download:
         self.names = [given, PurePosixPath(unquote(answer.url.path)).name]
 
     def _store(self, answer: httpx.Response) -> None:
-        size = self.file.tell()
+        begin = size = self.file.tell()
+        announced = _announced(answer)
+        end = begin + announced if announced is not None else None
         try:
-            for chunk in answer.iter_raw(CHUNK_BYTES):
+            for chunk in answer.iter_raw():
                 size += len(chunk)
                 check_size(self.server.source, self.server.shown, size)
                 self.file.write(chunk)
+                if size == end and sends_more(answer, end - begin):
+                    raise self._anew(f"the server sends more than the {end:,} bytes it announces")
             self.file.flush()
         except OSError as error:
             raise SourceUnavailableError(f"{self.server.shown}: the file cannot be stored here: {error}") from error
@@ -402,7 +394,7 @@ class _Download:
                 raise self._anew(f"{size:,} bytes came and {self.length:,} were announced")
             if size < self.length:
                 raise _BrokenOff(f"the answer ended before its {self.length:,} bytes")
-        elif "chunked" not in answer.headers.get("transfer-encoding", "") and self.server.source.sha256 is None:
+        elif not _is_chunked(answer) and self.server.source.sha256 is None:
             # the end of the connection is the end of the file, so a broken one looks whole: it must come twice
             self.file.seek(0)
             digest = hashlib.file_digest(self.file, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -442,18 +434,32 @@ def _retry_after(value: str | None) -> float | None:
         return None
 
 
+def _encoding(answer: httpx.Response) -> str:
+    encoding = answer.headers.get("content-encoding", "").strip().lower().removeprefix("x-")
+    return encoding or "identity"
+
+
+def _announced(answer: httpx.Response) -> int | None:
+    """The length of this body, which may be a part of the file; chunks know their own end."""
+    length = answer.headers.get("content-length")
+    return int(length) if length is not None and not _is_chunked(answer) else None
+
+
+def _is_chunked(answer: httpx.Response) -> bool:
+    return "chunked" in answer.headers.get("transfer-encoding", "").lower()
+
+
 def _named(source: LocatedSource, download: _Download, path: Path) -> Path:
-    """The file under its own name, and as it is before the server packs it."""
+    """The file under its own name, and as it was before the server packed it."""
     asked = PurePosixPath(unquote(urlsplit(source.uri).path)).name
-    name = next((name for name in (asked, *download.names) if _ending(name) in _ENDINGS), asked)
-    if download.packed and _is_packed_on_the_way(name, path, source.max_bytes):
-        path = _unpacked(source, path)
-    if _ending(name) not in _ENDINGS:
+    name = next((name for name in (asked, *download.names) if _DATA.fullmatch(_ending(name))), asked)
+    if download.encoding == "gzip":
+        path = unpacked_as_sent(source, without_secrets(source.uri), name, path)
+    # a workbook is a zip too, and is read by its content
+    if not _DATA.fullmatch(_ending(name)) and not isinstance(source, ExcelSource):
         with path.open("rb") as file:
             start = file.read(4)
-        # a workbook is a zip too, and is read by its content
-        magic = {} if source.__class__.__name__ == "ExcelSource" else _MAGIC
-        name += next((ending for begin, ending in magic.items() if start.startswith(begin)), "")
+        name += next((ending for magic, ending in _MAGIC.items() if start.startswith(magic)), "")
     return path.rename(path.with_name(safe_name(name)))
 
 

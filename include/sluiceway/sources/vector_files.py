@@ -30,6 +30,7 @@ _POINTERS = (
     b"<VRTDataset",
     b"<OGRWFSDataSource",
     b"<OGRCSWDataSource",
+    b"WFS_Capabilities",
     b"<GDAL_WMS",
     b"gdal_streamed_alg",
 )
@@ -124,9 +125,9 @@ def laid_out(table: str, source: VectorSource, path: Path) -> Iterator[VectorFil
             raise SourceMissingError(f"{path.name} is no .zip; remove source.member = {source.member!r}")
         else:
             found = _linked(table, path, folder)
+        if found.format is _GEOJSON:
+            _make_utf8(table, found, source.encoding)
         _check(table, found)
-        if found.format is _GEOJSON and source.encoding is not None:
-            _recode(table, found, source.encoding)
         yield found
 
 
@@ -146,7 +147,9 @@ def _linked(table: str, path: Path, folder: Path) -> VectorFile:
         suffix, form = _by_content(table, path)
     target = folder / (_plain(path.stem) + suffix)
     target.symlink_to(path.resolve())
-    beside = {entry.suffix.lower(): entry for entry in path.parent.iterdir() if entry.stem == path.stem}
+    # also PARK.DBF beside park.shp, as programs of Windows leave it; the same spelling comes last and wins
+    like = [entry for entry in path.parent.iterdir() if entry.stem.casefold() == path.stem.casefold()]
+    beside = {entry.suffix.lower(): entry for entry in sorted(like, key=lambda entry: entry.stem == path.stem)}
     for part in form.parts:
         if part in beside:
             target.with_suffix(part).symlink_to(beside[part].resolve())
@@ -204,6 +207,9 @@ def _data_sets(files: list[str], path: Path) -> dict[str, Format]:
     found: dict[str, Format] = {}
     for name in files:
         inner = PurePosixPath(name)
+        if inner.name.startswith("._"):
+            # what macOS knows of a file, under its name
+            continue
         if inner.suffix.lower() == ".gdbtable":
             # a FileGDB that was packed without its folder lies at the archive's own level
             found[str(inner.parent) if inner.parent.name else "."] = _FILE_GDB
@@ -226,6 +232,10 @@ def _choose(table: str, source: VectorSource, path: Path, files: list[str], sets
     if not sets:
         held = ", ".join(files[:12]) or "nothing"
         raise SourceMissingError(f"{path.name} holds no vector file; it holds {held}")
+    if named is None and len(sets) > 1:
+        # GDAL calls each shapefile of a folder a layer
+        alike = [name for name in sets if PurePosixPath(name).stem == source.layer]
+        named = alike[0] if len(alike) == 1 else None
     return member_of(path, named, list(sets))
 
 
@@ -240,6 +250,7 @@ def _extract(table: str, archive: zipfile.ZipFile, name: str, to: Path, place: s
 
 def _check(table: str, found: VectorFile) -> None:
     if found.format is _FILE_GDB:
+        _check_tables(table, found)
         return
     head = _head(found.path)
     if pointer := next((each for each in _POINTERS if found.format.text and each in head), None):
@@ -259,8 +270,28 @@ def _check(table: str, found: VectorFile) -> None:
         )
 
 
+def _check_tables(table: str, found: VectorFile) -> None:
+    """Without its .gdbtablx GDAL guesses where the rows of a table stand, and may find deleted ones."""
+    for rows in found.path.glob("*.gdbtable"):
+        if not rows.with_suffix(".gdbtablx").exists():
+            raise SourceUnreadableError(
+                f"{table}: {found.place} cannot be read: there is no {rows.stem}.gdbtablx beside {rows.name}"
+            )
+
+
 def _check_xml(table: str, found: VectorFile) -> None:
-    """GDAL ends a GML that breaks off as if it were empty; and a document type may name other files."""
+    """GDAL ends a GML that breaks off as if it were empty; and a document type may name other files.
+
+    The root is looked at because GDAL knows some documents that point to others by it.
+    """
+
+    def check_root(name: str, *_: object) -> None:
+        parser.StartElementHandler = None
+        root = name.rpartition(":")[2]
+        if root.endswith("Capabilities") or (found.format is _KML) != (root == "kml"):
+            raise SourceUnreadableError(
+                f"{table}: {found.place} cannot be read: it is no {found.format.name} but a document {root!r}"
+            )
 
     def refuse(name: str, *_: object) -> None:
         raise SourceUnreadableError(
@@ -269,6 +300,7 @@ def _check_xml(table: str, found: VectorFile) -> None:
 
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler = check_root
     try:
         with found.path.open("rb") as file:
             parser.ParseFile(file)
@@ -276,35 +308,52 @@ def _check_xml(table: str, found: VectorFile) -> None:
         raise SourceUnreadableError(f"{table}: {found.place} cannot be read: it is no whole XML: {error}") from error
 
 
-def _recode(table: str, found: VectorFile, encoding: str) -> None:
-    """GDAL takes every GeoJSON for UTF-8."""
-    codec = codec_named(encoding)
+def _make_utf8(table: str, found: VectorFile, encoding: str | None) -> None:
+    """GDAL takes every GeoJSON for UTF-8, and behind a byte order mark it reads the first of several features only."""
+    codec = codec_named(encoding) if encoding is not None else "utf-8"
     if codec is None:
         raise SourceUnreadableError(f"{table}: source.encoding: {encoding!r} is no encoding; cp1252 is one")
-    if codec == "utf-8":
-        return
+    with found.path.open("rb") as file:
+        marked = codec == "utf-8" and file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
     recoded = found.path.with_suffix(".utf-8")
-    try:
-        with (
-            found.path.open(encoding=codec, newline="") as given,
-            recoded.open("w", encoding="utf-8", newline="") as to,
-        ):
-            shutil.copyfileobj(given, to, _BLOCK_BYTES)
-    except UnicodeError as error:
-        raise SourceUnreadableError(
-            f"{table}: {found.place} cannot be read as source.encoding = {encoding!r}: {error}; declare another"
-        ) from error
+    if marked:
+        with found.path.open("rb") as file, recoded.open("wb") as target:
+            file.seek(len(codecs.BOM_UTF8))
+            shutil.copyfileobj(file, target, _BLOCK_BYTES)
+    elif codec != "utf-8":
+        try:
+            with (
+                found.path.open(encoding=codec, newline="") as given,
+                recoded.open("w", encoding="utf-8", newline="") as to,
+            ):
+                shutil.copyfileobj(given, to, _BLOCK_BYTES)
+        except UnicodeError as error:
+            raise SourceUnreadableError(
+                f"{table}: {found.place} cannot be read as source.encoding = {encoding!r}: {error}; declare another"
+            ) from error
+    else:
+        return
     recoded.replace(found.path)
+
+
+_SPELLINGS = {
+    "windows-31j": "cp932",
+    "ms932": "cp932",
+    "ms936": "gbk",
+    "latin-9": "iso8859-15",
+    "x-mac-roman": "mac-roman",
+}
+"""Names that Python does not know."""
 
 
 def codec_named(encoding: str) -> str | None:
     """Python's name of an encoding as .cpg files and people spell it: UTF-8, 1252, ANSI 1252, 88591, OEM 850."""
     text = encoding.strip().lower()
-    number = re.fullmatch(r"(?:ansi|oem|cp|windows|ms|ibm)?[ _-]*(\d{3,5})", text)
-    latin = re.fullmatch(r"(?:iso)?[ _-]*8859[ _-]*(\d{1,2})", text)
-    guesses = [text, text.replace(" ", "-")]
+    number = re.fullmatch(r"(?:x-)?(?:ansi|oem|cp|windows|win|ms|ibm|dos|ms-?dos|code ?page)?[ _-]*(\d{3,5})", text)
+    latin = re.fullmatch(r"(?:iso)?[ _-]*8859[ _-]*(\d{1,2})|2859(\d)", text)
+    guesses = [_SPELLINGS.get(text, text), text.replace(" ", "-"), text.removeprefix("x-")]
     if latin:
-        guesses.insert(0, f"iso8859-{latin[1]}")
+        guesses.insert(0, f"iso8859-{latin[1] or latin[2]}")
     elif number:
         guesses.insert(0, {"65001": "utf-8", "10000": "mac-roman"}.get(number[1], f"cp{number[1]}"))
     for guess in guesses:

@@ -28,7 +28,8 @@ RUN_COLUMN = "etl_run_id"
 """Every warehouse row carries the run that last changed it."""
 DELETED_COLUMN = "deleted_at"
 CONTENT_KEY_COLUMN = "content_key"
-RESERVED_COLUMNS = frozenset({RUN_COLUMN, DELETED_COLUMN, CONTENT_KEY_COLUMN})
+RESERVED_COLUMNS = frozenset({RUN_COLUMN, DELETED_COLUMN, CONTENT_KEY_COLUMN, "etl_row_number", "etl_winner"})
+"""Ours: the warehouse table's, and the last two of the staging table."""
 
 SQL_TYPES = (
     "text",
@@ -49,6 +50,9 @@ SQL_TYPES = (
 _TYPE_PATTERN = re.compile(r"^(?P<base>[a-z ]+?)\s*(?:\((?P<args>\d+(?:\s*,\s*\d+)?)\))?$")
 _NAME_PATTERN = re.compile(r"^[a-z_][a-z0-9_]*$")
 
+SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+"""PostgreSQL has them in every table and refuses another column of that name."""
+
 
 def check_name(name: str) -> str:
     """A plain lower-case identifier that needs no quoting and is not cut by PostgreSQL."""
@@ -56,6 +60,8 @@ def check_name(name: str) -> str:
         raise ValueError(f"{name!r} is no plain name: lower-case letters, digits and _, not starting with a digit")
     if len(name.encode()) > MAX_IDENTIFIER_BYTES:
         raise ValueError(f"{name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes, PostgreSQL would cut it")
+    if name in SYSTEM_COLUMNS:
+        raise ValueError(f"{name!r} is a column that every PostgreSQL table has already; call it {name + '_'!r}")
     return name
 
 

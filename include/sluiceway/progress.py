@@ -1,0 +1,37 @@
+"""A bar for a long load on a terminal: rows, rows/s and, where the source says how many there are, the share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+Tell = Callable[[int, int | None], None]
+"""Rows so far, and of how many if that is known."""
+
+
+class _RowsPerSecond(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f} rows/s" if task.speed else "")
+
+
+@contextmanager
+def load_progress(console: Console, table: str) -> Iterator[Tell | None]:
+    """What load_table tells its progress to; None where there is no terminal: the log says it then."""
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.completed:,.0f} rows"),
+        _RowsPerSecond(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(table, total=None)
+        yield lambda rows, total: bar.update(task, completed=rows, total=total)
