@@ -151,7 +151,7 @@ class _Keys:
         connection.execute("CREATE TABLE keys (number BIGINT, key UBIGINT)")
 
     def add(self, batch: pa.RecordBatch) -> None:
-        from sluiceway.load.merge import ROW_NUMBER
+        from sluiceway.load.stage_table import ROW_NUMBER
 
         self._duckdb.register("batch", batch)
         self._duckdb.execute(f'INSERT INTO keys SELECT "{ROW_NUMBER}", hash({self._hash}) FROM batch')  # noqa: S608

@@ -170,6 +170,14 @@ def test_a_last_modified_of_this_very_second_tells_nothing(web: Web) -> None:
     assert "range" not in web.headers(1)
 
 
+def test_a_server_that_gives_less_than_the_rest_is_asked_on(web: Web) -> None:
+    web.serve(Served(NEW, longest_part=5000))
+    web.server.faults = [Fault(drops_after=HALF)]
+    web.load()
+    assert web.rows() == WHOLE
+    assert [request.status for request in web.server.asked] == [200, 206, 206, 206]
+
+
 def test_a_server_without_ranges_sends_the_whole_again(web: Web) -> None:
     web.serve(Served(NEW, ranges=False))
     web.server.faults = [Fault(drops_after=HALF)]
@@ -211,7 +219,7 @@ def test_chunks_that_break_off_are_no_whole_file(web: Web) -> None:
 
 
 def test_a_server_that_packs_the_whole_and_not_the_parts_is_asked_anew(web: Web) -> None:
-    web.serve(Served(NEW, packs=True))
+    web.serve(Served(NEW, packs=True, chunked=True))
     web.server.faults = [Fault(drops_after=1000)]
     web.load()
     assert web.rows() == WHOLE

@@ -45,6 +45,8 @@ class Served:
     ranges: bool = True
     if_range: bool = True
     """False sends the part of whatever file is there now."""
+    longest_part: int | None = None
+    """Bytes; some proxies give no more of a range at once."""
     packs: bool = False
     """Packs every whole answer by gzip, whatever the client accepts."""
     announces: Callable[[int], int | None] = lambda size: size
@@ -234,6 +236,7 @@ def _part(served: Served, headers: dict[str, str]) -> tuple[int, dict[str, str],
             return 200, {"Content-Encoding": "gzip"}, gzip.compress(served.content)
         return 200, {}, served.content
     first, last = int(asked[1]), min(int(asked[2] or size), size - 1)
+    last = min(last, first + (served.longest_part or size) - 1)
     if first >= size:
         return 416, {"Content-Range": f"bytes */{size}"}, b""
     return 206, {"Content-Range": f"bytes {first}-{last}/{size}"}, served.content[first : last + 1]

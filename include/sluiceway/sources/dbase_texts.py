@@ -6,7 +6,8 @@ bytes as they are; for the names of columns, which it must decode, latin-1, in w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,8 @@ import pyarrow as pa
 from sluiceway.errors import SourceUnreadableError
 from sluiceway.sources.texts import text_array
 from sluiceway.sources.vector_files import VectorFile, codec_named
+
+log = logging.getLogger(__name__)
 
 _BYTES = "ISO8859-1"
 _AS_IT_IS = "UTF-8"
@@ -79,6 +82,9 @@ class DbaseTexts:
         self._foreign = 0
         self._like_utf8 = True
         self._as_it_is = False
+        self._cut = 0
+        self.widths: Mapping[str, int] = {}
+        """Bytes of each column."""
 
     @property
     def names_encoding(self) -> str:
@@ -102,9 +108,7 @@ class DbaseTexts:
 
         :raises SourceUnreadableError: the bytes are no text in this encoding.
         """
-        if self.codec == "utf-8":
-            return values
-        if not _has_foreign(values):
+        if not _has_foreign(values) or (self.codec == "utf-8" and _is_valid(values)):
             return values
         found: list[str | None] = []
         for index, raw in enumerate(self._raw(values)):
@@ -113,8 +117,20 @@ class DbaseTexts:
                 continue
             self._foreign += 1
             self._like_utf8 = self._like_utf8 and _is_utf8(raw)
+            if self.codec == "utf-8" and len(raw) == self.widths.get(column):
+                raw = self._whole_letters(raw)
             found.append(self._decoded(raw, f"row {row_number + index:,}, column {column!r}"))
         return text_array(found)
+
+    def _whole_letters(self, raw: bytes) -> bytes:
+        """The text without the half of a letter at its end, where the column was too narrow for the other half."""
+        try:
+            raw.decode()
+        except UnicodeDecodeError as error:
+            if error.reason == "unexpected end of data":
+                self._cut += 1
+                return raw[: error.start]
+        return raw
 
     def _raw(self, values: pa.Array) -> Iterator[bytes | None]:
         if self._as_it_is:
@@ -126,10 +142,17 @@ class DbaseTexts:
         try:
             return raw.decode(self.codec)
         except UnicodeDecodeError as error:
-            raise undecodable(self._table, self._place, where, raw, self.codec) from error
+            known_as = "UTF-8" if self.codec == "utf-8" else self.codec
+            raise undecodable(self._table, self._place, where, raw, known_as) from error
 
     def check_end(self) -> None:
         """Raises SourceUnreadableError when every letter beyond ASCII was half of one in UTF-8: MayagÃ¼ez."""
+        if self._cut:
+            log.warning(
+                "%s: %s: %d texts fill their column and end within a letter, of which half was cut off when the file "
+                "was written; they are loaded without it",
+                *(self._table, self._place, self._cut),
+            )
         if self._foreign and self._single and self._like_utf8:
             raise SourceUnreadableError(
                 f"{self._table}: {self._place} was read as {self.codec} ({self._how}), and each of its "
@@ -162,6 +185,14 @@ def _is_utf8(raw: bytes) -> bool:
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_valid(values: pa.Array) -> bool:
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
         return False
     return True
 

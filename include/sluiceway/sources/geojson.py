@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import mmap
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from sluiceway.errors import SourceUnreadableError
 _AROUND_BYTES = 1 << 16
 _CRS = re.compile(rb'"crs"\s*:\s*(?=null|\{)')
 _CUT_OFF = re.compile(rb'"exceededTransferLimit"\s*:\s*true')
-_FEATURE = re.compile(rb'"type"\s*:\s*"Feature"')
-_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]')
-_DEGREES = re.compile(r"4326|CRS:?84", re.IGNORECASE)
+_FEATURE = b'"Feature"'
+_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|(?P<open>\\?\Z))|[{}\[\]]')
+_BLOCK_BYTES = 1 << 20
+_DEGREES = re.compile(r"\b4326\b|CRS:?84\b", re.IGNORECASE)
 
 
 def check_page(table: str, place: str, path: Path) -> None:
@@ -65,22 +66,46 @@ def _around_features(path: Path) -> bytes:
 
 def check_alone(table: str, place: str, path: Path, seen: int) -> None:
     """Raises SourceUnreadableError when more than one document stands in the file, of which GDAL reads the first."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        if sum(1 for _ in _FEATURE.finditer(text)) <= seen:
-            return
-        end = _end_of_first(text)
-        if text[end:].strip():
-            raise SourceUnreadableError(
-                f"{table}: {place} holds more than one document, and only the first, with {seen:,} features, would be "
-                f"read; write each feature in a line of its own, or all into one FeatureCollection"
-            )
+    if _count_features(path) > seen and _more_behind_first(path):
+        raise SourceUnreadableError(
+            f"{table}: {place} holds more than one document, and only the first, with {seen:,} features, would be "
+            f"read; write each feature in a line of its own, or all into one FeatureCollection"
+        )
 
 
-def _end_of_first(text: mmap.mmap) -> int:
-    depth = 0
-    for token in _STRUCTURE.finditer(text):
-        byte = text[token.start()]
-        depth += (byte in b"{[") - (byte in b"}]")
-        if depth == 0:
-            return token.end()
-    return len(text)
+def _blocks(path: Path) -> Iterator[bytes]:
+    # not mapped into memory, where it would stay
+    with path.open("rb") as file:
+        yield from iter(lambda: file.read(_BLOCK_BYTES), b"")
+
+
+def _count_features(path: Path) -> int:
+    """How many features there seem to be; at least as many as there are: a value may be "Feature" as well."""
+    count, rest = 0, b""
+    for block in _blocks(path):
+        text = rest + block
+        count += text.count(_FEATURE)
+        # shorter than one
+        rest = text[1 - len(_FEATURE) :]
+    return count
+
+
+def _more_behind_first(path: Path) -> bool:
+    depth, rest, ended = 0, b"", False
+    for block in _blocks(path):
+        text = rest + block
+        begin = 0 if ended else len(text)
+        for token in _STRUCTURE.finditer(text) if not ended else ():
+            if token["open"] is not None:
+                # a text that goes on in the next block
+                begin = token.start()
+                break
+            byte = text[token.start()]
+            depth += (byte in b"{[") - (byte in b"}]")
+            if depth == 0 and byte in b"}]":
+                ended, begin = True, token.end()
+                break
+        rest = text[begin:]
+        if ended and rest.strip():
+            return True
+    return False

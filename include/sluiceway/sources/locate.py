@@ -24,7 +24,12 @@ from sluiceway.tables.source_spec import (
     SqlSource,
 )
 
-SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+PARTS = {
+    ".shp": (".shp", ".shx", ".dbf", ".prj", ".cpg"),
+    ".dbf": (".dbf", ".cpg"),
+    ".gml": (".gml", ".xsd"),
+}
+"""Files beside a source that belong to it, by its ending."""
 REMOTE = {"https": "https", "http": "https", "gs": "objects", "s3": "objects"}
 """Scheme -> the module that fetches it."""
 SCHEMES = ("file", "package", *REMOTE)
@@ -115,11 +120,13 @@ def _package_dir(package: str, uri: str) -> Path:
 
 
 def parts_of(path: Path) -> list[Path]:
-    """The files that make up a source: a shapefile's siblings, else the file itself."""
-    if path.suffix.lower() != ".shp":
+    """The files that make up a source: those beside it that belong to it, and itself."""
+    endings = PARTS.get(path.suffix.lower())
+    if endings is None:
         return [path]
+    stem = path.stem.casefold()
     return sorted(
-        entry for entry in path.parent.iterdir() if entry.stem == path.stem and entry.suffix.lower() in SHAPEFILE_PARTS
+        entry for entry in path.parent.iterdir() if entry.suffix.lower() in endings and entry.stem.casefold() == stem
     )
 
 

@@ -26,7 +26,7 @@ from sluiceway.errors import (
 from sluiceway.sources import geojson
 from sluiceway.sources.dbase_texts import DbaseTexts, undecodable
 from sluiceway.sources.extraction import Extraction, chosen_columns
-from sluiceway.sources.shapefile import check_dbase, check_whole, dbase_header, deleted_rows
+from sluiceway.sources.shapefile import check_dbase, check_whole, dbase_header, dbase_widths, deleted_rows
 from sluiceway.sources.vector_files import VectorFile, count_records, laid_out
 from sluiceway.tables.source_spec import VectorSource
 from sluiceway.tables.spec import TableSpec
@@ -64,6 +64,7 @@ _NOISE = (
 )
 """Of GDAL's messages: our own folder, how to ask GDAL otherwise, and lines of its source."""
 _JSON_DRIVERS = frozenset({"GeoJSON", "ESRIJSON"})
+_BARE_DRIVERS = frozenset({"GeoJSON", "GeoJSONSeq", "TopoJSON"})
 _WITHOUT_ZONES = frozenset({"ESRI Shapefile", "OpenFileGDB"})
 """Their moments name no zone."""
 _EXTENSION, _SHAPES = b"ARROW:extension:name", {b"ogc.wkb", b"geoarrow.wkb"}
@@ -132,6 +133,8 @@ class _Layer:
         self.crs = self._crs()
         self._check_geometry(source)
         names = [self.texts.name(str(name)) if self.texts else str(name) for name in self.info["fields"]]
+        if self.texts is not None and (dbf := file.path.with_suffix(".dbf")).exists():
+            self.texts.widths = dict(zip(names, dbase_widths(dbf), strict=False))
         self.columns = {
             name: "boolean" if subtype == "OFSTBoolean" else _FAMILY_OF_OGR.get(kind, "other")
             for name, kind, subtype in zip(names, self.info["ogr_types"], self.info["ogr_subtypes"], strict=True)
@@ -140,7 +143,7 @@ class _Layer:
         if self.fid is not None:
             self.columns[self.fid] = "number"
         # a file without a schema says its columns by its features alone
-        self.is_bare = self.info["features"] == 0 and (not self.columns or self.info["driver"] == "TopoJSON")
+        self.is_bare = self.info["driver"] in _BARE_DRIVERS and self.info["features"] == 0
         self.chosen = {} if self.is_bare else self._chosen()
         for name in self.chosen.values():
             if names.count(name) > 1:
@@ -201,7 +204,7 @@ class _Layer:
     def _check_geometry(self, source: VectorSource) -> None:
         if self.spec.geometry is None or self.info["geometry_type"] is not None:
             return
-        if self.info["features"] == 0 and not len(self.info["fields"]):
+        if self.info["driver"] in _BARE_DRIVERS and self.info["features"] == 0:
             return
         layers = [str(name) for name, kind in np.asarray(pyogrio.list_layers(self.file.path)) if kind is not None]
         others = f"; these have one: {', '.join(layers)}" if layers else ""

@@ -207,9 +207,6 @@ def _data_sets(files: list[str], path: Path) -> dict[str, Format]:
     found: dict[str, Format] = {}
     for name in files:
         inner = PurePosixPath(name)
-        if inner.name.startswith("._"):
-            # what macOS knows of a file, under its name
-            continue
         if inner.suffix.lower() == ".gdbtable":
             # a FileGDB that was packed without its folder lies at the archive's own level
             found[str(inner.parent) if inner.parent.name else "."] = _FILE_GDB
