@@ -7,10 +7,10 @@ load of polygons takes half the time. A queue of few batches keeps the memory bo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from queue import Full, Queue
-from threading import Event, Thread
+from threading import Event
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -34,33 +34,28 @@ def _put(queue: Queue[T], item: T, ended: Callable[[], bool]) -> bool:
 @contextmanager
 def read_ahead(items: Iterator[T]) -> Iterator[Iterator[T]]:
     """The items, of which the next ones are made in a thread of their own. An error comes after those before it."""
-    made: Queue[tuple[T] | BaseException | None] = Queue(WAITING)
+    made: Queue[tuple[T] | None] = Queue(WAITING)
     stopped = Event()
 
     def make() -> None:
-        end: BaseException | None = None
         try:
             for item in items:
                 if not _put(made, (item,), stopped.is_set):
                     return
-        except BaseException as error:  # noqa: BLE001  # raised on the other side
-            end = error
-        _put(made, end, stopped.is_set)
+        finally:
+            _put(made, None, stopped.is_set)
 
-    def taken() -> Iterator[T]:
+    def taken(maker: Future[None]) -> Iterator[T]:
         while (found := made.get()) is not None:
-            if isinstance(found, BaseException):
-                raise found
             yield found[0]
+        maker.result()
 
-    thread = Thread(target=make, name="read ahead", daemon=True)
-    thread.start()
-    try:
-        with closing(taken()) as reader:  # type: ignore[type-var]  # a generator has close()
-            yield reader
-    finally:
-        stopped.set()
-        thread.join()
+    with ThreadPoolExecutor(1, "read ahead") as threads:
+        try:
+            with closing(taken(threads.submit(make))) as reader:  # type: ignore[type-var]  # a generator has close()
+                yield reader
+        finally:
+            stopped.set()
 
 
 def hand_over(items: Iterator[T], consume: Callable[[Iterator[T]], int]) -> int:
@@ -70,25 +65,17 @@ def hand_over(items: Iterator[T], consume: Callable[[Iterator[T]], int]) -> int:
     is raised. `consume` may have seen a part of the items then: its work must be rolled back.
     """
     waiting: Queue[tuple[T] | None] = Queue(WAITING)
-    result: Future[int] = Future()
 
     def handed() -> Iterator[T]:
         while (item := waiting.get()) is not None:
             yield item[0]
 
-    def work() -> None:
+    with ThreadPoolExecutor(1, "hand over") as threads:
+        result = threads.submit(consume, handed())
         try:
-            result.set_result(consume(handed()))
-        except BaseException as error:  # noqa: BLE001  # raised on the other side
-            result.set_exception(error)
-
-    thread = Thread(target=work, name="hand over", daemon=True)
-    thread.start()
-    try:
-        for item in items:
-            if not _put(waiting, (item,), result.done):
-                break
-    finally:
-        _put(waiting, None, result.done)
-        thread.join()
+            for item in items:
+                if not _put(waiting, (item,), result.done):
+                    break
+        finally:
+            _put(waiting, None, result.done)
     return result.result()

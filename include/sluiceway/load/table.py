@@ -126,6 +126,7 @@ def _import_meanwhile(spec: TableSpec) -> None:
 def _last_load(spec: TableSpec, url: str, *, force: bool) -> tuple[TableRun | None, bool]:
     """The last good load, and whether what it left still stands and was made by this very spec and code."""
     with connect(url) as ledger:
+        _name_session(ledger, spec)
         store.check_revision(ledger)
         last = store.last_good_load(ledger, spec.name)
         if force or last is None or last.spec_hash != _spec_hash(spec):
@@ -281,8 +282,7 @@ class _Load:
 
 def _prepare(session: BulkSession, spec: TableSpec) -> None:
     """One load of a table at a time, and settings on which the content key's text depends."""
-    # cleanup_staging finds sessions of lost workers by this name
-    session.execute(sql.SQL("SET LOCAL application_name = {}").format(sql.Literal(f"sluiceway load {spec.name}"[:63])))
+    _name_session(session, spec)
     for statement in ("TimeZone = 'UTC'", "DateStyle = 'ISO'", "extra_float_digits = 1"):
         session.execute(sql.SQL("SET LOCAL " + statement))
     # the size of a temporary table is a guess: compiling a statement took 2 s, and running it as long without
@@ -293,6 +293,11 @@ def _prepare(session: BulkSession, spec: TableSpec) -> None:
             sql.Literal(f"sluiceway.load.{spec.name}")
         )
     )
+
+
+def _name_session(session: Session, spec: TableSpec) -> None:
+    """By this name people find a load that waits, and cleanup_staging the sessions of lost workers."""
+    session.execute(sql.SQL("SET LOCAL application_name = {}").format(sql.Literal(f"sluiceway load {spec.name}"[:63])))
 
 
 def _check_drift(spec: TableSpec, extraction: Extraction, last: TableRun | None) -> None:

@@ -144,7 +144,8 @@ class Geometry(Frozen):
     )
     dimensions: Literal["XY", "XYZ", "XYM", "XYZM"] = Field(
         default="XY",
-        description="Heights (Z) and measures (M) to keep; what is not named is dropped. What a row lacks is 0; a file without any measure is an error.",
+        description="Heights (Z) and measures (M) to keep; what is not named is dropped. What a row lacks is 0; a file "
+        "without any measure is an error.",
         examples=["XYZ"],
     )
     source: str | None = Field(
