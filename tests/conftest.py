@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -101,9 +102,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster.stop()
 
 
-@pytest.fixture
-def database(postgres: Cluster) -> Iterator[str]:
-    """The name of a fresh copy of the warehouse."""
+@contextmanager
+def _copy_of_warehouse(postgres: Cluster) -> Iterator[str]:
     name = f"test_{uuid4().hex[:12]}"
     with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as connection:
         connection.execute(
@@ -111,6 +111,32 @@ def database(postgres: Cluster) -> Iterator[str]:
         )
         yield name
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database(postgres: Cluster) -> Iterator[str]:
+    """The name of a fresh copy of the warehouse."""
+    with _copy_of_warehouse(postgres) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def shared_database(postgres: Cluster) -> Iterator[str]:
+    """One copy for all tests of a file: a fresh one for each would cost them half of their time."""
+    with _copy_of_warehouse(postgres) as name:
+        yield name
+
+
+@pytest.fixture
+def emptied_database(shared_database: str, postgres: Cluster) -> str:
+    """The shared copy with neither a table nor a run in it. A file uses it by giving it as its own `database`."""
+    with psycopg.connect(postgres.url("sluiceway_loader", shared_database), autocommit=True) as connection:
+        for (table,) in connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tableowner = current_user"
+        ).fetchall():
+            connection.execute(sql.SQL("DROP TABLE {} CASCADE").format(sql.Identifier(table)))
+        connection.execute("DELETE FROM etl.run")
+    return shared_database
 
 
 @pytest.fixture

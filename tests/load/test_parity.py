@@ -10,11 +10,10 @@ import os
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import geopandas
 import numpy as np
@@ -60,29 +59,13 @@ def ogr2ogr() -> str:
     return str(shutil.which("ogr2ogr"))
 
 
-@pytest.fixture(scope="module")
-def shared_database(postgres: Cluster) -> Iterator[str]:
-    """One database for all tests of this file: a fresh one for each would cost them half of their time."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE warehouse OWNER sluiceway_owner").format(sql.Identifier(name))
-        )
-        yield name
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
 @pytest.fixture
-def database(shared_database: str, postgres: Cluster) -> str:
+def database(emptied_database: str, postgres: Cluster) -> str:
     """The shared database, with neither a table of either program nor a run in it."""
-    with psycopg.connect(postgres.url("sluiceway_loader", shared_database), autocommit=True) as connection:
-        for table in ("park", *QUICKSTART):
-            connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(table)))
-        connection.execute("DELETE FROM etl.run")
-    with psycopg.connect(postgres.url("sluiceway_owner", shared_database), autocommit=True) as connection:
+    with psycopg.connect(postgres.url("sluiceway_owner", emptied_database), autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS peer CASCADE")
         connection.execute("CREATE SCHEMA peer")
-    return shared_database
+    return emptied_database
 
 
 class Both:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from uuid import uuid4
+from collections.abc import Callable
 
-import psycopg
 import pytest
-from psycopg import sql
 
-from dev.cluster import Cluster
 from dev.environment import ROOT
 from sluiceway.errors import (
     EmptyExtractionError,
@@ -29,25 +25,9 @@ Query = Callable[..., list[tuple[object, ...]]]
 Load = Callable[..., TableRun]
 
 
-@pytest.fixture(scope="module")
-def shared_database(postgres: Cluster) -> Iterator[str]:
-    """One database for all tests of this file: a fresh one for each would cost them half of their time."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE warehouse OWNER sluiceway_owner").format(sql.Identifier(name))
-        )
-        yield name
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
 @pytest.fixture
-def database(shared_database: str, postgres: Cluster) -> str:
-    """The shared database, with neither a table nor a run in it."""
-    with psycopg.connect(postgres.url("sluiceway_loader", shared_database), autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS real")
-        connection.execute("DELETE FROM etl.run")
-    return shared_database
+def database(emptied_database: str) -> str:
+    return emptied_database
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from shapely import Point
 
-from dev.cluster import Cluster
 from sluiceway.errors import (
     ConfigError,
     EmptyExtractionError,
@@ -39,10 +38,7 @@ from sluiceway.sources import https
 from sluiceway.sources.connections import Connection
 from sluiceway.sources.locate import check_exists
 from sluiceway.tables.spec import TableSpec
-from tests.sources.shared import emptied, shared_database
 from tests.stand_ins.file_server import LONG_AGO, Fault, FileServer, Served
-
-__all__ = ["shared_database"]
 
 WriteSpec = Callable[..., TableSpec]
 Query = Callable[..., list[tuple[object, ...]]]
@@ -62,8 +58,8 @@ HALF = len(NEW) // 2
 
 
 @pytest.fixture
-def database(shared_database: str, postgres: Cluster) -> str:
-    return emptied(postgres, shared_database, "city")
+def database(emptied_database: str) -> str:
+    return emptied_database
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from dev.cluster import Cluster
 from sluiceway.errors import (
     ConfigError,
     EmptyExtractionError,
@@ -30,12 +29,9 @@ from sluiceway.sources import google_store, s3_store
 from sluiceway.sources.connections import Connection
 from sluiceway.sources.locate import check_exists
 from sluiceway.tables.spec import TableSpec
-from tests.sources.shared import emptied, shared_database
 from tests.stand_ins.file_server import Fault, FileServer, Served
 from tests.stand_ins.google_storage import TOKEN, VIEWER, GoogleStorage, Stored, refusal
 from tests.stand_ins.web_service import Reply
-
-__all__ = ["shared_database"]
 
 WriteSpec = Callable[..., TableSpec]
 Query = Callable[..., list[tuple[object, ...]]]
@@ -57,8 +53,8 @@ PART = 10_000
 
 
 @pytest.fixture
-def database(shared_database: str, postgres: Cluster) -> str:
-    return emptied(postgres, shared_database, "city")
+def database(emptied_database: str) -> str:
+    return emptied_database
 
 
 @pytest.fixture(autouse=True)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import geopandas
-import psycopg
 import pytest
 import shapely
 import shapely.affinity
-from psycopg import sql
 from shapely import LineString, MultiPoint, MultiPolygon, Point, Polygon
 
-from dev.cluster import Cluster
 from sluiceway.errors import (
     EmptyExtractionError,
     SchemaDriftError,
@@ -38,25 +34,9 @@ OTHER = Polygon([(5, 5), (5, 6), (6, 6), (6, 5)])
 BOW_TIE = Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
 
 
-@pytest.fixture(scope="module")
-def shared_database(postgres: Cluster) -> Iterator[str]:
-    """One database for all tests of this file: a fresh one for each would cost them half of their time."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE warehouse OWNER sluiceway_owner").format(sql.Identifier(name))
-        )
-        yield name
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
 @pytest.fixture
-def database(shared_database: str, postgres: Cluster) -> str:
-    """The shared database, with neither a table nor a run in it."""
-    with psycopg.connect(postgres.url("sluiceway_loader", shared_database), autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS park")
-        connection.execute("DELETE FROM etl.run")
-    return shared_database
+def database(emptied_database: str) -> str:
+    return emptied_database
 
 
 @pytest.fixture

@@ -5,22 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
-from uuid import uuid4
 
 import geopandas as gpd
 import openpyxl
-import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
-from psycopg import sql
 
-from dev.cluster import Cluster
 from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceUnreadableError
 from sluiceway.ledger.store import TableRun
 from sluiceway.load.table import load_table
@@ -34,25 +30,9 @@ SQUARE = shapely.box(10, 50, 11, 51)
 BOW_TIE = shapely.Polygon([(10, 50), (11, 51), (11, 50), (10, 51)])
 
 
-@pytest.fixture(scope="module")
-def shared_database(postgres: Cluster) -> Iterator[str]:
-    """One database for all tests of this file: a fresh one for each would cost them half of their time."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE warehouse OWNER sluiceway_owner").format(sql.Identifier(name))
-        )
-        yield name
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
 @pytest.fixture
-def database(shared_database: str, postgres: Cluster) -> str:
-    """The shared database, with neither the table nor a run in it."""
-    with psycopg.connect(postgres.url("sluiceway_loader", shared_database), autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS drafted")
-        connection.execute("DELETE FROM etl.run")
-    return shared_database
+def database(emptied_database: str) -> str:
+    return emptied_database
 
 
 @pytest.fixture

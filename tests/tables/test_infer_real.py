@@ -5,17 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import psycopg
 import pytest
-from psycopg import sql
 from typer.testing import CliRunner
 
-from dev.cluster import Cluster
 from dev.environment import ROOT
 from sluiceway.cli import app
 
@@ -27,25 +23,9 @@ Query = Callable[..., list[tuple[object, ...]]]
 Loaded = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def shared_database(postgres: Cluster) -> Iterator[str]:
-    """One database for all tests of this file: a fresh one for each would cost them half of their time."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE warehouse OWNER sluiceway_owner").format(sql.Identifier(name))
-        )
-        yield name
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
 @pytest.fixture
-def database(shared_database: str, postgres: Cluster) -> str:
-    """The shared database, with neither the table nor a run in it."""
-    with psycopg.connect(postgres.url("sluiceway_loader", shared_database), autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS drafted")
-        connection.execute("DELETE FROM etl.run")
-    return shared_database
+def database(emptied_database: str) -> str:
+    return emptied_database
 
 
 def command(*arguments: str) -> tuple[int, str, str]:
