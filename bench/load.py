@@ -188,11 +188,19 @@ def file_of(count: int) -> Path:
     return path
 
 
-def in_turns(repeats: int, ways: dict[str, Callable[[], Measured]]) -> dict[str, list[Measured]]:
+def settle(cluster: Cluster) -> None:
+    """Have everything written to disk, so that no way pays for what the one before it has left."""
+    with psycopg.connect(cluster.url("postgres", "postgres"), autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+    os.sync()
+
+
+def in_turns(repeats: int, ways: dict[str, Callable[[], Measured]], cluster: Cluster) -> dict[str, list[Measured]]:
     """Every way, one after the other, `repeats` times; the first turn, which warms the disk's cache, is not counted."""
     results: dict[str, list[Measured]] = {name: [] for name in ways}
     for turn in range(repeats + 1):
         for name, way in ways.items():
+            settle(cluster)
             measured = way()
             console.print(
                 f"  {turn or 'warm-up'}  {name:22} {measured.seconds:6.2f} s  {measured.peak_bytes / 2**20:6.0f} MB"
@@ -271,7 +279,7 @@ def main() -> None:
     try:
         migrate(cluster.url("sluiceway_owner", "warehouse"))
         small = Peers(file_of(FLAT_IN), cluster)
-        small_runs = in_turns(1, {"ours, 100,000 rows": small.ours_first})["ours, 100,000 rows"]
+        small_runs = in_turns(1, {"ours, 100,000 rows": small.ours_first}, cluster)["ours, 100,000 rows"]
         peers = Peers(file_of(arguments.rows), cluster)
         ways: dict[str, Callable[[], Measured]] = {
             "ours, first": peers.ours_first,
@@ -284,7 +292,7 @@ def main() -> None:
                 "peer: shp2pgsql": peers.shp2pgsql,
                 "peer: geopandas": peers.geopandas,
             }
-        measured = in_turns(arguments.repeats, ways)
+        measured = in_turns(arguments.repeats, ways, cluster)
         figures = {name: summary(runs, arguments.rows) for name, runs in measured.items()}
         result: dict[str, Any] = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
