@@ -1,15 +1,30 @@
-# Airflow with this bundle: dags/ and plugins/ where Airflow looks, include/ on the path.
+# Airflow with this bundle: dags/ and plugins/ where Airflow looks, include/ on the path, FAB for users and roles.
+#   docker build --build-arg BUILD_ID="$(git rev-parse HEAD)" --tag sluiceway .
+# docs/access.md says what to run once against a new metadata database.
 FROM apache/airflow:3.3.2-python3.12
+
+# 50000 is the base image's user airflow: as root it refuses to install packages; a number lets Kubernetes see non-root
+USER 50000
+COPY requirements.lock /tmp/requirements.lock
+RUN pip install --no-cache-dir --require-hashes --requirement /tmp/requirements.lock
 
 ENV PYTHONPATH=/opt/airflow/include \
     SLUICEWAY_CONFIG_DIR=/opt/airflow/include/config \
     SLUICEWAY_REPORTS_DIR=/opt/airflow/reports \
-    AIRFLOW__CORE__LOAD_EXAMPLES=False
+    AIRFLOW__CORE__AUTH_MANAGER=airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager \
+    AIRFLOW__CORE__LOAD_EXAMPLES=False \
+    AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL=1
 
-COPY --chown=airflow:root requirements.lock /tmp/requirements.lock
-RUN pip install --no-cache-dir --require-hashes --requirement /tmp/requirements.lock \
-    && mkdir -p /opt/airflow/reports
+# the code belongs to root: what runs in the container cannot change it
+USER 0
+COPY include /opt/airflow/include
+COPY plugins /opt/airflow/plugins
+COPY dags /opt/airflow/dags
 
-COPY --chown=airflow:root include /opt/airflow/include
-COPY --chown=airflow:root plugins /opt/airflow/plugins
-COPY --chown=airflow:root dags /opt/airflow/dags
+# last, because it changes with every build; no build without a name
+ARG BUILD_ID
+RUN test -n "${BUILD_ID}" \
+    && printf '{"build_id": "%s"}\n' "${BUILD_ID}" > /opt/airflow/include/sluiceway/version.json \
+    && install --directory --owner=50000 --group=0 --mode=0775 /opt/airflow/reports
+
+USER 50000

@@ -16,8 +16,10 @@ TESTS ?= tests
 ARGS ?=
 TABLES ?=
 N ?= 450000
+TARGET ?=
+BUILD_ID ?=
 
-.PHONY: help setup up down status airflow demo test lint lock bench-master bench-load bench-narrow clean
+.PHONY: help setup up down status airflow demo test lint lock bench-master bench-load bench-narrow bench-trigger package clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +52,7 @@ lint: setup ## Check style, types, config, workflows and the Dockerfile; changes
 	.venv/bin/sluiceway tables check
 	.venv/bin/zizmor --offline --quiet .github
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	.venv/bin/hadolint Dockerfile
 
 lock: setup ## Pin the newest versions the requirements allow
@@ -65,6 +68,12 @@ bench-load: setup ## Measure the load engine against ogr2ogr, shp2pgsql and geop
 
 bench-narrow: setup ## Measure a load of 5,000,000 narrow rows
 	@$(PYTHON) -m bench.narrow $(ARGS)
+
+bench-trigger: setup ## Measure what one call of the trigger costs
+	@$(PYTHON) -m bench.trigger $(ARGS)
+
+package: setup ## Build what a deployment ships into dist/: make package TARGET=composer|astro|wheel BUILD_ID=...
+	@$(PYTHON) -m dev.package --build-id "$(BUILD_ID)" "$(TARGET)"
 
 clean: down ## Stop the stack and remove .venv and .local, data included
 	@rm -rf .venv .local

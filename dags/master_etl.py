@@ -9,11 +9,13 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, TaskGroup, TriggerRule
 
+from sluiceway.deploy.build import build_tags
 from sluiceway.operators import master
 from sluiceway.operators.load_table import LoadTableOperator
 from sluiceway.operators.retries import retry_arguments
 from sluiceway.operators.step import step
 from sluiceway.operators.verdict import VerdictOperator
+from sluiceway.sensors.deployed_commit import DeployedCommitSensor
 
 ALWAYS = TriggerRule.ALL_DONE
 
@@ -26,10 +28,10 @@ with DAG(
     default_args={"owner": "data-platform", **retry_arguments()},
     params=master.params(),
     on_failure_callback=master.close_ledger_after_failure,
-    tags=["sluiceway", "master"],
+    tags=["sluiceway", "master", *build_tags()],
     doc_md=__doc__,
 ):
-    gate = step(master.deploy_gate)
+    gate = DeployedCommitSensor(task_id="deploy_gate", closing=["final.report", "verdict"])
     plan = step(master.plan)
 
     with TaskGroup("pre", tooltip="Sources and warehouse are fit for the run; beside sub") as pre:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from dev.environment import WAREHOUSE_POOL_SLOTS
+from dev.environment import ADMIN, WAREHOUSE_POOL_SLOTS
 from dev.guard import die_with_parent
 
 # Logs are read from the shared folder, so nothing needs to serve them over HTTP. The API server has the most to import
@@ -77,25 +77,45 @@ def forget_if_edited(written: dict[Path, int]) -> None:
 
 
 def prepare_database() -> None:
-    """Create or migrate the metadata, once per Airflow version (the database's comment says which), and the pool."""
-    from airflow import __version__, settings
+    """Create or migrate the metadata, once per version (the database's comment says which), the pool and the user."""
+    from importlib.metadata import version
+
+    from airflow import settings
     from airflow.models.pool import Pool
     from airflow.utils.db import upgradedb
     from sqlalchemy import text
 
     engine = settings.engine
     assert engine
-    mark = f"migrated by Airflow {__version__}"
+    mark = f"migrated by Airflow {version('apache-airflow')}, FAB provider {version('apache-airflow-providers-fab')}"
     read = text("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()")
     with engine.connect() as connection:
         if connection.scalar(read) == mark:
             return
     upgradedb()
+    create_administrator()
     Pool.create_or_update_pool(
         "warehouse", WAREHOUSE_POOL_SLOTS, "Transactions in the warehouse at the same time", include_deferred=False
     )
     with engine.begin() as connection:
         connection.execute(text(f"COMMENT ON DATABASE airflow IS '{mark}'"))
+
+
+def create_administrator() -> None:
+    """The user of `make up`, and the roles, which API server and DAG processor would else create side by side."""
+    from airflow.providers.fab.www.security_appless import ApplessAirflowSecurityManager
+    from airflow.utils.session import create_session
+    from werkzeug.security import generate_password_hash
+
+    with create_session() as session:
+        security = ApplessAirflowSecurityManager(session)
+        security.sync_roles()
+        if security.find_user(username=ADMIN):
+            return
+        password = generate_password_hash(os.environ["SLUICEWAY_AIRFLOW_PASSWORD"])
+        security.add_user(
+            ADMIN, "Local", "Administrator", "admin@localhost", security.find_role("Admin"), hashed_password=password
+        )
 
 
 def fork(name: str, logs: Path, work: Callable[[], object]) -> int:

@@ -3,7 +3,6 @@
 Whatever AIRFLOW_* the user's shell has stays out: it belongs to another Airflow.
 """
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -37,10 +36,6 @@ class Layout:
         return self.state / "airflow"
 
     @property
-    def passwords(self) -> Path:
-        return self.state / "secrets" / "simple_auth_manager_passwords.json"
-
-    @property
     def temporary(self) -> Path:
         return self.state / "tmp"
 
@@ -59,7 +54,6 @@ class Layout:
     def make(self) -> None:
         for folder in (self.logs, self.airflow_home, self.temporary, self.reports):
             folder.mkdir(parents=True, exist_ok=True)
-        write_private(self.passwords, json.dumps({ADMIN: self.credentials.password("admin")}))
 
 
 @dataclass(frozen=True)
@@ -122,10 +116,7 @@ def airflow(layout: Layout, cluster: Cluster, ports: Ports) -> dict[str, str]:
             "plugins_folder": layout.plugins,
             "load_examples": False,
             "dags_are_paused_at_creation": False,
-            "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
-            "simple_auth_manager_users": f"{ADMIN}:admin",
-            "simple_auth_manager_all_admins": False,
-            "simple_auth_manager_passwords_file": layout.passwords,
+            "auth_manager": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
             # with another port than 8080 every task fails without a log unless this says so too
             "execution_api_server_url": f"{url}/execution/",
             "fernet_key": credentials.fernet_key(),

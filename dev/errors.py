@@ -27,3 +27,7 @@ class StackStartError(StackError):
 
 class PeersMissingError(StackError):
     """A program that a benchmark or a test compares with is not installed."""
+
+
+class PackageError(StackError):
+    """A package to deploy cannot be built, or what was built does not work."""

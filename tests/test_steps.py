@@ -306,3 +306,18 @@ def test_a_report_is_written_although_a_tables_file_is_broken(
     steps.close_ledger(warehouse_url, RUN, {})
     settings = Settings(config_dir=config, reports_dir=config / "reports")
     assert RUN in steps.write_report(warehouse_url, RUN, settings).read_text(encoding="utf-8")
+
+
+def test_a_superseded_run_stays_superseded_when_its_row_is_closed_again(run_id: str, warehouse_url: str) -> None:
+    steps.supersede(warehouse_url, run_id, "b" * 40, "Superseded: staging serves the newer commit b.")
+    verdict = steps.close_ledger(warehouse_url, run_id, {"plan": "skipped", "deploy_gate": "success"})
+    run = run_of(warehouse_url, run_id)
+    assert (verdict.status, run.status, run.deployed_sha) == ("superseded", "superseded", "b" * 40)
+    assert run.note == "Superseded: staging serves the newer commit b."
+
+
+def test_a_repeated_run_forgets_that_it_was_superseded(run_id: str, warehouse_url: str) -> None:
+    steps.supersede(warehouse_url, run_id, "b" * 40, "Superseded.")
+    steps.open_ledger(warehouse_url, run_id=run_id, dag_id="master_etl", commit_sha=None, trigger_kind="test")
+    assert (run_of(warehouse_url, run_id).status, run_of(warehouse_url, run_id).deployed_sha) == ("running", None)
+    assert steps.close_ledger(warehouse_url, run_id, {"plan": "skipped"}).status == "failed"

@@ -105,3 +105,32 @@ def test_a_task_that_is_still_on_its_way_is_green(state: str | None) -> None:
 def test_the_verdict_does_not_depend_on_the_order_of_the_tables() -> None:
     tables = [table("b", "planned"), table("a", **FAILED), table("c")]
     assert judge(tables, {}) == judge(reversed(tables), {})
+
+
+SKIPPED_STATES = {"deploy_gate": "success", "plan": "skipped", "sub.load_table": "skipped", "final.report": "success"}
+NOTE = "Superseded: staging serves the newer commit abc, whose run deploy__abc waits; no table was touched."
+
+
+def test_a_run_that_the_ledger_calls_superseded_may_skip_everything_and_says_why() -> None:
+    verdict = judge([], SKIPPED_STATES, superseded=NOTE)
+    assert (verdict.status, verdict.sentence) == ("superseded", NOTE)
+
+
+def test_the_same_skipped_tasks_are_red_when_the_ledger_does_not_call_the_run_superseded() -> None:
+    assert judge([], SKIPPED_STATES).status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("states", "told"),
+    [
+        ({"deploy_gate": "failed"}, "deploy_gate (failed)"),
+        ({"final.report": "failed"}, "final.report (failed)"),
+        ({"sub.load_table_0": "success"}, "sub.load_table_0 (ran)"),
+    ],
+    ids=["gate", "report", "load"],
+)
+def test_a_superseded_run_in_which_a_task_failed_or_a_table_was_loaded_is_red(
+    states: dict[str, str | None], told: str
+) -> None:
+    verdict = judge([], {**SKIPPED_STATES, **states}, superseded=NOTE)
+    assert verdict.status == "failed" and told in verdict.sentence

@@ -11,6 +11,7 @@ from sluiceway.errors import AirflowApiError, AirflowUnreachableError, SettingsE
 from sluiceway.settings import Settings
 
 TIMEOUT_S = 30.0
+Method = Literal["GET", "POST", "PATCH"]
 FAILED_STATES = frozenset({"failed", "upstream_failed", "skipped", "removed"})
 
 
@@ -53,6 +54,28 @@ class AirflowApi:
     def patch(self, path: str, body: dict[str, Any]) -> Any:
         """PATCH /api/v2/<path>; raises AirflowApiError for any answer but 2xx."""
         return self._send("PATCH", f"/api/v2/{path}", json=body)
+
+    def auth(self, method: Method, path: str, body: dict[str, Any] | None = None, **params: Any) -> Any:
+        """The REST API of the FAB auth manager, /auth/fab/v1/<path>; raises AirflowApiError for any answer but 2xx."""
+        return self._send(method, f"/auth/fab/v1/{path}", json=body, params=params)
+
+    def has_fab(self) -> bool:
+        """Whether FAB manages the users: other auth managers know no such path, or have a web page for every path."""
+        try:
+            answer = self._client.get("/auth/fab/v1/roles")
+        except httpx.TransportError as error:
+            raise AirflowUnreachableError(f"Airflow at {self._url} does not answer: {error}") from error
+        return answer.status_code != httpx.codes.NOT_FOUND and _is_json(answer)
+
+    def accepts(self, username: str, password: str) -> bool:
+        """Whether these would log in."""
+        try:
+            self._send("POST", "/auth/token", json={"username": username, "password": password})
+        except AirflowApiError as error:
+            if error.status == httpx.codes.UNAUTHORIZED:
+                return False
+            raise
+        return True
 
     def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> dict[str, Any]:
         """Enqueue a run; raises AirflowApiError with status 409 when the run id exists."""
@@ -108,17 +131,22 @@ class AirflowApi:
             for task in answer["task_instances"]
         ]
 
-    def _send(self, method: Literal["GET", "POST", "PATCH"], path: str, **arguments: Any) -> Any:
+    def _send(self, method: Method, path: str, **arguments: Any) -> Any:
         try:
             response = self._client.request(method, path, **arguments)
         except httpx.TransportError as error:
             raise AirflowUnreachableError(f"Airflow at {self._url} does not answer: {error}") from error
-        if response.is_error:
+        if not response.is_success or not _is_json(response):  # a login page in front of it redirects or is HTML
             raise AirflowApiError(
                 f"Airflow answered {response.status_code} to {method} {path}: {_detail(response)}",
                 status=response.status_code,
             )
         return response.json()
+
+
+def _is_json(response: httpx.Response) -> bool:
+    content_type: str = response.headers.get("content-type", "")
+    return content_type.startswith("application/json")
 
 
 def _detail(response: httpx.Response) -> str:

@@ -47,6 +47,8 @@ ledger_app = typer.Typer(no_args_is_help=True, help="The ledger in the warehouse
 app.add_typer(tables_app, name="tables")
 app.add_typer(runs_app, name="runs")
 app.add_typer(ledger_app, name="ledger")
+access_app = typer.Typer(no_args_is_help=True, help="Who may start a run.")
+app.add_typer(access_app, name="access")
 
 WarehouseOption = Annotated[
     str | None, typer.Option("--warehouse", metavar="URL", help="postgresql:// URL; else SLUICEWAY_WAREHOUSE_URL.")
@@ -386,6 +388,28 @@ def runs_retry(
     out.print(f"{len(cleared)} tasks of {run_id} run again: {_plain(', '.join(sorted(cleared)))}")
 
 
+@app.command(
+    "trigger",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def trigger_run(context: typer.Context) -> None:
+    """Start the run of a deployed commit in Airflow, once; --help has the options and exit codes.
+
+    Example: sluiceway trigger --commit $(git rev-parse HEAD)
+    """
+    from sluiceway.deploy import trigger
+
+    with _sentences():
+        settings = load_settings()
+    known = {
+        "AIRFLOW_URL": settings.airflow_url or "",
+        "AIRFLOW_USERNAME": settings.airflow_username or "",
+        "AIRFLOW_PASSWORD": settings.airflow_password or "",
+    }
+    raise typer.Exit(trigger.main(context.args, defaults=known, prog="sluiceway trigger"))
+
+
 @ledger_app.command("migrate")
 def ledger_migrate(warehouse: WarehouseOption = None) -> None:
     """Bring the ledger to the version this code needs, as the role that owns the warehouse.
@@ -397,3 +421,28 @@ def ledger_migrate(warehouse: WarehouseOption = None) -> None:
     with _sentences():
         revision = migrate(warehouse or load_settings().owner_url or _warehouse(None))
     out.print(f"The ledger is at revision {revision}.")
+
+
+@access_app.command("setup")
+def access_setup(
+    user: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Also make this user; SLUICEWAY_CI_PASSWORD, else a generated one, printed."),
+    ] = None,
+) -> None:
+    """Create the role that CI triggers with, as an administrator of Airflow. A second time it changes nothing.
+
+    A generated password is all that goes to the standard output, so that it can be piped into a store of secrets.
+
+    Example: sluiceway access setup --user ci
+    """
+    from sluiceway import access
+    from sluiceway.airflow_api import AirflowApi
+
+    with _sentences(), AirflowApi.from_settings(settings := load_settings()) as api:
+        done = access.setup(api, user=user, password=settings.ci_password)
+    for sentence in done.sentences:
+        err.print(_plain(sentence))
+    if done.password:
+        err.print("Its password is shown this once:")
+        sys.stdout.write(f"{done.password}\n")

@@ -101,6 +101,22 @@ class SourceUnavailableError(TransientError):
     """The place a source lives at does not answer at the moment."""
 
 
+class EndpointUnavailableError(TransientError):
+    """What says which commit an environment serves does not answer at the moment."""
+
+
+class NoCommitError(SluicewayError):
+    """What should say which commit an environment serves says something else."""
+
+
+class DeployTimeoutError(SluicewayError):
+    """The environment did not come to serve the run's commit in the time it has."""
+
+
+class WatchBlindError(SluicewayError):
+    """The watch cannot see which commit the environment serves: a deploy would pass unnoticed."""
+
+
 class RunFailedError(SluicewayError):
     """The verdict: this run is red, and why."""
 
@@ -111,6 +127,10 @@ class AirflowApiError(SluicewayError):
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class AccessError(SluicewayError):
+    """A role or a user of Airflow cannot be set up."""
 
 
 class AirflowUnreachableError(TransientError):

@@ -1,4 +1,4 @@
-"""The only reader of os.environ.
+"""The only reader of os.environ, but for deploy/trigger.py, which runs alone.
 
 A variable that is not set is looked up in `.local/sluiceway.env`, which `make up` and `make demo` write,
 so that `sluiceway` finds the local stack without any set-up.
@@ -9,12 +9,18 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from sluiceway.errors import SettingsError
 
 PACKAGE_DIR = Path(__file__).parent
+CONFIG_DIR = next(
+    (folder for folder in (PACKAGE_DIR / "config", PACKAGE_DIR.parent / "config") if folder.is_dir()),
+    PACKAGE_DIR.parent / "config",
+)
+"""The wheel holds its config; in a checkout, an image, an Astro project and Composer's bucket it lies beside."""
 PREFIX = "SLUICEWAY_"
 QUICKSTART = "quickstart"
 
@@ -24,7 +30,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    config_dir: Path = PACKAGE_DIR.parent / "config"
+    config_dir: Path = CONFIG_DIR
     groups: str = ""
     """Comma-separated groups of tables this deployment runs; empty: all but quickstart."""
     warehouse_url: str | None = None
@@ -36,9 +42,15 @@ class Settings(BaseModel):
     """Runs, their rejects and their reports are forgotten after that many days."""
     retry_delay_s: PositiveInt = 20
     """Seconds before the first retry of a transient error; doubles from try to try."""
+    environment: str | None = None
+    """Whose deployed commit counts, a file of include/config/environments/; when not set, every commit passes."""
+    deploy_watch: Literal["triggerer", "schedule", "off"] = "triggerer"
+    """Who looks for new commits: the triggerer, a DAG on a schedule (where there is no triggerer), nobody."""
     airflow_url: str | None = None
     airflow_username: str | None = None
     airflow_password: str | None = None
+    ci_password: str | None = None
+    """Of the user that `sluiceway access setup --user` makes; none: a generated one, printed once."""
 
     def runs_group(self, group: str) -> bool:
         """Whether this deployment runs tables and views of `group`."""

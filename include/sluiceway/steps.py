@@ -26,6 +26,7 @@ from sluiceway.settings import Settings, load_settings
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import check_exists, locate
 from sluiceway.tables import registry
+from sluiceway.tables.files import deployed_names
 from sluiceway.tables.source_spec import LocatedSource, Source
 from sluiceway.verdict import Verdict, judge
 
@@ -50,6 +51,26 @@ def check_conf(conf: Collection[str], params: Collection[str]) -> None:
     """Raises UnknownParamError for a conf key that is no param: Airflow itself ignores it silently."""
     for key in sorted(set(conf) - set(params)):
         raise UnknownParamError(f"The run's conf has a key {key!r} that this DAG does not know{nearest(key, params)}")
+
+
+def record_deployed(url: str, run_id: str, deployed_sha: str) -> None:
+    """Note which commit the environment served when the run was let through."""
+    with connect(url) as session:
+        store.record_deployed_sha(session, run_id, deployed_sha)
+
+
+def supersede(url: str, run_id: str, deployed_sha: str, note: str) -> None:
+    """Close the run as superseded: it loads nothing, for a newer commit's run waits."""
+    with connect(url) as session:
+        store.record_deployed_sha(session, run_id, deployed_sha)
+        store.close_run(session, run_id, "superseded", note)
+
+
+def commit_is_loaded(url: str, commit: str) -> bool:
+    """Whether a green run loaded that commit into all tables of this deployment."""
+    with connect(url) as session:
+        store.check_revision(session)
+        return store.commit_is_loaded(session, commit, tables=len(deployed_names()))
 
 
 def plan(url: str, *, run_id: str, only: Sequence[str]) -> list[str]:
@@ -179,7 +200,8 @@ def aggregate(url: str) -> list[str]:
 def close_ledger(url: str, run_id: str, task_states: Mapping[str, str | None]) -> Verdict:
     """Judge the run and close its ledger row; may be called again when more is known."""
     with connect(url) as session:
-        verdict = judge(store.table_runs(session, run_id), task_states)
+        superseded = [run.note or "" for run in store.runs(session, run_id=run_id) if run.status == "superseded"]
+        verdict = judge(store.table_runs(session, run_id), task_states, superseded=next(iter(superseded), None))
         store.close_run(session, run_id, verdict.status, verdict.sentence)
     return verdict
 

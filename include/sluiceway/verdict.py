@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from sluiceway.ledger.store import RunStatus, TableRun
 
 GOOD_TASK_STATES = frozenset({"success", "running", "queued", "scheduled", None})
-"""States a task may be in while the verdict is spoken. "skipped" is not among them: no task of ours skips."""
+"""States a task may be in while the verdict is spoken. "skipped" is not among them: only a superseded run skips."""
 
 PUBLISHING_TASK = "final.aggregate"
 
@@ -23,11 +23,17 @@ class Verdict(BaseModel):
     sentence: str
 
 
-def judge(table_runs: Iterable[TableRun], task_states: Mapping[str, str | None]) -> Verdict:
+def judge(
+    table_runs: Iterable[TableRun], task_states: Mapping[str, str | None], *, superseded: str | None = None
+) -> Verdict:
     """Green only when every planned table was loaded or unchanged and no task failed.
 
     :param task_states: task id (with `_<map index>` for a mapped task) -> state, without the judging task.
+    :param superseded: what the ledger notes of a run that the gate closed as superseded; None for any other. Skipped
+        tasks are good in such a run and in no other.
     """
+    if superseded is not None:
+        return _judge_superseded(task_states, superseded)
     runs = sorted(table_runs, key=lambda run: run.table_name)
     failed = [run for run in runs if run.status == "failed"]
     silent = [run.table_name for run in runs if run.status == "planned"]
@@ -62,3 +68,14 @@ def judge(table_runs: Iterable[TableRun], task_states: Mapping[str, str | None])
         sentence=f"{len(loaded)} of {len(runs)} tables loaded, {len(runs) - len(loaded)} unchanged since their last "
         f"load: {counts}.",
     )
+
+
+def _judge_superseded(task_states: Mapping[str, str | None], note: str) -> Verdict:
+    """Nothing was to be done: so no task may have failed, and none behind the gate may have run."""
+    good = GOOD_TASK_STATES | {"skipped"}
+    bad = sorted(task for task, state in task_states.items() if state not in good)
+    ran = sorted(task for task, state in task_states.items() if "load_table" in task and state == "success")
+    if bad or ran:
+        told = [f"{task} ({task_states[task]})" for task in bad] + [f"{task} (ran)" for task in ran]
+        return Verdict(status="failed", sentence=f"failed tasks in a superseded run: {', '.join(told)}. {note}")
+    return Verdict(status="superseded", sentence=note)

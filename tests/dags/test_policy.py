@@ -271,7 +271,8 @@ def test_sources_loaders_tables_and_ledger_know_no_airflow() -> None:
 
 
 def test_only_the_settings_read_the_environment() -> None:
-    assert offenders(MODULES, reads_environment) == ["include/sluiceway/settings.py"]
+    alone = "include/sluiceway/deploy/trigger.py"  # runs on a CI runner, without this library
+    assert offenders(MODULES, reads_environment) == [alone, "include/sluiceway/settings.py"]
     assert offenders(DAG_FILES, reads_environment) == []
 
 

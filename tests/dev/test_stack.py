@@ -124,7 +124,7 @@ def test_the_api_is_closed_without_a_token(stack: Stack) -> None:
 
 def test_what_holds_a_secret_is_private(stack: Stack) -> None:
     state = stack.layout.state
-    private = [state / "airflow.env", state / "sluiceway.env", stack.layout.passwords, *(state / "secrets").iterdir()]
+    private = [state / "airflow.env", state / "sluiceway.env", *(state / "secrets").iterdir()]
     assert {path.stat().st_mode & 0o777 for path in private} == {0o600}
 
 

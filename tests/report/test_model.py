@@ -44,3 +44,7 @@ def test_a_red_run_of_no_tables_says_so() -> None:
 @pytest.mark.parametrize(("status", "word"), [("superseded", "newer commit"), ("abandoned", "from outside")])
 def test_a_run_that_ended_early_says_how(status: str, word: str) -> None:
     assert word in headline(status, [], None).sentence  # type: ignore[arg-type]
+
+
+def test_a_superseded_run_says_its_note() -> None:
+    assert headline("superseded", [], "Superseded: staging serves b.").sentence == "Superseded: staging serves b."

@@ -104,7 +104,7 @@ def open_run(session: Session, *, run_id: str, dag_id: str | None, commit_sha: s
         sql.SQL(
             "INSERT INTO etl.run (run_id, dag_id, commit_sha, trigger_kind) VALUES ({}, {}, {}, {}) "
             "ON CONFLICT (run_id) DO UPDATE SET status = 'running', finished_at = NULL, note = NULL, "
-            "commit_sha = excluded.commit_sha"
+            "commit_sha = excluded.commit_sha, deployed_sha = NULL"
         ).format(*map(sql.Literal, (run_id, dag_id, commit_sha, trigger_kind)))
     )
 
@@ -125,6 +125,17 @@ def close_run(session: Session, run_id: str, status: RunStatus, note: str | None
             sql.Literal(status), sql.Literal(note), sql.Literal(run_id)
         )
     )
+
+
+def commit_is_loaded(session: Session, commit: str, *, tables: int) -> bool:
+    """Whether a green run loaded that commit: all of the deployment's `tables`, for a run of a few proves nothing."""
+    rows = session.execute(
+        sql.SQL(
+            "SELECT 1 FROM etl.run WHERE status = 'success' AND {} = coalesce(deployed_sha, commit_sha) "
+            "AND (SELECT count(*) FROM etl.table_run WHERE table_run.run_id = run.run_id) >= {} LIMIT 1"
+        ).format(sql.Literal(commit), sql.Literal(tables))
+    )
+    return bool(rows)
 
 
 def close_abandoned(session: Session, dag_id: str, *, except_run_id: str) -> list[str]:

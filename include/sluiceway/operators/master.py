@@ -25,6 +25,21 @@ def params() -> dict[str, Param]:
             title="Commit",
             description="Full SHA of the deployed commit, 40 hex digits; empty for a run by hand.",
         ),
+        "repository": Param(
+            None,
+            type=["null", "string"],
+            pattern="^[^/\\s]+(/[^/\\s]+)+$",
+            title="Repository",
+            description="Whose commit it is: owner/name.",
+        ),
+        "actor": Param(None, type=["null", "string"], maxLength=100, title="Actor", description="Who deployed it."),
+        "ci_run_url": Param(
+            None,
+            type=["null", "string"],
+            pattern="^https?://[^\\s]+$",
+            title="CI run",
+            description="The address of the CI run that deployed it.",
+        ),
         "tables": Param(
             [],
             type="array",
@@ -40,16 +55,6 @@ def params() -> dict[str, Param]:
             description="Load also tables whose source is unchanged since their last load.",
         ),
     }
-
-
-def deploy_gate(context: Context) -> None:
-    """Open the ledger and record the commit; for now every commit passes."""
-    from sluiceway import steps
-
-    dag_run, conf, sha = context["dag_run"], context["dag_run"].conf or {}, context["params"]["commit_sha"]
-    kind = "deploy" if dag_run.run_id.startswith("deploy__") else dag_run.run_type.value
-    steps.open_ledger(warehouse_url(), run_id=dag_run.run_id, dag_id=dag_run.dag_id, commit_sha=sha, trigger_kind=kind)
-    steps.check_conf(conf, context["dag"].params)
 
 
 def plan(context: Context) -> list[str]:

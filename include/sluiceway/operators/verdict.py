@@ -38,6 +38,6 @@ class VerdictOperator(BaseOperator):
         from sluiceway import steps
 
         verdict = steps.close_ledger(warehouse_url(self.conn_id), str(context["run_id"]), task_states(context))
-        if verdict.status != "success":
+        if verdict.status not in {"success", "superseded"}:
             raise RunFailedError(verdict.sentence)
         return verdict.sentence

@@ -177,7 +177,7 @@ def headline(status: RunStatus, tables: Iterable[TableReport], note: str | None)
         done = f"{len(loaded) + unchanged} of {_count(len(rows), 'table')} done"
         return Verdict(status=status, sentence=f"{done}, the verdict is not in yet.")
     if status == "superseded":
-        return Verdict(status=status, sentence="Staging moved on to a newer commit; nothing was touched.")
+        return Verdict(status=status, sentence=note or "Staging moved on to a newer commit; nothing was touched.")
     if status == "abandoned":
         return Verdict(status=status, sentence="The run was ended from outside before its verdict.")
     if status == "failed":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -74,3 +75,28 @@ def _from_uri(conn_id: str, text: str) -> Connection:
         schema=unquote(parts.path.removeprefix("/")) or None,
         extra=extra,
     )
+
+
+def secret_headers(connection: Connection) -> dict[str, str]:
+    """What a connection adds to a request over HTTP: login and password, or a bearer token, and its extra `headers`.
+
+    :raises SettingsError: a header cannot be sent.
+    """
+    headers = {}
+    if connection.login:
+        pair = base64.b64encode(f"{connection.login}:{connection.password or ''}".encode()).decode()
+        headers["Authorization"] = f"Basic {pair}"
+    elif connection.password:
+        headers["Authorization"] = f"Bearer {connection.password}"
+    extra = connection.extra.get("headers") or {}
+    if not isinstance(extra, dict):
+        raise SettingsError(f'connection {connection.conn_id!r}: its extra headers is no object {{"Name": "value"}}')
+    headers |= {str(name): str(value) for name, value in extra.items()}
+    for name, value in headers.items():
+        # httpx would show the value in its error
+        if not (f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
+            raise SettingsError(
+                f"connection {connection.conn_id!r}: the header {name!r} would hold a line break or a character "
+                f"outside of ASCII; set it anew"
+            )
+    return headers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import logging
 import re
@@ -23,13 +22,12 @@ import httpx
 
 from sluiceway.errors import (
     ConfigError,
-    SettingsError,
     SourceMissingError,
     SourceUnavailableError,
     SourceUnreadableError,
 )
 from sluiceway.sources.api_client import LOCAL_HOSTS
-from sluiceway.sources.connections import Connections
+from sluiceway.sources.connections import Connections, secret_headers
 from sluiceway.sources.downloads import check_sha256, check_size, safe_name, sha256_of, unpacked_as_sent
 from sluiceway.sources.place import Place
 from sluiceway.sources.watched_stream import WatchedTransport, sends_more
@@ -143,7 +141,7 @@ class _Server:
         """Keeps the connection open for as long as the block lasts."""
         shown = without_secrets(source.uri)
         _check_address(source, shown)
-        secrets = _secret_headers(source, connections)
+        secrets = secret_headers(connections(source.connection)) if source.connection is not None else {}
         headers = {"User-Agent": "sluiceway", "Accept-Encoding": "identity", "Connection": "close"} | secrets
         # httpx logs every address at INFO, and an address may hold a key
         logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -234,31 +232,6 @@ def _check_address(source: LocatedSource, shown: str) -> None:
         raise ConfigError(
             f"{shown}: what the connection {source.connection!r} holds would travel unencrypted; use https://"
         )
-
-
-def _secret_headers(source: LocatedSource, connections: Connections) -> dict[str, str]:
-    """What the connection adds to a request."""
-    if source.connection is None:
-        return {}
-    connection = connections(source.connection)
-    headers = {}
-    if connection.login:
-        pair = base64.b64encode(f"{connection.login}:{connection.password or ''}".encode()).decode()
-        headers["Authorization"] = f"Basic {pair}"
-    elif connection.password:
-        headers["Authorization"] = f"Bearer {connection.password}"
-    extra = connection.extra.get("headers") or {}
-    if not isinstance(extra, dict):
-        raise SettingsError(f'connection {connection.conn_id!r}: its extra headers is no object {{"Name": "value"}}')
-    headers |= {str(name): str(value) for name, value in extra.items()}
-    for name, value in headers.items():
-        # httpx would show the value in its error
-        if not (f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
-            raise SettingsError(
-                f"connection {connection.conn_id!r}: the header {name!r} would hold a line break or a character "
-                f"outside of ASCII; set it anew"
-            )
-    return headers
 
 
 @dataclass

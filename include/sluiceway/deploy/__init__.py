@@ -1,0 +1,1 @@
+"""From a deployed commit to a run: what CI calls, what an environment serves, and which build of the DAGs is here."""

@@ -1,0 +1,30 @@
+"""Asks an environment which commit it serves, whatever its kind."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sluiceway.deploy.commit import Deployed
+from sluiceway.deploy.spec import Environment, HttpEnvironment
+from sluiceway.sources.connections import Connections, from_environment
+
+
+async def probe(spec: Environment, connections: Connections = from_environment) -> Deployed:
+    """The commit that the environment serves now. One question; patience is the caller's.
+
+    :raises EndpointUnavailableError: it does not answer at the moment.
+    :raises NoCommitError: it says something that is no commit.
+    :raises SettingsError: the connection it names is missing or broken.
+    """
+    if isinstance(spec, HttpEnvironment):
+        from sluiceway.deploy.http import probe_http
+
+        return await probe_http(spec, connections)
+    from sluiceway.deploy.cloud_run import probe_cloud_run
+
+    return await probe_cloud_run(spec, connections)
+
+
+def probe_now(spec: Environment, connections: Connections = from_environment) -> Deployed:
+    """As `probe`, where no event loop runs."""
+    return asyncio.run(probe(spec, connections))

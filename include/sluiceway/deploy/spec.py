@@ -1,0 +1,122 @@
+"""EnvironmentSpec: who says which commit an environment serves. include/config/environments/<name>.toml."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from sluiceway.errors import ConfigError, SettingsError, nearest
+from sluiceway.settings import Settings, load_settings
+
+FOLDER = "environments"
+
+
+class _Environment(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """The file's stem."""
+    poll_s: float = Field(15, gt=0, le=3600)
+    """Seconds between two questions; after an error the waits double, up to a minute or to this, if it is longer."""
+    timeout_s: float = Field(1800, gt=0, le=5 * 3600)
+    """How long a run's gate waits for its commit."""
+    request_timeout_s: float = Field(10, gt=0, le=60)
+    """How long one question may take, all of it."""
+
+
+class HttpEnvironment(_Environment):
+    """A service that publishes its commit at an address."""
+
+    kind: Literal["http"]
+    url: str = Field(pattern=r"^https?://[^/\s]+")
+    json_path: str | None = Field(None, pattern=r"^[^.\s]+(\.[^.\s]+)*$")
+    """Where the commit stands in a JSON answer: keys and list indexes with dots between."""
+    header: str | None = Field(None, pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+    """The header of the answer that holds the commit. With neither, the whole answer is the commit."""
+    connection: str | None = None
+    """The Airflow connection whose login, password or extra `headers` the request carries."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> HttpEnvironment:
+        if self.json_path is not None and self.header is not None:
+            raise ValueError("json_path and header exclude each other; keep the one that holds the commit")
+        return self
+
+
+class CloudRunEnvironment(_Environment):
+    """A Cloud Run service whose revisions carry their commit."""
+
+    kind: Literal["cloud_run"]
+    project: str = Field(pattern=r"^[a-z0-9.:-]+$")
+    region: str = Field(pattern=r"^[a-z0-9-]+$")
+    service: str = Field(pattern=r"^[a-z0-9-]+$")
+    connection: str
+    """The Airflow connection (google_cloud_platform) that may read the service: roles/run.viewer."""
+    commit_from: str = Field(pattern=r"^(label:[a-z0-9_-]+|env:[A-Za-z_][A-Za-z0-9_]*|image_tag)$")
+    """`label:NAME` of the revision, `env:NAME` of its first container that has it, or `image_tag` of its image."""
+
+
+EnvironmentSpec = Annotated[HttpEnvironment | CloudRunEnvironment, Field(discriminator="kind")]
+Environment = HttpEnvironment | CloudRunEnvironment
+
+_ADAPTER: TypeAdapter[Environment] = TypeAdapter(EnvironmentSpec)
+_MODELS: dict[str, type[_Environment]] = {"http": HttpEnvironment, "cloud_run": CloudRunEnvironment}
+_EXPLAINED = {
+    "commit_from": "write label:NAME, env:NAME or image_tag",
+    "url": "write an address, https://...",
+    "json_path": "write keys with dots between, such as build.commit",
+}
+
+
+def read_environment(name: str, settings: Settings | None = None) -> Environment:
+    """The environment of that name.
+
+    :raises SettingsError: there is no such file; names the nearest.
+    :raises ConfigError: the file is wrong; a sentence per problem.
+    """
+    folder = (settings or load_settings()).config_dir / FOLDER
+    known = {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    if name not in known:
+        raise SettingsError(
+            f"SLUICEWAY_ENVIRONMENT names {name!r}, and there is no {folder / name}.toml{nearest(name, known)}"
+        )
+    return read_file(known[name])
+
+
+def read_file(path: Path) -> Environment:
+    """The environment of one file; raises ConfigError with a sentence per problem."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}.") from error
+    if "name" in data:
+        raise ConfigError(f"{path}: name: an environment is named by its file, {path.stem!r}; remove the key")
+    try:
+        return _ADAPTER.validate_python({"name": path.stem, **data})
+    except ValidationError as error:
+        kind = str(data.get("kind"))
+        raise ConfigError("\n".join(_sentence(path, kind, problem) for problem in error.errors())) from error
+
+
+def _sentence(path: Path, kind: str, problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"] if part not in _MODELS)
+    value = problem["input"]
+    shown = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
+    if problem["type"] == "extra_forbidden":
+        names = [field for field in _MODELS[kind].model_fields if field != "name"]
+        return f"{path}: {key}: no such key{nearest(key, names)}"
+    if problem["type"] == "missing":
+        return f"{path}: {key}: is missing; add it"
+    if problem["type"] == "union_tag_not_found":
+        return f"{path}: kind: is missing; write http or cloud_run"
+    if problem["type"] == "union_tag_invalid":
+        close = difflib.get_close_matches(kind, _MODELS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else "; write http or cloud_run"
+        return f"{path}: kind = {kind!r}: is no kind of environment{hint}"
+    message = _EXPLAINED.get(key) if problem["type"] == "string_pattern_mismatch" else None
+    said = message or problem["msg"].removeprefix("Value error, ")
+    return f"{path}: {key}{shown}: {said}" if key else f"{path}: {said}"

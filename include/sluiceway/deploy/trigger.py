@@ -1,0 +1,706 @@
+#!/usr/bin/env python3
+"""Starts the run of a deployed commit in Airflow, once. One file, standard library only, Python 3.9 and later.
+
+    AIRFLOW_USERNAME=ci AIRFLOW_PASSWORD=... python trigger.py --url https://airflow.example.org --commit "$GITHUB_SHA"
+
+Writes the run's address to the standard output. docs/trigger.md says what to paste where.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # Python puts a script's folder before the standard library, and here lies an http.py
+    _HERE = Path(__file__).resolve().parent
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _HERE]
+
+import argparse
+import json
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from typing import Any, NamedTuple
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
+
+EXIT_CODES = """exit codes:
+  0  the run is there, started now or before
+  2  an option or a variable is wrong
+  3  Airflow cannot be reached, or does not let us in
+  4  the DAG is missing, paused, broken, or not yet that of this build
+  5  Airflow refuses the run
+
+secrets come from the environment: AIRFLOW_TOKEN, or AIRFLOW_USERNAME and AIRFLOW_PASSWORD.
+On Astro, ASTRO_API_TOKEN is AIRFLOW_TOKEN's other name. On Composer gcloud has them.
+"""
+
+RUN_ID = re.compile(r"deploy__([0-9a-f]{7,40})(?:__([0-9]+))?")
+SHORTEST = 7
+BUILD_TAG = "build:"
+RUNS_OF_A_COMMIT = 9
+"""After so many failures one more changes nothing; the deploy gate looks for as many."""
+ROUNDS = 5
+LONGEST_S = 24 * 3600.0
+PAGE = 100
+ATTEMPT_S = 30.0
+"""The longest wait for one answer."""
+POLL_S = (1.0, 5.0)
+"""Between two looks at a DAG that is not ready: first and longest."""
+BACK_OFF_S = (0.5, 8.0)
+MAX_BODY_BYTES = 2 << 20
+NOTE_CHARACTERS = 1000
+SHOWN = 300
+TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+OK_END = 300
+BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, INVALID = 400, 401, 403, 404, 409, 422
+LOCAL_HOST = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+PRINTABLE = re.compile(r"[\x21-\x7e]+")
+# whatever a server or gcloud says, what looks like one of these is not shown
+TOKEN_LIKE = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*|ya29\.[\w.-]+|(?<=[Bb]earer )\S+")
+
+
+class TriggerError(Exception):
+    """One sentence for a person, and the exit code for a program."""
+
+    code = 1
+
+
+class UsageError(TriggerError):
+    code = 2
+
+
+class UnreachableError(TriggerError):
+    code = 3
+
+
+class DagNotReadyError(TriggerError):
+    code = 4
+
+
+class RefusedError(TriggerError):
+    code = 5
+
+
+class Order(NamedTuple):
+    """What to start."""
+
+    dag_id: str
+    commit: str
+    conf: dict[str, str]
+    note: str
+    build_id: str | None
+    wait_s: float
+    again: bool
+
+
+class Enqueued(NamedTuple):
+    """The run that stands for the commit."""
+
+    run_id: str
+    state: str
+    new: bool
+
+
+class Answer(NamedTuple):
+    """What Airflow says; `body` is its JSON, or None."""
+
+    status: int
+    body: Any
+    text: str
+    retry_after: str | None = None
+    location: str | None = None
+
+
+class Budget:
+    """The seconds that unanswered questions may take together; a wait for the DAG is not one of them."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        return self._end - time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep without spending anything."""
+        time.sleep(seconds)
+        self._end += seconds
+
+
+class Secrets:
+    """What must never be shown."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def add(self, secret: str) -> str:
+        """Remember it, and how it looks inside JSON and inside an address."""
+        self._known |= {secret, json.dumps(secret)[1:-1], quote(secret, safe=""), quote(secret)}
+        return secret
+
+    def hide(self, text: str) -> str:
+        """The text on one line, without secrets: in a log a new line could begin a command of the CI system."""
+        for secret in sorted(self._known, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        line = " ".join(TOKEN_LIKE.sub("***", text).split())
+        return "".join(character for character in line if character.isprintable())
+
+
+class _StayHere(HTTPRedirectHandler):
+    """Follows nothing: the token is for this host."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+class Airflow:
+    """Airflow's REST API, as one caller."""
+
+    def __init__(self, url: str, login: Login, budget: Budget, secrets: Secrets) -> None:
+        self.url = url
+        self.budget = budget
+        self._login, self._secrets = login, secrets
+        self._token = login.token
+        self._opener: OpenerDirector | None = None
+
+    def get(self, path: str, **params: Any) -> Answer:
+        """GET /api/v2/<path>."""
+        return self._as_caller("GET", path + (f"?{urlencode(params)}" if params else ""), None)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """POST /api/v2/<path>."""
+        return self._as_caller("POST", path, body)
+
+    def says(self, answer: Answer) -> str:
+        """The answer's own words, fit to be shown."""
+        detail = answer.body.get("detail", answer.body) if isinstance(answer.body, dict) else answer.text
+        if isinstance(detail, list):
+            # each problem also holds its input, which for a login is the password
+            problems = [problem for problem in detail if isinstance(problem, dict)]
+            detail = "; ".join(f"{_dotted(problem.get('loc'))}: {problem.get('msg')}" for problem in problems)
+        elif isinstance(detail, dict):
+            detail = detail.get("reason") or detail.get("message") or detail
+        line = self._secrets.hide(str(detail))
+        return f"{answer.status} {line[:SHOWN]}".strip()
+
+    def must_say(self, answer: Answer, key: str, value: str) -> None:
+        """So that no other service's 200 counts as Airflow's."""
+        if answer.body.get(key) != value:
+            raise UnreachableError(
+                f"{self.url} is no Airflow 3: its answer has no {key} {value!r}: {self.says(answer)}"
+            )
+
+    def _as_caller(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
+        path = f"/api/v2/{path}"
+        fresh = self._token is None
+        if self._token is None:
+            self._token = self._log_in()
+        answer = self._send(method, path, body, self._token)
+        if answer.status == UNAUTHORIZED and self._login.renewable and not fresh:
+            self._token = self._log_in()
+            answer = self._send(method, path, body, self._token)
+        if answer.status == UNAUTHORIZED:
+            raise UnreachableError(
+                f"{self.url} does not accept the token ({self.says(answer)}): it is wrong or has expired; "
+                f"get a new one for {self._login.source}."
+            )
+        return answer
+
+    def _log_in(self) -> str:
+        if self._login.renew is not None:
+            return self._secrets.add(_token(self._login.renew(self.budget), self._login.source))
+        body = {"username": self._login.username, "password": self._login.password}
+        answer = self._send("POST", "/auth/token", body, None)
+        if answer.status in (UNAUTHORIZED, FORBIDDEN):
+            raise UnreachableError(
+                f"{self.url} does not let the user in ({self.says(answer)}): see AIRFLOW_USERNAME and AIRFLOW_PASSWORD."
+            )
+        if answer.status >= OK_END or not isinstance(answer.body.get("access_token"), str):
+            raise UnreachableError(
+                f"{self.url}/auth/token gives no token for a password ({self.says(answer)}); "
+                "where logins are somebody else's (Composer, Astro), use that one's token: AIRFLOW_TOKEN."
+            )
+        return self._secrets.add(_token(answer.body["access_token"], "/auth/token"))
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None, token: str | None) -> Answer:
+        """Ask until there is an answer or the time is up. A POST is asked again too: a second run id is a 409."""
+        request = Request(
+            self.url + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Accept": "application/json",
+                "Content-Type": "application/json",
+                "User-Agent": "sluiceway-trigger",
+            },
+            method=method,
+        )
+        if token is not None:
+            request.add_unredirected_header("Authorization", f"Bearer {token}")
+        waits, said = _back_off(), "nothing was asked"
+        while (left := self.budget.left()) > 0:
+            try:
+                answer = self._once(request, min(left, ATTEMPT_S))
+            except (OSError, HTTPException) as error:
+                said, asked_for = self._problem(error), None
+            else:
+                if answer.status not in TRY_AGAIN:
+                    return self._proper(answer, path)
+                said, asked_for = f"it answers {self.says(answer)}", answer.retry_after
+            wait = max(next(waits), _seconds(asked_for))
+            if wait >= self.budget.left():
+                more = f", and asks to be left alone for {wait:.0f} s" if asked_for else ""
+                raise UnreachableError(
+                    f"No answer from {self.url}{path.partition('?')[0]} within {self.budget.seconds:g} s "
+                    f"(--timeout): {said}{more}."
+                )
+            time.sleep(wait)
+        raise UnreachableError(f"No answer from {self.url} within {self.budget.seconds:g} s (--timeout): {said}.")
+
+    def _problem(self, error: OSError | HTTPException) -> str:
+        reason = error.reason if isinstance(error, URLError) else error
+        line = self._secrets.hide(str(reason) or type(reason).__name__)
+        if type(reason).__name__ == "SSLCertVerificationError":
+            raise UnreachableError(
+                f"The certificate of {self.url} is not trusted: {line}. Name your authority's file in SSL_CERT_FILE."
+            ) from error
+        return line
+
+    def _proper(self, answer: Answer, path: str) -> Answer:
+        if answer.status in REDIRECTS:
+            there = urlsplit(answer.location or "")
+            where = f"{there.scheme}://{there.hostname}" if there.hostname else "another page"
+            raise UnreachableError(
+                f"{self.url}{path.partition('?')[0]} answers {answer.status} and sends us to {where}, where no token "
+                "goes: a login page stands before Airflow, or --url should name that address."
+            )
+        if answer.status < OK_END and not isinstance(answer.body, dict):
+            raise UnreachableError(
+                f"{self.url} is no Airflow 3, or something stands before it: instead of JSON it answers "
+                f"{self.says(answer)[:SHOWN]}"
+            )
+        return answer
+
+    def _once(self, request: Request, seconds: float) -> Answer:
+        """One question, in a thread: a socket's own time limit starts again with each byte and not at all for DNS."""
+        done: list[Answer | Exception] = []
+
+        def ask() -> None:
+            try:
+                done.append(self._exchange(request, seconds))
+            except (OSError, HTTPException, ValueError) as error:
+                # raised again below, where somebody waits for it
+                done.append(error)
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        thread.join(seconds)
+        if not done:
+            raise TimeoutError(f"no whole answer within {seconds:.1f} s")
+        if isinstance(done[0], Exception):
+            raise done[0]
+        return done[0]
+
+    def _exchange(self, request: Request, seconds: float) -> Answer:
+        if self._opener is None:
+            handlers: list[Any] = [_StayHere()]
+            if urlsplit(self.url).scheme == "https":
+                import ssl
+
+                handlers.append(HTTPSHandler(context=ssl.create_default_context()))
+            if LOCAL_HOST.fullmatch(urlsplit(self.url).hostname or ""):
+                handlers.append(ProxyHandler({}))
+            self._opener = build_opener(*handlers)
+        try:
+            answer = self._opener.open(request, timeout=seconds)
+        except HTTPError as error:
+            answer = error
+        with answer:
+            declared = answer.headers.get("Content-Length", "")
+            # Python 3.9 makes room for all that it is told to read
+            length = min(int(declared), MAX_BODY_BYTES) if declared.isdecimal() else MAX_BODY_BYTES
+            raw = answer.read(length)
+            if declared.isdecimal() and len(raw) < length:
+                raise ConnectionError(f"the answer broke off after {len(raw)} of {declared} bytes")
+        text = raw.decode(errors="replace")
+        try:
+            body = json.loads(text)
+        except ValueError:
+            body = None
+        headers = answer.headers
+        return Answer(answer.status or 0, body, text, headers.get("Retry-After"), headers.get("Location"))
+
+
+class Login(NamedTuple):
+    """How to get a token: it is known, a program prints it, or a password buys it."""
+
+    source: str
+    token: str | None = None
+    username: str = ""
+    password: str = ""
+    renew: Any = None
+    """From a Budget to a token."""
+
+    @property
+    def renewable(self) -> bool:
+        return self.renew is not None or bool(self.username)
+
+
+def _dotted(location: Any) -> str:
+    return ".".join(str(part) for part in location) if isinstance(location, list) else "request"
+
+
+def _back_off() -> Iterator[float]:
+    """Ever longer waits; the chance in them parts callers that failed together."""
+    first, longest = BACK_OFF_S
+    attempt = 0
+    while True:
+        yield min(first * 2.0**attempt, longest) * random.uniform(0.5, 1)  # noqa: S311  # no secret
+        attempt = min(attempt + 1, 10)
+
+
+def _seconds(retry_after: str | None) -> float:
+    """What a Retry-After header asks for: seconds, or a date."""
+    if not retry_after:
+        return 0.0
+    if re.fullmatch(r"[0-9]+", retry_after.strip()):
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _token(text: str, source: str) -> str:
+    """A token fit for a header; http.client would show another one in its error."""
+    token = text.strip()
+    if not PRINTABLE.fullmatch(token):
+        raise UsageError(f"{source} holds no token: it is empty, or has spaces or other characters that none has.")
+    return token
+
+
+def ready(airflow: Airflow, order: Order) -> None:
+    """Returns when the DAG would run this build's code; waits for a DAG that was only just deployed."""
+    wait, longest = POLL_S
+    end = time.monotonic() + order.wait_s
+    while (problem := _not_ready(airflow, order)) is not None:
+        left = end - time.monotonic()
+        if left <= 0:
+            waited = f" Waited {order.wait_s:g} s (--wait-for-dag)." if order.wait_s else ""
+            raise DagNotReadyError(f"{problem}{waited}")
+        airflow.budget.wait(min(wait, left))
+        wait = min(wait * 1.5, longest)
+
+
+def _not_ready(airflow: Airflow, order: Order) -> str | None:
+    """What is wrong with the DAG that time may heal; raises for what it does not."""
+    answer = airflow.get(f"dags/{quote(order.dag_id, safe='')}")
+    dag = answer.body
+    if answer.status == NOT_FOUND:
+        return f"There is no DAG {order.dag_id!r} at {airflow.url}: look for its file and for import errors."
+    if answer.status == FORBIDDEN:
+        raise UnreachableError(
+            f"Airflow does not let the caller read the DAG {order.dag_id!r} ({airflow.says(answer)}): the token is "
+            f"wrong, the role lacks can_read on DAG:{order.dag_id}, or there is no such DAG."
+        )
+    if answer.status >= OK_END:
+        raise UnreachableError(f"{airflow.url} does not show the DAG {order.dag_id!r}: {airflow.says(answer)}")
+    airflow.must_say(answer, "dag_id", order.dag_id)
+    if dag.get("is_paused"):
+        raise DagNotReadyError(
+            f"The DAG {order.dag_id!r} is paused: a run would be accepted and wait for ever. Unpause it, and try again."
+        )
+    if dag.get("has_import_errors"):
+        return f"The DAG {order.dag_id!r} has an import error: Airflow's start page shows it."
+    if dag.get("is_stale"):
+        return f"The DAG {order.dag_id!r} is stale: its file is gone, or does not define it any more."
+    builds = [tag for tag in _names(dag.get("tags")) if tag.startswith(BUILD_TAG)]
+    if order.build_id is not None and f"{BUILD_TAG}{order.build_id}" not in builds:
+        shown = ", ".join(builds) or "no build"
+        return f"The DAG {order.dag_id!r} is not that of {BUILD_TAG}{order.build_id}: Airflow shows {shown}."
+    return None
+
+
+def _names(tags: Any) -> list[str]:
+    return [str(tag["name"]) for tag in tags or [] if isinstance(tag, dict) and "name" in tag]
+
+
+def enqueue(airflow: Airflow, order: Order) -> Enqueued:
+    """The commit's run, started unless one is there that has not failed."""
+    runs_path = f"dags/{quote(order.dag_id, safe='')}/dagRuns"
+    for _ in range(ROUNDS):
+        found = dict(_runs(airflow, order, runs_path))
+        done = {"failed", "success"} if order.again else {"failed"}
+        standing = [run_id for run_id, state in found.items() if state not in done]
+        if standing:
+            return Enqueued(standing[-1], found[standing[-1]], new=False)
+        run_id = _free(order.commit, found)
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": order.conf, "note": order.note}
+        answer = airflow.post(runs_path, body)
+        if answer.status < OK_END:
+            airflow.must_say(answer, "dag_run_id", run_id)
+            return Enqueued(run_id, str(answer.body.get("state")), new=True)
+        if answer.status != CONFLICT:
+            raise _refusal(airflow, order, run_id, answer)
+        # it was not there a moment ago: another call made it, or ours did and its answer was lost
+        answer = airflow.get(f"{runs_path}/{quote(run_id, safe='')}")
+        if answer.status < OK_END:
+            airflow.must_say(answer, "dag_run_id", run_id)
+            return Enqueued(run_id, str(answer.body.get("state")), new=False)
+        if answer.status != NOT_FOUND:
+            raise _refusal(airflow, order, run_id, answer)
+    raise RefusedError(
+        f"Airflow says that the run {run_id} exists (409), and shows no such run. Look at the DAG's runs."
+    )
+
+
+def _runs(airflow: Airflow, order: Order, path: str) -> Iterable[tuple[str, str]]:
+    """The commit's runs with their states, oldest first; also those named by a short SHA."""
+    offset = 0
+    while True:
+        # Airflow's answer may hold more than was asked for: the prefix is a range there
+        answer = airflow.get(
+            path, run_id_prefix_pattern=f"deploy__{order.commit[:SHORTEST]}", limit=PAGE, offset=offset, order_by="id"
+        )
+        if answer.status >= OK_END:
+            raise _refusal(airflow, order, "", answer)
+        page = answer.body.get("dag_runs") or []
+        for run in page:
+            name = RUN_ID.fullmatch(str(run["dag_run_id"]))
+            if name and order.commit.startswith(name[1]):
+                yield name[0], str(run["state"])
+        offset += len(page)
+        if not page or offset >= int(answer.body.get("total_entries") or 0):
+            return
+
+
+def _free(commit: str, found: Mapping[str, str]) -> str:
+    names = [f"deploy__{commit}", *(f"deploy__{commit}__{number}" for number in range(2, RUNS_OF_A_COMMIT + 1))]
+    for name in names:
+        if name not in found:
+            return name
+    raise RefusedError(
+        f"{RUNS_OF_A_COMMIT} runs of {commit} are over, and one more would change nothing. "
+        f"See why {names[-1]} ended, then clear it in Airflow."
+    )
+
+
+def _refusal(airflow: Airflow, order: Order, run_id: str, answer: Answer) -> TriggerError:
+    said = airflow.says(answer)
+    if answer.status == FORBIDDEN:
+        return UnreachableError(
+            f"Airflow does not let the caller see or start runs of {order.dag_id!r} ({said}): its role needs can_edit "
+            f"on DAG:{order.dag_id} and can_read and can_create on DAG Run:{order.dag_id}."
+        )
+    if answer.status == NOT_FOUND or (answer.status == BAD_REQUEST and "import errors" in said):
+        return DagNotReadyError(f"The DAG {order.dag_id!r} went away while it was looked at: {said}")
+    if answer.status in (BAD_REQUEST, CONFLICT, INVALID):
+        return RefusedError(f"Airflow refuses the run {run_id}: {said}")
+    return UnreachableError(f"{airflow.url} answers {said}")
+
+
+def address(text: str, *, allow_http: bool) -> str:
+    """The base URL that people write in many ways; what follows the web server's root is cut off."""
+    if "@" in text:
+        raise UsageError("--url holds a user or a password; give them as AIRFLOW_USERNAME and AIRFLOW_PASSWORD.")
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise UsageError(f"--url {text!r} is no address of an Airflow; write https://airflow.example.org") from None
+    if parts.scheme not in ("http", "https") or not host or not re.fullmatch(r"[\w.:-]+", host, re.ASCII):
+        raise UsageError(f"--url {text!r} is no address of an Airflow; write https://airflow.example.org")
+    if parts.scheme == "http" and not allow_http and not LOCAL_HOST.fullmatch(host):
+        raise UsageError(f"--url {text!r}: secrets would travel unencrypted; write https://, or add --allow-http.")
+    path = re.sub(r"(/api/v2|/home)?/*$", "", parts.path)
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}{'' if port is None else f':{port}'}{quote(path)}"
+
+
+def gcloud(arguments: Sequence[str], budget: Budget, secrets: Secrets) -> str:
+    """What a gcloud command prints."""
+    import shutil
+    import subprocess
+
+    program = shutil.which("gcloud")
+    if program is None:
+        raise UnreachableError("gcloud is not on the PATH, and --composer needs it: install the Google Cloud CLI.")
+    name = f"gcloud {' '.join(arguments[:3])}"
+    try:
+        done = subprocess.run(
+            [program, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=max(budget.left(), 0.1),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise UnreachableError(f"{name} did not end within {budget.seconds:g} s (--timeout).") from None
+    if done.returncode:
+        raise UnreachableError(f"{name} failed: {secrets.hide(done.stderr)[:SHOWN]}")
+    return done.stdout.strip()
+
+
+def reach(given: argparse.Namespace, env: Mapping[str, str], budget: Budget, secrets: Secrets) -> Airflow:
+    """Where Airflow is, and how to be let in."""
+    token = env.get("AIRFLOW_TOKEN") or None
+    source = "AIRFLOW_TOKEN"
+    if given.composer:
+        scope = ["--location", given.location, "--project", given.project]
+        describe = ["composer", "environments", "describe", given.composer, *scope, "--format=value(config.airflowUri)"]
+        uri = gcloud(describe, budget, secrets)
+        if not uri:
+            raise UnreachableError(f"The Composer environment {given.composer!r} has no web server yet.")
+        url = address(uri, allow_http=given.allow_http)
+        if token is None:
+
+            def renew(budget: Budget) -> str:
+                return gcloud(["auth", "print-access-token"], budget, secrets)
+
+            return Airflow(url, Login("gcloud auth print-access-token", renew=renew), budget, secrets)
+    else:
+        url = address(given.url, allow_http=given.allow_http)
+        if token is None and str(urlsplit(url).hostname).endswith(".astronomer.run"):
+            token, source = env.get("ASTRO_API_TOKEN") or None, "ASTRO_API_TOKEN"
+    if token is not None:
+        return Airflow(url, Login(source, token=secrets.add(_token(token, source))), budget, secrets)
+    username, password = env.get("AIRFLOW_USERNAME"), env.get("AIRFLOW_PASSWORD")
+    if not username or not password:
+        raise UsageError("Nobody is named: set AIRFLOW_TOKEN, or AIRFLOW_USERNAME and AIRFLOW_PASSWORD.")
+    return Airflow(url, Login("/auth/token", username=username, password=secrets.add(password)), budget, secrets)
+
+
+def parse(arguments: Sequence[str] | None, env: Mapping[str, str], prog: str | None) -> argparse.Namespace:
+    """The options; exits with 2 for a wrong one."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Start the Airflow run of a deployed commit, once.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    repository, server = env.get("GITHUB_REPOSITORY"), env.get("GITHUB_SERVER_URL", "https://github.com")
+    run = env.get("GITHUB_RUN_ID")
+    run_url = f"{server}/{repository}/actions/runs/{run}" if repository and run else None
+    where = parser.add_argument_group("where Airflow is")
+    where.add_argument(
+        "--url", default=env.get("AIRFLOW_URL"), help="its address, on Astro the deployment's; or AIRFLOW_URL"
+    )
+    where.add_argument("--composer", metavar="ENVIRONMENT", help="a Cloud Composer environment instead")
+    where.add_argument("--location", help="of the environment")
+    where.add_argument("--project", help="of the environment")
+    where.add_argument("--allow-http", action="store_true", help="also an address that is not this machine's")
+    what = parser.add_argument_group("what to start")
+    what.add_argument("--dag", default="master_etl", metavar="ID", help="default: master_etl")
+    what.add_argument("--commit", default=env.get("GITHUB_SHA"), metavar="SHA", help="40 digits; or GITHUB_SHA")
+    what.add_argument("--repository", default=repository, metavar="OWNER/NAME", help="or GITHUB_REPOSITORY")
+    what.add_argument("--actor", default=env.get("GITHUB_ACTOR"), metavar="NAME", help="or GITHUB_ACTOR")
+    what.add_argument("--ci-run-url", default=run_url, metavar="URL", help="or that of the GitHub run")
+    what.add_argument("--again", action="store_true", help="also when the commit's last run succeeded: a rollback")
+    when = parser.add_argument_group("when")
+    when.add_argument(
+        "--build-id", metavar="ID", help="wait until the DAG shows the tag build:ID; default: not checked"
+    )
+    when.add_argument(
+        "--wait-for-dag", type=seconds, default=120, metavar="S", help="for code to be parsed; default: 120"
+    )
+    when.add_argument(
+        "--timeout", type=seconds, default=60, metavar="S", help="for all unanswered questions; default: 60"
+    )
+    given = parser.parse_args(arguments)
+    given.commit = (given.commit or "").strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{40}", given.commit):
+        parser.error(f"--commit {given.commit!r}: give all 40 digits of it, as `git rev-parse HEAD` prints them")
+    if given.composer and not (given.location and given.project):
+        parser.error("--composer needs --location and --project")
+    for name in ("composer", "location", "project"):
+        # gcloud would take it for an option of its own
+        if not re.fullmatch(r"(?!-)[\w.:-]*", getattr(given, name) or "", re.ASCII):
+            parser.error(f"--{name} {getattr(given, name)!r} is no such name")
+    if not given.composer and not given.url:
+        parser.error("say where Airflow is: --url, or --composer with --location and --project")
+    return given
+
+
+def seconds(text: str) -> float:
+    """An option's value; argparse names this function in its error."""
+    found = float(text)
+    if not 0 <= found <= LONGEST_S:
+        raise ValueError
+    return found
+
+
+def order_of(given: argparse.Namespace, env: Mapping[str, str]) -> Order:
+    """What to start, with a note that leads back."""
+    named = {"repository": given.repository, "actor": given.actor, "ci_run_url": given.ci_run_url}
+    short, server = given.commit[:SHORTEST], env.get("GITHUB_SERVER_URL", "https://github.com")
+    commit = (
+        f"[{given.repository}@{short}]({server}/{given.repository}/commit/{given.commit})"
+        if given.repository
+        else short
+    )
+    note = f"Deploy of {commit}" + (f" by {given.actor}" if given.actor else "")
+    note += f", started by [CI]({given.ci_run_url})" if given.ci_run_url else ""
+    conf = {"commit_sha": given.commit, **{key: value for key, value in named.items() if value}}
+    return Order(
+        given.dag, given.commit, conf, note[:NOTE_CHARACTERS], given.build_id or None, given.wait_for_dag, given.again
+    )
+
+
+def tell(env: Mapping[str, str], variable: str, text: str) -> None:
+    """Append to a file of GitHub's. The run is there whether or not that works, so the exit code does not say it."""
+    if not env.get(variable):
+        return
+    try:
+        with Path(env[variable]).open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        sys.stderr.write(f"warning: {variable} cannot be written: {error}\n")
+
+
+def main(
+    arguments: Sequence[str] | None = None, *, defaults: Mapping[str, str] | None = None, prog: str | None = None
+) -> int:
+    """Start the run and say where it is; returns the exit code.
+
+    :param defaults: AIRFLOW_URL and who logs in there, for an environment that names no Airflow.
+    """
+    env = {**(defaults or {}), **os.environ}
+    given = parse(arguments, env, prog)
+    if defaults and given.url != defaults.get("AIRFLOW_URL"):
+        # a password of one Airflow is not for another
+        env = dict(os.environ)
+    secrets = Secrets()
+    try:
+        budget = Budget(given.timeout)
+        order = order_of(given, env)
+        airflow = reach(given, env, budget, secrets)
+        ready(airflow, order)
+        run = enqueue(airflow, order)
+    except TriggerError as error:
+        sentence = secrets.hide(str(error))
+        sys.stderr.write(f"error: {sentence}\n")
+        tell(env, "GITHUB_STEP_SUMMARY", f"**{given.dag}** was not started: {sentence.replace('<', '&lt;')}\n")
+        return error.code
+    except KeyboardInterrupt:
+        return 130
+    url = f"{airflow.url}/dags/{quote(order.dag_id, safe='')}/runs/{quote(run.run_id, safe='')}"
+    done = "enqueued" if run.new else f"already enqueued, {run.state}"
+    sys.stderr.write(f"{order.dag_id}: {run.run_id} {done}\n")
+    sys.stdout.write(f"{url}\n")
+    tell(env, "GITHUB_OUTPUT", f"run_id={run.run_id}\nrun_url={url}\n")
+    tell(env, "GITHUB_STEP_SUMMARY", f"**{order.dag_id}**: [{run.run_id}]({url}) {done}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Tasks that wait for something outside of Airflow."""

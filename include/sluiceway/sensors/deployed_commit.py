@@ -1,0 +1,151 @@
+"""DeployedCommitSensor: the gate of a run. Nothing loads before the environment serves the run's commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.bases.sensor import BaseSensorOperator
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout, DownstreamTasksSkipped
+
+from sluiceway.operators.connections import CONN_ID, connections, warehouse_url
+from sluiceway.settings import load_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from sluiceway.deploy.gate import Sight
+    from sluiceway.deploy.spec import Environment
+
+GRACE_S = 60.0
+"""How long after the gate's own time a deferred task is given up: its trigger answers first, if there is one."""
+
+
+class DeployedCommitSensor(BaseSensorOperator):
+    """Open the run's ledger row, then wait until the environment serves the run's commit.
+
+    The environment is the one SLUICEWAY_ENVIRONMENT names; with none, every commit passes at once. A run without a
+    commit takes what the environment serves. When the environment serves another commit whose run waits already, this
+    one is superseded: everything behind the gate is skipped.
+
+    Waits in the triggerer, or without one by looking again now and then.
+
+    :param closing: the ids of tasks that run in a superseded run too, for they close it.
+    :param conn_id: the Airflow connection of the warehouse.
+    """
+
+    template_fields: Sequence[str] = ()
+
+    def __init__(self, *, closing: Sequence[str] = (), conn_id: str = CONN_ID, **kwargs: Any) -> None:
+        # the scheduler heeds the time of the next look in this mode only; a task may still defer in it
+        super().__init__(**{"mode": "reschedule", **kwargs})
+        self.closing = tuple(closing)
+        self.conn_id = conn_id
+
+    def execute(self, context: Context) -> str:
+        """Return what the gate let through, as a sentence.
+
+        :raises UnknownParamError: the run's conf has a key that is no param.
+        :raises DeployTimeoutError: the environment did not serve the commit in its time.
+        """
+        from sluiceway import steps
+        from sluiceway.deploy.spec import read_environment
+
+        dag_run, conf, sha = context["dag_run"], context["dag_run"].conf or {}, context["params"]["commit_sha"]
+        kind = "deploy" if dag_run.run_id.startswith("deploy__") else dag_run.run_type.value
+        steps.open_ledger(
+            warehouse_url(self.conn_id),
+            run_id=dag_run.run_id,
+            dag_id=dag_run.dag_id,
+            commit_sha=sha,
+            trigger_kind=kind,
+        )
+        steps.check_conf(conf, context["dag"].params)
+        name = load_settings().environment
+        if name is None:
+            return "No environment is named (SLUICEWAY_ENVIRONMENT): every commit passes."
+        spec = read_environment(name)
+        return self._take_deployed(context, spec) if sha is None else self._look(context, spec, sha)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> str:
+        """Take up what the trigger saw."""
+        from sluiceway.deploy.gate import Sight
+
+        asked = event.pop("asked")
+        return self._conclude(context, Sight.model_validate(event), asked)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As any sensor; when no trigger answered in time, look a last time."""
+        from sluiceway.deploy.spec import read_environment
+
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSensorTimeout:
+            self.log.warning("No triggerer answered in the time of the gate: looking a last time")
+            spec = read_environment(str(load_settings().environment))
+            return self._conclude(context, self._sight(context, spec, context["params"]["commit_sha"]), 2)
+
+    def _take_deployed(self, context: Context, spec: Environment) -> str:
+        """The commit of a run that names none is the one that is deployed."""
+        from sluiceway import steps
+        from sluiceway.deploy.probe import probe_now
+
+        found = probe_now(spec, connections)
+        steps.record_deployed(warehouse_url(self.conn_id), str(context["run_id"]), found.commit)
+        return self._said(f"The run names no commit; {found.place} serves {found.commit}.")
+
+    def _look(self, context: Context, spec: Environment, commit: str) -> str:
+        from sluiceway.sensors.triggerer import triggerer_is_there
+        from sluiceway.triggers.deployed_commit import DeployedCommitTrigger
+
+        sight = self._sight(context, spec, commit)
+        now = datetime.now(UTC)
+        until = (context["ti"].get_first_reschedule_date(context) or now) + timedelta(seconds=spec.timeout_s)
+        looks = int(context.get("task_reschedule_count", 0)) + 1
+        if sight.outcome != "waiting" or now >= until:
+            return self._conclude(context, sight, looks)
+        self.log.info("%s; waiting for %s until %s", sight.said, commit, f"{until:%H:%M:%S} UTC")
+        if looks > 1 or not triggerer_is_there():
+            next_look = min(now + timedelta(seconds=spec.poll_s), until)
+            raise AirflowRescheduleException(next_look)  # type: ignore[no-untyped-call]
+        self.defer(
+            trigger=DeployedCommitTrigger(
+                environment=spec.name, commit_sha=commit, dag_id=context["dag_run"].dag_id, until=until.timestamp()
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=spec.timeout_s + GRACE_S),
+        )
+        raise AssertionError("unreachable: defer raises")
+
+    def _sight(self, context: Context, spec: Environment, commit: str) -> Sight:
+        from sluiceway.deploy.gate import look
+        from sluiceway.sensors.deploy_runs import queued_run
+
+        return asyncio.run(look(spec, connections, commit, partial(queued_run, context["dag_run"].dag_id)))
+
+    def _conclude(self, context: Context, sight: Sight, asked: int) -> str:
+        """End the wait as `sight` says."""
+        from sluiceway import steps
+        from sluiceway.errors import DeployTimeoutError
+
+        url, run_id = warehouse_url(self.conn_id), str(context["run_id"])
+        if sight.outcome == "reached":
+            steps.record_deployed(url, run_id, str(sight.commit))
+            return self._said(f"{sight.said}.")
+        if sight.outcome == "superseded":
+            steps.supersede(url, run_id, str(sight.commit), self._said(f"Superseded: {sight.said}."))
+            staying = {self.task_id, *self.closing}
+            rest = [each for each in context["dag"].task_ids if each not in staying]
+            raise DownstreamTasksSkipped(tasks=rest)  # type: ignore[no-untyped-call]
+        times = "once" if asked == 1 else f"{asked} times"
+        raise DeployTimeoutError(
+            f"{load_settings().environment} did not serve {context['params']['commit_sha']} in its time (timeout_s). "
+            f"Asked {times}, seen last: {sight.said}. See whether the deploy went through, then clear this task."
+        )
+
+    def _said(self, sentence: str) -> str:
+        self.log.info("%s", sentence)
+        return sentence

@@ -1,0 +1,88 @@
+"""The watch's trigger against a real HTTP server: how often it asks, and when it says that it is blind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sluiceway.deploy.pace import LONGEST_S, Pace
+from sluiceway.triggers.deploy_watch import BLIND_AFTER, DeployWatchTrigger
+from tests.stand_ins.version_endpoint import VersionEndpoint
+
+POLL_S = 0.05
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path, setting: Callable[..., None]) -> Iterator[VersionEndpoint]:
+    with VersionEndpoint() as running:
+        (tmp_path / "environments").mkdir()
+        (tmp_path / "environments" / "staging.toml").write_text(
+            f'kind = "http"\nurl = "{running.uri}/text"\npoll_s = {POLL_S}\nrequest_timeout_s = 0.2\n'
+        )
+        setting(config_dir=tmp_path)
+        yield running
+
+
+async def events(seconds: float) -> list[dict[str, Any]]:
+    """What the trigger tells in so many seconds."""
+    found: list[dict[str, Any]] = []
+
+    async def listen() -> None:
+        async for event in DeployWatchTrigger(environment="staging", dag_id="master_etl").run():
+            found.extend([event.payload])
+
+    listener = asyncio.create_task(listen())
+    await asyncio.sleep(seconds)
+    listener.cancel()
+    await asyncio.wait([listener])
+    return found
+
+
+@pytest.mark.parametrize("fault", ["500", "slow", "html"])
+def test_an_endpoint_that_says_no_commit_is_asked_ever_more_rarely_and_told_once(
+    endpoint: VersionEndpoint, fault: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint.fault = fault
+    told = asyncio.run(events(3.0))
+    endpoint.fault = None
+    assert [list(event) for event in told] == [["environment", "problem"]]
+    assert f"({BLIND_AFTER} times in a row)" in told[0]["problem"]
+    # after 0, 0.1, 0.3, 0.7, 1.5 and 3.1 s; evenly it would be sixty
+    assert BLIND_AFTER <= len(endpoint.requests) <= 6
+    # Airflow's own logging goes to the standard output where nothing else was set up
+    assert "in a row); asking again in" in capsys.readouterr().out + caplog.text
+
+
+def test_a_short_commit_is_told_as_a_problem_for_it_names_no_run(endpoint: VersionEndpoint) -> None:
+    endpoint.commit = "abcdef1"
+    (told,) = asyncio.run(events(1.0))
+    assert "'abcdef1', 7 digits of a commit" in told["problem"]
+
+
+def test_a_watch_outlives_an_environment_whose_file_is_gone(
+    endpoint: VersionEndpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "environments" / "staging.toml").unlink()
+    assert asyncio.run(events(0.5)) == []
+    said = capsys.readouterr().out + caplog.text
+    assert said.count("there is no ") == 1 and "(1 in a row); asking again in 60 s" in said
+    assert endpoint.requests == []
+
+
+def test_waits_double_after_errors_up_to_a_minute_and_are_even_again_after_an_answer() -> None:
+    pace = Pace(15)
+    assert [pace.after_error() for _ in range(4)] == [30, 60, 60, 60]
+    assert (pace.after_answer(), pace.after_error()) == (15, 30)
+
+
+def test_an_interval_longer_than_a_minute_stays_after_an_error() -> None:
+    assert Pace(300).after_error() == 300 > LONGEST_S
+
+
+def test_days_of_errors_do_not_overflow() -> None:
+    pace = Pace(1)
+    assert {pace.after_error() for _ in range(3000)} == {2, 4, 8, 16, 32, 60}

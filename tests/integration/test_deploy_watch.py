@@ -1,0 +1,165 @@
+"""deploy_watch on a real Airflow with a real triggerer: each new commit gets one run, and blindness is seen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.race import race
+from tests.integration.conftest import DAG_ID
+from tests.integration.staging import POLL_S, WATCH, Staging, sha_of
+
+pytest_plugins = ["tests.integration.staging"]
+
+
+def test_a_commit_that_was_never_loaded_is_found_at_the_first_start(staging: Staging) -> None:
+    run, _ = staging.ledger(f"deploy__{sha_of('first')}")
+    assert (run.status, run.trigger_kind, run.commit_sha) == ("success", "deploy", sha_of("first"))
+
+
+def test_a_new_commit_has_its_run_within_the_poll_interval_and_three_seconds(staging: Staging) -> None:
+    staging.deploy("first")
+    delays = []
+    with staging.watching():
+        _asked(staging, 2)
+        for number in range(3):
+            changed = time.time()
+            run_id = f"deploy__{staging.deploy(f'picked up, {number}')}"
+            staging.until(lambda name=run_id: True if staging.exists(name) else None)
+            queued = staging.api.run(DAG_ID, run_id)["queued_at"]
+            delays.append(datetime.fromisoformat(queued).timestamp() - changed)
+            assert staging.wait(run_id) == "success"
+    # the best of three: the machine may have other work
+    assert min(delays) <= POLL_S + 3, delays
+
+
+def test_a_commit_that_the_ledger_knows_as_loaded_gets_no_run(staging: Staging) -> None:
+    sha = staging.deploy("loaded by hand")
+    assert staging.state(staging.run(commit_sha=sha)) == "success"
+    with staging.watching():
+        _asked(staging, 4)
+    assert not staging.exists(f"deploy__{sha}")
+
+
+def test_a_run_that_ci_has_started_is_not_started_again(staging: Staging) -> None:
+    sha = staging.deploy("pushed and pulled")
+    run_id = staging.enqueue(sha)
+    with staging.watching():
+        _asked(staging, 4)
+    assert staging.wait(run_id) == "success"
+    assert [name for name in staging.runs() if sha in name] == [run_id]
+
+
+def test_an_endpoint_that_says_no_commit_starts_no_run_is_asked_rarely_and_makes_one_red_run_of_the_watch(
+    staging: Staging,
+) -> None:
+    staging.deploy("hidden")
+    staging.endpoint.fault = "html"
+    before, red_before = set(staging.runs()), _red(staging)
+    with staging.watching():
+        began = len(staging.endpoint.requests)
+        (red,) = staging.until(lambda: found if (found := _red(staging) - red_before) else None)
+        # after 0, 2, 6 and 14 s; evenly it would be one a second
+        assert len(staging.endpoint.requests) - began <= 4
+        assert set(staging.runs()) == before
+        log = staging.log(red, "start_run", dag_id=WATCH)
+        assert "WatchBlindError" in log and "Nobody can say which commit staging serves" in log
+        triggerer = (staging.stack.layout.logs / "triggerer.log").read_text()
+        assert "in a row); asking again in" in triggerer
+        staging.endpoint.fault = None
+        staging.until(lambda: True if staging.exists(f"deploy__{sha_of('hidden')}") else None)
+    assert _red(staging) - red_before == {red}, "it is said once"
+    newest = next(iter(staging.runs(WATCH).values()))
+    assert newest["state"] == "success", "the watch is green again once it sees"
+
+
+def test_when_ci_and_the_watch_race_for_each_commit_none_has_two_runs_and_none_is_lost(staging: Staging) -> None:
+    with staging.watching():
+        found = race(staging.api, staging.stack.warehouse_url, staging.endpoint, commits=5, every_s=2)
+    assert (found["runs"], found["commits_with_one_run"], found["newest"]) == (5, 5, "success")
+    assert set(found["statuses"]) <= {"success", "superseded"}
+
+
+def test_a_triggerer_killed_after_it_saw_a_commit_and_before_it_kept_it_leaves_one_run(staging: Staging) -> None:
+    staging.deploy("before the kill")
+    with staging.watching(), _frozen_triggerer(staging), _triggerer(staging) as first:
+        began = len(staging.endpoint.requests)
+        staging.until(lambda: True if len(staging.endpoint.requests) > began + 2 else None)
+        staging.until(lambda: True if staging.exists(f"deploy__{sha_of('before the kill')}") else None)
+        sha = staging.deploy("seen and not kept")
+        log = _log(staging, first)
+        while f"'{sha}'" not in log.read_text():
+            time.sleep(0.005)
+        # the trigger has told it; the triggerer hands it on within a second, and is gone before
+        time.sleep(0.1)
+        for process in [*first.children(recursive=True), first]:
+            os.kill(process.pid, signal.SIGKILL)
+        with _triggerer(staging):
+            staging.until(lambda: True if staging.exists(f"deploy__{sha}") else None)
+            _asked(staging, 3)
+    assert [name for name in staging.runs() if sha in name] == [f"deploy__{sha}"]
+    assert staging.wait(f"deploy__{sha}") == "success"
+
+
+def _asked(staging: Staging, times: int) -> None:
+    """Wait until the endpoint was asked that often from now on."""
+    enough = len(staging.endpoint.requests) + times
+    staging.until(lambda: True if len(staging.endpoint.requests) >= enough else None)
+
+
+def _red(staging: Staging) -> set[str]:
+    return {run_id for run_id, run in staging.runs(WATCH).items() if run["state"] == "failed"}
+
+
+@contextmanager
+def _triggerer(staging: Staging) -> Iterator[psutil.Process]:
+    """A triggerer of the test's own, which it may kill: the stack ends when one of its components does."""
+    command = [str(Path(sys.executable).parent / "airflow"), "triggerer", "--skip-serve-logs"]
+    log = (staging.stack.layout.logs / f"triggerer-{time.monotonic_ns()}.log").open("wb")
+    child: subprocess.Popen[Any] = subprocess.Popen(
+        command, env=dict(staging.stack.env), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+    )
+    try:
+        yield psutil.Process(child.pid)
+    finally:
+        if child.poll() is None:
+            for process in [*psutil.Process(child.pid).children(recursive=True), psutil.Process(child.pid)]:
+                process.kill()
+        child.wait()
+        log.close()
+
+
+@contextmanager
+def _frozen_triggerer(staging: Staging) -> Iterator[None]:
+    """The stack's own triggerer does nothing for as long as the block lasts."""
+    log = str(staging.stack.layout.logs / "triggerer.log")
+    frozen = [process for process in psutil.process_iter() if _writes_to(process, log)]
+    assert frozen
+    for process in frozen:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in frozen:
+            process.resume()
+
+
+def _log(staging: Staging, triggerer: psutil.Process) -> Path:
+    return next(path for path in staging.stack.layout.logs.glob("triggerer-*.log") if _writes_to(triggerer, str(path)))
+
+
+def _writes_to(process: psutil.Process, log: str) -> bool:
+    try:
+        return str(Path(f"/proc/{process.pid}/fd/1").readlink()) == log
+    except OSError:
+        return False
