@@ -31,9 +31,9 @@ from sluiceway.sources.vector_files import VectorFile, count_records, laid_out
 from sluiceway.tables.source_spec import VectorSource
 from sluiceway.tables.spec import TableSpec
 
-BATCH_ROWS = 4_000
-"""Features read at once: 4,000 fields of 30 vertices are 3 MB."""
-SLICE_BYTES = 2 << 20
+BATCH_ROWS = 2_000
+"""Features read at once: 2,000 fields of 30 vertices are 1.5 MB."""
+SLICE_BYTES = 1 << 20
 """Handed over at once: what follows holds each geometry three times (WKB, parsed, cleaned)."""
 
 _FAMILY_OF_OGR = {
