@@ -12,9 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyogrio
-import pyogrio.errors
-import pyogrio.raw
 
 from sluiceway.errors import (
     EmptyExtractionError,
@@ -23,7 +20,7 @@ from sluiceway.errors import (
     SourceUnreadableError,
     nearest,
 )
-from sluiceway.sources import geojson
+from sluiceway.sources import gdal, geojson
 from sluiceway.sources.dbase_texts import DbaseTexts, undecodable
 from sluiceway.sources.extraction import Extraction, chosen_columns
 from sluiceway.sources.shapefile import check_dbase, check_whole, dbase_header, dbase_widths, deleted_rows
@@ -69,11 +66,11 @@ _WITHOUT_ZONES = frozenset({"ESRI Shapefile", "OpenFileGDB"})
 """Their moments name no zone."""
 _EXTENSION, _SHAPES = b"ARROW:extension:name", {b"ogc.wkb", b"geoarrow.wkb"}
 _REFUSED = (
-    pyogrio.errors.DataSourceError,
-    pyogrio.errors.DataLayerError,
-    pyogrio.errors.GeometryError,
-    pyogrio.errors.FieldError,
-    pyogrio.errors.FeatureError,
+    gdal.errors.DataSourceError,
+    gdal.errors.DataLayerError,
+    gdal.errors.GeometryError,
+    gdal.errors.FieldError,
+    gdal.errors.FeatureError,
     pa.ArrowInvalid,
     UnicodeDecodeError,
 )
@@ -107,9 +104,9 @@ def _said(error: Exception) -> str:
     for noise in _NOISE:
         text = noise.sub("", text)
     text = " ".join(text.split()).strip("; ")
-    if isinstance(error, pyogrio.errors.GeometryError):
+    if isinstance(error, gdal.errors.GeometryError):
         return f"{text}; curves and surfaces in space are not loaded: make straight lines and MultiPolygons of them"
-    if isinstance(error, pyogrio.errors.CRSError):
+    if isinstance(error, gdal.errors.CRSError):
         return f"what it says of its CRS is broken ({text}); mend or remove that (of a shapefile, the .prj)"
     return text or "it is broken or cut off"
 
@@ -120,7 +117,7 @@ class _Layer:
     def __init__(self, spec: TableSpec, source: VectorSource, file: VectorFile) -> None:
         self.spec = spec
         self.file = file
-        pyogrio.set_gdal_config_options(_OFFLINE)
+        gdal.core.set_gdal_config_options(_OFFLINE)
         if file.path.suffix == ".shp":
             check_whole(file.path)
         elif file.path.suffix == ".dbf":
@@ -206,7 +203,7 @@ class _Layer:
             return
         if self.info["driver"] in _BARE_DRIVERS and self.info["features"] == 0:
             return
-        layers = [str(name) for name, kind in np.asarray(pyogrio.list_layers(self.file.path)) if kind is not None]
+        layers = [str(name) for name, kind in np.asarray(gdal.core.list_layers(self.file.path)) if kind is not None]
         others = f"; these have one: {', '.join(layers)}" if layers else ""
         raise SchemaDriftError(
             f"{self.spec.name}: {self.place} has no geometry{others}. Remove [geometry] or name another layer."
@@ -251,7 +248,7 @@ class _Layer:
                 # measures do come: only the layer's type is told without
                 warnings.filterwarnings("ignore", message="Measured")
                 meta, reader = stack.enter_context(
-                    pyogrio.raw.open_arrow(
+                    gdal.raw.open_arrow(
                         self.file.path,
                         layer=self.name,
                         encoding=self.texts.values_encoding(wanted) if self.texts else None,
@@ -361,7 +358,7 @@ class _Layer:
 def _read_info(path: Path, layer: str | None, encoding: str | None) -> Mapping[str, Any]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Measured")
-        info: Mapping[str, Any] = pyogrio.read_info(path, layer=layer, encoding=encoding)
+        info: Mapping[str, Any] = gdal.core.read_info(path, layer=layer, encoding=encoding)
     return info
 
 
@@ -382,7 +379,7 @@ def _moments(texts: pa.Array) -> pa.Array:
 def _layer(table: str, source: VectorSource, file: VectorFile) -> str:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Measured")
-        layers = [str(name) for name, _ in np.asarray(pyogrio.list_layers(file.path))]
+        layers = [str(name) for name, _ in np.asarray(gdal.core.list_layers(file.path))]
     if source.layer in layers:
         return source.layer
     if not layers:
