@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import time
 
+import pytest
 from rich.console import Console
 
+from sluiceway import cli
 from sluiceway.progress import load_progress
 
 
 def shown(total: int | None) -> str:
     stream = io.StringIO()
     with load_progress(Console(file=stream, force_terminal=True, width=120), "us_county") as tell:
-        assert tell is not None
         for rows in (1_000, 2_000, 2_500):
             tell(rows, total)
             time.sleep(0.15)
@@ -34,8 +35,9 @@ def test_a_source_that_does_not_say_how_many_rows_it_has_shows_no_share() -> Non
     assert "%" not in bar
 
 
-def test_without_a_terminal_there_is_no_bar() -> None:
+def test_without_a_terminal_there_is_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
-    with load_progress(Console(file=stream), "us_county") as tell:
+    monkeypatch.setattr(cli, "err", Console(file=stream))
+    with cli._progress("us_county") as tell:
         assert tell is None
     assert stream.getvalue() == ""

@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -163,7 +163,6 @@ def tables_run(
     from sluiceway.ledger import store
     from sluiceway.ledger.warehouse import connect
     from sluiceway.load.table import load_table
-    from sluiceway.progress import load_progress
     from sluiceway.tables import registry
 
     with _sentences():
@@ -179,7 +178,7 @@ def tables_run(
             store.plan_tables(session, run_id, [spec.name])
         failure: SluicewayError | None = None
         try:
-            with load_progress(err, spec.name) as progress:
+            with _progress(spec.name) as progress:
                 load_table(spec, url, run_id=run_id, force=force, progress=progress)
         except SluicewayError as error:
             failure = error
@@ -202,6 +201,18 @@ def tables_run(
     if failure is not None:
         err.print(f"[red]error:[/] {_plain(failure)}")
         raise typer.Exit(EXIT_FAILED)
+
+
+@contextmanager
+def _progress(table: str) -> Iterator[Callable[[int, int | None], None] | None]:
+    """A bar on a terminal; elsewhere None, and the log tells it."""
+    if not err.is_terminal:
+        yield None
+        return
+    from sluiceway.progress import load_progress
+
+    with load_progress(err, table) as tell:
+        yield tell
 
 
 @tables_app.command("infer")

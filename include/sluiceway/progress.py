@@ -19,11 +19,8 @@ class _RowsPerSecond(ProgressColumn):
 
 
 @contextmanager
-def load_progress(console: Console, table: str) -> Iterator[Tell | None]:
-    """What load_table tells its progress to; None where there is no terminal: the log says it then."""
-    if not console.is_terminal:
-        yield None
-        return
+def load_progress(console: Console, table: str) -> Iterator[Tell]:
+    """What load_table tells its progress to."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

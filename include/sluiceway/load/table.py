@@ -7,12 +7,12 @@ import logging
 import resource
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from psycopg import sql
 
@@ -97,41 +97,57 @@ def load_table(
     started = time.monotonic()
     attempt = _Attempt()
     try:
-        last, intact = _last_load(spec, url, force=force)
-        known = last.fingerprint if last is not None and intact else None
-        if known is None:
-            _import_meanwhile(spec)
-        with located(spec.source, connections, known=known) as place:
-            if last is not None and known is not None and place.fingerprint == known:
-                return _record_unchanged(spec, url, run_id, last, place, started)
-            load = _Load(spec, url, run_id, last, started, attempt, progress or _log_progress(spec.name))
-            result = load.run(place, connections, since=last.watermark if last is not None and intact else None)
-            if result is None and last is not None:
-                return _record_unchanged(spec, url, run_id, last, place, started)
-            assert result is not None
-            return result
+        with ThreadPoolExecutor(1, "ask and import") as threads:
+            # while this thread hashes a local file, the ledger answers and what a load needs is imported
+            asked = threads.submit(_last_load, spec, url, force=force)
+            threads.submit(_import_for_load, spec, asked)
+            with located(spec.source, connections, known=lambda: asked.result().known) as place:
+                last = asked.result()
+                if last.run is not None and last.known is not None and place.fingerprint == last.known:
+                    return _record_unchanged(spec, url, run_id, last.run, place, started)
+                load = _Load(spec, url, run_id, last.run, started, attempt, progress or _log_progress(spec.name))
+                since = last.run.watermark if last.run is not None and last.intact else None
+                result = load.run(place, connections, since=since)
+                if result is None and last.run is not None:
+                    return _record_unchanged(spec, url, run_id, last.run, place, started)
+                assert result is not None
+                return result
     except SluicewayError as error:
         _record_failure(spec, url, run_id, error, started, attempt)
         raise
 
 
-def _import_meanwhile(spec: TableSpec) -> None:
-    """Import in another thread what the load will need, while this one fetches or hashes the file: half a second."""
-    modules = [f"sluiceway.sources.{spec.source.kind}", "sluiceway.load.staging", "sluiceway.load.merge"]
-    if spec.geometry is not None:
-        modules.append("sluiceway.load.geometry")
-    Thread(target=lambda: [import_module(module) for module in modules], name="import").start()
+class _LastLoad(NamedTuple):
+    run: TableRun | None
+    """The last good load."""
+    intact: bool
+    """Whether what it left still stands, and this very spec and code made it."""
+
+    @property
+    def known(self) -> str | None:
+        """The fingerprint of a source that need not be loaded again."""
+        return self.run.fingerprint if self.run is not None and self.intact else None
 
 
-def _last_load(spec: TableSpec, url: str, *, force: bool) -> tuple[TableRun | None, bool]:
-    """The last good load, and whether what it left still stands and was made by this very spec and code."""
+def _last_load(spec: TableSpec, url: str, *, force: bool) -> _LastLoad:
     with connect(url) as ledger:
         _name_session(ledger, spec)
         store.check_revision(ledger)
         last = store.last_good_load(ledger, spec.name)
         if force or last is None or last.spec_hash != _spec_hash(spec):
-            return last, False
-        return last, _stands(ledger, spec, last)
+            return _LastLoad(last, intact=False)
+        return _LastLoad(last, _stands(ledger, spec, last))
+
+
+def _import_for_load(spec: TableSpec, asked: Future[_LastLoad]) -> None:
+    """Half a second of imports; none for a table that is probably unchanged."""
+    if asked.result().known is not None:
+        return
+    modules = [f"sluiceway.sources.{spec.source.kind}", "sluiceway.load.staging", "sluiceway.load.merge"]
+    if spec.geometry is not None:
+        modules.append("sluiceway.load.geometry")
+    for module in modules:
+        import_module(module)
 
 
 def _record_unchanged(spec: TableSpec, url: str, run_id: str, last: TableRun, place: Place, started: float) -> TableRun:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
@@ -36,10 +36,13 @@ SCHEMES = ("file", "package", *REMOTE)
 
 
 @contextmanager
-def located(source: Source, connections: Connections, *, known: str | None = None) -> Iterator[Place]:
+def located(
+    source: Source, connections: Connections, *, known: Callable[[], str | None] = lambda: None
+) -> Iterator[Place]:
     """Find the source, and bring a remote file here for as long as the block lasts.
 
-    :param known: the fingerprint of the last good load; a remote file that still has it is not fetched.
+    :param known: says the fingerprint of the last good load; a remote file that still has it is not fetched. Of a local
+        file nobody asks that: it may be found out meanwhile.
     :raises SourceMissingError: there is no such package or file; names the nearest.
     :raises SourceUnavailableError: the server does not answer.
     :raises SourceUnreadableError: the download is not what was declared: its size, its checksum.
@@ -49,7 +52,7 @@ def located(source: Source, connections: Connections, *, known: str | None = Non
         yield Place(name=source_name(source))
         return
     if (remote := _remote(source)) is not None:
-        with remote.fetched(source, connections, known) as place:
+        with remote.fetched(source, connections, known()) as place:
             yield place
         return
     path = locate(source.uri)
