@@ -19,7 +19,7 @@ N ?= 450000
 TARGET ?=
 BUILD_ID ?=
 
-.PHONY: help setup up down status airflow demo test lint lock bench-master bench-load bench-narrow bench-trigger package clean
+.PHONY: help setup up down status airflow demo test lint lock bench-master bench-load bench-narrow bench-trigger bench-race bench-blind package clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,12 @@ bench-load: setup ## Measure the load engine against ogr2ogr, shp2pgsql and geop
 
 bench-narrow: setup ## Measure a load of 5,000,000 narrow rows
 	@$(PYTHON) -m bench.narrow $(ARGS)
+
+bench-race: setup ## Deploy 50 commits while CI and the watch race for each
+	@$(PYTHON) -m bench.race $(ARGS)
+
+bench-blind: setup ## Watch a dead, a slow and a wrong endpoint for an hour
+	@$(PYTHON) -m bench.blind $(ARGS)
 
 bench-trigger: setup ## Measure what one call of the trigger costs
 	@$(PYTHON) -m bench.trigger $(ARGS)

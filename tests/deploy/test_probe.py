@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sluiceway.deploy.commit import Deployed, same
-from sluiceway.deploy.http import MAX_BODY_BYTES
 from sluiceway.deploy.probe import probe_now
 from sluiceway.deploy.spec import HttpEnvironment
+from sluiceway.deploy.version_endpoint import MAX_BODY_BYTES
 from sluiceway.errors import ConfigError, EndpointUnavailableError, NoCommitError
 from sluiceway.sources.connections import Connection
 from tests.stand_ins.version_endpoint import VersionEndpoint

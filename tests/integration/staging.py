@@ -25,6 +25,8 @@ from tests.stand_ins.version_endpoint import VersionEndpoint
 WATCH = "deploy_watch"
 WITHOUT_TRIGGERER = "master_without_triggerer"
 """The same DAG, told that there is no triggerer."""
+SCHEDULED_WATCH = "deploy_watch_without_triggerer"
+"""deploy_watch, told the same."""
 POLL_S = 1.0
 REQUEST_TIMEOUT_S = 2.0
 TIMEOUT_S = 60.0
@@ -56,14 +58,14 @@ class Staging(Deployment):
         self.api.patch(f"dags/{dag_id}", {"is_paused": is_paused})
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
+    def watching(self, dag_id: str = WATCH) -> Iterator[None]:
         """deploy_watch is on for as long as the block lasts."""
-        self.pause(WATCH, is_paused=False)
+        self.pause(dag_id, is_paused=False)
         try:
             yield
         finally:
-            self.pause(WATCH, is_paused=True)
-            self.settle(WATCH)
+            self.pause(dag_id, is_paused=True)
+            self.settle(dag_id)
 
     @contextmanager
     def loads_held(self) -> Iterator[None]:
@@ -141,7 +143,8 @@ def _staging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staging]:
             # nobody triggers it: the watch finds a commit that was never loaded
             first = f"deploy__{sha_of('first')}"
             staging.until(lambda: True if staging.exists(first) else None)
-            staging.pause(WATCH, is_paused=True)
+            for watch in (WATCH, SCHEDULED_WATCH):
+                staging.pause(watch, is_paused=True)
             assert staging.wait(first) == "success"
             yield staging
 
@@ -149,10 +152,11 @@ def _staging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staging]:
 def _dags(folder: Path) -> Path:
     dags = folder / "dags"
     shutil.copytree(ROOT / "dags", dags)
-    master = (dags / f"{DAG_ID}.py").read_text(encoding="utf-8")
     told = 'import os\n\nos.environ["SLUICEWAY_DEPLOY_WATCH"] = "schedule"\nfrom airflow.sdk import'
-    copy = master.replace(DAG_ID, WITHOUT_TRIGGERER).replace("from airflow.sdk import", told, 1)
-    (dags / f"{WITHOUT_TRIGGERER}.py").write_text(copy, encoding="utf-8")
+    for dag_id, copied_id in ((DAG_ID, WITHOUT_TRIGGERER), (WATCH, SCHEDULED_WATCH)):
+        copy = (dags / f"{dag_id}.py").read_text(encoding="utf-8").replace("from airflow.sdk import", told, 1)
+        copy = copy.replace(f'dag_id="{dag_id}",', f'dag_id="{copied_id}",')
+        (dags / f"{copied_id}.py").write_text(copy, encoding="utf-8")
     return dags
 
 

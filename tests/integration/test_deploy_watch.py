@@ -17,7 +17,7 @@ import psutil
 
 from bench.race import race
 from tests.integration.conftest import DAG_ID
-from tests.integration.staging import POLL_S, WATCH, Staging, sha_of
+from tests.integration.staging import POLL_S, SCHEDULED_WATCH, WATCH, Staging, sha_of
 
 pytest_plugins = ["tests.integration.staging"]
 
@@ -81,6 +81,15 @@ def test_an_endpoint_that_says_no_commit_starts_no_run_is_asked_rarely_and_makes
     assert _red(staging) - red_before == {red}, "it is said once"
     newest = next(iter(staging.runs(WATCH).values()))
     assert newest["state"] == "success", "the watch is green again once it sees"
+
+
+def test_without_a_triggerer_a_schedule_finds_the_commit(staging: Staging) -> None:
+    sha = staging.deploy("found on a schedule")
+    with staging.watching(SCHEDULED_WATCH):
+        staging.until(lambda: True if staging.exists(f"deploy__{sha}") else None)
+        kinds = {run["run_type"] for run in staging.runs(SCHEDULED_WATCH).values()}
+    assert kinds == {"scheduled"}
+    assert staging.wait(f"deploy__{sha}") == "success"
 
 
 def test_when_ci_and_the_watch_race_for_each_commit_none_has_two_runs_and_none_is_lost(staging: Staging) -> None:

@@ -17,7 +17,7 @@ async def probe(spec: Environment, connections: Connections = from_environment) 
     :raises SettingsError: the connection it names is missing or broken.
     """
     if isinstance(spec, HttpEnvironment):
-        from sluiceway.deploy.http import probe_http
+        from sluiceway.deploy.version_endpoint import probe_http
 
         return await probe_http(spec, connections)
     from sluiceway.deploy.cloud_run import probe_cloud_run

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    # Python puts a script's folder before the standard library, and here lies an http.py
+    # Python puts a script's folder before the standard library, and beside a copy may lie an http.py
     _HERE = Path(__file__).resolve().parent
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _HERE]
 
