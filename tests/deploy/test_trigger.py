@@ -39,10 +39,13 @@ GITHUB = {
 def pythons() -> list[str]:
     """This Python, and the oldest and newest of a runner where they are installed."""
     found = [sys.executable]
+    pyenv = shutil.which("pyenv")
+    versions = (Path(pyenv).parents[1] if pyenv else Path.home() / ".pyenv") / "versions"
     for version in ("3.9", "3.13"):
-        installed = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+        installed = sorted(versions.glob(f"{version}.*/bin/python"))
         path = str(installed[-1]) if installed else shutil.which(f"python{version}")
-        if path is not None:
+        # pyenv leaves programs on PATH that only say which versions there are
+        if path is not None and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
             found.append(path)
     return found
 
