@@ -42,6 +42,13 @@ def pytest_configure(config: pytest.Config) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two workers one takes what waits for Airflow most of its time, the other one file after file of the rest."""
+    for item in items:
+        path = item.path.relative_to(ROOT / "tests")
+        item.add_marker(pytest.mark.xdist_group("airflow" if path.parts[0] == "integration" else str(path)))
+
+
 def _runs(pid: int) -> bool:
     try:
         os.kill(pid, 0)
