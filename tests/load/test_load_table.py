@@ -294,3 +294,20 @@ def test_the_reader_can_read_a_loaded_table_and_change_nothing(
         assert connection.execute("SELECT count(*) FROM city").fetchone() == (3,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("DELETE FROM city")
+
+
+def test_a_load_does_not_wait_for_who_writes_other_rows_of_its_table(
+    write_spec: WriteSpec, load: Load, warehouse_url: str, open_run: Callable[[str], str]
+) -> None:
+    import psycopg
+
+    spec = write_spec(
+        "city",
+        CITY + '[geometry]\ntype = "Point"\nsource = "shape"\nsource_crs = "EPSG:4326"\n',
+        city__csv="id,name,people,founded,shape\n1,Ponce,,,POINT (1 2)\n",
+    )
+    load(spec)
+    with psycopg.connect(warehouse_url) as writer:
+        writer.execute("UPDATE city SET people = 7")
+        impatient = f"{warehouse_url}?options=-c%20lock_timeout%3D2s"
+        assert load_table(spec, impatient, run_id=open_run("again"), force=True).unchanged == 1
