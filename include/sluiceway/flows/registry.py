@@ -1,4 +1,4 @@
-"""TriggerRegistry: which kinds of trigger there are. Others come by decorator or by the entry points sluiceway.triggers."""
+"""TriggerRegistry: which kinds of trigger there are; others come by decorator or as entry points sluiceway.triggers."""
 
 from __future__ import annotations
 
