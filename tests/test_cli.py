@@ -257,7 +257,7 @@ def test_a_deployments_warehouse_is_migrated_by_its_owner_only(
     assert "run `sluiceway ledger migrate`" in result.stderr
     setting(config_dir=wired, warehouse_url=warehouse_url, owner_url=owner_url)
     migrated = run("ledger", "migrate")
-    assert (migrated.exit_code, migrated.stdout) == (0, "The ledger is at revision 0002.\n")
+    assert (migrated.exit_code, migrated.stdout) == (0, "The ledger is at revision 0003.\n")
     assert run("tables", "run", "city").exit_code == 0
 
 
