@@ -26,30 +26,59 @@ class TriggerType(StrEnum):
 
 
 class TriggerConfig(BaseModel):
-    """What every trigger declares."""
+    """What every trigger declares. Descriptions and examples of the keys make docs/triggers.md."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str = Field(pattern=ID)
-    """Unique among the flow's triggers; `when` names it."""
-    type: str
-    flow_id: str = Field(pattern=ID)
-    """The flow it starts; a flow's file need not say it."""
-    enabled: bool = True
-    description: str = ""
+    id: str = Field(
+        pattern=ID,
+        description="Its name, unique among the flow's triggers; `when` and the runs it starts carry it.",
+        examples=["orders_changed"],
+    )
+    type: str = Field(description="What kind of trigger it is.", examples=["sensor"])
+    flow_id: str = Field(
+        pattern=ID,
+        description="The flow it starts. A flow's file need not say it: the file's own.",
+        examples=["orders"],
+    )
+    enabled: bool = Field(
+        default=True,
+        strict=True,
+        description="False: it starts nothing and nobody looks; a cli trigger refuses and says why.",
+        examples=[False],
+    )
+    description: str = Field(
+        default="",
+        description="What it waits for, for people; a disabled trigger gives it as its reason.",
+        examples=["New orders of the shop"],
+    )
 
 
 class SensorConfig(TriggerConfig):
     """What every sensor declares."""
 
-    type: Literal["sensor"]
-    sensor_type: str
-    poll_s: float = Field(30, ge=1, le=86_400)
-    """Seconds between two looks; after an error the waits double, up to a minute or to this, if it is longer."""
-    coalesce: bool = True
-    """One run for all events that came since the last one; false: one run per event."""
-    mode: Literal["triggerer", "poll"] = "triggerer"
-    """Who looks: the triggerer, or a DAG on a schedule (where there is no triggerer, as on Cloud Composer)."""
+    type: Literal["sensor"] = Field(description="Looks at a place outside of Airflow.", examples=["sensor"])
+    sensor_type: str = Field(description="What it looks at.", examples=["database"])
+    poll_s: float = Field(
+        default=30,
+        ge=1,
+        le=86_400,
+        description="Seconds between two looks; after an error the waits double, up to a minute or to this, if it "
+        "is longer.",
+        examples=[60],
+    )
+    coalesce: bool = Field(
+        default=True,
+        strict=True,
+        description="One run for all events that came since the last one; false: one run per event.",
+        examples=[False],
+    )
+    mode: Literal["triggerer", "poll"] = Field(
+        default="triggerer",
+        description="Who looks: Airflow's triggerer, or a DAG on a schedule of at least a minute (where there is no "
+        "triggerer, as on Cloud Composer).",
+        examples=["poll"],
+    )
 
 
 @dataclass(frozen=True)
@@ -79,6 +108,8 @@ class TriggerContext:
     connections: Connections = from_environment
     params: Mapping[str, Any] = field(default_factory=dict)
     """For the run's conf."""
+    payload: JsonValue = None
+    """What a hook was sent; an api trigger checks it and maps it to params."""
     batch_id: str | None = None
     """Names the run: the same id twice is one run."""
     events: tuple[Event, ...] = ()
@@ -120,10 +151,20 @@ class Trigger(ABC, Generic[C]):
         """
 
     def activate(self, context: TriggerContext) -> TriggerResult:
-        """Start the flow through Airflow's REST API."""
+        """Start the flow through Airflow's REST API. A disabled trigger starts nothing and says why."""
+        if not self.config.enabled:
+            return TriggerResult(False, self.config.id, self.config.flow_id, self.refusal())
         from sluiceway.flows.service import enqueue
 
         return enqueue(self.config, context)
+
+    def refusal(self) -> str:
+        """Why a disabled trigger starts nothing."""
+        reason = f": {self.config.description}" if self.config.description else ""
+        return (
+            f"Trigger {self.config.id!r} of flow {self.config.flow_id!r} is disabled (enabled = false){reason}. "
+            f"Enable it in the flow's file."
+        )
 
 
 class SensorTrigger(Trigger[C]):
