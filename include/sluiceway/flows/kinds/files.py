@@ -49,15 +49,15 @@ def observe_folder(folder: str, pattern: str | None, *, recursive: bool) -> Json
     :raises SourceUnreadableError: it may not be read, or holds too many files.
     """
     at = time.time()
-    files: dict[str, Mark] = {}
+    files: dict[str, JsonValue] = {}
     mounts = [_mount_of(folder)]
     for path, mark in _walk(folder, pattern, recursive, mounts):
-        files[path] = mark
+        files[path] = [*mark]
         if len(files) > MOST_FILES:
             raise SourceUnreadableError(
                 f"{folder}: holds more than {MOST_FILES:,} files that match; narrow pattern, or move away what is done"
             )
-    return {"at": at, "mounts": sorted(mounts), "files": files}
+    return {"at": at, "mounts": [*sorted(mounts)], "files": files}
 
 
 def observe_file(path: str) -> JsonValue:
