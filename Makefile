@@ -50,6 +50,7 @@ lint: setup ## Check style, types, config, workflows and the Dockerfile; changes
 	$(PYTHON) -m ruff format --check $(PYTHONCODE)
 	$(PYTHON) -m mypy include/sluiceway include/config/transforms dev bench
 	.venv/bin/sluiceway tables check
+	.venv/bin/sluiceway triggers check
 	.venv/bin/zizmor --offline --quiet .github
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml

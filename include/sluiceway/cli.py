@@ -9,34 +9,24 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
-from rich.markup import escape
 from rich.table import Column, Table
 
+from sluiceway.console import EXIT_FAILED, EXIT_USAGE, err, out
+from sluiceway.console import plain as _plain
+from sluiceway.console import sentences as _sentences
 from sluiceway.errors import (
     ConfigError,
     LedgerMissingError,
-    SettingsError,
     SluicewayError,
-    UnknownTableError,
 )
+from sluiceway.flows.commands import app as triggers_app
 from sluiceway.settings import load_settings
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-
-# a pipe has no width: wide enough that no name is cut
-WIDTH = None if sys.stdout.isatty() else 220
-out = Console(highlight=False, width=WIDTH)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="Refreshes a PostGIS warehouse after every deploy."
@@ -49,6 +39,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(ledger_app, name="ledger")
 access_app = typer.Typer(no_args_is_help=True, help="Who may start a run.")
 app.add_typer(access_app, name="access")
+app.add_typer(triggers_app, name="triggers")
 
 WarehouseOption = Annotated[
     str | None, typer.Option("--warehouse", metavar="URL", help="postgresql:// URL; else SLUICEWAY_WAREHOUSE_URL.")
@@ -63,24 +54,6 @@ def _main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log wha
         format="%(message)s",
         handlers=[RichHandler(console=err, show_path=False)],
     )
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """Turns a named error into one sentence and an exit code."""
-    try:
-        yield
-    except (ConfigError, SettingsError, UnknownTableError) as error:
-        err.print(f"[red]error:[/] {_plain(error)}")
-        raise typer.Exit(EXIT_USAGE) from error
-    except SluicewayError as error:
-        err.print(f"[red]error:[/] {_plain(error)}")
-        raise typer.Exit(EXIT_FAILED) from error
-
-
-def _plain(text: object) -> str:
-    """Text that rich takes for no markup."""
-    return escape(str(text))
 
 
 def _warehouse(url: str | None) -> str:

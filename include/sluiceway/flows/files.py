@@ -141,8 +141,10 @@ def _trigger(definition: Mapping[str, Any], where: str, number: int) -> Trigger[
 
 def _when(spec: FlowSpec, triggers: Mapping[str, Trigger[Any]], where: str) -> when.Expression | None:
     """The parsed `when`; raises ConfigError for what Airflow cannot express."""
+    if spec.when is None:
+        return None
     try:
-        expression = when.parse(spec.when) if spec.when is not None else None
+        expression = when.parse(spec.when)
         when.check(expression, triggers)
     except ValueError as error:
         raise ConfigError(f"{where}: when = {spec.when!r}: {error}") from error

@@ -39,8 +39,11 @@ class TriggerRegistry:
     def register_trigger(kind: str) -> Callable[[T], T]:
         """Decorator of a class that is a kind of trigger.
 
-        :raises ConfigError: another class has that name.
+        :param kind: `sensor.<sensor_type>`; Airflow gives no other type of trigger a way to start a flow.
+        :raises ConfigError: it is no such name, or another class has it.
         """
+        if not (kind in _OWN or (kind.startswith("sensor.") and kind.removeprefix("sensor.").isidentifier())):
+            raise ConfigError(f"The kind of trigger {kind!r} must be named sensor.<sensor_type>, such as sensor.queue.")
 
         def register(cls: T) -> T:
             known = _registered.setdefault(kind, cls)
@@ -55,6 +58,11 @@ class TriggerRegistry:
     def kinds() -> list[str]:
         """Every kind's name."""
         return sorted({*_OWN, *_registered, *_installed()})
+
+    @staticmethod
+    def is_own(kind: str) -> bool:
+        """Whether it comes with the project; asking for the others reads the lists of all installed packages."""
+        return kind in _OWN
 
     @staticmethod
     def kind_of(config: Mapping[str, Any]) -> str:

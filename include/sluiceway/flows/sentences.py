@@ -33,6 +33,8 @@ _OTHER_NAMES = {
 
 def kind_problem(definition: Mapping[str, Any]) -> str | None:
     """What is wrong with `type` and `sensor_type`, if anything."""
+    if TriggerRegistry.is_own(TriggerRegistry.kind_of(definition)):
+        return None
     types = [each.value for each in TriggerType]
     for key, known in (("type", types), ("sensor_type", _sensor_types())):
         if key == "sensor_type" and definition.get("type") != TriggerType.SENSOR:

@@ -53,6 +53,11 @@ class TriggerConfig(BaseModel):
         examples=["New orders of the shop"],
     )
 
+    @property
+    def run_prefix(self) -> str:
+        """How the ids of the runs begin that this trigger starts by name."""
+        return "scheduled__" if self.type == TriggerType.SCHEDULE else f"{self.type}__{self.id}__"
+
 
 class SensorConfig(TriggerConfig):
     """What every sensor declares."""

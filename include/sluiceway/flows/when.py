@@ -56,11 +56,8 @@ def names(expression: Expression) -> Iterator[str]:
             yield from names(part)
 
 
-def check(expression: Expression | None, triggers: Mapping[str, Trigger[Any]]) -> None:
+def check(expression: Expression, triggers: Mapping[str, Trigger[Any]]) -> None:
     """Raises ValueError for ids that are no triggers, and for what Airflow cannot express."""
-    _one_time_zone(triggers)
-    if expression is None:
-        return
     named = list(names(expression))
     for name in named:
         if name not in triggers:
@@ -96,10 +93,6 @@ def _never_joined(trigger: Trigger[Any]) -> str | None:
     if trigger.trigger_type is TriggerType.CLI:
         return "a start by hand does not wait for anything; write | instead of &"
     return None
-
-
-def _one_time_zone(triggers: Mapping[str, Trigger[Any]]) -> None:
-    """Of two schedules with time zones of their own Airflow's MultipleCronTriggerTimetable knows none."""
 
 
 class _Parser:
