@@ -217,14 +217,18 @@ def events_of_run(session: Session, flow_id: str, run_id: str) -> list[StoredEve
 def forget_events(session: Session, *, older_than_days: int) -> tuple[int, int]:
     """Delete events older than that, and the state of triggers that nobody has looked at for as long.
 
+    Events stay that would count a second time if they were forgotten.
+
     :returns: how many events were deleted, and how many of them no run had taken.
     """
+    from sluiceway.flows.hooks import UNTIMED
+
     days = sql.Literal(older_than_days)
     rows = session.execute(
         sql.SQL(
             "DELETE FROM etl.trigger_event WHERE seen_at < clock_timestamp() - {} * interval '1 day' "
-            "RETURNING run_id IS NULL"
-        ).format(days)
+            "AND NOT starts_with(event_key, {}) RETURNING run_id IS NULL"
+        ).format(days, sql.Literal(UNTIMED))
     )
     session.execute(
         sql.SQL(
