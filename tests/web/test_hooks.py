@@ -88,6 +88,10 @@ id = "asleep"
 type = "api"
 connection = "hook_secret"
 """,
+    "deaf": """
+flow_type = "dag"
+triggers = [{ id = "deaf", type = "api", connection = "hook_secret" }]
+""",
     "broken": 'flow_type = "dgg"\n',
 }
 DAGS = """
@@ -95,11 +99,13 @@ from airflow.sdk import DAG, Asset, AssetAny
 HOOKS = {
     "deploys": ["github", "generic", "bare", "hurried", "small", "off", "unset", "unknown_secret", "shared"],
     "other": ["shared"],
-    "asleep": ["asleep"],
+    "asleep__events": ["asleep"],
+    "deaf__events": ["deaf"],
 }
-for flow_id, ids in HOOKS.items():
-    with DAG(flow_id, schedule=AssetAny(*(Asset(f"flow/{flow_id}/trigger/{each}") for each in ids)),
-             is_paused_upon_creation=flow_id == "asleep") as dag:
+for flow_id in ("asleep", "deaf", *HOOKS):
+    assets = [Asset(f"flow/{flow_id.removesuffix('__events')}/trigger/{each}") for each in HOOKS.get(flow_id, ())]
+    paused = flow_id in ("asleep", "deaf__events")
+    with DAG(flow_id, schedule=AssetAny(*assets) if assets else None, is_paused_upon_creation=paused) as dag:
         globals()[flow_id] = dag
 """
 
@@ -439,11 +445,13 @@ def test_what_the_trigger_does_not_wait_for_is_answered_and_starts_nothing(door:
     assert (door.events(), door.woken()) == before
 
 
-def test_a_paused_flow_is_503_and_the_sender_may_send_again(door: Door, refused: Refused) -> None:
+@pytest.mark.parametrize("flow_id", ["asleep", "deaf"])
+def test_a_paused_flow_is_503_and_the_sender_may_send_again(door: Door, refused: Refused, flow_id: str) -> None:
+    """Its DAG is paused, or the one beside it that starts its runs."""
     body = unique()
-    answer = door.post("asleep", body)
+    answer = door.post(flow_id, body)
     assert (refused(answer), answer.headers["retry-after"]) == (503, "60")
-    assert door.post("asleep", body).status_code == 503  # not a replay
+    assert door.post(flow_id, body).status_code == 503  # not a replay
 
 
 def test_an_event_that_a_killed_server_left_behind_is_told_when_it_is_sent_again(door: Door) -> None:
@@ -473,7 +481,7 @@ def test_the_triggers_are_listed_for_who_may_read_their_flows(door: Door) -> Non
         answer = client.get("/sluiceway/api/triggers")
         assert answer.status_code == 200
         listed = {(each["flow_id"], each["trigger_id"]): each for each in answer.json()["triggers"]}
-    assert len(listed) == 12
+    assert len(listed) == 13
     assert listed["deploys", "off"]["state"] == "disabled"
     bare = listed["deploys", "bare"]
     assert (bare["kind"], bare["state"], bare["last_run_id"]) == ("api", "waiting", "r1")

@@ -20,13 +20,16 @@ RETRY_S = 60
 
 
 def must_listen(flow_id: str, trigger_id: str) -> None:
-    """See that somebody would wake.
+    """See that somebody would wake, and that what it starts would run.
 
     :raises HookRefusedError: Airflow has not parsed the flow's DAG, or it is paused: 503.
     """
     with create_session(scoped=False) as session:
-        asset = _asset(session, flow_id, trigger_id)
-        if asset is None or asset.active is None or not any(not ref.dag.is_paused for ref in asset.scheduled_dags):
+        asset, dag = _asset(session, flow_id, trigger_id), session.get(DagModel, flow_id)
+        if asset is None or asset.active is None or dag is None or dag.is_paused:
+            raise _nobody(flow_id)
+        # the flow's own DAG, or the one beside it that starts a run of it per event
+        if all(listening.dag.is_paused for listening in asset.scheduled_dags):
             raise _nobody(flow_id)
 
 
