@@ -15,7 +15,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from dev.environment import ROOT
-from sluiceway import cli
+from sluiceway import console
 from sluiceway.cli import app
 
 Query = Callable[..., list[tuple[object, ...]]]
@@ -312,7 +312,7 @@ def test_a_bug_is_not_dressed_up_as_a_sentence(run: Run, config: Path, monkeypat
     def broken(text: object) -> str:
         raise ZeroDivisionError(text)
 
-    monkeypatch.setattr(cli, "_plain", broken)
+    monkeypatch.setattr(console, "plain", broken)
     result = run("tables", "run", "citty")
     assert isinstance(result.exception, ZeroDivisionError)
 

@@ -497,12 +497,16 @@ def test_a_user_without_a_role_sees_no_trigger_and_nobody_else_anything(door: Do
 
 def test_no_secret_and_no_body_is_logged(door: Door) -> None:
     mark = uuid4().hex
-    secret_body = unique(mark=mark)
-    for hook in ("bare", "generic", "unset", "asleep", "nowhere"):
-        door.post(hook, secret_body)
-        door.post(hook, secret_body, {})
-    door.post("bare", mark.encode())
+    body = unique(by=[{"name": mark}], filling=mark)
+    headers = timed(body)
+    assert [door.post("generic", body, headers).status_code for _ in range(2)] == [202, 409]
+    for hook in ("unset", "asleep", "nowhere", "small"):
+        door.post(hook, body, headers)
+    door.post("generic", body, {"X-Signature-256": mark})
+    door.post("generic", mark.encode(), timed(mark.encode()))
     said = door.log()
     assert "Hook deploys.unset: The connection 'hook_unset' has no password" in said
-    assert mark not in said and SECRET not in said and signature(b"") not in said
+    assert "Hook deploys.generic: event" in said
+    digest = door.events()[-1]["facts"]["signed"]
+    assert [each for each in (mark, SECRET, headers["X-Signature-256"], digest) if each in said] == []
     assert "Traceback" not in said
