@@ -32,6 +32,7 @@ class Document:
     :param models: what a mark in it may name.
     :param sections: keys of which each has a table of its own.
     :param no_keys: fields that nobody writes, and what names the kind.
+    :param kinds: keys that name the kind, which only the first model that has them shows.
     :param named: types that have a word of their own, by the function that checks them.
     """
 
@@ -39,6 +40,7 @@ class Document:
     models: Mapping[str, type[BaseModel]]
     sections: frozenset[str] = frozenset()
     no_keys: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
     named: Mapping[Callable[..., Any], str] = field(default_factory=dict)
 
     def written(self, text: str) -> str:
@@ -50,7 +52,8 @@ class Document:
 
     def keys(self, model: type[BaseModel]) -> dict[str, FieldInfo]:
         """The keys that a model adds to those of the models it builds upon."""
-        own = {name for name in model.model_fields if name in model.__annotations__}
+        inherited = {name for base in model.__mro__[1:] for name in getattr(base, "model_fields", ())}
+        own = {name for name in model.model_fields if name in model.__annotations__} - (self.kinds & inherited)
         return {name: each for name, each in model.model_fields.items() if name in own - self.no_keys - self.sections}
 
     def write(self) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sluiceway.errors import ConfigError, nearest
 from sluiceway.flows.files import FOLDER, Flow, flow_files, read_file
+from sluiceway.flows.kinds.deployment import DeploymentConfig
 from sluiceway.flows.kinds.flow import FlowConfig
+from sluiceway.flows.trigger import TriggerType
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.files import table_files
 
-OWN_DAGS = ("__events", "__poll")
-"""How the DAGs end that a flow brings with it."""
+OWN_DAGS = re.compile(r"^(?P<flow>.+?)__(events|poll|broken|.+__clock)$")
+"""The DAGs that dags/flows.py makes beside a flow's."""
 TASKS = (
     "deploy_gate",
     "plan",
@@ -28,9 +31,24 @@ TASKS = (
     "verdict",
 )
 """Of the master's graph, which flows of type tables go through too; a test holds them to the DAG's."""
+TAKE_EVENTS = "take_events"
+"""Where a flow has triggers whose events are kept, it is the first task."""
 MASTER = "master_etl"
+ENVIRONMENTS = "environments"
 
 _DAG_ID = re.compile(r"""\bdag_id\s*=\s*["']([^"']+)["']""")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a flow may name."""
+
+    flows: Mapping[str, Flow | None]
+    """None: its file is wrong, so that no more than its name is known."""
+    tables: Collection[str]
+    environments: Collection[str]
+    dags: Mapping[str, str] | None
+    """The text of the Python file of each DAG; None where dags/ does not lie beside the configuration."""
 
 
 def check(paths: Sequence[Path] | None = None, settings: Settings | None = None) -> list[str]:
@@ -39,68 +57,94 @@ def check(paths: Sequence[Path] | None = None, settings: Settings | None = None)
     :param paths: only of these files; they are seen among all others.
     """
     settings = settings or load_settings()
-    known = flow_files(settings.config_dir)
-    chosen = [path.resolve() for path in paths] if paths is not None else None
+    chosen = None if paths is None else {path.resolve() for path in paths}
     flows: dict[Path, Flow] = {}
+    wrong: set[str] = set()
     problems: list[tuple[Path, str]] = []
-    for path in dict.fromkeys([*known, *(paths or [])]):
+    for path in dict.fromkeys(path.resolve() for path in [*flow_files(settings.config_dir), *(paths or [])]):
         try:
             flows[path] = read_file(path)
         except ConfigError as error:
+            wrong.add(path.stem)
             problems.append((path, str(error)))
-    # a file that is wrong is a flow all the same: nobody who follows it made a mistake
-    ids = {path.stem for path in [*known, *flows]}
-    tables = [path.stem for path in table_files(settings.config_dir)]
-    dags = python_dags(settings.config_dir)
+    known = _Known(
+        # whoever follows a flow whose file is wrong has made no mistake
+        {**dict.fromkeys(wrong), **{flow.id: flow for flow in flows.values()}},
+        [path.stem for path in table_files(settings.config_dir)],
+        [path.stem for path in (settings.config_dir / ENVIRONMENTS).glob("*.toml")],
+        _python_dags(settings.config_dir.parent.parent / "dags"),
+    )
     for path, flow in flows.items():
-        problems += [(path, f"{path}: {said}") for said in _problems(flow, ids, tables, dags)]
+        problems += [(path, f"{path}: {said}") for said in _problems(flow, known)]
     problems += _cycles(flows)
-    return [said for path, said in problems if chosen is None or path.resolve() in chosen]
+    return [said for path, said in problems if chosen is None or path in chosen]
 
 
-def python_dags(config_dir: Path) -> set[str] | None:
-    """Ids of the DAGs that are written in Python; None where they do not lie beside the configuration."""
-    folder = config_dir.parent.parent / "dags"
+def _python_dags(folder: Path) -> dict[str, str] | None:
     if not folder.is_dir():
         return None
-    return {found for path in folder.glob("*.py") for found in _DAG_ID.findall(path.read_text(encoding="utf-8"))}
+    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))]
+    return {dag_id: text for text in texts for dag_id in _DAG_ID.findall(text)}
 
 
-def _problems(flow: Flow, ids: Collection[str], tables: Collection[str], dags: Collection[str] | None) -> Iterator[str]:
+def _problems(flow: Flow, known: _Known) -> Iterator[str]:
     for table in dict.fromkeys(flow.spec.tables):
-        if table not in tables:
-            yield f"tables: there is no table {table!r}{nearest(table, tables)}"
+        if table not in known.tables:
+            yield f"tables: there is no table {table!r}{nearest(table, known.tables)}"
         if flow.spec.tables.count(table) > 1:
             yield f"tables: {table!r} stands there twice; remove one"
-    if dags is not None:
-        yield from _dag_problems(flow, dags)
-    for end in OWN_DAGS:
-        if flow.id.endswith(end) and flow.id.removesuffix(end) in ids:
-            yield f"id = {flow.id!r}: the flow {flow.id.removesuffix(end)!r} has a DAG of this id; rename the file"
+    if known.dags is not None:
+        yield from _dag_problems(flow, known.dags)
+    own = OWN_DAGS.match(flow.id)
+    if own and own["flow"] in known.flows:
+        yield f"id = {flow.id!r}: the flow {own['flow']!r} may have a DAG of this id; rename the file"
     for trigger in flow.triggers.values():
         if isinstance(trigger.config, FlowConfig):
-            yield from _source_problems(trigger.config, ids)
+            yield from _source_problems(trigger.config, known)
+        if isinstance(trigger.config, DeploymentConfig):
+            yield from _environment_problems(trigger.config, known.environments)
 
 
-def _dag_problems(flow: Flow, dags: Collection[str]) -> Iterator[str]:
-    if flow.spec.flow_type == "dag" and flow.id not in dags:
-        yield f'flow_type = "dag": no file under dags/ has dag_id = "{flow.id}"{nearest(flow.id, dags)}'
-    if flow.spec.flow_type != "dag" and flow.id in dags:
+def _dag_problems(flow: Flow, dags: Mapping[str, str]) -> Iterator[str]:
+    kind = flow.spec.flow_type
+    if kind == "tables":
+        if flow.id in dags:
+            yield 'flow_type = "tables": a DAG of this id is written in Python; rename the file, or write "dag"'
+    elif flow.id not in dags:
+        yield f'flow_type = "{kind}": no file under dags/ has dag_id = "{flow.id}"{nearest(flow.id, dags)}'
+    elif not re.search(rf"""\bdeclared\(\s*["']{flow.id}["']""", dags[flow.id]):
         yield (
-            f'flow_type = "{flow.spec.flow_type}": a DAG of this id is written in Python; rename the file, or '
-            f'write flow_type = "dag"'
+            f'flow_type = "{kind}": the DAG {flow.id!r} does not read this file; give it '
+            f'schedule=flows.schedule_of(flows.declared("{flow.id}")), as dags/master_etl.py does'
         )
 
 
-def _source_problems(config: FlowConfig, ids: Collection[str]) -> Iterator[str]:
-    source, task = config.source_flow_id, config.source_task_id
-    if source not in ids:
-        yield (
-            f"triggers.{config.id}.source_flow_id = {source!r}: there is no {FOLDER}/{source}.toml"
-            f"{nearest(source, ids)}"
-        )
-    elif task is not None and source == MASTER and task not in TASKS:
-        yield f"triggers.{config.id}.source_task_id = {task!r}: {source!r} has no such task{nearest(task, TASKS)}"
+def _environment_problems(config: DeploymentConfig, environments: Collection[str]) -> Iterator[str]:
+    name = config.environment
+    if name not in environments:
+        hint = nearest(name, environments)
+        yield f"triggers.{config.id}.environment = {name!r}: there is no {ENVIRONMENTS}/{name}.toml{hint}"
+
+
+def _source_problems(config: FlowConfig, known: _Known) -> Iterator[str]:
+    source_id, task = config.source_flow_id, config.source_task_id
+    where = f"triggers.{config.id}."
+    if source_id not in known.flows:
+        hint = nearest(source_id, known.flows)
+        yield f"{where}source_flow_id = {source_id!r}: there is no {FOLDER}/{source_id}.toml{hint}"
+    elif task is not None and (source := known.flows[source_id]) is not None:
+        tasks = _tasks(source)
+        if tasks is not None and task not in tasks:
+            yield f"{where}source_task_id = {task!r}: {source_id!r} has no such task{nearest(task, tasks)}"
+
+
+def _tasks(flow: Flow) -> tuple[str, ...] | None:
+    """The tasks of a flow's DAG; None where only its Python knows them."""
+    if flow.spec.flow_type != "tables" and flow.id != MASTER:
+        return None
+    keeps = {TriggerType.SENSOR, TriggerType.API}
+    takes = any(trigger.config.enabled and trigger.trigger_type in keeps for trigger in flow.triggers.values())
+    return (TAKE_EVENTS, *TASKS) if takes else TASKS
 
 
 def _cycles(flows: Mapping[Path, Flow]) -> Iterator[tuple[Path, str]]:

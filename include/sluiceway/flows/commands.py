@@ -162,12 +162,16 @@ def triggers_next(
             raise ConfigError(f"Flow {flow_id!r} has no schedule that is enabled; add a trigger of type schedule.")
     if as_json:
         _print_json(
-            [{"at": at.isoformat(), "utc": at.astimezone(UTC).isoformat(), "trigger_id": each} for at, each in found]
+            [
+                {"utc": each.at.isoformat(), "local": each.local.isoformat(), "trigger_ids": each.trigger_ids}
+                for each in found
+            ]
         )
         return
     table = Table("local time", "UTC", "trigger", box=None, pad_edge=False)
-    for at, each in found:
-        table.add_row(f"{at:%a %Y-%m-%d %H:%M %Z}", f"{at.astimezone(UTC):%Y-%m-%d %H:%M}", each)
+    for each in found:
+        local = f"{each.local:%a %Y-%m-%d %H:%M %Z}"
+        table.add_row(local, f"{each.at:%Y-%m-%d %H:%M}", ", ".join(each.trigger_ids))
     out.print(table)
 
 

@@ -16,14 +16,21 @@ _WITH_USER = re.compile(r"://[^/@\s]*@")
 _LOGIN, _SCHEMA = ("login", "user", "username"), ("schema", "database", "dbname")
 
 
-def _check_id(value: str) -> str:
+def check_id(value: str) -> str:
+    """The id; raises ValueError for what is none."""
     if not _ID.match(value):
         # never the value itself: it may be an address with a password
         raise ValueError("is no connection's id; define the connection in Airflow and write its id, never an address")
     return value
 
 
-ConnectionId = Annotated[str, AfterValidator(_check_id)]
+ConnectionId = Annotated[str, AfterValidator(check_id)]
+
+
+INLINE = (
+    "a password does not belong into a flow's definition; put it into an Airflow connection, and write "
+    'connection = "<its id>"'
+)
 
 
 def holds_secret(key: str, value: object) -> bool:
@@ -50,12 +57,8 @@ class EngineConfig(BaseModel):
     @field_validator("config")
     @classmethod
     def _no_secret(cls, value: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
-        for key, each in value.items():
-            if holds_secret(key, each):
-                raise ValueError(
-                    f"{key}: a password does not belong into a flow's definition; put it into an Airflow connection "
-                    f'and write connection = "<its id>" in place of engine_config'
-                )
+        if key := _secret_key(dict(value)):
+            raise ValueError(f"{key}: {INLINE}")
         return value
 
     def as_connection(self) -> Connection:
@@ -74,3 +77,14 @@ class EngineConfig(BaseModel):
             schema=take(_SCHEMA),
             extra=rest,
         )
+
+
+def _secret_key(value: JsonValue, key: str = "") -> str | None:
+    """The key under which a secret stands, however deep."""
+    if holds_secret(key, value):
+        return key
+    if isinstance(value, Mapping):
+        return next((found for name, each in value.items() if (found := _secret_key(each, name))), None)
+    if isinstance(value, list):
+        return next((found for each in value if (found := _secret_key(each, key))), None)
+    return None

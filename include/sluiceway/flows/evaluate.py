@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic_core import from_json
@@ -35,6 +35,16 @@ class Evaluated(BaseModel):
     events: tuple[dict[str, JsonValue], ...] = ()
     """The facts of each."""
     params: dict[str, JsonValue] = {}
+
+
+class NextTime(NamedTuple):
+    """A time at which schedules start their flow."""
+
+    at: datetime
+    """In UTC."""
+    local: datetime
+    """In the time zone of the last of them."""
+    trigger_ids: tuple[str, ...]
 
 
 def read_payload(path: Path) -> JsonValue:
@@ -79,22 +89,21 @@ def evaluate(
     )
 
 
-def next_times(flow: Flow, after: datetime, count: int) -> list[tuple[datetime, str]]:
-    """The next times of the flow's enabled schedules, in order, each with the ids of the triggers it is of."""
+def next_times(flow: Flow, after: datetime, count: int) -> list[NextTime]:
+    """The next times of the flow's enabled schedules, in order."""
     from sluiceway.flows.kinds.schedule import ScheduleTrigger
 
     schedules = [
         trigger for trigger in flow.triggers.values() if isinstance(trigger, ScheduleTrigger) and trigger.config.enabled
     ]
-    of_each = [[(at, trigger.config.id) for at in trigger.next_times(after, count)] for trigger in schedules]
-    found: list[tuple[datetime, str]] = []
-    for at, trigger_id in heapq.merge(*of_each, key=lambda each: each[0]):
-        # two schedules at one moment are one run
-        if found and found[-1][0] == at:
-            found[-1] = (found[-1][0], f"{found[-1][1]}, {trigger_id}")
-        else:
-            found.append((at, trigger_id))
-    return found[:count]
+    found: dict[datetime, NextTime] = {}
+    for trigger in schedules:
+        for at in trigger.next_times(after, count):
+            # two schedules at one moment are one run
+            others = found[at].trigger_ids if at in found else ()
+            zone = ZoneInfo(trigger.config.timezone)
+            found[at] = NextTime(at, at.astimezone(zone), (*others, trigger.config.id))
+    return [found[at] for at in sorted(found)][:count]
 
 
 def last_runs(flows: Iterable[Flow], settings: Settings) -> dict[tuple[str, str], str]:
@@ -146,7 +155,7 @@ def _reason(trigger: Trigger[Any], context: TriggerContext, *, fires: bool, is_f
     events = f"{len(context.events):,} event{'s' if len(context.events) != 1 else ''}"
     if isinstance(trigger, ScheduleTrigger):
         (at,) = trigger.next_times(datetime.now(UTC), 1)
-        return f"its next time is {at:%a %Y-%m-%d %H:%M %Z}"
+        return f"its next time is {at.astimezone(ZoneInfo(trigger.config.timezone)):%a %Y-%m-%d %H:%M %Z}"
     if trigger.trigger_type is TriggerType.CLI:
         return "whoever asks is let through"
     if trigger.trigger_type is TriggerType.API:

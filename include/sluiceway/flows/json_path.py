@@ -7,13 +7,14 @@ from typing import Annotated
 from pydantic import AfterValidator, JsonValue
 
 
-def _check(value: str) -> str:
+def check(value: str) -> str:
+    """The path; raises ValueError for what is none."""
     if not all(part and not part.isspace() for part in value.split(".")) or value != value.strip():
         raise ValueError("is no place in JSON; write keys and list indexes with dots between, such as build.commits.0")
     return value
 
 
-JsonPath = Annotated[str, AfterValidator(_check)]
+JsonPath = Annotated[str, AfterValidator(check)]
 
 
 def find(document: JsonValue, path: str) -> JsonValue:

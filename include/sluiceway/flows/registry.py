@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from sluiceway.errors import ConfigError, nearest
-from sluiceway.flows.trigger import Trigger
+from sluiceway.flows.trigger import SensorTrigger, Trigger
 
 ENTRY_POINTS = "sluiceway.triggers"
 _OWN = {
@@ -60,6 +60,11 @@ class TriggerRegistry:
         return sorted({*_OWN, *_registered, *_installed()})
 
     @staticmethod
+    def own_kinds() -> list[str]:
+        """The names of those that come with the project."""
+        return list(_OWN)
+
+    @staticmethod
     def is_own(kind: str) -> bool:
         """Whether it comes with the project; asking for the others reads the lists of all installed packages."""
         return kind in _OWN
@@ -79,7 +84,7 @@ class TriggerRegistry:
             if kind in _OWN:
                 import_module(f"sluiceway.flows.kinds.{_OWN[kind]}")
             elif kind in _installed():
-                cls.register_trigger(kind)(_installed()[kind].load())
+                cls.register_trigger(kind)(_load(_installed()[kind]))
             else:
                 raise ConfigError(f"There is no kind of trigger {kind!r}{nearest(kind, cls.kinds())}")
         return _registered[kind]
@@ -95,6 +100,20 @@ class TriggerRegistry:
         return found(found.config_model.model_validate(dict(config)))
 
 
+def _load(point: EntryPoint) -> type[SensorTrigger[Any]]:
+    package = f"the package {point.dist.name}" if point.dist is not None else "a package"
+    try:
+        found = point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"The kind of trigger {point.name!r} of {package} cannot be loaded from {point.value}: {error}. "
+            f"Repair or remove the package."
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, SensorTrigger)):
+        raise ConfigError(f"The kind of trigger {point.name!r} of {package}: {point.value} is no SensorTrigger.")
+    return found
+
+
 @cache
-def _installed() -> dict[str, Any]:
+def _installed() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ENTRY_POINTS)}

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from sluiceway.errors import nearest
-from sluiceway.flows.connection import holds_secret
+from sluiceway.flows.connection import INLINE, holds_secret
 from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.trigger import ID, TriggerType
 
@@ -55,12 +55,13 @@ def sentence(where: str, prefix: str, model: type[BaseModel], problem: Any) -> s
     key = prefix + ".".join(location)
     value = problem["input"]
     shown = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
-    if location and holds_secret(location[-1], value):
+    secret = bool(location) and holds_secret(location[-1], value)
+    if secret:
         shown = " = ***"
     place = f"{where}: {key}" if location else f"{where}: {prefix.removesuffix('.')}" if prefix else where
     kind = problem["type"]
     if kind == "extra_forbidden":
-        return f"{place}{shown}: no such key{_nearest_key(location, model)}"
+        return f"{place}{shown}: {INLINE if secret else 'no such key' + _nearest_key(location, model)}"
     if kind == "missing":
         return f"{place}: is missing; add it"
     if kind == "literal_error":

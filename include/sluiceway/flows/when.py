@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluiceway.errors import nearest
-from sluiceway.flows.trigger import Trigger, TriggerType
+from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerType
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,6 @@ class Or:
 
 Expression = Name | And | Or
 
-_TOKEN = re.compile(r"\s*(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>[&|()])|(?P<odd>\S+?))(?=[\s&|()]|$|\b)")
 _WORDS = {"and": "&", "or": "|", "&&": "&", "||": "|", ",": "|"}
 _NEGATIONS = frozenset({"not", "!", "~"})
 
@@ -92,14 +91,23 @@ def _never_joined(trigger: Trigger[Any]) -> str | None:
         )
     if trigger.trigger_type is TriggerType.CLI:
         return "a start by hand does not wait for anything; write | instead of &"
+    if isinstance(trigger, SensorTrigger) and not trigger.config.coalesce:
+        return (
+            "with coalesce = false it starts a run for each event, which waits for no other trigger; remove "
+            "coalesce = false, or write | instead of &"
+        )
     return None
+
+
+DEEPEST = 50
+"""Brackets in brackets."""
 
 
 class _Parser:
     """Recursive descent: any of alls of names or brackets."""
 
     def __init__(self, text: str) -> None:
-        self._text, self._tokens, self._at = text, list(_tokens(text)), 0
+        self._tokens, self._at, self._depth = list(_tokens(text)), 0, 0
 
     def whole(self) -> Expression:
         found = self._any()
@@ -132,7 +140,11 @@ class _Parser:
         self._at += 1
         if sign != "(":
             return Name(sign)
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise ValueError(f"brackets are nested deeper than {DEEPEST}; write it more simply")
         found = self._any()
+        self._depth -= 1
         if self._peek() != ")":
             raise ValueError("a bracket ( is not closed; add )")
         self._at += 1

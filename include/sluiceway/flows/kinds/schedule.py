@@ -27,7 +27,7 @@ class ScheduleConfig(TriggerConfig):
     timezone: str = Field(
         default="UTC",
         description="The IANA time zone whose clocks the fields mean. A time that a change to summer time leaves out "
-        "comes an hour later; one that comes twice in autumn counts once, unless the hour is `*`.",
+        "comes an hour later; one that comes twice in autumn counts the second time alone, unless the hour is `*`.",
         examples=["America/Los_Angeles"],
     )
 
@@ -61,7 +61,7 @@ class ScheduleTrigger(Trigger[ScheduleConfig]):
     config_model = ScheduleConfig
 
     def next_times(self, after: datetime, count: int) -> list[datetime]:
-        """The next `count` times after `after`, in the schedule's time zone."""
+        """The next `count` times after `after`, in UTC."""
         return cron.next_times(self.config.schedule, self.config.timezone, after, count)
 
     def should_trigger(self, context: TriggerContext) -> bool:
