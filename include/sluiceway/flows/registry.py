@@ -110,7 +110,9 @@ def _load(point: EntryPoint) -> type[SensorTrigger[Any]]:
             f"Repair or remove the package."
         ) from error
     if not (isinstance(found, type) and issubclass(found, SensorTrigger)):
-        raise ConfigError(f"The kind of trigger {point.name!r} of {package}: {point.value} is no SensorTrigger.")
+        raise ConfigError(
+            f"The kind {point.name!r} of {package}: {point.value} is no trigger of a sensor (SensorTrigger)."
+        )
     return found
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluiceway.errors import nearest
-from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerType
+from sluiceway.flows.trigger import SensorConfig, Trigger, TriggerType
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _never_joined(trigger: Trigger[Any]) -> str | None:
         )
     if trigger.trigger_type is TriggerType.CLI:
         return "a start by hand does not wait for anything; write | instead of &"
-    if isinstance(trigger, SensorTrigger) and not trigger.config.coalesce:
+    if isinstance(trigger.config, SensorConfig) and not trigger.config.coalesce:
         return (
             "with coalesce = false it starts a run for each event, which waits for no other trigger; remove "
             "coalesce = false, or write | instead of &"
