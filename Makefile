@@ -19,7 +19,7 @@ N ?= 450000
 TARGET ?=
 BUILD_ID ?=
 
-.PHONY: help setup up down status airflow demo test lint lock bench-master bench-load bench-narrow bench-trigger package clean
+.PHONY: help setup up down status airflow demo test lint lock bench-master bench-load bench-narrow bench-trigger bench-sensor bench-watch package clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,12 @@ bench-narrow: setup ## Measure a load of 5,000,000 narrow rows
 
 bench-trigger: setup ## Measure what one call of the trigger costs
 	@$(PYTHON) -m bench.trigger $(ARGS)
+
+bench-sensor: setup ## Measure what a look of the database sensor costs with 10,000,000 rows
+	@$(PYTHON) -m bench.database_sensor $(ARGS)
+
+bench-watch: setup ## Measure what 200 triggers cost one triggerer
+	@$(PYTHON) -m bench.watch $(ARGS)
 
 package: setup ## Build what a deployment ships into dist/: make package TARGET=composer|astro|wheel BUILD_ID=...
 	@$(PYTHON) -m dev.package --build-id "$(BUILD_ID)" "$(TARGET)"

@@ -63,11 +63,11 @@ class DatabaseConfig(SensorConfig):
         examples=["sales.orders"],
     )
     detection_mode: Literal["row_count", "timestamp_column", "custom_query"] = Field(
-        description="row_count: the number of rows changes; every look counts them all, about a second for 10 million, "
-        "so it is for small tables or long poll_s. timestamp_column: a row with a newer timestamp is there, or one "
-        "more with the newest, while fewer than 1,000 have that; a row that comes later with an older timestamp is not "
-        "seen. With an index on the column a look costs the database less than a millisecond. custom_query: what the "
-        "query gives changes.",
+        description="row_count: the number of rows changes; every look counts them all, a second or two for 10 "
+        "million, so it is for small tables or a long poll_s. timestamp_column: a row with a newer timestamp is there, "
+        "or one more with the newest, while fewer than 1,000 have that; a row that comes later with an older timestamp "
+        "is not seen. With an index on the column a look costs the database less than a millisecond. custom_query: "
+        "what the query gives changes.",
         examples=["timestamp_column"],
     )
     timestamp_column: Name | None = Field(

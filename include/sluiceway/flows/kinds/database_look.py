@@ -87,11 +87,13 @@ def _statement(config: DatabaseConfig) -> sa.Select[Any]:
     if config.timestamp_column is None:
         return sa.select(sa.func.count()).select_from(table).where(*conditions)
     column: sa.ColumnClause[Any] = sa.column(config.timestamp_column)
-    newest = sa.select(sa.func.max(column)).select_from(table).where(*conditions).scalar_subquery()
+    # it stands twice below, and is looked for once
+    newest = sa.select(sa.func.max(column).label("at")).select_from(table).where(*conditions).cte("newest")
     equal: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(table)
-    equal = equal.where(column == newest, *conditions).limit(sa.literal_column(str(MOST_EQUAL)))
+    at = sa.select(newest.c.at).scalar_subquery()
+    equal = equal.where(column == at, *conditions).limit(sa.literal_column(str(MOST_EQUAL)))
     rows = sa.select(sa.func.count()).select_from(equal.subquery("equal")).scalar_subquery()
-    return sa.select(newest.label("newest"), rows.label("rows"))
+    return sa.select(newest.c.at, rows.label("rows"))
 
 
 def _escaped(text: str) -> str:
