@@ -66,7 +66,7 @@ class FlowTrigger(Trigger[FlowConfig]):
                 ]
         context.events = tuple(
             Event(
-                f"{run['dag_run_id']} {run['end_date']}",
+                f"{run['dag_run_id']} {run.get('map_index', -1)} {run['end_date']}",
                 {
                     "source_flow_id": config.source_flow_id,
                     "source_task_id": config.source_task_id,
