@@ -347,7 +347,7 @@ WRITES = [
     "COPY orders TO '/tmp/orders'",
     "SELECT 1; DELETE FROM orders",
     "SELECT 1; COMMIT; DELETE FROM orders",
-    "SELECT 1) AS q; DELETE FROM orders; SELECT * FROM (SELECT 1",
+    "SELECT 1) AS q; COMMIT; DELETE FROM orders; SELECT * FROM (SELECT 1",
     "SELECT 1) AS q, (DELETE FROM orders RETURNING 1",
 ]
 
@@ -371,7 +371,7 @@ def test_a_query_cannot_write_even_if_no_check_saw_it(run: Run, watch: Callable[
     [
         "true); DELETE FROM orders; SELECT (1",
         "true; DELETE FROM orders",
-        "true); COMMIT; DELETE FROM orders --",
+        "true); COMMIT; DELETE FROM orders WHERE (true",
         "id IN (DELETE FROM orders RETURNING id)",
         "nextval('own_seq') > 0",
     ],
@@ -466,6 +466,7 @@ def test_a_table_of_sqlite_is_watched(
         "PRAGMA journal_mode = DELETE",
         "SELECT 1; DELETE FROM orders",
         "SELECT 1) AS q; DELETE FROM orders; SELECT * FROM (SELECT 1",
+        "SELECT 1) AS q; ATTACH DATABASE '{folder}/made.db' AS made; SELECT * FROM (SELECT 1",
         "SELECT load_extension('x')",
     ],
 )

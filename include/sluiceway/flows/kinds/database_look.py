@@ -16,7 +16,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from pydantic import JsonValue
-from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError, SAWarning
 
 from sluiceway.errors import (
@@ -40,7 +39,6 @@ LONGEST_VALUE = 10_000
 GUARDED = frozenset({"postgresql+psycopg", "sqlite+pysqlite"})
 """Databases and drivers that are sent a text of the user's: here one statement is one by construction, and can only
 read. psycopg2, for one, sends what it declares a cursor for by a protocol that takes several."""
-_READS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
 
 _engines: dict[tuple[object, ...], tuple[Connection, sa.Engine]] = {}
 _lock = threading.Lock()
@@ -112,22 +110,13 @@ def _engine(connection: Connection) -> sa.Engine:
         if known is not None:
             known[1].dispose()
         engine = engine_of("sensor", connection, keep=1)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _only_read)
         _engines[key] = (connection, engine)
         return engine
 
 
-def _only_read(connection: sqlite3.Connection, _record: object) -> None:
-    def judge(action: int, *_: object) -> int:
-        return sqlite3.SQLITE_OK if action in _READS else sqlite3.SQLITE_DENY
-
-    connection.set_authorizer(judge)
-
-
 @contextmanager
 def _session(engine: sa.Engine, timeout_s: float) -> Iterator[sa.Connection]:
-    """A transaction that is read-only and ends in a rollback."""
+    """A transaction that is read-only and ends in a rollback; a file of SQLite is opened so that it only reads."""
     options: dict[str, Any] = {"postgresql_readonly": True} if engine.dialect.name == "postgresql" else {}
     with engine.connect().execution_options(**options) as session:
         if engine.dialect.name == "postgresql":
@@ -208,7 +197,7 @@ def _named(config: DatabaseConfig, connection: Connection, where: str, error: DB
         )
     if state == "42501":
         return SourceUnreadableError(f"{full}; grant SELECT to the user of connection {connection.conn_id!r}")
-    if state == "25006" or "not authorized" in said or "prohibited" in said:
+    if state == "25006" or "readonly database" in said:
         return SourceUnreadableError(f"{full}; a sensor only reads")
     if state in {"42P01", "3F000"} or "no such table" in said:
         return SourceMissingError(full)
