@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable, get_parsing_context
 
 from sluiceway.operators import flow_events, flows, master
 from sluiceway.operators.followers import tell_followers
 from sluiceway.operators.refresh import refresh
 from sluiceway.operators.step import StepOperator, step
 
-every = flows.read()
+# a task's process needs its own DAG alone
+every = flows.read(get_parsing_context().dag_id)
 
 for flow in every.right.values():
     if flow.spec.flow_type == "tables":
@@ -29,7 +30,7 @@ for flow in every.right.values():
             **flows.arguments(flow),
         ) as dag:
             verdict = refresh(takes_events=flows.takes_events(flow))
-            tell_followers(dag, every.right.values(), [verdict])
+            tell_followers(dag, flows.following(flow.id), [verdict])
 
     if alone := [trigger.config.id for trigger in flows.per_event(flow)]:
         with DAG(

@@ -32,4 +32,4 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
     verdict = refresh(takes_events=flows.takes_events(flow))
-    tell_followers(dag, flows.read().right.values(), [verdict])
+    tell_followers(dag, flows.following(dag.dag_id), [verdict])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk import (
@@ -46,16 +47,34 @@ class Flows(NamedTuple):
     """What is wrong with the others, by the file's stem."""
 
 
-def read() -> Flows:
-    """Every flow; a file that is wrong hinders no other flow."""
+def read(dag_id: str | None = None) -> Flows:
+    """Every flow; a file that is wrong hinders no other flow.
+
+    :param dag_id: of the one DAG that is needed, as in a task's process: only its flow is read.
+    """
     flows = Flows({}, {})
     for path in flow_files(load_settings().config_dir):
-        try:
-            flows.right[path.stem] = read_file(path)
-        except ConfigError as error:
-            log.error("Flow %s: %s", path.stem, error)
-            flows.wrong[path.stem] = str(error)
+        if dag_id is None or dag_id == path.stem or dag_id.startswith(f"{path.stem}__"):
+            _read(path, flows)
     return flows
+
+
+def following(dag_id: str) -> list[Flow]:
+    """The flows that may follow a DAG: those whose file names it as a source. The others are not parsed."""
+    flows = Flows({}, {})
+    for path in flow_files(load_settings().config_dir):
+        text = path.read_bytes()
+        if b"source_flow_id" in text and dag_id.encode() in text:
+            _read(path, flows)
+    return list(flows.right.values())
+
+
+def _read(path: Path, flows: Flows) -> None:
+    try:
+        flows.right[path.stem] = read_file(path)
+    except ConfigError as error:
+        log.error("Flow %s: %s", path.stem, error)
+        flows.wrong[path.stem] = str(error)
 
 
 def declared(dag_id: str) -> Flow | None:
