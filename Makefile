@@ -19,7 +19,7 @@ N ?= 450000
 TARGET ?=
 BUILD_ID ?=
 
-.PHONY: help setup up down status airflow demo test lint lock bench-master bench-load bench-narrow bench-trigger bench-race bench-blind package clean
+.PHONY: help setup up down status airflow demo test lint lock bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch package clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,7 @@ lint: setup ## Check style, types, config, workflows and the Dockerfile; changes
 	$(PYTHON) -m ruff format --check $(PYTHONCODE)
 	$(PYTHON) -m mypy include/sluiceway include/config/transforms dev bench
 	.venv/bin/sluiceway tables check
+	.venv/bin/sluiceway triggers check
 	.venv/bin/zizmor --offline --quiet .github
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
@@ -77,6 +78,12 @@ bench-blind: setup ## Watch a dead, a slow and a wrong endpoint for an hour
 
 bench-trigger: setup ## Measure what one call of the trigger costs
 	@$(PYTHON) -m bench.trigger $(ARGS)
+
+bench-sensor: setup ## Measure what a look of the database sensor costs with 10,000,000 rows
+	@$(PYTHON) -m bench.database_sensor $(ARGS)
+
+bench-watch: setup ## Measure what 200 triggers cost one triggerer
+	@$(PYTHON) -m bench.watch $(ARGS)
 
 package: setup ## Build what a deployment ships into dist/: make package TARGET=composer|astro|wheel BUILD_ID=...
 	@$(PYTHON) -m dev.package --build-id "$(BUILD_ID)" "$(TARGET)"

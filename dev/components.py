@@ -53,6 +53,7 @@ def import_tasks() -> None:
     import sluiceway.load.table
     import sluiceway.operators.load_table
     import sluiceway.operators.master
+    import sluiceway.operators.refresh
     import sluiceway.operators.retries
     import sluiceway.operators.step
     import sluiceway.report.collect

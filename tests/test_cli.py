@@ -15,7 +15,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from dev.environment import ROOT
-from sluiceway import cli
+from sluiceway import console
 from sluiceway.cli import app
 
 Query = Callable[..., list[tuple[object, ...]]]
@@ -257,7 +257,7 @@ def test_a_deployments_warehouse_is_migrated_by_its_owner_only(
     assert "run `sluiceway ledger migrate`" in result.stderr
     setting(config_dir=wired, warehouse_url=warehouse_url, owner_url=owner_url)
     migrated = run("ledger", "migrate")
-    assert (migrated.exit_code, migrated.stdout) == (0, "The ledger is at revision 0002.\n")
+    assert (migrated.exit_code, migrated.stdout) == (0, "The ledger is at revision 0003.\n")
     assert run("tables", "run", "city").exit_code == 0
 
 
@@ -312,7 +312,7 @@ def test_a_bug_is_not_dressed_up_as_a_sentence(run: Run, config: Path, monkeypat
     def broken(text: object) -> str:
         raise ZeroDivisionError(text)
 
-    monkeypatch.setattr(cli, "_plain", broken)
+    monkeypatch.setattr(console, "plain", broken)
     result = run("tables", "run", "citty")
     assert isinstance(result.exception, ZeroDivisionError)
 

@@ -16,27 +16,21 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
-from rich.markup import escape
 from rich.table import Column, Table
 
+from sluiceway.console import EXIT_FAILED, EXIT_USAGE, err, out
+from sluiceway.console import plain as _plain
+from sluiceway.console import sentences as _sentences
 from sluiceway.errors import (
+    AirflowApiError,
     ConfigError,
     LedgerMissingError,
-    SettingsError,
     SluicewayError,
-    UnknownTableError,
+    nearest,
 )
+from sluiceway.flows.commands import app as triggers_app
 from sluiceway.settings import load_settings
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-
-# a pipe has no width: wide enough that no name is cut
-WIDTH = None if sys.stdout.isatty() else 220
-out = Console(highlight=False, width=WIDTH)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="Refreshes a PostGIS warehouse after every deploy."
@@ -49,6 +43,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(ledger_app, name="ledger")
 access_app = typer.Typer(no_args_is_help=True, help="Who may start a run.")
 app.add_typer(access_app, name="access")
+app.add_typer(triggers_app, name="triggers")
 
 WarehouseOption = Annotated[
     str | None, typer.Option("--warehouse", metavar="URL", help="postgresql:// URL; else SLUICEWAY_WAREHOUSE_URL.")
@@ -63,24 +58,6 @@ def _main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log wha
         format="%(message)s",
         handlers=[RichHandler(console=err, show_path=False)],
     )
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """Turns a named error into one sentence and an exit code."""
-    try:
-        yield
-    except (ConfigError, SettingsError, UnknownTableError) as error:
-        err.print(f"[red]error:[/] {_plain(error)}")
-        raise typer.Exit(EXIT_USAGE) from error
-    except SluicewayError as error:
-        err.print(f"[red]error:[/] {_plain(error)}")
-        raise typer.Exit(EXIT_FAILED) from error
-
-
-def _plain(text: object) -> str:
-    """Text that rich takes for no markup."""
-    return escape(str(text))
 
 
 def _warehouse(url: str | None) -> str:
@@ -404,13 +381,30 @@ def runs_retry(
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
-def trigger_run(context: typer.Context) -> None:
-    """Start the run of a deployed commit in Airflow, once; --help has the options and exit codes.
+def trigger_run(
+    context: typer.Context,
+    flow_id: Annotated[str | None, typer.Option("--flow-id")] = None,
+    trigger_id: Annotated[str | None, typer.Option("--trigger-id")] = None,
+    batch_id: Annotated[str | None, typer.Option("--batch-id")] = None,
+    param: Annotated[list[str] | None, typer.Option("--param")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run")] = False,
+) -> None:
+    """Start a run in Airflow: of a deployed commit, once, or of a flow with --flow-id; --help has the options.
 
     Example: sluiceway trigger --commit $(git rev-parse HEAD)
+    Example: sluiceway trigger --flow-id orders --batch-id 2026-08-03 --param tables='["us_state"]'
     """
     from sluiceway.deploy import trigger
 
+    if {"--help", "-h"} & {*context.args}:
+        out.print(FLOW_HELP, markup=False)
+    elif flow_id is not None:
+        with _sentences():
+            _trigger_flow(flow_id, trigger_id, batch_id, param or [], dry_run=dry_run, unknown=context.args)
+        return
+    elif trigger_id is not None or batch_id is not None or param or dry_run:
+        err.print("[red]error:[/] --trigger-id, --batch-id, --param and --dry-run are a flow's: add --flow-id.")
+        raise typer.Exit(EXIT_USAGE)
     with _sentences():
         settings = load_settings()
     known = {
@@ -419,6 +413,42 @@ def trigger_run(context: typer.Context) -> None:
         "AIRFLOW_PASSWORD": settings.airflow_password or "",
     }
     raise typer.Exit(trigger.main(context.args, defaults=known, prog="sluiceway trigger"))
+
+
+FLOW_HELP = """\
+A flow of include/config/flows/ instead of a deployed commit:
+  --flow-id F      start this flow, in the Airflow of SLUICEWAY_AIRFLOW_URL
+  --trigger-id T   in the name of this trigger; default: its cli trigger
+  --batch-id N     name the run: the same N twice is one run
+  --param K=V      a param of the run, JSON or else text; again for more
+  --dry-run        print what would be posted, and start nothing
+exit codes: 0 the run is there; 1 Airflow refuses it; 2 an option is wrong, or the trigger is disabled
+"""
+
+
+def _trigger_flow(
+    flow_id: str, trigger_id: str | None, batch_id: str | None, param: list[str], *, dry_run: bool, unknown: list[str]
+) -> None:
+    from sluiceway.flows import TriggerContext, TriggerService, service
+
+    if unknown:
+        known = ["--trigger-id", "--batch-id", "--param", "--dry-run"]
+        raise ConfigError(f"--flow-id goes without {unknown[0]!r}{nearest(unknown[0], known)}")
+    trigger = TriggerService().find(flow_id, trigger_id=trigger_id)
+    asked = TriggerContext(params=service.params_of(param), batch_id=batch_id)
+    if not trigger.config.enabled:
+        raise ConfigError(trigger.refusal())
+    if dry_run:
+        order = service.order(trigger.config, asked)
+        url = load_settings().airflow_url or ""
+        document = {"method": "POST", "url": f"{url}/api/v2/{order.path}", "body": order.body}
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        return
+    result = trigger.activate(asked)
+    if not result.success:
+        raise AirflowApiError(result.message)
+    err.print(_plain(f"{flow_id}: {result.message}"))
+    sys.stdout.write(f"{result.run_id}\n")
 
 
 @ledger_app.command("migrate")

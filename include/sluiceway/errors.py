@@ -129,6 +129,15 @@ class AirflowApiError(SluicewayError):
         self.status = status
 
 
+class HookRefusedError(SluicewayError):
+    """A webhook's request is refused, and nothing was started. The message is for who sent it: it holds no secret."""
+
+    def __init__(self, message: str, *, status: int, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
 class AccessError(SluicewayError):
     """A role or a user of Airflow cannot be set up."""
 

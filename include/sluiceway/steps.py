@@ -19,7 +19,7 @@ from sluiceway.errors import (
     ValidationError,
     nearest,
 )
-from sluiceway.ledger import store
+from sluiceway.ledger import events, store
 from sluiceway.ledger.warehouse import connect
 from sluiceway.load.merge import count_rows, table_exists
 from sluiceway.settings import Settings, load_settings
@@ -158,7 +158,7 @@ def cleanup_staging(url: str) -> int:
 
 
 def cleanup_history(url: str, settings: Settings | None = None) -> int:
-    """Forget runs and reports older than SLUICEWAY_HISTORY_DAYS.
+    """Forget runs, their reports and the events of triggers older than SLUICEWAY_HISTORY_DAYS.
 
     :returns: how many runs were forgotten.
     """
@@ -167,6 +167,9 @@ def cleanup_history(url: str, settings: Settings | None = None) -> int:
     settings = settings or load_settings()
     with connect(url) as session:
         forgotten = store.forget_runs(session, older_than_days=settings.history_days)
+        _, untaken = events.forget_events(session, older_than_days=settings.history_days)
+    if untaken:
+        log.warning("%d events were forgotten that no run had taken in %d days", untaken, settings.history_days)
     delete_reports(settings.reports_dir, older_than_days=settings.history_days)
     return forgotten
 

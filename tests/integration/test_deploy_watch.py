@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
-from typing import Any
-
-import psutil
 
 from bench.race import race
 from tests.integration.conftest import DAG_ID
 from tests.integration.staging import POLL_S, SCHEDULED_WATCH, WATCH, Staging, sha_of
+from tests.integration.triggerers import frozen_triggerer, own_triggerer
 
 pytest_plugins = ["tests.integration.staging"]
 
@@ -101,19 +92,17 @@ def test_when_ci_and_the_watch_race_for_each_commit_none_has_two_runs_and_none_i
 
 def test_a_triggerer_killed_after_it_saw_a_commit_and_before_it_kept_it_leaves_one_run(staging: Staging) -> None:
     staging.deploy("before the kill")
-    with staging.watching(), _frozen_triggerer(staging), _triggerer(staging) as first:
+    with staging.watching(), frozen_triggerer(staging.stack), own_triggerer(staging.stack) as first:
         began = len(staging.endpoint.requests)
         staging.until(lambda: True if len(staging.endpoint.requests) > began + 2 else None)
         staging.until(lambda: True if staging.exists(f"deploy__{sha_of('before the kill')}") else None)
         sha = staging.deploy("seen and not kept")
-        log = _log(staging, first)
-        while f"'{sha}'" not in log.read_text():
+        while f"'{sha}'" not in first.log.read_text():
             time.sleep(0.005)
         # the trigger has told it; the triggerer hands it on within a second, and is gone before
         time.sleep(0.1)
-        for process in [*first.children(recursive=True), first]:
-            os.kill(process.pid, signal.SIGKILL)
-        with _triggerer(staging):
+        first.kill()
+        with own_triggerer(staging.stack):
             staging.until(lambda: True if staging.exists(f"deploy__{sha}") else None)
             _asked(staging, 3)
     assert [name for name in staging.runs() if sha in name] == [f"deploy__{sha}"]
@@ -128,47 +117,3 @@ def _asked(staging: Staging, times: int) -> None:
 
 def _red(staging: Staging) -> set[str]:
     return {run_id for run_id, run in staging.runs(WATCH).items() if run["state"] == "failed"}
-
-
-@contextmanager
-def _triggerer(staging: Staging) -> Iterator[psutil.Process]:
-    """A triggerer of the test's own, which it may kill: the stack ends when one of its components does."""
-    command = [str(Path(sys.executable).parent / "airflow"), "triggerer", "--skip-serve-logs"]
-    log = (staging.stack.layout.logs / f"triggerer-{time.monotonic_ns()}.log").open("wb")
-    child: subprocess.Popen[Any] = subprocess.Popen(
-        command, env=dict(staging.stack.env), stdout=log, stderr=log, stdin=subprocess.DEVNULL
-    )
-    try:
-        yield psutil.Process(child.pid)
-    finally:
-        if child.poll() is None:
-            for process in [*psutil.Process(child.pid).children(recursive=True), psutil.Process(child.pid)]:
-                process.kill()
-        child.wait()
-        log.close()
-
-
-@contextmanager
-def _frozen_triggerer(staging: Staging) -> Iterator[None]:
-    """The stack's own triggerer does nothing for as long as the block lasts."""
-    log = str(staging.stack.layout.logs / "triggerer.log")
-    frozen = [process for process in psutil.process_iter() if _writes_to(process, log)]
-    assert frozen
-    for process in frozen:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in frozen:
-            process.resume()
-
-
-def _log(staging: Staging, triggerer: psutil.Process) -> Path:
-    return next(path for path in staging.stack.layout.logs.glob("triggerer-*.log") if _writes_to(triggerer, str(path)))
-
-
-def _writes_to(process: psutil.Process, log: str) -> bool:
-    try:
-        return str(Path(f"/proc/{process.pid}/fd/1").readlink()) == log
-    except OSError:
-        return False

@@ -29,7 +29,7 @@ from sluiceway.errors import (
 )
 from sluiceway.ledger.store import TableRun
 from sluiceway.load.table import load_table
-from sluiceway.sources import open_source
+from sluiceway.sources import open_source, sql_engine
 from sluiceway.sources import sql as module
 from sluiceway.sources.connections import Connection, Connections
 from sluiceway.sources.extraction import Extraction
@@ -604,7 +604,7 @@ def test_a_locked_sqlite_is_unavailable(
     extra = json.dumps({"sqlalchemy_scheme": "sqlite"})
     connection = {"conn_type": "generic", "host": str(tmp_path / "my city.db"), "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_DB", json.dumps(connection))
-    monkeypatch.setattr(module, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(sql_engine, "CONNECT_SECONDS", 1)
     with closing(sqlite3.connect(tmp_path / "my city.db", isolation_level=None)) as writer:
         writer.execute("BEGIN EXCLUSIVE")
         with (

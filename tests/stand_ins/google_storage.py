@@ -9,6 +9,7 @@ import gzip
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, unquote
 
 import jwt
@@ -43,6 +44,11 @@ class GoogleStorage(WebService):
     objects: dict[str, Stored] = field(default_factory=dict)
     viewer: str = VIEWER
     public_key: str = ""
+    buckets: set[str] = field(default_factory=set)
+    """Those that can be listed."""
+    private: bool = False
+    """Whether only `viewer` may list."""
+    longest_page: int = 1000
     after_look: list[Callable[[], None]] = field(default_factory=list)
     """Done one by one, each after an object's description was given."""
 
@@ -55,6 +61,8 @@ class GoogleStorage(WebService):
     def _answer(self, request: Request) -> Reply:
         if request.path == "/token":
             return self._token(request)
+        if listed := re.fullmatch(r"/storage/v1/b/([^/]+)/o", request.path):
+            return self._listing(request, unquote(listed[1]))
         found = re.fullmatch(r"(/download)?/storage/v1/b/([^/]+)/o/([^/]+)", request.path)
         if found is None:
             return refusal(404, "Not Found")
@@ -75,6 +83,23 @@ class GoogleStorage(WebService):
         if self.after_look:
             self.after_look.pop(0)()
         return reply
+
+    def _listing(self, request: Request, bucket: str) -> Reply:
+        """A page of a bucket's objects, by name; the token is the name that the next page begins behind."""
+        if bucket not in self.buckets:
+            return refusal(404, "The specified bucket does not exist.")
+        if self.private and (refused := self._refused(request)) is not None:
+            return refused
+        after, prefix = request.params.get("pageToken", ""), request.params.get("prefix", "")
+        begin = f"{bucket}/{prefix}"
+        names = sorted(name for name in self.objects if name.startswith(begin) and name.partition("/")[2] > after)
+        page = names[: min(int(request.params.get("maxResults", "1000")), self.longest_page)]
+        reply: dict[str, object] = {"kind": "storage#objects"}
+        if page:
+            reply["items"] = [_description(name, self.objects[name]) for name in page]
+        if len(page) < len(names):
+            reply["nextPageToken"] = page[-1].partition("/")[2]
+        return Reply(body=reply)
 
     def _refused(self, request: Request) -> Reply | None:
         who = "Anonymous caller"
@@ -106,6 +131,7 @@ def _description(name: str, stored: Stored) -> dict[str, object]:
         "metageneration": "1",
         "etag": "CNH" + str(stored.generation),
         "contentType": "text/csv",
+        "timeCreated": datetime.fromtimestamp(stored.generation / 1e6, UTC).isoformat(),
     }
     return described | ({"contentEncoding": stored.encoding} if stored.encoding else {})
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from sluiceway.document import toml
 from sluiceway.errors import ConfigError
-from sluiceway.tables.document import DOCUMENT, MODELS, NO_KEYS, SECTIONS, keys, toml, written
+from sluiceway.tables.document import MODELS, TABLES
 from sluiceway.tables.source_spec import SOURCE_KINDS
 
 FILE = {"uri": "a.csv"}
@@ -52,7 +53,7 @@ TOGETHER: dict[tuple[str, str], dict[str, Any]] = {
 
 
 def fields() -> list[tuple[str, str]]:
-    return [(name, key) for name, model in MODELS.items() for key in keys(model)]
+    return [(name, key) for name, model in MODELS.items() for key in TABLES.keys(model)]
 
 
 def parsed(name: str, key: str, example: object) -> BaseModel:
@@ -64,18 +65,18 @@ def parsed(name: str, key: str, example: object) -> BaseModel:
 
 
 def test_the_document_is_up_to_date() -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    assert written(text) == text, "run python -m sluiceway.tables.document"
+    text = TABLES.path.read_text(encoding="utf-8")
+    assert TABLES.written(text) == text, "run python -m sluiceway.tables.document"
 
 
 def test_a_changed_table_is_found() -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    assert written(text.replace("| `decimal` |", "| `decimals` |")) == text
+    text = TABLES.path.read_text(encoding="utf-8")
+    assert TABLES.written(text.replace("| `decimal` |", "| `decimals` |")) == text
 
 
 def test_every_model_has_its_table_in_the_document() -> None:
-    marks = set(re.findall(r"<!-- keys of (\w+) -->", DOCUMENT.read_text(encoding="utf-8")))
-    assert marks == {name for name, model in MODELS.items() if keys(model)}
+    marks = set(re.findall(r"<!-- keys of (\w+) -->", TABLES.path.read_text(encoding="utf-8")))
+    assert marks == {name for name, model in MODELS.items() if TABLES.keys(model)}
 
 
 def test_every_kind_of_source_is_a_model_of_the_document() -> None:
@@ -85,8 +86,8 @@ def test_every_kind_of_source_is_a_model_of_the_document() -> None:
 def test_every_key_stands_in_a_table() -> None:
     for model in MODELS.values():
         inherited = {key for base in model.__mro__ if issubclass(base, BaseModel) for key in base.__annotations__}
-        shown = {key for base in MODELS.values() if issubclass(model, base) for key in keys(base)}
-        assert set(model.model_fields) <= shown | NO_KEYS | SECTIONS
+        shown = {key for base in MODELS.values() if issubclass(model, base) for key in TABLES.keys(base)}
+        assert set(model.model_fields) <= shown | TABLES.no_keys | TABLES.sections
         assert shown <= inherited
 
 
@@ -109,4 +110,4 @@ def test_an_example_that_is_none_is_found() -> None:
 
 def test_a_mark_of_no_model_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'Checks'"):
-        written("<!-- keys of Check -->\n<!-- end -->")
+        TABLES.written("<!-- keys of Check -->\n<!-- end -->")

@@ -7,13 +7,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
+from psycopg import sql
+
+from dev.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
-PASSWORDS = {"reader": "reads", "stranger": "knocks"}
+PASSWORDS = {"reader": "reads", "stranger": "knocks", "starter": "starts"}
 START_SECONDS = 60
 
 
@@ -25,8 +31,30 @@ def reports_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, reports_dir: Path) -> Iterator[str]:
-    """URL of a real API server with the plugin; `reader` may read DAG runs, `stranger` may log in and nothing else."""
-    home = tmp_path_factory.mktemp("airflow")
+    """URL of an API server with the plugin: `reader` may read DAG runs, `starter` start them, `stranger` neither."""
+    with serving(tmp_path_factory.mktemp("airflow"), SLUICEWAY_REPORTS_DIR=str(reports_dir)) as url:
+        yield url
+
+
+@contextmanager
+def metadata_database(postgres: Cluster) -> Iterator[str]:
+    """URL of an empty database for Airflow: SQLite lets one request write at a time, and the others time out."""
+    name = f"airflow_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER airflow").format(sql.Identifier(name)))
+        yield postgres.url("airflow", name)
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def serving(home: Path, metadata: str | None = None, **variables: str) -> Iterator[str]:
+    """URL of an API server with its log in `home`.
+
+    :param metadata: postgresql:// URL of Airflow's database; None: an SQLite file in `home`.
+    """
+    database = (
+        metadata.replace("postgresql:", "postgresql+psycopg2:") if metadata else f"sqlite:///{home / 'airflow.db'}"
+    )
     passwords = home / "passwords.json"
     passwords.write_text(json.dumps(PASSWORDS))
     with socket.socket() as free:
@@ -36,15 +64,15 @@ def server(tmp_path_factory: pytest.TempPathFactory, reports_dir: Path) -> Itera
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "reader:viewer,stranger:",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "reader:viewer,stranger:,starter:user",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
         "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, long enough for HS512, worth nothing to anybody 1234",
         "PYTHONPATH": str(ROOT / "include"),
-        "SLUICEWAY_REPORTS_DIR": str(reports_dir),
         "SLUICEWAY_ENV_FILE": str(home / "none.env"),
+        **variables,
     }
-    log = home / "server.log"
+    log = home / f"server-{port}.log"
     url = f"http://127.0.0.1:{port}"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -70,7 +98,7 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(f"The API server did not start:\n{log.read_text()}")
 
 
-def _logged_in(server: str, user: str) -> Iterator[httpx.Client]:
+def logged_in(server: str, user: str) -> Iterator[httpx.Client]:
     answer = httpx.post(f"{server}/auth/token", json={"username": user, "password": PASSWORDS[user]})
     token = answer.raise_for_status().json()["access_token"]
     with httpx.Client(base_url=server, cookies={"_token": token}, headers={"Accept": "text/html"}) as client:
@@ -80,10 +108,10 @@ def _logged_in(server: str, user: str) -> Iterator[httpx.Client]:
 @pytest.fixture
 def reader(server: str) -> Iterator[httpx.Client]:
     """A browser of a user who may read DAG runs."""
-    yield from _logged_in(server, "reader")
+    yield from logged_in(server, "reader")
 
 
 @pytest.fixture
 def stranger(server: str) -> Iterator[httpx.Client]:
     """A browser of a user without a role."""
-    yield from _logged_in(server, "stranger")
+    yield from logged_in(server, "stranger")

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from sluiceway.errors import LedgerMissingError, SluicewayError, WarehouseError, WarehouseUnavailableError
 
-LEDGER_REVISION = "0002"
+LEDGER_REVISION = "0003"
 """The revision of ledger/migrations this code reads and writes."""
 
 _TRANSIENT_CLASSES = ("08", "40", "53", "55", "57")
@@ -67,10 +67,13 @@ def connect(url: str) -> Iterator[PsycopgSession]:
     try:
         with psycopg.connect(url, connect_timeout=10) as connection:
             yield PsycopgSession(connection)
-    except psycopg.OperationalError as error:
-        if error.sqlstate is None:
-            said = " ".join(str(error).split())
-            raise WarehouseUnavailableError(f"The warehouse at {place(url)} does not answer: {said}") from error
-        raise named_error(str(error), error.sqlstate) from error
     except psycopg.Error as error:
-        raise named_error(str(error), error.sqlstate) from error
+        raise error_of(error, url) from error
+
+
+def error_of(error: psycopg.Error, url: str) -> SluicewayError:
+    """The named error for what psycopg raised."""
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        said = " ".join(str(error).split())
+        return WarehouseUnavailableError(f"The warehouse at {place(url)} does not answer: {said}")
+    return named_error(str(error), error.sqlstate)

@@ -1,4 +1,4 @@
-"""The steps of master_etl around LoadTableOperator as functions of the context, and its trigger form."""
+"""The steps of a refresh around LoadTableOperator as functions of the context, and its trigger form."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Param
 
 from sluiceway.operators.connections import connections, warehouse_url
+from sluiceway.operators.flows import event_params
 from sluiceway.operators.verdict import task_states
 from sluiceway.tables.files import deployed_names
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from sluiceway.flows.files import Flow
 
-def params() -> dict[str, Param]:
-    """The trigger form of master_etl."""
-    names = deployed_names()
+
+def params(flow: Flow | None) -> dict[str, Param]:
+    """The trigger form of master_etl, or of a flow that loads tables of its own."""
+    own = list(flow.spec.tables) if flow else []
+    names = own or deployed_names()
     return {
         "commit_sha": Param(
             None,
@@ -41,12 +45,13 @@ def params() -> dict[str, Param]:
             description="The address of the CI run that deployed it.",
         ),
         "tables": Param(
-            [],
+            own,
             type="array",
+            minItems=1 if own else 0,
             items={"type": "string", **({"enum": names} if names else {})},
             examples=names,
             title="Tables",
-            description="Load these only; empty for all.",
+            description="Load these only." if own else "Load these only; empty for all.",
         ),
         "force": Param(
             False,
@@ -54,6 +59,7 @@ def params() -> dict[str, Param]:
             title="Force",
             description="Load also tables whose source is unchanged since their last load.",
         ),
+        **event_params(flow),
     }
 
 

@@ -8,6 +8,7 @@ from airflow.sdk import BaseOperator, TriggerRule
 
 from sluiceway.errors import RunFailedError
 from sluiceway.operators.connections import CONN_ID, warehouse_url
+from sluiceway.operators.followers import GROUP
 from sluiceway.web.links import ReportLink
 
 if TYPE_CHECKING:
@@ -15,10 +16,14 @@ if TYPE_CHECKING:
 
 
 def task_states(context: Context) -> dict[str, str | None]:
-    """The states of this run's other tasks; mapped ones as `<task id>_<map index>`."""
+    """The states of this run's other tasks, mapped ones as `<task id>_<map index>`; who tells followers is no part."""
     task_instance, dag_run = context["ti"], context["dag_run"]
     states = task_instance.get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id]).get(dag_run.run_id, {})
-    return {task: state for task, state in states.items() if task != task_instance.task_id}
+    return {task: state for task, state in states.items() if task != task_instance.task_id and not _tells(task)}
+
+
+def _tells(task_id: str) -> bool:
+    return task_id.startswith(f"{GROUP}.")
 
 
 class VerdictOperator(BaseOperator):

@@ -46,7 +46,7 @@ def from_environment(conn_id: str) -> Connection:
             f"or run the table in Airflow, where it is defined."
         )
     try:
-        return _from_json(conn_id, text) if text.lstrip().startswith("{") else _from_uri(conn_id, text)
+        return _from_json(conn_id, text) if text.lstrip().startswith("{") else from_uri(conn_id, text)
     except ValueError:
         # the value may hold a password: neither it nor pydantic's error, which repeats it, is shown or logged
         raise SettingsError(f"AIRFLOW_CONN_{conn_id.upper()} is neither a connection's URI nor its JSON.") from None
@@ -58,7 +58,8 @@ def _from_json(conn_id: str, text: str) -> Connection:
     return Connection(**{**values, "conn_id": conn_id, "extra": json.loads(extra) if isinstance(extra, str) else extra})
 
 
-def _from_uri(conn_id: str, text: str) -> Connection:
+def from_uri(conn_id: str, text: str) -> Connection:
+    """The connection of a URI; raises ValueError when it is none."""
     parts = urlsplit(text)
     if not parts.scheme:
         raise ValueError("no scheme")

@@ -21,7 +21,7 @@ from google.auth.transport.requests import Request
 
 from sluiceway.errors import ConfigError, SettingsError, SourceMissingError, SourceUnavailableError
 from sluiceway.sources.api_client import LOCAL_HOSTS
-from sluiceway.sources.connections import Connections
+from sluiceway.sources.connections import Connection, Connections
 from sluiceway.sources.google_credentials import account_of, google_credentials, google_extra
 from sluiceway.sources.objects import Found
 from sluiceway.tables.source_spec import LocatedSource
@@ -39,18 +39,9 @@ class GoogleStore:
     """
 
     def __init__(self, source: LocatedSource, credentials: Credentials | None, endpoint: str | None) -> None:
-        # what it logs, with a trace, it also raises
-        logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
         self._source = source
         self._account = account_of(credentials) if credentials is not None else None
-        self._files = GCSFileSystem(
-            token=credentials or "anon",
-            endpoint_url=endpoint,
-            requests_timeout=TIMEOUT,
-            # a part of a packed object cannot be unpacked
-            session_kwargs={"auto_decompress": False},
-            skip_instance_cache=True,
-        )
+        self._files = files_of(credentials, endpoint)
         self._bucket, self._key, _ = self._files.split_path(source.uri)
 
     def look(self) -> Found:
@@ -102,11 +93,38 @@ class GoogleStore:
         return f"let {self._account} (connection {self._source.connection!r}) read it, as Storage Object Viewer"
 
 
+def files_of(credentials: Credentials | None, endpoint: str | None) -> GCSFileSystem:
+    """What sends requests to the API, with these credentials or as nobody.
+
+    :param endpoint: where the API is, if not at Google.
+    """
+    # what it logs, with a trace, it also raises
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
+    return GCSFileSystem(
+        token=credentials or "anon",
+        endpoint_url=endpoint,
+        requests_timeout=TIMEOUT,
+        # a part of a packed object cannot be unpacked
+        session_kwargs={"auto_decompress": False},
+        skip_instance_cache=True,
+    )
+
+
 def open_store(source: LocatedSource, connections: Connections) -> GoogleStore:
     """The object at source.uri, with what source.connection holds: one of Airflow's type google_cloud_platform."""
     if source.connection is None:
         return GoogleStore(source, None, None)
-    connection = connections(source.connection)
+    credentials, endpoint = access(source.uri, connections(source.connection))
+    return GoogleStore(source, credentials, endpoint)
+
+
+def access(uri: str, connection: Connection) -> tuple[Credentials, str | None]:
+    """Credentials with a token, and where the API is if not at Google.
+
+    :param uri: what they are for, for messages.
+    :raises SettingsError: they are missing, broken or refused.
+    :raises SourceUnavailableError: Google gives no token at the moment.
+    """
     endpoint = google_extra(connection, "endpoint")
     if endpoint is not None:
         parts = urlsplit(str(endpoint))
@@ -114,19 +132,19 @@ def open_store(source: LocatedSource, connections: Connections) -> GoogleStore:
             raise SettingsError(
                 f"connection {connection.conn_id!r}: a token would travel to {endpoint} unencrypted; use https://"
             )
-    credentials, _ = google_credentials(source.uri, connection, SCOPES)
-    _refresh(source, credentials)
-    return GoogleStore(source, credentials, endpoint)
+    credentials, _ = google_credentials(uri, connection, SCOPES)
+    refresh(uri, connection.conn_id, credentials)
+    return credentials, endpoint
 
 
-def _refresh(source: LocatedSource, credentials: Credentials) -> None:
-    """Get a token. gcsfs would ask for it six times when it is refused."""
+def refresh(uri: str, conn_id: str, credentials: Credentials) -> None:
+    """Get a token, unless it still holds. gcsfs would ask for it six times when it is refused."""
     try:
         if not credentials.valid:
             credentials.refresh(Request())  # type: ignore[no-untyped-call]
     except GoogleAuthError as error:
         if isinstance(error, TransportError) or (isinstance(error, RefreshError) and error.retryable):
-            raise SourceUnavailableError(f"{source.uri}: Google gives no token: {error}; try again later") from error
+            raise SourceUnavailableError(f"{uri}: Google gives no token: {error}; try again later") from error
         raise SettingsError(
-            f"{source.uri}: Google refuses the credentials of connection {source.connection!r}: {error.args[0]}"
+            f"{uri}: Google refuses the credentials of connection {conn_id!r}: {error.args[0]}"
         ) from error

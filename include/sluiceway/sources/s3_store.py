@@ -20,17 +20,16 @@ PART_BYTES = 8 << 20
 RETRIES = 2
 """Of boto3 and of s3fs each, and s3fs has two loops inside each other: by their defaults it would be 125 requests."""
 
+ANYBODY = {"anon": True}
+"""The options without a connection."""
+
 
 class S3Store:
     """Reads source.uri."""
 
     def __init__(self, source: LocatedSource, options: dict[str, Any]) -> None:
-        # at DEBUG botocore logs whole requests, with the session's token
-        logging.getLogger("botocore").setLevel(logging.INFO)
         self._source = source
-        config = {"retries": {"max_attempts": RETRIES}}
-        self._files = s3fs.S3FileSystem(skip_instance_cache=True, config_kwargs=config, **options)
-        self._files.retries = 1 + RETRIES
+        self._files = files_of(options)
         self._bucket, self._key, _ = self._files.split_path(source.uri)
 
     def look(self) -> Found:
@@ -79,14 +78,24 @@ def _has_changed(error: Exception) -> bool:
     return isinstance(error, s3fs.utils.FileExpired) or status == 412
 
 
+def files_of(options: dict[str, Any]) -> s3fs.S3FileSystem:
+    """What sends requests to the store; `options_of` a connection says who asks."""
+    # at DEBUG botocore logs whole requests, with the session's token
+    logging.getLogger("botocore").setLevel(logging.INFO)
+    config = {"retries": {"max_attempts": RETRIES}}
+    files = s3fs.S3FileSystem(skip_instance_cache=True, config_kwargs=config, **options)
+    files.retries = 1 + RETRIES
+    return files
+
+
 def open_store(source: LocatedSource, connections: Connections) -> S3Store:
     """The object at source.uri, with what source.connection holds."""
     if source.connection is None:
-        return S3Store(source, {"anon": True})
-    return S3Store(source, _options(connections(source.connection)))
+        return S3Store(source, ANYBODY)
+    return S3Store(source, options_of(connections(source.connection)))
 
 
-def _options(connection: Connection) -> dict[str, Any]:
+def options_of(connection: Connection) -> dict[str, Any]:
     """A connection of Airflow's type aws; without a key in it, boto3 looks for one on this machine."""
     extra = connection.extra
     if "role_arn" in extra:

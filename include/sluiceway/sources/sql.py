@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SAWarning
+from sqlalchemy.exc import DBAPIError, OperationalError, SAWarning
 
 from sluiceway.errors import (
     ConfigError,
@@ -32,8 +30,10 @@ from sluiceway.errors import (
     SourceUnreadableError,
     nearest,
 )
-from sluiceway.sources.connections import Connection, Connections
+from sluiceway.sources.connections import Connections
 from sluiceway.sources.extraction import Extraction, chosen_columns, geometry_columns
+from sluiceway.sources.sql_code import READING, code_of, first_word
+from sluiceway.sources.sql_engine import WRONG_LOGIN, engine_of
 from sluiceway.sources.texts import json_text
 from sluiceway.tables.source_spec import SqlSource
 from sluiceway.tables.spec import TableSpec
@@ -44,23 +44,6 @@ FIRST_ROWS = 16
 MAX_ROWS = 20_000
 EXACT = 2**53
 """A larger integer among fractions would be rounded: it travels as text."""
-CONNECT_SECONDS = 15
-
-SCHEMES = {
-    "postgres": "postgresql+psycopg",
-    "postgresql": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    "mssql": "mssql+pymssql",
-    "oracle": "oracle+oracledb",
-    "sqlite": "sqlite",
-}
-"""Connection type -> dialect and driver of SQLAlchemy; the connection's extra sqlalchemy_scheme wins."""
-_AIRFLOW_ONLY = frozenset(
-    {"sqlalchemy_scheme", "sqlalchemy_query", "cursor", "iam", "aws_conn_id", "redshift", "cluster-identifier"}
-    | {"enable_log_db_messages", "azure_conn_id"}
-)
-"""Extras that Airflow's own hooks understand and drivers do not."""
-
 _FAMILIES: dict[type, str] = {
     bool: "boolean",
     int: "number",
@@ -78,11 +61,6 @@ _FAMILIES: dict[type, str] = {
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 _HEX_WKB = re.compile(r"0[01][0-9A-Fa-f]{8,}")
 _SRID_FLAG = 0x20000000
-_WRONG_LOGIN = re.compile(
-    r"(?i)authentication failed|access denied|login failed|no password supplied|not exist|unknown data"
-)
-_NO_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|(\$\w*\$).*?\1", re.DOTALL)
-"""Comments and quoted text."""
 
 
 @contextmanager
@@ -97,7 +75,7 @@ def open_sql(
     place = f"{source.connection}: {source.table or 'query'}"
     if source.query is not None:
         _check_query(spec, source.query)
-    engine = _engine(spec, connections(source.connection))
+    engine = engine_of(spec.name, connections(source.connection))
     try:
         with _named_errors(spec, source, place), engine.connect() as session:
             if engine.dialect.name == "postgresql":
@@ -113,111 +91,11 @@ def open_sql(
 
 
 def _check_query(spec: TableSpec, query: str) -> None:
-    code = _NO_CODE.sub(" ", query).strip().rstrip("; \n")
+    code = code_of(query)
     if ";" in code:
         raise ConfigError(f"{spec.name}: source.query holds more than one statement; it must be one SELECT")
-    first = re.match(r"\(*\s*(\w*)", code)
-    word = first[1].lower() if first else ""
-    if word not in {"select", "with", "values"}:
+    if (word := first_word(code)) not in READING:
         raise ConfigError(f"{spec.name}: source.query begins with {word.upper()!r}; it must be one SELECT")
-
-
-def _engine(spec: TableSpec, connection: Connection) -> sa.Engine:
-    name = f"{spec.name}: connection {connection.conn_id!r}"
-    scheme = connection.extra.get("sqlalchemy_scheme") or SCHEMES.get(connection.conn_type)
-    if scheme is None:
-        raise SettingsError(
-            f"{name} has the type {connection.conn_type!r}, which is no database Sluiceway reads"
-            f"{nearest(connection.conn_type, SCHEMES)}; any other one of SQLAlchemy needs the extra sqlalchemy_scheme"
-        )
-    options: dict[str, Any] = {}
-    if scheme == "sqlite":
-        url = _sqlite_url(name, connection)
-        options |= {"check_same_thread": False, "timeout": CONNECT_SECONDS}
-    else:
-        query = {
-            key: str(value)
-            for key, value in connection.extra.items()
-            if key not in _AIRFLOW_ONLY and isinstance(value, str | int | float)
-        }
-        url = sa.URL.create(
-            str(scheme),
-            username=connection.login or None,
-            password=connection.password or None,
-            host=connection.host or None,
-            port=connection.port,
-            database=connection.schema_name or None,
-            query=query,
-        )
-        if url.drivername in {"postgresql+psycopg", "mysql+pymysql"} and "connect_timeout" not in query:
-            options["connect_timeout"] = CONNECT_SECONDS
-    try:
-        engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=options, hide_parameters=True)
-    except (NoSuchModuleError, ArgumentError) as error:
-        raise SettingsError(f"{name}: {scheme!r} is no dialect of SQLAlchemy that is installed here") from error
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"{name}: {scheme} needs the Python package {error.name}; add it to requirements"
-        ) from error
-    prepare = _PREPARE.get(engine.dialect.name)
-    if prepare is not None:
-        event.listen(engine, "connect", prepare)
-    return engine
-
-
-def _sqlite_url(name: str, connection: Connection) -> sa.URL:
-    path = Path(connection.host or connection.schema_name or "")
-    if not path.is_file():
-        raise SourceMissingError(f"{name}: there is no SQLite file {str(path)!r}")
-    # mode=ro: SQLAlchemy would make a file that is missing
-    return sa.URL.create("sqlite", database=path.resolve().as_uri(), query={"mode": "ro", "uri": "true"})
-
-
-def _prepare_postgres(connection: Any, _record: object) -> None:
-    """Values come as PostgreSQL spells them where Python's types say less."""
-    from psycopg import DataError
-    from psycopg.types import datetime as moments
-    from psycopg.types.string import TextLoader
-
-    def or_text(loader: type[Any]) -> type[Any]:
-        class OrText(loader):  # type: ignore[misc]
-            """infinity, years before 1 and after 9999 stay text."""
-
-            def load(self, data: Any) -> Any:
-                try:
-                    return super().load(data)
-                except DataError:
-                    return bytes(data).decode()
-
-        return OrText
-
-    with connection.cursor() as cursor:
-        for setting in ("TimeZone TO 'UTC'", "DateStyle TO 'ISO, YMD'", "IntervalStyle TO 'iso_8601'"):
-            cursor.execute(f"SET {setting}")
-    connection.commit()
-    as_they_are = {"bool", "bytea", "numeric", "oid", "int2", "int4", "int8", "float4", "float8"}
-    for kind in connection.adapters.types:
-        if kind.name not in as_they_are:
-            connection.adapters.register_loader(kind.oid, TextLoader)
-    for name, loader in (
-        ("date", moments.DateLoader),
-        ("timestamp", moments.TimestampLoader),
-        ("timestamptz", moments.TimestamptzLoader),
-    ):
-        connection.adapters.register_loader(name, or_text(loader))
-
-
-def _prepare_mysql(connection: Any, _record: object) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SET SESSION TRANSACTION READ ONLY")
-        cursor.execute("SET time_zone = '+00:00'")
-
-
-_PREPARE: dict[str, Callable[[Any, object], None]] = {
-    "postgresql": _prepare_postgres,
-    "mysql": _prepare_mysql,
-    "mariadb": _prepare_mysql,
-}
 
 
 @dataclass
@@ -502,7 +380,7 @@ def _named(where: str, source: SqlSource, error: DBAPIError) -> SluicewayError:
         return SourceMissingError(f"{full}; check source.{'table' if source.table else 'query'}")
     if state == "42703" or "no such column" in said:
         return SchemaDriftError(f"{full}; adapt source.{'table' if source.table else 'query'}")
-    if isinstance(error, OperationalError) and not state and _WRONG_LOGIN.search(said):
+    if isinstance(error, OperationalError) and not state and WRONG_LOGIN.search(said):
         return SettingsError(f"{full}; correct connection {source.connection!r}")
     lost = error.connection_invalidated or state[:2] in {"08", "40", "53", "57"} or "is locked" in said
     # without a code of the server it was never reached; SQLite is always here

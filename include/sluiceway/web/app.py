@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from sluiceway.report.html import environment
 from sluiceway.report.write import read_report, recent_reports
 from sluiceway.settings import load_settings
+from sluiceway.web import hooks, triggers
 
 DAG_ID = "master_etl"
 HEADERS = {
@@ -24,6 +25,8 @@ HEADERS = {
 }
 
 app = FastAPI(title="Sluiceway", docs_url=None, redoc_url=None, openapi_url=None)
+app.include_router(hooks.router)
+app.include_router(triggers.router)
 may_read_runs = Depends(requires_access_dag(method="GET", access_entity=DagAccessEntity.RUN, param_dag_id=DAG_ID))
 
 

@@ -1,0 +1,151 @@
+"""Reads include/config/flows/: one file per flow, the file's stem is the flow's id. Knows no Airflow."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from sluiceway.errors import ConfigError, nearest
+from sluiceway.flows import when
+from sluiceway.flows.registry import TriggerRegistry
+from sluiceway.flows.sentences import kind_problem, sentence
+from sluiceway.flows.spec import FlowSpec
+from sluiceway.flows.trigger import Trigger
+from sluiceway.settings import Settings, load_settings
+
+FOLDER = "flows"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A flow and what starts it."""
+
+    spec: FlowSpec
+    triggers: Mapping[str, Trigger[Any]]
+    when: when.Expression | None
+    """None: any of the triggers."""
+
+    @property
+    def id(self) -> str:
+        """Its id, and its DAG's."""
+        return self.spec.id
+
+    def trigger(self, trigger_id: str) -> Trigger[Any]:
+        """The trigger of that id.
+
+        :raises ConfigError: there is none; names the nearest.
+        """
+        if trigger_id not in self.triggers:
+            raise ConfigError(f"Flow {self.id!r} has no trigger {trigger_id!r}{nearest(trigger_id, self.triggers)}")
+        return self.triggers[trigger_id]
+
+
+def flow_files(config_dir: Path) -> list[Path]:
+    """Every flow's file, by name."""
+    return sorted((config_dir / FOLDER).glob("*.toml"))
+
+
+def read_flow(flow_id: str, settings: Settings | None = None) -> Flow:
+    """The flow of that id; reads no other file.
+
+    :raises ConfigError: there is no such file, or it is wrong; a sentence per problem.
+    """
+    folder = (settings or load_settings()).config_dir
+    paths = {path.stem: path for path in flow_files(folder)}
+    if flow_id not in paths:
+        raise ConfigError(f"There is no {folder / FOLDER / flow_id}.toml{nearest(flow_id, paths)}")
+    return read_file(paths[flow_id])
+
+
+def read_flows(settings: Settings | None = None) -> dict[str, Flow]:
+    """Every flow under include/config/flows/; raises ConfigError with every problem of every file."""
+    flows: dict[str, Flow] = {}
+    problems: list[str] = []
+    for path in flow_files((settings or load_settings()).config_dir):
+        try:
+            flows[path.stem] = read_file(path)
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return flows
+
+
+def read_file(path: Path) -> Flow:
+    """The flow of one file; raises ConfigError with a sentence per problem."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}.") from error
+    if data.setdefault("id", path.stem) != path.stem:
+        raise ConfigError(f"{path}: id = {data['id']!r}: a flow is named by its file, {path.stem!r}; remove the key")
+    return flow_of(data, str(path))
+
+
+def flow_of(definition: Mapping[str, Any], where: str | None = None) -> Flow:
+    """The flow of a definition, a file's or a dict with the same keys.
+
+    :param where: what the sentences begin with; default: the flow's id.
+    :raises ConfigError: it is wrong; a sentence per problem.
+    """
+    data = dict(definition)
+    where = where or f"flow {data.get('id')!r}"
+    problems: list[str] = []
+    declared = data.pop("triggers", [])
+    if not (isinstance(declared, list | tuple) and all(isinstance(each, Mapping) for each in declared)):
+        problems.append(f"{where}: triggers: is no list of tables; begin each one with [[triggers]]")
+        declared = []
+    triggers: dict[str, Trigger[Any]] = {}
+    for number, each in enumerate(declared, 1):
+        try:
+            trigger = _trigger({"flow_id": data.get("id"), **each}, where, number)
+        except ConfigError as error:
+            problems.append(str(error))
+            continue
+        if trigger.config.flow_id != data.get("id"):
+            problems.append(
+                f"{where}: triggers.{trigger.config.id}.flow_id = {trigger.config.flow_id!r}: this is the flow "
+                f"{data.get('id')!r}; remove the key"
+            )
+        if trigger.config.id in triggers:
+            problems.append(f"{where}: triggers.{trigger.config.id}: two triggers have this id; rename one")
+        triggers[trigger.config.id] = trigger
+    try:
+        spec = FlowSpec.model_validate({**data, "triggers": tuple(each.config for each in triggers.values())})
+    except pydantic.ValidationError as error:
+        problems += [sentence(where, "", FlowSpec, problem) for problem in error.errors()]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return Flow(spec, triggers, _when(spec, triggers, where))
+
+
+def _trigger(definition: Mapping[str, Any], where: str, number: int) -> Trigger[Any]:
+    """One trigger; raises ConfigError with a sentence per problem."""
+    name = definition.get("id")
+    prefix = f"triggers.{name if isinstance(name, str) and name else number}."
+    if problem := kind_problem(definition):
+        raise ConfigError(f"{where}: {prefix}{problem}")
+    model = TriggerRegistry.find(TriggerRegistry.kind_of(definition)).config_model
+    try:
+        return TriggerRegistry.create_trigger(definition)
+    except pydantic.ValidationError as error:
+        raise ConfigError("\n".join(sentence(where, prefix, model, problem) for problem in error.errors())) from error
+
+
+def _when(spec: FlowSpec, triggers: Mapping[str, Trigger[Any]], where: str) -> when.Expression | None:
+    """The parsed `when`; raises ConfigError for what Airflow cannot express."""
+    if spec.when is None:
+        return None
+    try:
+        expression = when.parse(spec.when)
+        when.check(expression, triggers)
+    except ValueError as error:
+        raise ConfigError(f"{where}: when = {spec.when!r}: {error}") from error
+    return expression

@@ -1,0 +1,64 @@
+"""The sensor of one file."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, JsonValue
+
+from sluiceway.flows.kinds.files import EventType, checked_path, compare_files, observe_file
+from sluiceway.flows.registry import TriggerRegistry
+from sluiceway.flows.trigger import Look, SensorConfig, SensorTrigger
+from sluiceway.sources.connections import Connections
+
+
+class FileConfig(SensorConfig):
+    """One file that is created, modified or deleted."""
+
+    sensor_type: Literal["file"] = Field(description="Looks at one file.", examples=["file"])
+    path: Annotated[str, AfterValidator(checked_path)] = Field(
+        description="Its whole path. Its folder must be there: without it the sensor has an error, and nothing counts "
+        "as deleted.",
+        examples=["/data/in/orders.csv"],
+    )
+    event_type: EventType = Field(
+        default="all",
+        description="What is an event: created, modified, deleted, or all of them. What comes and goes between two "
+        "looks is not seen.",
+        examples=["created"],
+    )
+    settle_seconds: float = Field(
+        default=5,
+        ge=0,
+        le=86_400,
+        description="A file counts once its size and its time of modification have not changed for so long: it has "
+        "stopped growing.",
+        examples=[60],
+    )
+
+
+@TriggerRegistry.register_trigger("sensor.file")
+class FileTrigger(SensorTrigger[FileConfig]):
+    """Facts: event, path, size, old and new ({size, modified_at}, or null)."""
+
+    config_model = FileConfig
+
+    def place(self) -> str:
+        """The path."""
+        return self.config.path
+
+    def observe(self, connections: Connections, cursor: JsonValue) -> JsonValue:
+        """One stat."""
+        return observe_file(self.config.path)
+
+    def compare(self, observation: JsonValue, cursor: JsonValue) -> Look:
+        """At most one event."""
+        return compare_files(
+            self.place(),
+            observation,
+            cursor,
+            folder=os.path.dirname(self.config.path),  # noqa: PTH120
+            event_type=self.config.event_type,
+            settle_s=self.config.settle_seconds,
+        )

@@ -1,0 +1,140 @@
+"""One look at an address, for the sensor: one GET, bounded in time and size, that follows no redirect."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+from functools import cache
+from typing import Any
+
+import httpx
+from pydantic import JsonValue
+
+from sluiceway.errors import ConfigError, SourceMissingError, SourceUnavailableError, SourceUnreadableError, nearest
+from sluiceway.flows.kinds.http import HttpConfig
+from sluiceway.flows.kinds.storable import storable
+from sluiceway.sources.api_client import LOCAL_HOSTS
+from sluiceway.sources.connections import Connections, secret_headers
+
+MAX_BODY_BYTES = 1 << 20
+LONGEST_VALUE = 10_000
+"""Characters: the ledger keeps the last value, and runs are told it."""
+
+_TRY_AGAIN = frozenset({408, 425, 429, *range(500, 600)})
+
+
+def look(config: HttpConfig, connections: Connections) -> JsonValue:
+    """The status, the header's value, or the value in the JSON.
+
+    :raises SourceUnavailableError: no answer in time, or one that says "later" where a value was asked for.
+    :raises SourceMissingError: the answer is another one than 200, or has no such header or value.
+    :raises SourceUnreadableError: the answer is too large, or no JSON.
+    """
+    url = _address(config)
+    # it logs a line for every request, and here are thousands a day
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    secrets = secret_headers(connections(config.connection)) if config.connection is not None else {}
+    try:
+        return asyncio.run(_ask(config, url, secrets))
+    except TimeoutError as error:
+        raise SourceUnavailableError(
+            f"{config.url} gave no whole answer within {config.request_timeout_s:g} s (request_timeout_s)"
+        ) from error
+    except httpx.RequestError as error:
+        raise SourceUnavailableError(
+            f"{config.url} does not answer: {str(error) or type(error).__name__}; try again later"
+        ) from error
+
+
+def _address(config: HttpConfig) -> httpx.URL:
+    try:
+        url = httpx.URL(config.url)
+    except httpx.InvalidURL as error:
+        raise ConfigError(f"url = {config.url!r} is no address: {error}") from error
+    if config.connection is not None and url.scheme != "https" and url.host not in LOCAL_HOSTS:
+        raise ConfigError(
+            f"url = {config.url!r}: what the connection {config.connection!r} holds would travel unencrypted; "
+            f"use https://"
+        )
+    return url
+
+
+async def _ask(config: HttpConfig, url: httpx.URL, secrets: dict[str, str]) -> JsonValue:
+    # httpx bounds each read only: a server that sends a byte now and then would hold it for ever
+    async with (
+        asyncio.timeout(config.request_timeout_s),
+        httpx.AsyncClient(
+            timeout=config.request_timeout_s,
+            trust_env=url.host not in LOCAL_HOSTS,
+            verify=_certificates() if url.scheme == "https" else False,
+            headers={"User-Agent": "sluiceway", "Cache-Control": "no-cache", **secrets},
+        ) as client,
+        client.stream("GET", url) as answer,
+    ):
+        status = answer.status_code
+        if config.json_path is None and config.header is None:
+            return status
+        if status in _TRY_AGAIN:
+            raise SourceUnavailableError(f"{config.url} answers {_said(answer)}; try again later")
+        if status != httpx.codes.OK:
+            to = f" to {answer.headers['location']}" if "location" in answer.headers else ""
+            hint = "name the address it leads to" if to else "check url" + (", connection" if secrets else "")
+            raise SourceMissingError(f"{config.url} answers {_said(answer)}{to}; {hint}")
+        if config.header is not None:
+            return _header(config, config.header, answer.headers)
+        assert config.json_path is not None
+        return _in_json(config, config.json_path, await _body(config, answer))
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: each reading costs 20 ms."""
+    return httpx.create_ssl_context()
+
+
+async def _body(config: HttpConfig, answer: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in answer.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise SourceUnreadableError(
+                f"{config.url} answers more than {MAX_BODY_BYTES:,} bytes; watch its header ETag"
+            )
+    return bytes(body)
+
+
+def _said(answer: httpx.Response) -> str:
+    return f"{answer.status_code} {answer.reason_phrase}".strip()
+
+
+def _header(config: HttpConfig, name: str, headers: httpx.Headers) -> JsonValue:
+    if name not in headers:
+        raise SourceMissingError(f"{config.url} sends no header {name!r}{nearest(name, headers)}")
+    value = headers[name]
+    # a server that packs the answer on its way makes the tag weak, and the content is the same
+    return storable(value.removeprefix("W/") if name.lower() == "etag" else value)
+
+
+def _in_json(config: HttpConfig, path: str, body: bytes) -> JsonValue:
+    try:
+        found: Any = json.loads(body)
+    except ValueError as error:
+        raise SourceUnreadableError(
+            f"{config.url} should answer JSON with a value at {path}, and answers something else"
+        ) from error
+    for step in path.split("."):
+        if isinstance(found, list) and step.isdecimal() and int(step) < len(found):
+            found = found[int(step)]
+        elif isinstance(found, dict) and step in found:
+            found = found[step]
+        else:
+            hint = nearest(step, found) if isinstance(found, dict) else ""
+            raise SourceMissingError(f"{config.url}: the answer has no {step!r} ({path}){hint}")
+    value = storable(found)
+    if len(json.dumps(value)) > LONGEST_VALUE:
+        raise SourceUnreadableError(
+            f"{config.url}: the value at {path} has more than {LONGEST_VALUE:,} characters; name one within it"
+        )
+    return value

@@ -1,0 +1,59 @@
+"""FlowSpec: one TOML file per flow, parsed once at the edge. Does not read files (files.py does)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+
+from sluiceway.flows.trigger import ID, TriggerConfig
+
+FlowType = Literal["tables", "job", "dag"]
+
+
+class FlowSpec(BaseModel):
+    """What a flow is and what starts it. Descriptions and examples of the keys make docs/triggers.md."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(
+        pattern=ID,
+        description="The id of the flow and of its DAG: the file's name without .toml, which need not be repeated.",
+        examples=["orders"],
+    )
+    flow_type: FlowType = Field(
+        description="What runs: its own list of `tables`, a `job`, or a `dag` that is written in Python, to which "
+        "the file adds triggers.",
+        examples=["tables"],
+    )
+    description: str = Field(
+        default="", description="What the flow is for, for people.", examples=["The orders of the shop"]
+    )
+    owner: str = Field(default="data-platform", description="Who answers for it.", examples=["sales"])
+    tags: tuple[str, ...] = Field(
+        default=(), description="By what it is found in Airflow, beside its own.", examples=[["shop"]]
+    )
+    tables: tuple[str, ...] = Field(
+        default=(),
+        description="The tables it loads: names of files under include/config/tables/. Only for `tables`.",
+        examples=[["us_state", "us_county"]],
+    )
+    when: str | None = Field(
+        default=None,
+        description="Which triggers must have fired for a run: their ids with `&`, `|` and brackets. Default: any "
+        "of them.",
+        examples=["(orders_changed & stock_changed) | manual"],
+    )
+    triggers: tuple[SerializeAsAny[TriggerConfig], ...] = Field(
+        default=(), description="What starts it; see the kinds.", examples=[]
+    )
+
+    @model_validator(mode="after")
+    def _tables_of_its_type(self) -> FlowSpec:
+        if self.flow_type == "tables" and not self.tables:
+            raise ValueError('flow_type = "tables" needs `tables`, the list of what it loads; add it')
+        if self.flow_type != "tables" and self.tables:
+            raise ValueError(
+                f'tables: a flow of type "{self.flow_type}" loads none; remove it, or flow_type = "tables"'
+            )
+        return self

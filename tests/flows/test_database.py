@@ -1,0 +1,534 @@
+"""The sensor of a database, on a real PostgreSQL and a real SQLite: what is seen, what it costs, and no injection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+from pydantic import ValidationError
+
+from dev.cluster import Cluster
+from sluiceway.errors import (
+    ConfigError,
+    SchemaDriftError,
+    SettingsError,
+    SourceMissingError,
+    SourceUnavailableError,
+    SourceUnreadableError,
+)
+from sluiceway.flows.kinds import database_look
+from sluiceway.sources.connections import Connection, from_uri
+from tests.flows.looks import Looks, trigger_of
+
+Run = Callable[..., list[tuple[object, ...]]]
+NEWEST = {"table_name": "orders", "detection_mode": "timestamp_column", "timestamp_column": "created_at"}
+COUNT = {"table_name": "orders", "detection_mode": "row_count"}
+
+
+def query_of(statement: str) -> dict[str, str]:
+    return {"detection_mode": "custom_query", "custom_query": statement}
+
+
+@pytest.fixture
+def database(emptied_database: str) -> str:
+    return emptied_database
+
+
+@pytest.fixture(autouse=True)
+def _no_session_stays() -> Iterator[None]:
+    yield
+    for _, engine in database_look._engines.values():
+        engine.dispose()
+    database_look._engines.clear()
+
+
+@pytest.fixture
+def run(warehouse_url: str) -> Run:
+    """Runs statements, gives the rows of the last, and has an empty table of orders."""
+
+    def execute(*statements: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(warehouse_url, autocommit=True) as connection:
+            for statement in statements:
+                cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    execute("CREATE TABLE orders (id int, status text DEFAULT 'new', created_at timestamptz)")
+    return execute
+
+
+@pytest.fixture
+def watch(run: Run, warehouse_url: str) -> Callable[..., Looks]:
+    """A sensor that has looked once, at the project's own database."""
+
+    def make(**keys: Any) -> Looks:
+        looks = Looks(trigger_of(sensor_type="database", **keys), lambda conn_id: from_uri(conn_id, warehouse_url))
+        assert looks.events() == ()
+        return looks
+
+    return make
+
+
+def day(number: int, rows: int = 1, status: str = "new") -> str:
+    return f"INSERT INTO orders SELECT n, '{status}', '2024-05-{number:02}Z' FROM generate_series(1, {rows}) n"
+
+
+# newest timestamp
+
+
+def test_a_newer_row_is_an_event_with_old_and_new_value(run: Run, watch: Callable[..., Looks]) -> None:
+    run(day(1))
+    looks = watch(**NEWEST)
+    run(day(2))
+    told = {"event": "changed", "table": "orders", "mode": "timestamp_column"}
+    old, new = "2024-05-01T00:00:00.000000+00:00", "2024-05-02T00:00:00.000000+00:00"
+    assert looks.facts() == [{**told, "old": old, "new": new, "rows": 1}]
+    assert looks.events() == ()
+
+
+def test_the_first_row_of_an_empty_table_is_an_event(run: Run, watch: Callable[..., Looks]) -> None:
+    looks = watch(**NEWEST)
+    run(day(1, rows=3))
+    (facts,) = looks.facts()
+    assert (facts["old"], facts["rows"]) == (None, 3)
+
+
+def test_a_row_that_comes_later_with_the_newest_timestamp_is_an_event(run: Run, watch: Callable[..., Looks]) -> None:
+    run(day(1))
+    looks = watch(**NEWEST)
+    run(day(1))
+    (facts,) = looks.facts()
+    assert (facts["old"] == facts["new"], facts["rows"]) == (True, 2)
+
+
+def test_rows_with_the_newest_timestamp_are_counted_up_to_a_thousand(run: Run, watch: Callable[..., Looks]) -> None:
+    run(day(1, rows=2000))
+    looks = watch(**NEWEST)
+    run(day(1))
+    assert looks.events() == ()
+    run(day(2, rows=2000))
+    assert [facts["rows"] for facts in looks.facts()] == [1000]
+
+
+def test_a_row_that_comes_later_with_an_older_timestamp_is_not_seen(run: Run, watch: Callable[..., Looks]) -> None:
+    run(day(2))
+    looks = watch(**NEWEST)
+    run(day(1))
+    assert looks.events() == ()
+
+
+def test_a_deleted_row_is_no_event_and_its_successor_is_one(run: Run, watch: Callable[..., Looks]) -> None:
+    run(day(1), day(3))
+    looks = watch(**NEWEST)
+    run("DELETE FROM orders WHERE created_at > '2024-05-02'")
+    assert looks.events() == ()
+    run(day(2))
+    assert len(looks.events()) == 1
+    run("DELETE FROM orders")
+    assert looks.events() == ()
+    run(day(2))
+    assert len(looks.events()) == 1
+
+
+def test_rows_without_a_timestamp_do_not_count(run: Run, watch: Callable[..., Looks]) -> None:
+    run(day(1))
+    looks = watch(**NEWEST)
+    run("INSERT INTO orders VALUES (1, 'new', NULL)")
+    assert looks.events() == ()
+
+
+def test_only_rows_that_meet_the_condition_count(run: Run, watch: Callable[..., Looks]) -> None:
+    looks = watch(**NEWEST, condition="status = 'new' -- only these")
+    run(day(1, status="done"))
+    assert looks.events() == ()
+    run(day(2))
+    assert len(looks.events()) == 1
+
+
+@pytest.mark.parametrize(
+    ("type_", "values"),
+    [
+        ("date", ["2024-05-09", "2024-05-10"]),
+        ("timestamp", ["2024-05-09 00:00:00", "2024-05-09 00:00:00.000001"]),
+        ("bigint", ["9", "10"]),
+        ("numeric", ["9.5", "10.25"]),
+        ("numeric", ["9", "10"]),
+        ("text", ["2024-05-09", "2024-05-10"]),
+    ],
+)
+def test_what_grows_may_have_any_type(run: Run, watch: Callable[..., Looks], type_: str, values: list[str]) -> None:
+    run("DROP TABLE orders", f"CREATE TABLE orders (created_at {type_})", f"INSERT INTO orders VALUES ('{values[0]}')")
+    looks = watch(**NEWEST)
+    run(f"INSERT INTO orders VALUES ('{values[1]}')")
+    assert len(looks.events()) == 1
+    run(f"DELETE FROM orders WHERE created_at = '{values[1]}'")
+    assert looks.events() == ()
+
+
+# number of rows
+
+
+def test_every_change_of_the_number_of_rows_is_an_event(run: Run, watch: Callable[..., Looks]) -> None:
+    looks, seen = watch(**COUNT), []
+    for statement in (day(1), day(1, rows=2), "DELETE FROM orders WHERE id = 2", day(1), "SELECT 1"):
+        run(statement)
+        seen += [(facts["old"], facts["new"]) for facts in looks.facts()]
+    assert seen == [(0, 1), (1, 3), (3, 2), (2, 3)]
+
+
+def test_a_table_of_a_schema_is_found(
+    run: Run, warehouse_url: str, owner_url: str, watch: Callable[..., Looks]
+) -> None:
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        owner.execute("CREATE SCHEMA IF NOT EXISTS src")
+        owner.execute('CREATE TABLE IF NOT EXISTS src."Orders" (id int)')
+        owner.execute("GRANT USAGE ON SCHEMA src TO sluiceway_loader")
+        owner.execute('GRANT SELECT ON src."Orders" TO sluiceway_loader')
+        looks = watch(**{**COUNT, "table_name": "src.Orders"})
+        owner.execute('INSERT INTO src."Orders" VALUES (1)')
+    assert len(looks.events()) == 1
+
+
+# a query of one's own
+
+
+def test_what_a_query_gives_is_compared(run: Run, watch: Callable[..., Looks]) -> None:
+    looks = watch(**query_of("SELECT max(id) FROM orders WHERE status = 'new';"))
+    run("INSERT INTO orders VALUES (7)")
+    told = {"event": "changed", "table": None, "mode": "custom_query"}
+    assert looks.facts() == [{**told, "old": None, "new": 7}]
+    assert looks.events() == ()
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("SELECT 1 AS a, 'x' AS b", {"a": 1, "b": "x"}),
+        ("SELECT 1 AS a, 2 AS a", [1, 2]),
+        ("SELECT 1 WHERE false", None),
+        ("WITH q AS (SELECT 1.50 AS a) SELECT a FROM q -- the price", 1.5),
+        ("VALUES ('2024-05-01Z'::timestamptz)", "2024-05-01T00:00:00.000000+00:00"),
+        ("SELECT '{\"a\": [1]}'::jsonb", '{"a": [1]}'),
+        ("SELECT 'NaN'::float8", "nan"),
+        ("SELECT 'a:b' || '%s' || ':c'::text || $$;$$", "a:b%s:c;"),
+        ("SELECT 10 % 3", 1),
+    ],
+)
+def test_a_value_is_kept_as_json(watch: Callable[..., Looks], query: str, value: object) -> None:
+    looks = watch(**query_of(query))
+    observed = looks.trigger.observe(looks.connections, None)
+    assert isinstance(observed, dict)
+    assert observed["value"] == value
+
+
+def test_a_query_that_gives_several_rows_is_an_error(run: Run, watch: Callable[..., Looks]) -> None:
+    looks = watch(**query_of("SELECT id FROM orders"))
+    run(day(1, rows=2))
+    with pytest.raises(SourceUnreadableError, match="custom_query: gives more than one row, and one value is compared"):
+        looks.events()
+
+
+# what cannot be seen
+
+
+@pytest.mark.parametrize(
+    ("keys", "error", "said"),
+    [
+        ({**COUNT, "table_name": "order"}, SourceMissingError, r"relation \"order\" does not exist; did you mean 'ord"),
+        ({**COUNT, "table_name": "srk.orders"}, SourceMissingError, "does not exist"),
+        ({**NEWEST, "timestamp_column": "made_at"}, SchemaDriftError, r"\"made_at\" does not exist; correct timestamp"),
+        ({**COUNT, "condition": "stat = 1"}, SchemaDriftError, '"stat" does not exist.*; correct condition'),
+        ({**COUNT, "condition": "status ="}, SourceUnreadableError, "syntax error.*; correct condition"),
+        (query_of("SELECT * FROM none"), SourceMissingError, "does not exist; correct custom_query"),
+    ],
+)
+def test_a_wrong_name_is_an_error_with_the_key(
+    run: Run, watch: Callable[..., Looks], keys: dict[str, str], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=rf"^warehouse: .*{said}"):
+        watch(**keys)
+
+
+def test_a_table_that_was_dropped_is_an_error_and_no_event(run: Run, watch: Callable[..., Looks]) -> None:
+    run(day(1))
+    looks = watch(**COUNT)
+    run("DROP TABLE orders")
+    with pytest.raises(SourceMissingError):
+        looks.events()
+    run("CREATE TABLE orders (id int)", "INSERT INTO orders VALUES (1)")
+    assert looks.events() == ()
+
+
+def test_a_table_that_may_not_be_read_is_an_error(owner_url: str, watch: Callable[..., Looks]) -> None:
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        owner.execute("CREATE TABLE hidden (id int)")
+        owner.execute("REVOKE ALL ON hidden FROM PUBLIC")
+    with pytest.raises(SourceUnreadableError, match=r"denied.*; grant SELECT to the user of connection 'warehouse'"):
+        watch(**{**COUNT, "table_name": "hidden"})
+
+
+def test_a_server_that_does_not_answer_is_an_error(unused_port: int) -> None:
+    looks = Looks(
+        trigger_of(sensor_type="database", **COUNT),
+        lambda conn_id: Connection(conn_id=conn_id, conn_type="postgres", host="127.0.0.1", port=unused_port),
+    )
+    with pytest.raises(SourceUnavailableError, match=r"^warehouse: orders: .*refused.*; try again later"):
+        looks.events()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_session_that_the_server_ended_is_replaced(run: Run, watch: Callable[..., Looks]) -> None:
+    looks = watch(**COUNT)
+    run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = user")
+    run(day(1))
+    assert len(looks.events()) == 1
+
+
+def test_a_password_that_was_changed_counts_at_once(watch: Callable[..., Looks], warehouse_url: str) -> None:
+    looks = watch(**COUNT)
+    parts = urlsplit(warehouse_url)
+    assert parts.password
+    looks.connections = lambda conn_id: from_uri(conn_id, warehouse_url.replace(parts.password or "", "wrong"))
+    with pytest.raises(SettingsError, match=r"authentication failed.*; correct connection 'warehouse'"):
+        looks.events()
+
+
+def test_a_connection_that_is_missing_is_an_error() -> None:
+    with pytest.raises(SettingsError, match="There is no connection 'shop'"):
+        Looks(trigger_of(sensor_type="database", connection="shop", **COUNT)).events()
+
+
+def test_outside_of_airflow_the_own_database_is_known_by_its_url(
+    run: Run, warehouse_url: str, setting: Callable[..., None]
+) -> None:
+    setting(warehouse_url=warehouse_url)
+    looks = Looks(trigger_of(sensor_type="database", **COUNT))
+    assert looks.events() == ()
+    run(day(1))
+    assert len(looks.events()) == 1
+
+
+def test_an_engine_by_its_address_is_asked(run: Run, postgres: Cluster, database: str, tmp_path: Path) -> None:
+    parts = urlsplit(postgres.url("sluiceway_loader", database))
+    secret = tmp_path / "pgpass"
+    secret.write_text(f"*:*:*:*:{parts.password}\n")
+    secret.chmod(0o600)
+    config = {"host": parts.hostname, "port": parts.port, "user": parts.username, "database": database}
+    engine = {"name": "postgres", "config": {**config, "passfile": str(secret)}}
+    looks = Looks(trigger_of(sensor_type="database", engine_config=engine, **COUNT))
+    assert looks.events() == ()
+    run(day(1))
+    assert len(looks.events()) == 1
+
+
+# reading only, and not for long
+
+
+WRITES = [
+    "DELETE FROM orders RETURNING 1",
+    "WITH gone AS (DELETE FROM orders RETURNING 1) SELECT count(*) FROM gone",
+    "SELECT nextval('own_seq')",
+    "SELECT set_config('transaction_read_only', 'off', false), (SELECT nextval('own_seq'))",
+    "SELECT 1 INTO copied",
+    "COPY orders TO '/tmp/orders'",
+    "SELECT 1; DELETE FROM orders",
+    "SELECT 1; COMMIT; DELETE FROM orders",
+    "SELECT 1) AS q; COMMIT; DELETE FROM orders; SELECT * FROM (SELECT 1",
+    "SELECT 1) AS q, (DELETE FROM orders RETURNING 1",
+]
+
+
+@pytest.mark.parametrize("query", WRITES)
+def test_a_query_cannot_write_even_if_no_check_saw_it(run: Run, watch: Callable[..., Looks], query: str) -> None:
+    run(day(1), "CREATE SEQUENCE IF NOT EXISTS own_seq")
+    last = run("SELECT last_value, is_called FROM own_seq")
+    looks = watch(**query_of("SELECT 1"))
+    # past the model's own check of the text
+    looks.trigger.config = looks.trigger.config.model_copy(update={"custom_query": query})
+    with pytest.raises((SourceUnreadableError, ConfigError)):
+        looks.events()
+    assert run("SELECT count(*) FROM orders") == [(1,)]
+    assert run("SELECT last_value, is_called FROM own_seq") == last
+    assert run("SELECT to_regclass('copied')") == [(None,)]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "true); DELETE FROM orders; SELECT (1",
+        "true; DELETE FROM orders",
+        "true); COMMIT; DELETE FROM orders WHERE (true",
+        "id IN (DELETE FROM orders RETURNING id)",
+        "nextval('own_seq') > 0",
+    ],
+)
+def test_a_condition_cannot_write_even_if_no_check_saw_it(
+    run: Run, watch: Callable[..., Looks], condition: str
+) -> None:
+    run(day(1), "CREATE SEQUENCE IF NOT EXISTS own_seq")
+    looks = watch(**COUNT)
+    looks.trigger.config = looks.trigger.config.model_copy(update={"condition": condition})
+    with pytest.raises((SourceUnreadableError, ConfigError)):
+        looks.events()
+    assert run("SELECT count(*) FROM orders") == [(1,)]
+
+
+def test_a_session_of_the_pool_is_as_new_for_the_next_look(run: Run, watch: Callable[..., Looks]) -> None:
+    watch(**query_of("SELECT set_config('search_path', 'pg_temp', false) IS NULL"))
+    assert watch(**COUNT).events() == ()
+
+
+@pytest.mark.parametrize(
+    "keys", [query_of("SELECT pg_sleep(30) IS NULL"), {**COUNT, "condition": "pg_sleep(30) IS NOT NULL"}]
+)
+def test_a_statement_that_takes_too_long_is_ended(run: Run, watch: Callable[..., Looks], keys: dict[str, str]) -> None:
+    run(day(1))
+    with pytest.raises(SourceUnreadableError, match=r"took longer than 0\.2 s \(statement_timeout_s\)"):
+        watch(**keys, statement_timeout_s=0.2)
+    assert run("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active'") == [(1,)]
+
+
+NAMES = ['a"; DROP TABLE orders; --', "b'; SELECT 1", "c%s%(x)s:y", "ünï 数", "d e", 'f""g', "SELECT", "h\\i", "j]k`l"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_table_and_a_column_are_names_whatever_they_hold(run: Run, watch: Callable[..., Looks], name: str) -> None:
+    table = sql.SQL("CREATE TABLE {} ({} int)").format(sql.Identifier(name), sql.Identifier(name))
+    run(table.as_string(None))
+    looks = watch(table_name=name, detection_mode="timestamp_column", timestamp_column=name)
+    run(sql.SQL("INSERT INTO {} VALUES (1)").format(sql.Identifier(name)).as_string(None))
+    assert [facts["table"] for facts in looks.facts()] == [name]
+    assert run("SELECT to_regclass('orders') IS NOT NULL") == [(True,)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_table_that_is_not_there_runs_nothing(run: Run, watch: Callable[..., Looks], name: str) -> None:
+    with pytest.raises(SourceMissingError):
+        watch(**{**COUNT, "table_name": name})
+    assert run("SELECT to_regclass('orders') IS NOT NULL") == [(True,)]
+
+
+# SQLite
+
+
+@pytest.fixture
+def sqlite_file(tmp_path: Path) -> Path:
+    path = tmp_path / "own.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE orders (id integer, status text, created_at text)")
+    return path
+
+
+@pytest.fixture
+def watch_sqlite(sqlite_file: Path) -> Callable[..., Looks]:
+    def make(**keys: Any) -> Looks:
+        looks = Looks(
+            trigger_of(sensor_type="database", connection="lite", **keys),
+            lambda conn_id: Connection(conn_id=conn_id, conn_type="sqlite", host=str(sqlite_file)),
+        )
+        assert looks.events() == ()
+        return looks
+
+    return make
+
+
+@pytest.mark.parametrize("keys", [COUNT, NEWEST, query_of("SELECT max(id) FROM orders")])
+def test_a_table_of_sqlite_is_watched(
+    sqlite_file: Path, watch_sqlite: Callable[..., Looks], keys: dict[str, str]
+) -> None:
+    looks = watch_sqlite(**keys)
+    for number in (1, 2):
+        with closing(sqlite3.connect(sqlite_file)) as connection, connection:
+            connection.execute("INSERT INTO orders VALUES (?, 'new', ?)", (number, f"2024-05-0{number}"))
+        assert len(looks.events()) == 1
+    assert looks.events() == ()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "ATTACH DATABASE '{folder}/made.db' AS made",
+        "DELETE FROM orders",
+        "PRAGMA journal_mode = DELETE",
+        "SELECT 1; DELETE FROM orders",
+        "SELECT 1) AS q; DELETE FROM orders; SELECT * FROM (SELECT 1",
+        "SELECT 1) AS q; ATTACH DATABASE '{folder}/made.db' AS made; SELECT * FROM (SELECT 1",
+        "SELECT load_extension('x')",
+    ],
+)
+def test_a_query_of_sqlite_cannot_write(sqlite_file: Path, watch_sqlite: Callable[..., Looks], query: str) -> None:
+    with closing(sqlite3.connect(sqlite_file)) as connection, connection:
+        connection.execute("INSERT INTO orders VALUES (1, 'new', '2024-05-01')")
+    looks = watch_sqlite(**query_of("SELECT 1"))
+    text = query.format(folder=sqlite_file.parent)
+    looks.trigger.config = looks.trigger.config.model_copy(update={"custom_query": text})
+    with pytest.raises((SourceUnreadableError, ConfigError)):
+        looks.events()
+    assert [path.name for path in sqlite_file.parent.iterdir()] == ["own.db"]
+    with closing(sqlite3.connect(sqlite_file)) as connection:
+        assert connection.execute("SELECT count(*) FROM orders").fetchone() == (1,)
+
+
+def test_a_statement_of_sqlite_that_takes_too_long_is_ended(watch_sqlite: Callable[..., Looks]) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    with pytest.raises(SourceUnreadableError, match=r"took longer than 0\.2 s"):
+        watch_sqlite(**query_of(endless), statement_timeout_s=0.2)
+
+
+@pytest.mark.parametrize("keys", [{**COUNT, "condition": "1 = 1"}, query_of("SELECT 1")])
+def test_a_database_that_cannot_promise_to_only_read_is_sent_no_text(keys: dict[str, str]) -> None:
+    looks = Looks(
+        trigger_of(sensor_type="database", connection="other", **keys),
+        lambda conn_id: Connection(
+            conn_id=conn_id, conn_type="own", extra={"sqlalchemy_scheme": "postgresql+psycopg2"}
+        ),
+    )
+    with pytest.raises(ConfigError, match=r"is not sent to postgresql\+psycopg2, .*; make a view there"):
+        looks.events()
+
+
+# wrong files
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"table_name": "orders"}, "detection_mode"),
+        ({"table_name": "orders", "detection_mode": "timestamp_column"}, "needs timestamp_column; add it"),
+        ({"detection_mode": "row_count"}, "needs table_name; add it"),
+        ({"detection_mode": "custom_query"}, "needs custom_query; add it"),
+        ({**COUNT, "timestamp_column": "a"}, "timestamp_column says nothing to detection_mode = 'row_count'"),
+        ({**query_of("SELECT 1"), "condition": "a = 1"}, "write it into the query"),
+        ({**COUNT, "condition": "a = 1; DROP TABLE x"}, "more than one statement"),
+        ({**COUNT, "condition": " "}, "condition"),
+        (query_of("SELECT 1; DROP TABLE x"), "more than one statement"),
+        (query_of("DROP TABLE x"), "begins with 'DROP'; it must be one SELECT"),
+        ({**COUNT, "table_name": "a\0b"}, "table_name"),
+        ({**COUNT, "connection": "postgresql://u:p@h/d"}, "no connection's id"),
+        ({**COUNT, "engine_config": {"name": "postgres", "config": {"password": "x"}}}, "a password does not belong"),
+        ({**COUNT, "connection": "a", "engine_config": {"name": "postgres"}}, "exclude each other"),
+    ],
+)
+def test_a_wrong_definition_is_refused(keys: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        trigger_of(sensor_type="database", **keys)
+
+
+def test_a_semicolon_in_a_text_is_no_second_statement(run: Run, watch: Callable[..., Looks]) -> None:
+    looks = watch(**COUNT, condition="status IN ('a;b', 'new') /* ; */")
+    run(day(1))
+    assert len(looks.events()) == 1

@@ -1,0 +1,208 @@
+"""A real Airflow with flows that every kind of trigger starts, and the places they watch."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+import pytest
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+from dev.environment import ROOT
+from dev.stack import Stack
+from sluiceway.airflow_api import AirflowApi
+from tests.conftest import let_through
+from tests.integration.conftest import ROWS, Deployment, csv_of, name_of, write_table
+
+POLL_S = 1
+BUCKET = "landing"
+
+LIGHT = """
+from datetime import timedelta
+from airflow.sdk import DAG, Param
+from sluiceway.operators import flows
+from sluiceway.operators.flow_events import take_events
+from sluiceway.operators.followers import tell_followers
+from sluiceway.operators.retries import retry_arguments
+from sluiceway.operators.step import step
+
+def work(context):
+    if context["params"]["fail"]:
+        raise ValueError("told to fail")
+
+every = flows.read().right
+for flow in [each for each in every.values() if each.spec.flow_type == "dag" and each.id != "master_etl"]:
+    with DAG(
+        flow.id,
+        schedule=flows.schedule_of(flow),
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=flow.id == "many",
+        params={"fail": Param(False, type="boolean"), **flows.event_params(flow)},
+        default_args=retry_arguments(),
+        tags=["light"],
+    ) as dag:
+        last = step(work)
+        if flows.takes_events(flow):
+            step(take_events) >> last
+        tell_followers(dag, every.values(), [last])
+"""
+
+
+def sensor(trigger_id: str, kind: str, **keys: object) -> str:
+    """A sensor's lines of a flow's file."""
+    values = {"id": trigger_id, "type": "sensor", "sensor_type": kind, "poll_s": POLL_S, **keys}
+    return "[[triggers]]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in values.items())
+
+
+def follower(condition: str, source: str = "source", **keys: object) -> str:
+    """The lines of a trigger of type flow."""
+    values = {"id": "after", "type": "flow", "source_flow_id": source, "condition": condition, **keys}
+    return "[[triggers]]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in values.items())
+
+
+def _toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int) else f'"{value}"'
+
+
+@dataclass
+class Landing(Deployment):
+    """The stack, and the places its flows watch."""
+
+    place: Path = field(kw_only=True)
+    s3: Any = field(kw_only=True)
+
+    def runs(self, dag_id: str) -> dict[str, dict[str, Any]]:
+        """The newest runs of a DAG by id."""
+        found = self.api.get(f"dags/{quote(dag_id)}/dagRuns", limit=100, order_by="-run_after")
+        return {run["dag_run_id"]: run for run in found["dag_runs"]}
+
+    def done(self, dag_id: str, run_id: str) -> str:
+        """Wait for the end of a run; its state."""
+        return self.until(lambda: found if (found := self.api.run(dag_id, run_id)["state"]) in DONE else None)
+
+    def settled(self, dag_id: str) -> dict[str, dict[str, Any]]:
+        """Wait until nothing of a DAG goes on; its runs."""
+
+        def ended() -> dict[str, dict[str, Any]] | None:
+            runs = self.runs(dag_id)
+            return runs if all(run["end_date"] for run in runs.values()) else None
+
+        return self.until(ended)
+
+    def events(self, flow_id: str) -> list[tuple[Any, ...]]:
+        """(trigger, facts, run) of a flow's events, oldest first."""
+        return self.query(
+            f"SELECT trigger_id, facts, run_id FROM etl.trigger_event WHERE flow_id = '{flow_id}' ORDER BY id"
+        )
+
+    def looked(self, flow_id: str, triggers: int = 1) -> None:
+        """Wait until that many triggers of the flow have looked: what comes from now on is an event."""
+        seen = f"SELECT count(looked_at) FROM etl.trigger_state WHERE flow_id = '{flow_id}'"
+        self.until(lambda: True if self.query(seen)[0][0] == triggers else None)
+
+    def result(self, dag_id: str, run_id: str, task: str = "take_events") -> Any:
+        """What a task has returned."""
+        path = f"dags/{quote(dag_id)}/dagRuns/{quote(run_id)}/taskInstances/{task}/xcomEntries/return_value"
+        return self.api.get(path, deserialize=True)["value"]
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """The states of a run's tasks."""
+        return {task["task_id"]: task["state"] for task in self.api.task_instances(dag_id, run_id)}
+
+    @contextmanager
+    def paused(self, dag_id: str) -> Iterator[None]:
+        """A DAG is paused for as long as the block lasts."""
+        self.api.patch(f"dags/{dag_id}", {"is_paused": True})
+        try:
+            yield
+        finally:
+            self.api.patch(f"dags/{dag_id}", {"is_paused": False})
+
+
+DONE = frozenset({"success", "failed"})
+
+
+def flows_of(place: Path) -> dict[str, str]:
+    """The flows' files."""
+    directory = {"settle_seconds": 0, "event_type": "created"}
+    return {
+        "one_file": 'flow_type = "tables"\ntables = ["t01"]\n'
+        + sensor("landed", "file", path=place / "one.csv", settle_seconds=0),
+        "folder": 'flow_type = "dag"\n' + sensor("landed", "directory", path=place / "folder", **directory),
+        "each": 'flow_type = "dag"\n' + sensor("landed", "directory", path=place / "each", coalesce=False, **directory),
+        "many": 'flow_type = "dag"\n' + sensor("landed", "directory", path=place / "many", coalesce=False, **directory),
+        "killed": 'flow_type = "dag"\n' + sensor("landed", "directory", path=place / "killed", **directory),
+        "orders": 'flow_type = "dag"\n'
+        + sensor(
+            "new", "database", table_name="order_line", detection_mode="timestamp_column", timestamp_column="created_at"
+        ),
+        "objects": 'flow_type = "dag"\n' + sensor("landed", "s3", bucket=BUCKET, connection="landing", pattern="*.csv"),
+        "both": 'flow_type = "dag"\nwhen = "(first & second) | third"\n'
+        + "".join(sensor(each, "directory", path=place / each, **directory) for each in ("first", "second", "third")),
+        "polled": 'flow_type = "dag"\n'
+        + sensor("landed", "directory", path=place / "polled", mode="poll", **directory),
+        "timed": 'flow_type = "dag"\n[[triggers]]\nid = "nightly"\ntype = "schedule"\nschedule = "30 2 * * *"\n'
+        'timezone = "America/Los_Angeles"\n' + sensor("landed", "directory", path=place / "timed", **directory),
+        "source": 'flow_type = "dag"\n',
+        "after_success": 'flow_type = "dag"\n' + follower("success"),
+        "after_failure": 'flow_type = "dag"\n' + follower("failure"),
+        "after_always": 'flow_type = "dag"\n' + follower("always"),
+        "after_task": 'flow_type = "dag"\n' + follower("failure", source_task_id="work"),
+    }
+
+
+@pytest.fixture(scope="session")
+def _landing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Landing]:
+    folder = tmp_path_factory.mktemp("landing")
+    let_through(folder)
+    config, place, dags = folder / "config", folder / "place", folder / "dags"
+    for name in ("tables", "sql", "flows"):
+        (config / name).mkdir(parents=True)
+    for name in ("folder", "each", "many", "killed", "first", "second", "third", "polled", "timed"):
+        (place / name).mkdir(parents=True)
+    write_table(config, name_of(1), csv_of(ROWS))
+    for name, text in flows_of(place).items():
+        (config / "flows" / f"{name}.toml").write_text(text, encoding="utf-8")
+    shutil.copytree(ROOT / "dags", dags)
+    (dags / "light.py").write_text(LIGHT, encoding="utf-8")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    s3 = boto3.client(
+        "s3", endpoint_url=endpoint, aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1"
+    )
+    s3.create_bucket(Bucket=BUCKET)
+    env = {
+        "SLUICEWAY_CONFIG_DIR": str(config),
+        "SLUICEWAY_GROUPS": "warehouse",
+        "SLUICEWAY_RETRY_DELAY_S": "1",
+        "AIRFLOW_CONN_LANDING": f"aws://key:secret@/?endpoint_url={quote(endpoint, safe='')}&region_name=us-east-1",
+        # another triggerer takes over soon when one is killed
+        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4",
+    }
+    with (
+        Stack.running(folder / "stack", dags=dags, env=env) as stack,
+        AirflowApi(stack.url, stack.username, stack.password) as api,
+    ):
+        found = Landing(stack, api, config, place=place, s3=s3)
+        found.query("CREATE TABLE order_line (id int PRIMARY KEY, created_at timestamptz)")
+        found.query("CREATE INDEX ON order_line (created_at)")
+        yield found
+    server.stop()
+
+
+@pytest.fixture
+def landing(_landing: Landing) -> Landing:
+    """The deployment."""
+    return _landing

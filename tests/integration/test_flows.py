@@ -1,0 +1,223 @@
+"""Flow files on a real Airflow with real files, a real PostgreSQL and a real S3 server: each event starts its flow."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.integration.conftest import ROWS
+from tests.integration.landing import BUCKET, Landing
+from tests.integration.triggerers import frozen_triggerer, own_triggerer
+
+pytest_plugins = ["tests.integration.landing"]
+
+FILES = 1000
+LOOKS_S = 4.0
+"""Long enough for several looks, and for what one of them would start."""
+
+
+def put(path: Path, text: str = "x") -> None:
+    """A file that is there at once and whole."""
+    beside = path.with_name(f".{path.name}")
+    beside.write_text(text, encoding="utf-8")
+    beside.rename(path)
+
+
+def paths(facts: list[dict[str, object]]) -> list[str]:
+    return [Path(str(each["path"])).name for each in facts]
+
+
+def test_a_file_starts_the_flow_that_loads_its_tables_once_and_the_run_knows_it(landing: Landing) -> None:
+    landing.looked("one_file")
+    time.sleep(LOOKS_S)
+    assert landing.runs("one_file") == {}, "nothing has happened"
+    put(landing.place / "one.csv", "abc")
+    (run_id,) = landing.until(lambda: landing.runs("one_file") or None)
+    assert landing.done("one_file", run_id) == "success"
+    (event,) = landing.result("one_file", run_id)
+    assert event["trigger_id"] == "landed" and event["facts"]["size"] == 3
+    run, tables = landing.ledger(run_id)
+    assert (run.dag_id, run.status, run.trigger_kind) == ("one_file", "success", "asset_triggered")
+    assert {name: table.extracted for name, table in tables.items()} == {"t01": ROWS}
+    time.sleep(LOOKS_S)
+    assert list(landing.settled("one_file")) == [run_id], "once"
+    assert [run for _, _, run in landing.events("one_file")] == [run_id]
+
+
+def test_files_of_a_folder_come_into_runs_each_once(landing: Landing) -> None:
+    landing.looked("folder")
+    names = [f"{number}.csv" for number in range(5)]
+    for name in names:
+        put(landing.place / "folder" / name)
+        time.sleep(0.4)
+    landing.until(lambda: True if len([1 for *_, run in landing.events("folder") if run]) == len(names) else None)
+    runs = landing.settled("folder")
+    assert {run["state"] for run in runs.values()} == {"success"}
+    taken = [event for run_id in runs for event in landing.result("folder", run_id) or []]
+    assert sorted(paths([event["facts"] for event in taken])) == names
+
+
+def test_each_event_has_a_run_of_its_own_where_that_is_wanted(landing: Landing) -> None:
+    landing.looked("each")
+    for name in ("a", "b", 'it\'s; "naïve" 🐦'):
+        put(landing.place / "each" / name)
+    landing.until(lambda: True if len([1 for *_, run in landing.events("each") if run]) == 3 else None)
+    runs = landing.settled("each")
+    assert len(runs) == 3
+    for run_id, run in runs.items():
+        (event,) = landing.result("each", run_id)
+        assert run_id == f"event__landed__{event['id']}" and run["state"] == "success"
+        assert run["conf"]["trigger_id"] == "landed" and run["conf"]["event"] == event
+    told = [run["conf"]["event"]["facts"] for run in runs.values()]
+    assert sorted(paths(told)) == sorted(["a", "b", 'it\'s; "naïve" 🐦'])
+
+
+def test_a_thousand_files_in_a_minute_are_a_thousand_events_and_runs(landing: Landing) -> None:
+    landing.looked("many")
+    began = time.monotonic()
+    for number in range(FILES):
+        put(landing.place / "many" / f"{number:04}.csv")
+        if number % 100 == 99:
+            time.sleep(1)
+    assert time.monotonic() - began < 60
+    counted = "SELECT count(*), count(DISTINCT facts->>'path'), count(run_id), count(DISTINCT run_id) "
+    counted += "FROM etl.trigger_event WHERE flow_id = 'many'"
+    landing.until(lambda: True if landing.query(counted)[0][2] == FILES else None)
+    assert landing.query(counted) == [(FILES,) * 4]
+    assert landing.api.get("dags/many/dagRuns", limit=1)["total_entries"] == FILES
+    assert {run["state"] for run in landing.settled("many__events").values()} == {"success"}
+
+
+def test_rows_of_a_real_table_start_their_flow(landing: Landing) -> None:
+    landing.looked("orders")
+    time.sleep(LOOKS_S)
+    assert landing.runs("orders") == {}
+    landing.query("INSERT INTO order_line VALUES (1, now()), (2, now() + interval '1 ms')")
+    (run_id,) = landing.until(lambda: landing.runs("orders") or None)
+    assert landing.done("orders", run_id) == "success"
+    assert len(landing.result("orders", run_id)) == 1
+    time.sleep(LOOKS_S)
+    assert len(landing.events("orders")) == 1
+
+
+def test_objects_of_s3_start_their_flow(landing: Landing) -> None:
+    landing.looked("objects")
+    landing.s3.put_object(Bucket=BUCKET, Key="notes.txt", Body=b"no")
+    landing.s3.put_object(Bucket=BUCKET, Key="in/a.csv", Body=b"yes")
+    (run_id,) = landing.until(lambda: landing.runs("objects") or None)
+    assert landing.done("objects", run_id) == "success"
+    (event,) = landing.result("objects", run_id)
+    assert event["facts"]["name"] == "in/a.csv"
+    time.sleep(LOOKS_S)
+    assert len(landing.runs("objects")) == 1
+
+
+def test_both_of_two_triggers_start_one_run_and_either_of_two_one_each(landing: Landing) -> None:
+    landing.looked("both", 3)
+    put(landing.place / "first" / "a")
+    landing.until(lambda: landing.events("both") or None)
+    time.sleep(LOOKS_S)
+    assert landing.runs("both") == {}, "the first waits for the second"
+    put(landing.place / "second" / "b")
+    (run_id,) = landing.until(lambda: landing.runs("both") or None)
+    assert landing.done("both", run_id) == "success"
+    assert [event["trigger_id"] for event in landing.result("both", run_id)] == ["first", "second"]
+    put(landing.place / "third" / "c")
+    other = landing.until(lambda: next(iter(landing.runs("both").keys() - {run_id}), None))
+    assert landing.done("both", other) == "success"
+    assert [event["trigger_id"] for event in landing.result("both", other)] == ["third"]
+
+
+@pytest.mark.parametrize("fail", [False, True], ids=["success", "failure"])
+def test_who_follows_is_started_as_the_source_ended_and_a_failed_source_stays_red(landing: Landing, fail: bool) -> None:
+    names = ("after_success", "after_failure", "after_always", "after_task")
+    before = {name: len(landing.runs(name)) for name in names}
+    landing.api.trigger("source", run_id := f"source-{fail}", {"fail": fail})
+    assert landing.done("source", run_id) == ("failed" if fail else "success")
+    expected = {"after_failure", "after_always", "after_task"} if fail else {"after_success", "after_always"}
+    landing.until(lambda: True if len(landing.runs("after_always")) > before["after_always"] else None)
+    time.sleep(LOOKS_S)
+    started = {name for name in names if len(landing.settled(name)) > before[name]}
+    assert started == expected
+    assert all(run["state"] == "success" for name in started for run in landing.runs(name).values())
+    states = landing.until(lambda: found if None not in (found := landing.states("source", run_id)).values() else None)
+    assert states["followers.always"] == "success"
+    assert states["followers.failure"] == ("success" if fail else "skipped")
+    assert landing.api.run("source", run_id)["state"] == ("failed" if fail else "success")
+
+
+def test_a_schedule_beside_a_sensor_knows_its_next_time_and_the_sensor_starts_runs(landing: Landing) -> None:
+    zone = ZoneInfo("America/Los_Angeles")
+    now = datetime.now(zone)
+    at = now.replace(hour=2, minute=30, second=0, microsecond=0)
+    expected = at if at > now else (at.replace(tzinfo=None) + timedelta(days=1)).replace(tzinfo=zone)
+    found = landing.api.get("dags/timed")["next_dagrun_run_after"]
+    assert datetime.fromisoformat(found) == expected.astimezone(UTC)
+    landing.looked("timed")
+    put(landing.place / "timed" / "a")
+    (run_id,) = landing.until(lambda: landing.runs("timed") or None)
+    assert landing.done("timed", run_id) == "success"
+
+
+def test_without_a_triggerer_a_dag_looks(landing: Landing) -> None:
+    with frozen_triggerer(landing.stack):
+        landing.api.trigger("polled__poll", "first", {})
+        assert landing.done("polled__poll", "first") == "success"
+        assert landing.runs("polled") == {}
+        put(landing.place / "polled" / "a")
+        landing.api.trigger("polled__poll", "second", {})
+        (run_id,) = landing.until(lambda: landing.runs("polled") or None)
+        assert landing.done("polled", run_id) == "success"
+        assert paths([event["facts"] for event in landing.result("polled", run_id)]) == ["a"]
+    assert landing.states("polled__poll", "first") == {"landed": "skipped"}
+
+
+def test_a_paused_flow_finds_what_came_meanwhile_when_it_goes_on(landing: Landing) -> None:
+    landing.looked("folder")
+    before = set(landing.settled("folder"))
+    with landing.paused("folder"):
+        put(landing.place / "folder" / "while it was paused")
+        time.sleep(LOOKS_S)
+    landing.until(lambda: landing.runs("folder").keys() - before or None)
+    runs = landing.settled("folder").keys() - before
+    taken = [event["facts"] for run_id in runs for event in landing.result("folder", run_id) or []]
+    assert paths(taken) == ["while it was paused"]
+
+
+def test_a_triggerer_killed_at_any_moment_loses_no_event_and_doubles_none(landing: Landing) -> None:
+    landing.looked("killed")
+    names: list[str] = []
+
+    def drop(name: str) -> None:
+        names.append(name)
+        put(landing.place / "killed" / name)
+
+    def seen(name: str) -> bool:
+        return any(str(facts["path"]).endswith(name) for _, facts, _ in landing.events("killed"))
+
+    with frozen_triggerer(landing.stack):
+        for round_number, wait_s in enumerate((0.0, 0.3, 0.6, 0.9, None)):
+            with own_triggerer(landing.stack) as triggerer:
+                drop(f"woken-{round_number}")
+                landing.until(lambda: True if seen(names[-1]) else None)
+                drop(f"struck-{round_number}")
+                if wait_s is None:
+                    while not seen(names[-1]):
+                        time.sleep(0.002)
+                else:
+                    time.sleep(wait_s)
+                triggerer.kill()
+            drop(f"missed-{round_number}")
+        with own_triggerer(landing.stack):
+            landing.until(
+                lambda: True if len([1 for *_, run in landing.events("killed") if run]) == len(names) else None
+            )
+            runs = landing.settled("killed")
+    taken = Counter(paths([event["facts"] for run_id in runs for event in landing.result("killed", run_id) or []]))
+    assert taken == Counter(names)
+    assert sorted(paths([facts for _, facts, _ in landing.events("killed")])) == sorted(names)
