@@ -16,6 +16,7 @@ import shapely
 
 from sluiceway.errors import SourceUnreadableError
 from sluiceway.load import coordinates, polygons
+from sluiceway.load.proofs import Proofs
 from sluiceway.load.reprojection import Reprojection
 from sluiceway.load.shapes import Shapes, from_batch, from_wkb, wkb_of
 from sluiceway.tables.spec import Geometry, TableSpec
@@ -34,6 +35,8 @@ _KINDS = {
 }
 _WITH_AREA = (_TYPE.POLYGON, _TYPE.MULTIPOLYGON, _TYPE.GEOMETRYCOLLECTION)
 """Kinds that can be invalid."""
+_PROVER = f"1, GEOS {shapely.geos_version}"
+"""Who says what is valid: raise the number when polygons.surely_valid says something else."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class GeometryCleaner:
     spec: TableSpec
     geometry: Geometry
     file_crs: str | None
+    proofs: Proofs = field(default_factory=Proofs)
     _reprojections: dict[str, Reprojection | None] = field(default_factory=dict)
 
     @cached_property
@@ -89,7 +93,7 @@ class GeometryCleaner:
         rings = self._rings(wkb)
         if rings is None:
             return self._clean_shapes(from_wkb(wkb))
-        good = self._surely_good(rings)
+        good = self.proofs.good(rings, _good, _PROVER)
         if self._reprojection is not None:
             rings = polygons.moved(rings, self._reprojection.moved(rings.xy))
             good &= polygons.finite(rings)
@@ -118,14 +122,6 @@ class GeometryCleaner:
             # a multipolygon of one part stays one; all rings have the kind of the first
             return None
         return rings
-
-    @staticmethod
-    def _surely_good(rings: polygons.Rings) -> Array:
-        """Which rings have no fault."""
-        good = polygons.finite(rings)
-        doubtful = np.flatnonzero(good & ~polygons.surely_valid(rings))
-        good[doubtful] = shapely.is_valid(polygons.shapes(polygons.keep_rows(rings, doubtful)))
-        return good
 
     def _clean_shapes(self, read: Shapes) -> Cleaned:
         shapes, given, reasons = read.shapes, read.given, dict(read.reasons)
@@ -231,6 +227,14 @@ class GeometryCleaner:
     def _refuse(reasons: dict[int, str], rows: Array, reason: str) -> None:
         for index in np.flatnonzero(rows):
             reasons.setdefault(int(index), reason)
+
+
+def _good(rings: polygons.Rings) -> Array:
+    """Which rings have no fault."""
+    good = polygons.finite(rings)
+    doubtful = np.flatnonzero(good & ~polygons.surely_valid(rings))
+    good[doubtful] = shapely.is_valid(polygons.shapes(polygons.keep_rows(rings, doubtful)))
+    return good
 
 
 def _finite(shapes: Array, dimension: str = "XY") -> Array:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from sluiceway.ledger.store import Reject
 from sluiceway.load.cast import Caster, texts_to_null
 from sluiceway.load.pipeline import hand_over, read_ahead
+from sluiceway.load.proofs import Proofs
 from sluiceway.load.rejects import RejectSpool, iter_rejects
 from sluiceway.load.session import BulkSession
 from sluiceway.load.stage_table import ROW_NUMBER, create_stage, stage_name
@@ -33,7 +34,12 @@ class Staged:
 
 
 def stage(
-    session: BulkSession, spec: TableSpec, extraction: Extraction, spool: RejectSpool, progress: Progress
+    session: BulkSession,
+    spec: TableSpec,
+    extraction: Extraction,
+    spool: RejectSpool,
+    progress: Progress,
+    proofs: Proofs,
 ) -> Staged:
     """Fill the staging table from `extraction`, and `spool` with what cannot be loaded.
 
@@ -43,7 +49,7 @@ def stage(
     staged = Staged()
     create_stage(session, spec)
     with closing(Caster(spec)) as caster, read_ahead(_raw_batches(spec, extraction)) as raw_batches:
-        batches = _typed_batches(spec, extraction, raw_batches, caster, spool, staged, progress)
+        batches = _typed_batches(spec, extraction, raw_batches, caster, spool, staged, progress, proofs)
         first = next(batches, None)
         if first is not None:
             schema = first.schema
@@ -62,7 +68,7 @@ def loadable(spec: TableSpec, extraction: Extraction, spool: RejectSpool, staged
     """
     with closing(Caster(spec)) as caster:
         batches = _raw_batches(spec, extraction)
-        yield from _typed_batches(spec, extraction, batches, caster, spool, staged, lambda rows, total: None)
+        yield from _typed_batches(spec, extraction, batches, caster, spool, staged, lambda rows, total: None, Proofs())
         caster.check_types()
 
 
@@ -74,6 +80,7 @@ def _typed_batches(
     spool: RejectSpool,
     staged: Staged,
     progress: Progress,
+    proofs: Proofs,
 ) -> Iterator[pa.RecordBatch]:
     cleaner = None
     next_number = 1
@@ -83,7 +90,7 @@ def _typed_batches(
             # shapely, pyproj and their data are only loaded for tables with a geometry
             from sluiceway.load.geometry import GeometryCleaner
 
-            cleaner = GeometryCleaner(spec, spec.geometry, extraction.crs)
+            cleaner = GeometryCleaner(spec, spec.geometry, extraction.crs, proofs)
         unreadable |= _spool_unreadable(extraction, spool, staged)
         numbers = _numbers(next_number, raw.num_rows, unreadable)
         next_number = int(numbers[-1]) + 1

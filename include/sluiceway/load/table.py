@@ -23,7 +23,7 @@ from sluiceway.errors import (
     SluicewayError,
     TooManyRejectsError,
 )
-from sluiceway.ledger import store
+from sluiceway.ledger import proofs, store
 from sluiceway.ledger.store import Reject, TableRun
 from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.sources import open_source
@@ -241,11 +241,13 @@ class _Load:
         self, session: BulkSession, extraction: Extraction, spool: RejectSpool, place: Place, since: str | None
     ) -> TableRun | None:
         from sluiceway.load.merge import ensure_table, merge, reject_duplicates
+        from sluiceway.load.proofs import Proofs
         from sluiceway.load.stage_table import drop_stage
         from sluiceway.load.staging import stage
 
         spec, run_id = self.spec, self.run_id
-        staged = stage(session, spec, extraction, spool, self.progress)
+        proved = Proofs.of(proofs.read(session, spec.name) if spec.geometry is not None else b"")
+        staged = stage(session, spec, extraction, spool, self.progress, proved)
         self.attempt.extracted, self.attempt.rejected = staged.extracted, spool.count
         if since is None:
             _check_extracted(spec, staged.extracted, self.last)
@@ -279,6 +281,8 @@ class _Load:
             watermark=extraction.watermark,
         )
         store.write_table_run(session, result)
+        if proved.used:
+            proofs.write(session, spec.name, proved.written())
         return result
 
     def _check_rejects(self, session: BulkSession, extracted: int, rejected: int) -> None:
