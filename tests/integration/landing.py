@@ -108,6 +108,13 @@ class Landing(Deployment):
         seen = f"SELECT count(looked_at) FROM etl.trigger_state WHERE flow_id = '{flow_id}'"
         self.until(lambda: True if self.query(seen)[0][0] == triggers else None)
 
+    def wake(self, flow_id: str, trigger_id: str = "landed") -> None:
+        """Tell Airflow of the trigger's asset once more, as a repeated wake does."""
+        name = f"flow/{flow_id}/trigger/{trigger_id}"
+        assets = self.api.get("assets", name_pattern=name, limit=100)["assets"]
+        asset_id = next(asset["id"] for asset in assets if asset["name"] == name)
+        self.api.post("assets/events", {"asset_id": asset_id, "extra": {}})
+
     def result(self, dag_id: str, run_id: str, task: str = "take_events") -> Any:
         """What a task has returned."""
         path = f"dags/{quote(dag_id)}/dagRuns/{quote(run_id)}/taskInstances/{task}/xcomEntries/return_value"
@@ -152,6 +159,8 @@ def flows_of(place: Path) -> dict[str, str]:
         "timed": 'flow_type = "dag"\n[[triggers]]\nid = "nightly"\ntype = "schedule"\nschedule = "30 2 * * *"\n'
         'timezone = "America/Los_Angeles"\n' + sensor("landed", "directory", path=place / "timed", **directory),
         "source": 'flow_type = "dag"\n',
+        "old_name": 'flow_type = "tables"\ntables = ["t01"]\n'
+        + sensor("landed", "directory", path=place / "renamed", **directory),
         "after_success": 'flow_type = "dag"\n' + follower("success"),
         "after_failure": 'flow_type = "dag"\n' + follower("failure"),
         "after_always": 'flow_type = "dag"\n' + follower("always"),
@@ -166,7 +175,7 @@ def _landing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Landing]:
     config, place, dags = folder / "config", folder / "place", folder / "dags"
     for name in ("tables", "sql", "flows"):
         (config / name).mkdir(parents=True)
-    for name in ("folder", "each", "many", "killed", "first", "second", "third", "polled", "timed"):
+    for name in ("folder", "each", "many", "killed", "first", "second", "third", "polled", "timed", "renamed"):
         (place / name).mkdir(parents=True)
     write_table(config, name_of(1), csv_of(ROWS))
     for name, text in flows_of(place).items():

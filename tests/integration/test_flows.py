@@ -77,6 +77,46 @@ def test_each_event_has_a_run_of_its_own_where_that_is_wanted(landing: Landing) 
     assert sorted(paths(told)) == sorted(["a", "b", 'it\'s; "naïve" 🐦'])
 
 
+def test_a_wake_that_comes_twice_starts_a_run_that_does_nothing(landing: Landing) -> None:
+    landing.looked("folder")
+    before = set(landing.settled("folder"))
+    landing.wake("folder")
+    (run_id,) = landing.until(lambda: landing.runs("folder").keys() - before or None)
+    assert landing.done("folder", run_id) == "success"
+    assert landing.states("folder", run_id) == {"take_events": "success", "work": "skipped"}
+
+
+def test_an_event_whose_run_airflow_refuses_is_red_once_and_holds_up_no_other(landing: Landing) -> None:
+    landing.looked("each")
+    landing.settled("each__events")
+    before = set(landing.runs("each__events"))
+    landing.query(
+        "INSERT INTO etl.trigger_event (flow_id, trigger_id, event_key, facts) "
+        """VALUES ('each', 'landed', 'refused', '{"params": {"fail": "perhaps"}}'), ('each', 'landed', 'good', '{}')"""
+    )
+    landing.wake("each")
+    landing.until(lambda: landing.runs("each__events").keys() - before or None)
+    red = landing.settled("each__events").keys() - before
+    assert [landing.runs("each__events")[run_id]["state"] for run_id in red] == ["failed"]
+    found = dict(
+        landing.query("SELECT event_key, run_id FROM etl.trigger_event WHERE event_key IN ('refused', 'good')")
+    )
+    assert found["refused"].startswith("refused__event__landed__")
+    assert landing.done("each", found["good"]) == "success"
+
+
+def test_a_flow_that_is_renamed_goes_on_under_its_new_name(landing: Landing) -> None:
+    landing.looked("old_name")
+    old = landing.config / "flows" / "old_name.toml"
+    old.rename(old.with_name("new_name.toml"))
+    landing.looked("new_name")
+    put(landing.place / "renamed" / "a")
+    (run_id,) = landing.until(lambda: landing.runs("new_name") or None)
+    assert landing.done("new_name", run_id) == "success"
+    assert landing.events("old_name") == [], "what has no file looks at nothing"
+    assert landing.api.get("importErrors")["total_entries"] == 0
+
+
 def test_a_thousand_files_in_a_minute_are_a_thousand_events_and_runs(landing: Landing) -> None:
     landing.looked("many")
     began = time.monotonic()
