@@ -209,7 +209,7 @@ def _wants_own_runs(trigger: Trigger[Any]) -> bool:
     """A request's params are those of one run, so api triggers never share one."""
     if trigger.trigger_type is TriggerType.API:
         return True
-    return isinstance(trigger, SensorTrigger) and not trigger.config.coalesce
+    return trigger.trigger_type is TriggerType.SENSOR and not trigger.config.coalesce
 
 
 def _joined(expression: Expression, *, under_all: bool = False) -> Iterator[str]:

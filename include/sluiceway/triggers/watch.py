@@ -16,10 +16,12 @@ from pydantic import JsonValue
 
 from sluiceway.deploy.pace import Pace
 from sluiceway.errors import SluicewayError
+from sluiceway.flows.kinds.queue import QueueTrigger
 from sluiceway.flows.look import config_hash, cursor_of, has_moved
 from sluiceway.flows.trigger import Look, SensorTrigger
 from sluiceway.ledger import events
 from sluiceway.ledger.events import TriggerState
+from sluiceway.triggers.listen import Listener
 from sluiceway.triggers.shared import Shared, shared
 
 IDLE_S = 30.0
@@ -74,31 +76,34 @@ class WatchTrigger(BaseEventTrigger):
         loop = asyncio.get_running_loop()
         watch, pace, repeat = _Watch(common, self.flow_id, self.declared_id), Pace(IDLE_S), _Repeat()
         next_look = loop.time()
-        while True:
-            try:
-                if loop.time() >= next_look:
-                    found = await watch.look()
+        try:
+            while True:
+                try:
+                    if loop.time() >= next_look:
+                        found = await watch.look()
+                        pace.poll_s = watch.poll_s
+                        next_look = found.at + pace.after_answer()
+                        if found.is_new:
+                            repeat.begin(loop.time())
+                    if loop.time() >= repeat.at:
+                        unclaimed = await watch.unclaimed()
+                        repeat.told(loop.time(), unclaimed)
+                        if unclaimed:
+                            yield unclaimed
+                except (SluicewayError, AirflowException, AirflowRuntimeError, OSError) as error:
                     pace.poll_s = watch.poll_s
-                    next_look = found.at + pace.after_answer()
-                    if found.is_new:
-                        repeat.begin(loop.time())
-                if loop.time() >= repeat.at:
-                    unclaimed = await watch.unclaimed()
-                    repeat.told(loop.time(), unclaimed)
-                    if unclaimed:
-                        yield unclaimed
-            except (SluicewayError, AirflowException, AirflowRuntimeError, OSError) as error:
-                pace.poll_s = watch.poll_s
-                wait = pace.after_error()
-                next_look = loop.time() + wait
-                repeat.at = max(repeat.at, next_look)
-                self.log.warning(
-                    "%s.%s: %s (%d in a row); looking again in %.0f s",
-                    *(self.flow_id, self.declared_id, error, pace.errors, wait),
-                )
-                with suppress(SluicewayError, AirflowException, AirflowRuntimeError):
-                    await watch.note(str(error))
-            await asyncio.sleep(max(0.0, min(next_look, repeat.at) - loop.time()))
+                    wait = pace.after_error()
+                    next_look = loop.time() + wait
+                    repeat.at = max(repeat.at, next_look)
+                    self.log.warning(
+                        "%s.%s: %s (%d in a row); looking again in %.0f s",
+                        *(self.flow_id, self.declared_id, error, pace.errors, wait),
+                    )
+                    with suppress(SluicewayError, AirflowException, AirflowRuntimeError):
+                        await watch.note(str(error))
+                await asyncio.sleep(max(0.0, min(next_look, repeat.at) - loop.time()))
+        finally:
+            watch.stop()
 
 
 class _Found(NamedTuple):
@@ -116,6 +121,7 @@ class _Watch:
     def __init__(self, common: Shared, flow_id: str, trigger_id: str) -> None:
         self._common = common
         self._names = (flow_id, trigger_id)
+        self._listener = Listener(common, self._names)
         self._known: TriggerState | None = None
         self._waited = False
         self.poll_s = IDLE_S
@@ -127,6 +133,9 @@ class _Watch:
         :raises SluicewayError: the place or the ledger cannot be seen.
         """
         trigger = await self._common.trigger(*self._names)
+        if isinstance(trigger, QueueTrigger) and trigger.config.enabled:
+            return await self._hear(trigger)
+        self.stop()
         if not (isinstance(trigger, SensorTrigger) and trigger.config.enabled and trigger.config.mode == "triggerer"):
             return await self._idle(is_enabled=trigger.config.enabled)
         self.poll_s = trigger.config.poll_s
@@ -144,6 +153,16 @@ class _Watch:
         else:
             new = await self._write(trigger, known, look)
         return _Found(left or new > 0, observation.at)
+
+    async def _hear(self, trigger: QueueTrigger) -> _Found:
+        self.poll_s = trigger.config.poll_s
+        left, self._waited = not self._waited and await self.unclaimed() > 0, True
+        await self._common.alive(self._names)
+        return _Found(self._listener.heard(trigger) > 0 or left, asyncio.get_running_loop().time())
+
+    def stop(self) -> None:
+        """Listen to no queue any more."""
+        self._listener.stop()
 
     async def _write(self, trigger: SensorTrigger[Any], known: TriggerState, look: Look) -> int:
         mark = config_hash(trigger)
