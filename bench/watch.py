@@ -34,6 +34,8 @@ TRIGGERS, FLOWS = 200, 20
 POLL_S = 5.0
 OVER_POLL_S, CORES, MEGABYTES = 2.0, 1.0, 300
 WARM_UP_S, MEASURED_S = 20.0, 60.0
+PAUSE_S = 2.0
+"""At least, from event to event: each starts a run on the cores that are measured."""
 EVENTS = 60
 """Dropped one after the other at uneven moments, so that each meets its trigger anywhere between two looks."""
 
@@ -154,7 +156,7 @@ def measure(stack: Stack, api: AirflowApi, place: Path) -> dict[str, Any]:
     before, began = cpu_s(processes), time.monotonic()
     for turn, number in enumerate(chosen):
         happened[number] = happen(number, place, url)
-        time.sleep(0.3 + turn * 0.618 % 1)
+        time.sleep(PAUSE_S + turn * 0.618 % 1)
     time.sleep(POLL_S + OVER_POLL_S)
     busy = (cpu_s(processes) - before) / (time.monotonic() - began)
     seen = dict(
@@ -170,6 +172,11 @@ def measure(stack: Stack, api: AirflowApi, place: Path) -> dict[str, Any]:
         "events_in_ledger": counts[0],
         "seen_s": {"median": statistics.median(written.values()), "max": max(written.values())},
         "told_s": {"median": statistics.median(told.values()), "max": max(told.values())},
+        "told_after_seen_s": {
+            "median": statistics.median(told[number] - written[number] for number in told),
+            "max": max(told[number] - written[number] for number in told),
+        },
+        "load_after": os.getloadavg()[0],
         "told_by_kind_max_s": {
             kind: max(value for number, value in told.items() if kind_of(number) == kind)
             for kind in sorted({kind_of(number) for number in told})
