@@ -13,8 +13,6 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import sql
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from dev.cluster import Cluster
 from dev.credentials import Credentials
@@ -42,19 +40,6 @@ def pytest_configure(config: pytest.Config) -> None:
         for left in RUNS.glob("session-*"):
             if not _runs(int(left.name.removeprefix("session-"))):
                 shutil.rmtree(left, ignore_errors=True)
-
-
-class _Scheduling(LoadScopeScheduling):
-    """Of two workers one takes what waits for Airflow most of its time, the other one file after file of the rest."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "airflow" if file.startswith("tests/integration/") else file
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """How `make test` shares the tests out."""
-    return _Scheduling(config, log)
 
 
 def _runs(pid: int) -> bool:

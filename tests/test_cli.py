@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from dev.environment import ROOT
 from sluiceway import console
 from sluiceway.cli import app
+from sluiceway.ledger.warehouse import LEDGER_REVISION
 
 Query = Callable[..., list[tuple[object, ...]]]
 Setting = Callable[..., None]
@@ -257,7 +258,7 @@ def test_a_deployments_warehouse_is_migrated_by_its_owner_only(
     assert "run `sluiceway ledger migrate`" in result.stderr
     setting(config_dir=wired, warehouse_url=warehouse_url, owner_url=owner_url)
     migrated = run("ledger", "migrate")
-    assert (migrated.exit_code, migrated.stdout) == (0, "The ledger is at revision 0003.\n")
+    assert (migrated.exit_code, migrated.stdout) == (0, f"The ledger is at revision {LEDGER_REVISION}.\n")
     assert run("tables", "run", "city").exit_code == 0
 
 
