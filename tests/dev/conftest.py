@@ -9,13 +9,13 @@ from dev.guard import marked
 from dev.stack import Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder without DAGs."""
     return tmp_path_factory.mktemp("empty")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shared stack's folder. PostgreSQL may run as another user, who has to get in."""
     folder = tmp_path_factory.mktemp("state")
@@ -25,7 +25,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(state: Path, empty: Path) -> Iterator[Stack]:
     with Stack.running(state, dags=empty, plugins=empty) as running:
         yield running

@@ -1,7 +1,7 @@
 """Airflow's REST API as far as a trigger needs it, in the wire format that 3.3.2 with FAB was seen to speak.
 
 It also fails on demand: fault("lost") processes the next request and sends no answer. A real Airflow is asked in
-tests/integration/test_trigger.py; this one does what that cannot be made to do.
+tests/integration/master/test_trigger.py; this one does what that cannot be made to do.
 """
 
 from __future__ import annotations

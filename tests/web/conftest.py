@@ -23,13 +23,13 @@ PASSWORDS = {"reader": "reads", "stranger": "knocks", "starter": "starts"}
 START_SECONDS = 60
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def reports_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the API server looks for reports."""
     return tmp_path_factory.mktemp("reports")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory, reports_dir: Path) -> Iterator[str]:
     """URL of an API server with the plugin: `reader` may read DAG runs, `starter` start them, `stranger` neither."""
     with serving(tmp_path_factory.mktemp("airflow"), SLUICEWAY_REPORTS_DIR=str(reports_dir)) as url:

@@ -10,11 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.integration.conftest import ROWS
-from tests.integration.landing import BUCKET, Landing
+from tests.integration.deployment import ROWS
+from tests.integration.flows.landing import BUCKET, Landing
 from tests.integration.triggerers import frozen_triggerer, own_triggerer
-
-pytest_plugins = ["tests.integration.landing"]
 
 FILES = 1000
 LOOKS_S = 4.0

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from sluiceway.errors import AirflowApiError
-from tests.integration.conftest import DAG_ID, HURRIED_DAG_ID, ROWS, TABLES, Deployment, csv_of, name_of
+from tests.integration.deployment import DAG_ID, ROWS, Deployment, csv_of, name_of
+from tests.integration.master.conftest import HURRIED_DAG_ID, TABLES
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 ALL = [name_of(number) for number in range(1, TABLES + 1)]

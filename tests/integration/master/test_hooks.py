@@ -21,7 +21,7 @@ from dev.environment import ROOT
 from sluiceway import access
 from sluiceway.airflow_api import AirflowApi
 from sluiceway.errors import AirflowApiError
-from tests.integration.conftest import DAG_ID, Deployment
+from tests.integration.deployment import DAG_ID, Deployment
 
 FLOW_ID = "hooked"
 SECRET = "known to the sender alone"

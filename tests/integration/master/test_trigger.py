@@ -18,7 +18,7 @@ import pytest
 from dev.environment import ROOT
 from sluiceway import access
 from sluiceway.errors import AirflowApiError
-from tests.integration.conftest import DAG_ID, Deployment
+from tests.integration.deployment import DAG_ID, Deployment
 
 SCRIPT = ROOT / "include" / "sluiceway" / "deploy" / "trigger.py"
 USERNAME, PASSWORD = "ci-trigger", "known to the runner alone"

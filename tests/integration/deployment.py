@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,18 +12,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from dev.environment import ROOT
 from dev.stack import Stack
 from sluiceway.airflow_api import AirflowApi
 from sluiceway.ledger import store
 from sluiceway.ledger.store import Run, TableRun
 from sluiceway.ledger.warehouse import connect
-from tests.conftest import let_through
 
 DAG_ID = "master_etl"
-HURRIED_DAG_ID = "hurried_etl"
-"""The same DAG with a time limit of 8 s."""
-TABLES = 20
 DEADLINE_S = 120
 T = TypeVar("T")
 FINISHED = frozenset({"success", "failed"})
@@ -121,35 +115,3 @@ def write_table(config: Path, name: str, content: str) -> None:
         'columns = { id = "integer", value = "text" }\n',
         encoding="utf-8",
     )
-
-
-@pytest.fixture(scope="session")
-def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    folder = tmp_path_factory.mktemp("integration")
-    let_through(folder)
-    config = folder / "config"
-    (config / "tables").mkdir(parents=True)
-    (config / "sql").mkdir()
-    for number in range(1, TABLES + 1):
-        write_table(config, name_of(number), csv_of(ROWS))
-    (config / "sql" / "published.sql").write_text(
-        "-- description: What the web service reads\n-- tables: t01\nSELECT id, value FROM t01\n", encoding="utf-8"
-    )
-    dags = folder / "dags"
-    shutil.copytree(ROOT / "dags", dags)
-    master = (dags / f"{DAG_ID}.py").read_text(encoding="utf-8")
-    hurried = master.replace(DAG_ID, HURRIED_DAG_ID).replace("timedelta(hours=6)", "timedelta(seconds=8)")
-    (dags / f"{HURRIED_DAG_ID}.py").write_text(hurried, encoding="utf-8")
-    env = {"SLUICEWAY_CONFIG_DIR": str(config), "SLUICEWAY_GROUPS": "warehouse", "SLUICEWAY_RETRY_DELAY_S": "1"}
-    with (
-        Stack.running(folder / "stack", dags=dags, env=env) as stack,
-        AirflowApi(stack.url, stack.username, stack.password) as api,
-    ):
-        yield Deployment(stack, api, config)
-
-
-@pytest.fixture
-def deployment(_running: Deployment) -> Iterator[Deployment]:
-    """The running deployment; sources a test edited are restored after it."""
-    yield _running
-    _running.restore()

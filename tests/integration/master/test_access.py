@@ -18,7 +18,8 @@ from sluiceway import access
 from sluiceway.access import RIGHTS, ROLE
 from sluiceway.airflow_api import AirflowApi
 from sluiceway.errors import AccessError, AirflowApiError
-from tests.integration.conftest import DAG_ID, HURRIED_DAG_ID, Deployment
+from tests.integration.deployment import DAG_ID, Deployment
+from tests.integration.master.conftest import HURRIED_DAG_ID
 
 PASSWORD = "known to CI alone"
 FORBIDDEN = httpx.codes.FORBIDDEN

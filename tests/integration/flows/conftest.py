@@ -1,0 +1,68 @@
+"""The stack of these tests: it stops after the last of them, for idle ones take the processors from the others."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import boto3
+import pytest
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+from dev.environment import ROOT
+from dev.stack import Stack
+from sluiceway.airflow_api import AirflowApi
+from tests.conftest import let_through
+from tests.integration.deployment import ROWS, csv_of, name_of, write_table
+from tests.integration.flows.landing import BUCKET, LIGHT, Landing, flows_of
+
+
+@pytest.fixture(scope="package")
+def _landing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Landing]:
+    folder = tmp_path_factory.mktemp("landing")
+    let_through(folder)
+    config, place, dags = folder / "config", folder / "place", folder / "dags"
+    for name in ("tables", "sql", "flows"):
+        (config / name).mkdir(parents=True)
+    for name in ("folder", "each", "many", "killed", "first", "second", "third", "polled", "timed", "renamed"):
+        (place / name).mkdir(parents=True)
+    write_table(config, name_of(1), csv_of(ROWS))
+    for name, text in flows_of(place).items():
+        (config / "flows" / f"{name}.toml").write_text(text, encoding="utf-8")
+    shutil.copytree(ROOT / "dags", dags)
+    (dags / "light.py").write_text(LIGHT, encoding="utf-8")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    s3 = boto3.client(
+        "s3", endpoint_url=endpoint, aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1"
+    )
+    s3.create_bucket(Bucket=BUCKET)
+    env = {
+        "SLUICEWAY_CONFIG_DIR": str(config),
+        "SLUICEWAY_GROUPS": "warehouse",
+        "SLUICEWAY_RETRY_DELAY_S": "1",
+        "AIRFLOW_CONN_LANDING": f"aws://key:secret@/?endpoint_url={quote(endpoint, safe='')}&region_name=us-east-1",
+        # another triggerer takes over soon when one is killed
+        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4",
+    }
+    with (
+        Stack.running(folder / "stack", dags=dags, env=env) as stack,
+        AirflowApi(stack.url, stack.username, stack.password) as api,
+    ):
+        found = Landing(stack, api, config, place=place, s3=s3)
+        found.query("CREATE TABLE order_line (id int PRIMARY KEY, created_at timestamptz)")
+        found.query("CREATE INDEX ON order_line (created_at)")
+        yield found
+    server.stop()
+
+
+@pytest.fixture
+def landing(_landing: Landing) -> Landing:
+    """The deployment."""
+    return _landing
