@@ -26,7 +26,8 @@ DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_loader') THEN
         GRANT USAGE ON SCHEMA etl TO sluiceway_loader;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.run, etl.table_run, etl.reject, etl.ring_proof TO sluiceway_loader;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.run, etl.table_run, etl.reject TO sluiceway_loader;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.loaded_batches TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.trigger_state, etl.trigger_event TO sluiceway_loader;
         GRANT SELECT ON etl.alembic_version TO sluiceway_loader;
     END IF;

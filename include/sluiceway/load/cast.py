@@ -7,6 +7,7 @@ DuckDB's TRY_CAST does the work. It is too kind on its own: it reads '1.5' as 2,
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import duckdb
@@ -248,8 +249,12 @@ class Caster:
         :returns: the spec's columns (a bad value is null there), and the reasons by index of the row.
         :raises SchemaDriftError: a column's type has nothing to do with the declared one.
         """
-        typed = self._typed(batch)
+        typed = self._typed(batch, tuple(self.spec.columns))
         return typed, self._reasons(batch, typed)
+
+    def keys(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The key's columns of `batch` in wire types, of rows of which it is known that they can be cast."""
+        return self._typed(batch, self.spec.key_columns)
 
     def check_types(self) -> None:
         """Raises SchemaDriftError when a column held values and not one of them was of the declared type."""
@@ -262,11 +267,11 @@ class Caster:
         if problems:
             raise SchemaDriftError(f"{self.spec.name}: {'; '.join(problems)}. Adapt [columns] or the source.")
 
-    def _typed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def _typed(self, batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
         columns: dict[str, pa.Array] = {}
         expressions: dict[str, str] = {}
-        for name, column in self.spec.columns.items():
-            values = batch.column(name)
+        for name in names:
+            column, values = self.spec.columns[name], batch.column(name)
             source_family = family(values.type)
             if column.sql_type.base not in _CASTABLE[source_family]:
                 raise SchemaDriftError(
@@ -280,8 +285,7 @@ class Caster:
                 expressions[name] = _expression(column, source_family, values.type, name, self.spec.source)
         if expressions:
             columns |= self._by_duckdb(batch.select(list(expressions)), expressions)
-        ordered = {name: columns[name] for name in self.spec.columns}
-        return pa.RecordBatch.from_arrays(list(ordered.values()), names=list(ordered))
+        return pa.RecordBatch.from_arrays([columns[name] for name in names], names=list(names))
 
     def _by_duckdb(self, batch: pa.RecordBatch, expressions: dict[str, str]) -> dict[str, pa.Array]:
         self._duckdb.register("batch", batch)

@@ -16,7 +16,6 @@ import shapely
 
 from sluiceway.errors import SourceUnreadableError
 from sluiceway.load import coordinates, polygons
-from sluiceway.load.proofs import Proofs
 from sluiceway.load.reprojection import Reprojection
 from sluiceway.load.shapes import Shapes, from_batch, from_wkb, wkb_of
 from sluiceway.tables.spec import Geometry, TableSpec
@@ -35,8 +34,6 @@ _KINDS = {
 }
 _WITH_AREA = (_TYPE.POLYGON, _TYPE.MULTIPOLYGON, _TYPE.GEOMETRYCOLLECTION)
 """Kinds that can be invalid."""
-_PROVER = f"1, GEOS {shapely.geos_version}"
-"""Who says what is valid: raise the number when polygons.surely_valid says something else."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,6 @@ class GeometryCleaner:
     spec: TableSpec
     geometry: Geometry
     file_crs: str | None
-    proofs: Proofs = field(default_factory=Proofs)
     _reprojections: dict[str, Reprojection | None] = field(default_factory=dict)
 
     @cached_property
@@ -93,7 +89,7 @@ class GeometryCleaner:
         rings = self._rings(wkb)
         if rings is None:
             return self._clean_shapes(from_wkb(wkb))
-        good = self.proofs.good(rings, _good, _PROVER)
+        good = _good(rings)
         if self._reprojection is not None:
             rings = polygons.moved(rings, self._reprojection.moved(rings.xy))
             good &= polygons.finite(rings)

@@ -9,7 +9,8 @@ from psycopg import sql
 
 from sluiceway.errors import ShrunkExtractionError, TargetMismatchError
 from sluiceway.ledger.warehouse import Session
-from sluiceway.load.stage_table import ROW_NUMBER, SCHEMA, short_name, stage_table
+from sluiceway.load.loaded_batches import NotAsRememberedError
+from sluiceway.load.stage_table import REMEMBERED, ROW_NUMBER, SCHEMA, short_name, stage_table
 from sluiceway.tables.spec import CONTENT_KEY_COLUMN, DELETED_COLUMN, RUN_COLUMN, TableSpec
 
 CHANGED = "etl_changed"
@@ -37,7 +38,8 @@ class Merged:
     table_rows: int
 
 
-def _target(spec: TableSpec) -> sql.Identifier:
+def target_of(spec: TableSpec) -> sql.Identifier:
+    """The warehouse table, quoted."""
     return sql.Identifier(SCHEMA, spec.name)
 
 
@@ -80,9 +82,13 @@ def _key(spec: TableSpec) -> sql.Composed:
     return sql.SQL(", ").join(_staged(spec, column) for column in spec.key_columns)
 
 
+def _same_key(spec: TableSpec) -> sql.Composed:
+    return sql.SQL(" AND ").join(sql.SQL("t.{0} = n.{0}").format(sql.Identifier(name)) for name in spec.key_columns)
+
+
 def table_exists(session: Session, spec: TableSpec) -> bool:
     """Whether the warehouse table is there."""
-    return _exists(session, _target(spec))
+    return _exists(session, target_of(spec))
 
 
 def _exists(session: Session, name: sql.Identifier) -> bool:
@@ -108,15 +114,15 @@ def ensure_table(session: Session, spec: TableSpec) -> bool:
             for name, type_ in types.items()
         ]
         # the key follows in merge: an index built after the rows costs half of one kept up row by row
-        session.execute(sql.SQL("CREATE TABLE {} ({})").format(_target(spec), sql.SQL(", ").join(columns)))
-        session.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(_target(spec), sql.Literal(spec.description)))
+        session.execute(sql.SQL("CREATE TABLE {} ({})").format(target_of(spec), sql.SQL(", ").join(columns)))
+        session.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(target_of(spec), sql.Literal(spec.description)))
         return True
     _match_shape(session, spec, types)
     return False
 
 
 def _match_shape(session: Session, spec: TableSpec, types: dict[str, str]) -> None:
-    name = sql.Literal(_target(spec).as_string(None))
+    name = sql.Literal(target_of(spec).as_string(None))
     found = dict(
         session.execute(
             sql.SQL(
@@ -146,7 +152,7 @@ def _match_shape(session: Session, spec: TableSpec, types: dict[str, str]) -> No
         if column not in found:
             session.execute(
                 sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(
-                    _target(spec), sql.Identifier(column), sql.SQL(declared)
+                    target_of(spec), sql.Identifier(column), sql.SQL(declared)
                 )
             )
 
@@ -155,6 +161,7 @@ def reject_duplicates(session: Session, spec: TableSpec, run_id: str) -> int:
     """Of rows that share a key the last stays; the others become rejects.
 
     :returns: how many rows were rejected.
+    :raises NotAsRememberedError: of one of them only the key was staged.
     """
     # of 64 bits each: two keys of one hash only cost a closer look, and this takes a third of the time of grouping keys
     hashes = session.execute(
@@ -177,14 +184,16 @@ def reject_duplicates(session: Session, spec: TableSpec, run_id: str) -> int:
             ), kept AS (
                 INSERT INTO etl.reject (run_id, table_name, row_number, column_name, reason, "row")
                 SELECT {run_id}, {table}, {number}, {column}, {reason} || etl_winner || ', which is loaded',
-                       to_jsonb(lost) - {number_name} - 'etl_winner'
+                       to_jsonb(lost) - {number_name} - {remembered_name} - 'etl_winner'
                 FROM lost RETURNING id
             )
-            SELECT count(*) AS rejected FROM kept
+            SELECT (SELECT count(*) FROM kept) AS rejected, count(*) FILTER (WHERE {remembered}) AS remembered FROM lost
             """
         ).format(
             number=sql.Identifier(ROW_NUMBER),
             number_name=sql.Literal(ROW_NUMBER),
+            remembered=sql.Identifier(REMEMBERED),
+            remembered_name=sql.Literal(REMEMBERED),
             key=_key(spec),
             stage=stage_table(spec),
             run_id=sql.Literal(run_id),
@@ -193,7 +202,38 @@ def reject_duplicates(session: Session, spec: TableSpec, run_id: str) -> int:
             reason=sql.Literal(f"{what} is repeated by row "),
         )
     )
+    if rows[0][1]:
+        raise NotAsRememberedError
     return int(rows[0][0])
+
+
+def check_remembered(session: Session, spec: TableSpec, versions: tuple[int, ...]) -> None:
+    """Check that the rows of which only the keys were staged are there as the last load left them.
+
+    :param versions: the transactions that had written the table's rows when that load ended.
+    :raises NotAsRememberedError: one is gone, was changed since, or gave way to a later one of its key.
+    """
+    stands = sql.SQL("NOT t.xmin = ANY ({}::xid[])").format(sql.Literal("{" + ",".join(map(str, versions)) + "}"))
+    if spec.on_missing == "mark":
+        stands = sql.SQL("{} OR t.{} IS NOT NULL").format(stands, sql.Identifier(DELETED_COLUMN))
+    found = session.execute(
+        sql.SQL(
+            "SELECT count(*) AS others FROM (SELECT {keys} FROM {stage} s WHERE s.{remembered}) n "
+            "LEFT JOIN {target} t ON {same_key} WHERE t.{run_column} IS NULL OR {stands}"
+        ).format(
+            keys=sql.SQL(", ").join(
+                sql.SQL("{} AS {}").format(_staged(spec, name), sql.Identifier(name)) for name in spec.key_columns
+            ),
+            stage=stage_table(spec),
+            remembered=sql.Identifier(REMEMBERED),
+            target=target_of(spec),
+            same_key=_same_key(spec),
+            run_column=sql.Identifier(RUN_COLUMN),
+            stands=stands,
+        )
+    )
+    if found[0][0]:
+        raise NotAsRememberedError
 
 
 def merge(session: Session, spec: TableSpec, run_id: str, *, new: bool) -> Merged:
@@ -212,7 +252,7 @@ def merge(session: Session, spec: TableSpec, run_id: str, *, new: bool) -> Merge
     if spec.geometry is not None:
         _ensure_spatial_index(session, spec, spec.geometry.column)
     if merged.inserted or merged.updated or merged.deleted:
-        session.execute(sql.SQL("ANALYZE {}").format(_target(spec)))
+        session.execute(sql.SQL("ANALYZE {}").format(target_of(spec)))
     return merged
 
 
@@ -222,7 +262,7 @@ def _ensure_spatial_index(session: Session, spec: TableSpec, column: str) -> Non
     if not _exists(session, sql.Identifier(SCHEMA, name)):
         session.execute(
             sql.SQL("CREATE INDEX {} ON {} USING gist ({})").format(
-                sql.Identifier(name), _target(spec), sql.Identifier(column)
+                sql.Identifier(name), target_of(spec), sql.Identifier(column)
             )
         )
 
@@ -237,7 +277,7 @@ def _fill(session: Session, spec: TableSpec, run_id: str) -> int:
     columns = _value_columns(spec)
     session.execute(
         sql.SQL("INSERT INTO {} ({}, {}) SELECT {}, {} FROM {} s").format(
-            _target(spec),
+            target_of(spec),
             _idents(columns),
             sql.Identifier(RUN_COLUMN),
             sql.SQL(", ").join(_staged(spec, name) for name in columns),
@@ -245,7 +285,7 @@ def _fill(session: Session, spec: TableSpec, run_id: str) -> int:
             stage_table(spec),
         )
     )
-    session.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(_target(spec), _idents(spec.key_columns)))
+    session.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(target_of(spec), _idents(spec.key_columns)))
     return count_rows(session, spec)
 
 
@@ -264,19 +304,20 @@ def _upsert(session: Session, spec: TableSpec, run_id: str) -> tuple[int, int]:
     if spec.on_missing == "mark":
         differs.append(sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(DELETED_COLUMN)))
         assignments.append(sql.SQL("{} = NULL").format(sql.Identifier(DELETED_COLUMN)))
-    same_key = sql.SQL(" AND ").join(sql.SQL("t.{0} = n.{0}").format(sql.Identifier(name)) for name in spec.key_columns)
     session.execute(
         sql.SQL(
             "CREATE TEMPORARY TABLE {changed} ON COMMIT DROP AS "
-            "SELECT n.* FROM (SELECT {staged} FROM {stage} s) n LEFT JOIN {target} t ON {same_key} WHERE {differs}"
+            "SELECT n.* FROM (SELECT {staged} FROM {stage} s WHERE NOT s.{remembered}) n "
+            "LEFT JOIN {target} t ON {same_key} WHERE {differs}"
         ).format(
             changed=sql.Identifier(CHANGED),
             staged=sql.SQL(", ").join(
                 sql.SQL("{} AS {}").format(_staged(spec, name), sql.Identifier(name)) for name in columns
             ),
             stage=stage_table(spec),
-            target=_target(spec),
-            same_key=same_key,
+            remembered=sql.Identifier(REMEMBERED),
+            target=target_of(spec),
+            same_key=_same_key(spec),
             differs=sql.SQL(" OR ").join(differs),
         )
     )
@@ -292,7 +333,7 @@ def _upsert(session: Session, spec: TableSpec, run_id: str) -> tuple[int, int]:
             """
         ).format(
             changed=sql.Identifier(CHANGED),
-            target=_target(spec),
+            target=target_of(spec),
             names=_idents(columns),
             run_column=sql.Identifier(RUN_COLUMN),
             run_id=sql.Literal(run_id),
@@ -308,7 +349,7 @@ def count_rows(session: Session, spec: TableSpec) -> int:
     live = (
         sql.SQL("WHERE {} IS NULL").format(sql.Identifier(DELETED_COLUMN)) if spec.on_missing == "mark" else sql.SQL("")
     )
-    return int(session.execute(sql.SQL("SELECT count(*) AS n FROM {} {}").format(_target(spec), live))[0][0])
+    return int(session.execute(sql.SQL("SELECT count(*) AS n FROM {} {}").format(target_of(spec), live))[0][0])
 
 
 def _take_away_missing(session: Session, spec: TableSpec, run_id: str) -> int:
@@ -326,10 +367,10 @@ def _take_away_missing(session: Session, spec: TableSpec, run_id: str) -> int:
         "AND NOT EXISTS (SELECT FROM etl.reject r WHERE r.run_id = {} AND r.table_name = {} AND {})"
     ).format(stage_table(spec), same_key, sql.Literal(run_id), sql.Literal(spec.name), rejected)
     if spec.on_missing == "delete":
-        statement = sql.SQL("DELETE FROM {} AS t WHERE {} RETURNING 1").format(_target(spec), missing)
+        statement = sql.SQL("DELETE FROM {} AS t WHERE {} RETURNING 1").format(target_of(spec), missing)
     else:
         statement = sql.SQL("UPDATE {} AS t SET {} = now(), {} = {} WHERE t.{} IS NULL AND {} RETURNING 1").format(
-            _target(spec),
+            target_of(spec),
             sql.Identifier(DELETED_COLUMN),
             sql.Identifier(RUN_COLUMN),
             sql.Literal(run_id),

@@ -16,6 +16,8 @@ from sluiceway.tables.spec import MAX_IDENTIFIER_BYTES, TableSpec
 SCHEMA = "public"
 ROW_NUMBER = "etl_row_number"
 """Its column with the row's number among the source's data rows, from 1."""
+REMEMBERED = "etl_remembered"
+"""Its column that says that the row is of a batch which the last load has loaded: only its key is here then."""
 
 _TRAVELS_AS = {"varchar": "text", "numeric": "text", "uuid": "text", "jsonb": "text"}
 """What load/cast.py hands over; the rest travels as it is."""
@@ -39,8 +41,8 @@ def stage_table(spec: TableSpec) -> sql.Identifier:
 
 
 def create_stage(session: Session, spec: TableSpec) -> None:
-    """Make it: the row's number, every column of the spec as it travels, the geometry as WKB."""
-    types = {ROW_NUMBER: "bigint"}
+    """Make it: the two columns above, every column of the spec as it travels, the geometry as WKB."""
+    types = {ROW_NUMBER: "bigint", REMEMBERED: "boolean"}
     types |= {
         name: _TRAVELS_AS.get(column.sql_type.base, column.sql_type.base) for name, column in spec.columns.items()
     }

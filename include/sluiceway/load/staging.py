@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
+from sluiceway.errors import SchemaDriftError
 from sluiceway.ledger.store import Reject
 from sluiceway.load.cast import Caster, texts_to_null
+from sluiceway.load.loaded_batches import LoadedBatches, NotAsRememberedError, digest
 from sluiceway.load.pipeline import hand_over, read_ahead
-from sluiceway.load.proofs import Proofs
 from sluiceway.load.rejects import RejectSpool, iter_rejects
 from sluiceway.load.session import BulkSession
-from sluiceway.load.stage_table import ROW_NUMBER, create_stage, stage_name
+from sluiceway.load.stage_table import REMEMBERED, ROW_NUMBER, create_stage, stage_name
 from sluiceway.sources.extraction import Extraction
 from sluiceway.tables.spec import TableSpec
 
+if TYPE_CHECKING:
+    from sluiceway.load.geometry import GeometryCleaner
+
 Progress = Callable[[int, int | None], None]
 """Rows so far, and of how many if that is known."""
+Numbers = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 @dataclass
@@ -31,6 +38,8 @@ class Staged:
     extracted: int = 0
     staged: int = 0
     repaired: int = 0
+    remembered: int = 0
+    """Rows whose keys alone are there."""
 
 
 def stage(
@@ -39,17 +48,19 @@ def stage(
     extraction: Extraction,
     spool: RejectSpool,
     progress: Progress,
-    proofs: Proofs,
+    memory: LoadedBatches | None = None,
 ) -> Staged:
     """Fill the staging table from `extraction`, and `spool` with what cannot be loaded.
 
     :param progress: told after every batch how many rows were extracted so far, and of how many if that is known.
+    :param memory: what the last load has loaded; it learns what this one does. None: for nothing to be remembered.
     :raises SchemaDriftError: a column holds no value of its declared type.
+    :raises NotAsRememberedError: the same, but some batches were only remembered.
     """
     staged = Staged()
     create_stage(session, spec)
     with closing(Caster(spec)) as caster, read_ahead(_raw_batches(spec, extraction)) as raw_batches:
-        batches = _typed_batches(spec, extraction, raw_batches, caster, spool, staged, progress, proofs)
+        batches = _Typing(spec, extraction, caster, spool, staged, memory).batches(raw_batches, progress)
         first = next(batches, None)
         if first is not None:
             schema = first.schema
@@ -57,7 +68,12 @@ def stage(
                 chain((first,), batches),
                 lambda ready: session.append(stage_name(spec), pa.RecordBatchReader.from_batches(schema, ready)),
             )
-        caster.check_types()
+        try:
+            caster.check_types()
+        except SchemaDriftError as error:
+            if staged.remembered:
+                raise NotAsRememberedError from error
+            raise
     return staged
 
 
@@ -67,53 +83,96 @@ def loadable(spec: TableSpec, extraction: Extraction, spool: RejectSpool, staged
     :raises SchemaDriftError: a column holds no value of its declared type.
     """
     with closing(Caster(spec)) as caster:
-        batches = _raw_batches(spec, extraction)
-        yield from _typed_batches(spec, extraction, batches, caster, spool, staged, lambda rows, total: None, Proofs())
+        typing = _Typing(spec, extraction, caster, spool, staged, None)
+        yield from typing.batches(_raw_batches(spec, extraction), lambda rows, total: None)
         caster.check_types()
 
 
-def _typed_batches(
-    spec: TableSpec,
-    extraction: Extraction,
-    batches: Iterator[pa.RecordBatch],
-    caster: Caster,
-    spool: RejectSpool,
-    staged: Staged,
-    progress: Progress,
-    proofs: Proofs,
-) -> Iterator[pa.RecordBatch]:
-    cleaner = None
-    next_number = 1
-    unreadable: set[int] = set()
-    for raw in batches:
-        if cleaner is None and spec.geometry is not None:
-            # shapely, pyproj and their data are only loaded for tables with a geometry
-            from sluiceway.load.geometry import GeometryCleaner
+@dataclass
+class _Typing:
+    """Makes rows of the staging table from those of the source."""
 
-            cleaner = GeometryCleaner(spec, spec.geometry, extraction.crs, proofs)
-        unreadable |= _spool_unreadable(extraction, spool, staged)
-        numbers = _numbers(next_number, raw.num_rows, unreadable)
-        next_number = int(numbers[-1]) + 1
-        unreadable = {number for number in unreadable if number >= next_number}
-        staged.extracted += raw.num_rows
-        typed, reasons = caster.cast(raw)
-        columns = {ROW_NUMBER: _int64(numbers), **dict(zip(typed.schema.names, typed.columns, strict=True))}
-        if cleaner is not None:
-            name = cleaner.geometry.column
-            cleaned = cleaner.clean(raw)
+    spec: TableSpec
+    extraction: Extraction
+    caster: Caster
+    spool: RejectSpool
+    staged: Staged
+    memory: LoadedBatches | None
+    _known_schema: pa.Schema | None = None
+
+    def batches(self, raw_batches: Iterator[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
+        next_number = 1
+        unreadable: set[int] = set()
+        for raw in raw_batches:
+            unreadable |= _spool_unreadable(self.extraction, self.spool, self.staged)
+            numbers = _numbers(next_number, raw.num_rows, unreadable)
+            next_number = int(numbers[-1]) + 1
+            unreadable = {number for number in unreadable if number >= next_number}
+            self.staged.extracted += raw.num_rows
+            ready = self._ready(raw, numbers)
+            progress(self.staged.extracted, self.extraction.total_rows)
+            yield ready
+        _spool_unreadable(self.extraction, self.spool, self.staged)
+
+    def _ready(self, raw: pa.RecordBatch, numbers: Numbers) -> pa.RecordBatch:
+        if self.memory is None:
+            return self._typed(raw, numbers)
+        known = digest(raw, self.extraction.crs)
+        repaired = self.memory.known.get(known)
+        if repaired is not None:
+            self.memory.seen[known] = repaired
+            self.staged.repaired += repaired
+            self.staged.remembered += raw.num_rows
+            return self._keys_alone(raw, numbers)
+        repaired, rejected = self.staged.repaired, self.spool.count
+        ready = self._typed(raw, numbers)
+        if self.spool.count == rejected:
+            self.memory.seen[known] = self.staged.repaired - repaired
+        return ready
+
+    def _typed(self, raw: pa.RecordBatch, numbers: Numbers) -> pa.RecordBatch:
+        typed, reasons = self.caster.cast(raw)
+        columns = {ROW_NUMBER: _int64(numbers), REMEMBERED: _all(len(numbers), value=False)}
+        columns |= dict(zip(typed.schema.names, typed.columns, strict=True))
+        if self._cleaner is not None:
+            name = self._cleaner.geometry.column
+            cleaned = self._cleaner.clean(raw)
             columns[name] = cleaned.wkb
-            staged.repaired += cleaned.repaired
+            self.staged.repaired += cleaned.repaired
             for index, reason in cleaned.reasons.items():
                 reasons.setdefault(index, []).append((name, reason))
         good = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
         if reasons:
-            spool.add(iter_rejects(raw, numbers, reasons))
+            self.spool.add(iter_rejects(raw, numbers, reasons))
             keep = np.ones(raw.num_rows, dtype=bool)
             keep[list(reasons)] = False
             good = good.filter(pa.array(keep))
-        progress(staged.extracted, extraction.total_rows)
-        yield good
-    _spool_unreadable(extraction, spool, staged)
+        return good
+
+    @cached_property
+    def _cleaner(self) -> GeometryCleaner | None:
+        if self.spec.geometry is None:
+            return None
+        # shapely, pyproj and their data are only loaded for tables with a geometry
+        from sluiceway.load.geometry import GeometryCleaner
+
+        return GeometryCleaner(self.spec, self.spec.geometry, self.extraction.crs)
+
+    def _keys_alone(self, raw: pa.RecordBatch, numbers: Numbers) -> pa.RecordBatch:
+        keys = self.caster.keys(raw)
+        columns = {ROW_NUMBER: _int64(numbers), REMEMBERED: _all(len(numbers), value=True)}
+        columns |= dict(zip(keys.schema.names, keys.columns, strict=True))
+        schema = self._schema(raw)
+        return pa.RecordBatch.from_arrays(
+            [columns[each.name] if each.name in columns else pa.nulls(len(numbers), each.type) for each in schema],
+            schema=schema,
+        )
+
+    def _schema(self, raw: pa.RecordBatch) -> pa.Schema:
+        """Of a batch of the staging table."""
+        if self._known_schema is None:
+            self._known_schema = self._typed(raw.slice(0, 0), np.empty(0, dtype=np.int64)).schema
+        return self._known_schema
 
 
 def _raw_batches(spec: TableSpec, extraction: Extraction) -> Iterator[pa.RecordBatch]:
@@ -140,7 +199,7 @@ def _spool_unreadable(extraction: Extraction, spool: RejectSpool, staged: Staged
     return {bad.row_number for bad in found}
 
 
-def _numbers(start: int, count: int, unreadable: set[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _numbers(start: int, count: int, unreadable: set[int]) -> Numbers:
     """Source row numbers of the next `count` readable rows; Arrow reports a block's unreadable ones before it."""
     if not unreadable:
         return np.arange(start, start + count, dtype=np.int64)
@@ -149,6 +208,10 @@ def _numbers(start: int, count: int, unreadable: set[int]) -> np.ndarray[tuple[i
     return numbers[~np.isin(numbers, taken)][:count]
 
 
-def _int64(numbers: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pa.Array:
+def _int64(numbers: Numbers) -> pa.Array:
     # pa.array would import pandas: a second and 60 MB in every task
     return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers))])
+
+
+def _all(count: int, *, value: bool) -> pa.Array:
+    return pa.repeat(pa.scalar(value), count)
