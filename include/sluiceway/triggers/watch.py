@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -82,7 +83,7 @@ class WatchTrigger(BaseEventTrigger):
                     if loop.time() >= next_look:
                         found = await watch.look()
                         pace.poll_s = watch.poll_s
-                        next_look = found.at + pace.after_answer()
+                        next_look = found.at + pace.after_answer() * found.share
                         if found.is_new:
                             repeat.begin(loop.time())
                     if loop.time() >= repeat.at:
@@ -113,6 +114,8 @@ class _Found(NamedTuple):
     """Something is there that the flow has not been told."""
     at: float
     """When the place was looked at, on the loop's clock: a sibling may have done it a little earlier."""
+    share: float = 1.0
+    """Of poll_s until the next look."""
 
 
 class _Watch:
@@ -139,8 +142,10 @@ class _Watch:
         if not (isinstance(trigger, SensorTrigger) and trigger.config.enabled and trigger.config.mode == "triggerer"):
             return await self._idle(is_enabled=trigger.config.enabled)
         self.poll_s = trigger.config.poll_s
-        left = False
+        left, share = False, 1.0
         if self._known is None:
+            # a triggerer starts all watches at once: two hundred looks in the same moment make the last one late
+            share = crc32(trigger.place().encode("utf-8", "backslashreplace")) / 2**32
             self._known = await self._common.in_ledger(lambda session: events.state(session, *self._names))
             left = self._known.unclaimed > 0
         known = self._known
@@ -152,7 +157,7 @@ class _Watch:
             await self._common.alive(self._names)
         else:
             new = await self._write(trigger, known, look)
-        return _Found(left or new > 0, observation.at)
+        return _Found(left or new > 0, observation.at, share)
 
     async def _hear(self, trigger: QueueTrigger) -> _Found:
         self.poll_s = trigger.config.poll_s
