@@ -125,7 +125,10 @@ def test_a_thousand_files_in_a_minute_are_a_thousand_events_and_runs(landing: La
     assert time.monotonic() - began < 60
     counted = "SELECT count(*), count(DISTINCT facts->>'path'), count(run_id), count(DISTINCT run_id) "
     counted += "FROM etl.trigger_event WHERE flow_id = 'many'"
-    landing.until(lambda: True if landing.query(counted)[0][2] == FILES else None)
+    landing.until(lambda: True if landing.query(counted)[0][0] == FILES else None)
+    while (started := landing.query(counted)[0][2]) < FILES:
+        # how long Airflow takes for a thousand runs is the machine's affair, that it goes on is ours
+        landing.until(lambda before=started: True if landing.query(counted)[0][2] > before else None)
     assert landing.query(counted) == [(FILES,) * 4]
     assert landing.api.get("dags/many/dagRuns", limit=1)["total_entries"] == FILES
     assert {run["state"] for run in landing.settled("many__events").values()} == {"success"}
