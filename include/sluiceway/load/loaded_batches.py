@@ -18,10 +18,6 @@ _CASTING = ("duckdb", "geopandas", "numpy", "pandas", "pyarrow", "pyproj", "shap
 """What turns a batch's values into those of the warehouse: after an update it may turn them into others."""
 
 
-class NotAsRememberedError(Exception):
-    """What was remembered of the last load is of no use: the load begins anew without it."""
-
-
 def way(spec_hash: str) -> str:
     """sha256 of all that decides which values a batch becomes in the warehouse."""
     versions = " ".join(f"{package} {version(package)}" for package in _CASTING)

@@ -9,8 +9,7 @@ from psycopg import sql
 
 from sluiceway.errors import ShrunkExtractionError, TargetMismatchError
 from sluiceway.ledger.warehouse import Session
-from sluiceway.load.loaded_batches import NotAsRememberedError
-from sluiceway.load.stage_table import REMEMBERED, ROW_NUMBER, SCHEMA, short_name, stage_table
+from sluiceway.load.stage_table import REMEMBERED, ROW_NUMBER, SCHEMA, NotAsRememberedError, short_name, stage_table
 from sluiceway.tables.spec import CONTENT_KEY_COLUMN, DELETED_COLUMN, RUN_COLUMN, TableSpec
 
 CHANGED = "etl_changed"
@@ -213,13 +212,10 @@ def check_remembered(session: Session, spec: TableSpec, versions: tuple[int, ...
     :param versions: the transactions that had written the table's rows when that load ended.
     :raises NotAsRememberedError: one is gone, was changed since, or gave way to a later one of its key.
     """
-    stands = sql.SQL("NOT t.xmin = ANY ({}::xid[])").format(sql.Literal("{" + ",".join(map(str, versions)) + "}"))
-    if spec.on_missing == "mark":
-        stands = sql.SQL("{} OR t.{} IS NOT NULL").format(stands, sql.Identifier(DELETED_COLUMN))
     found = session.execute(
         sql.SQL(
             "SELECT count(*) AS others FROM (SELECT {keys} FROM {stage} s WHERE s.{remembered}) n "
-            "LEFT JOIN {target} t ON {same_key} WHERE t.{run_column} IS NULL OR {stands}"
+            "LEFT JOIN {target} t ON {same_key} WHERE t.{run_column} IS NULL OR NOT t.xmin = ANY ({versions}::xid[])"
         ).format(
             keys=sql.SQL(", ").join(
                 sql.SQL("{} AS {}").format(_staged(spec, name), sql.Identifier(name)) for name in spec.key_columns
@@ -229,24 +225,25 @@ def check_remembered(session: Session, spec: TableSpec, versions: tuple[int, ...
             target=target_of(spec),
             same_key=_same_key(spec),
             run_column=sql.Identifier(RUN_COLUMN),
-            stands=stands,
+            versions=sql.Literal("{" + ",".join(map(str, versions)) + "}"),
         )
     )
     if found[0][0]:
         raise NotAsRememberedError
 
 
-def merge(session: Session, spec: TableSpec, run_id: str, *, new: bool) -> Merged:
+def merge(session: Session, spec: TableSpec, run_id: str, *, new: bool, nothing_new: bool) -> Merged:
     """Upsert the staged rows; a row that did not change is not written.
 
     :param new: whether ensure_table has just made the table.
+    :param nothing_new: whether the rows stand in the table already, all of them (check_remembered).
     :raises ShrunkExtractionError: on_missing would take away more rows than checks.max_shrink allows.
     """
     if new:
         rows = _fill(session, spec, run_id)
         merged = Merged(inserted=rows, updated=0, deleted=0, table_rows=rows)
     else:
-        inserted, updated = _upsert(session, spec, run_id)
+        inserted, updated = (0, 0) if nothing_new else _upsert(session, spec, run_id)
         deleted = _take_away_missing(session, spec, run_id) if spec.on_missing != "keep" else 0
         merged = Merged(inserted, updated, deleted, count_rows(session, spec))
     if spec.geometry is not None:

@@ -23,6 +23,10 @@ _TRAVELS_AS = {"varchar": "text", "numeric": "text", "uuid": "text", "jsonb": "t
 """What load/cast.py hands over; the rest travels as it is."""
 
 
+class NotAsRememberedError(Exception):
+    """What was remembered of the last load is of no use: the load begins anew without it."""
+
+
 def stage_name(spec: TableSpec) -> str:
     """Its name; loads of one table exclude each other, loads of others have another one."""
     return short_name(f"etl_stage_{spec.name}")

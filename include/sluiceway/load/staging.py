@@ -15,11 +15,11 @@ import pyarrow as pa
 from sluiceway.errors import SchemaDriftError
 from sluiceway.ledger.store import Reject
 from sluiceway.load.cast import Caster, texts_to_null
-from sluiceway.load.loaded_batches import LoadedBatches, NotAsRememberedError, digest
+from sluiceway.load.loaded_batches import LoadedBatches, digest
 from sluiceway.load.pipeline import hand_over, read_ahead
 from sluiceway.load.rejects import RejectSpool, iter_rejects
 from sluiceway.load.session import BulkSession
-from sluiceway.load.stage_table import REMEMBERED, ROW_NUMBER, create_stage, stage_name
+from sluiceway.load.stage_table import REMEMBERED, ROW_NUMBER, NotAsRememberedError, create_stage, stage_name
 from sluiceway.sources.extraction import Extraction
 from sluiceway.tables.spec import TableSpec
 

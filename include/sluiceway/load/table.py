@@ -212,10 +212,12 @@ class _Load:
         """
         import pyarrow as pa
 
-        from sluiceway.load.loaded_batches import NotAsRememberedError
+        from sluiceway.load.stage_table import NotAsRememberedError
+        from sluiceway.sources.arrow import leave_pandas_out
 
         # Arrow's own allocator keeps 30 to 40 MB that it no longer needs, and is no faster here
         pa.set_memory_pool(pa.system_memory_pool())
+        leave_pandas_out()
         try:
             return self._run(place, connections, since, trusting=True)
         except NotAsRememberedError:
@@ -257,9 +259,9 @@ class _Load:
         *,
         trusting: bool,
     ) -> TableRun | None:
-        from sluiceway.load.loaded_batches import LoadedBatches, NotAsRememberedError, way
+        from sluiceway.load.loaded_batches import LoadedBatches, way
         from sluiceway.load.merge import check_remembered, ensure_table, merge, reject_duplicates, target_of
-        from sluiceway.load.stage_table import drop_stage
+        from sluiceway.load.stage_table import NotAsRememberedError, drop_stage
         from sluiceway.load.staging import stage
 
         spec, run_id = self.spec, self.run_id
@@ -284,7 +286,7 @@ class _Load:
             if new:
                 raise NotAsRememberedError
             check_remembered(session, spec, remembered.versions)
-        merged = merge(session, spec, run_id, new=new)
+        merged = merge(session, spec, run_id, new=new, nothing_new=staged.staged == staged.remembered)
         drop_stage(session, spec)
         result = TableRun(
             run_id=run_id,

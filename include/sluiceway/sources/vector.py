@@ -29,7 +29,9 @@ from sluiceway.tables.source_spec import VectorSource
 from sluiceway.tables.spec import TableSpec
 
 BATCH_ROWS = 2_000
-"""Features read at once: 2,000 fields of 30 vertices are 1.5 MB."""
+"""Features read at once, at most: 2,000 fields of 30 vertices are 1.5 MB."""
+BATCH_BYTES = 2 << 20
+"""Read at once, about; GDAL takes several times as much meanwhile."""
 SLICE_BYTES = 1 << 20
 """Handed over at once: what follows holds each geometry three times (WKB, parsed, cleaned)."""
 
@@ -255,7 +257,7 @@ class _Layer:
                         columns=wanted,
                         read_geometry=self.spec.geometry is not None,
                         return_fids=self.fid is not None,
-                        batch_size=BATCH_ROWS,
+                        batch_size=self._rows_at_once(),
                         use_pyarrow=True,
                         datetime_as_string=moments_as_texts,
                     )
@@ -263,6 +265,14 @@ class _Layer:
             if self.fid is not None:
                 self.gdal_names[self.fid] = meta["fid_column"]
             yield meta["geometry_name"] or "wkb_geometry", reader
+
+    def _rows_at_once(self) -> int:
+        features = int(self.info["features"])
+        if features < 1 or not self.file.path.is_file():
+            return BATCH_ROWS
+        fit = max(1, features * BATCH_BYTES // max(1, self.file.path.stat().st_size))
+        # a power of two: in a file that has grown a little the batches are the same ones (load/loaded_batches.py)
+        return min(BATCH_ROWS, 1 << (fit.bit_length() - 1))
 
     def _batches(
         self, reader: pa.RecordBatchReader, geometry_name: str, naive: frozenset[str]
