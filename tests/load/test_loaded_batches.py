@@ -196,6 +196,22 @@ def test_a_rejected_batch_is_rejected_again(trial: Trial) -> None:
     assert trial.rejects(first) == trial.rejects(second) != []
 
 
+def test_a_rejected_row_whose_key_stands_from_before_is_rejected_again(trial: Trial) -> None:
+    name = trial.table()
+    trial.load(name, [record(1), record(2)])
+    for _ in range(2):
+        result = trial.load(name, [record(1), record(2, "much")])
+        assert (result.unchanged, result.rejected) == (1, 1)
+
+
+def test_a_repeated_row_is_loaded_when_the_one_that_won_is_gone(trial: Trial) -> None:
+    name = trial.table()
+    trial.load(name, [record(1), record(2), record(1, 7)])
+    result = trial.load(name, [record(1), record(2)])
+    assert (result.updated, result.unchanged, result.rejected) == (1, 1, 0)
+    assert [row["size"] for row, _ in trial.content(name) or []] == [1, 1]
+
+
 def test_where_every_new_value_is_wrong_the_remembered_ones_count(trial: Trial) -> None:
     name = trial.table()
     trial.load(name, [record(1), record(2)])
