@@ -137,9 +137,7 @@ def tables_run(
 
     Example: sluiceway tables run my_table.toml --warehouse postgresql://me@localhost/gis --json
     """
-    from sluiceway.ledger import store
-    from sluiceway.ledger.warehouse import connect
-    from sluiceway.load.table import load_table
+    from sluiceway.sources.locate import hash_ahead
     from sluiceway.tables import registry
 
     with _sentences():
@@ -147,6 +145,13 @@ def tables_run(
         if uri is not None:
             spec = registry.read_from(spec, uri)
         url = _warehouse(warehouse)
+    hashed = hash_ahead(spec.source)
+
+    # a fifth of a second, for which the hashing need not wait
+    from sluiceway.ledger import store
+    from sluiceway.ledger.warehouse import connect
+    from sluiceway.load.table import load_table
+
     run_id = f"cli__{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}__{uuid4().hex[:6]}"
     with _sentences():
         _ensure_ledger(url, explicit=warehouse is not None)
@@ -156,7 +161,7 @@ def tables_run(
         failure: SluicewayError | None = None
         try:
             with _progress(spec.name) as progress:
-                load_table(spec, url, run_id=run_id, force=force, progress=progress)
+                load_table(spec, url, run_id=run_id, force=force, progress=progress, hashed=hashed)
         except SluicewayError as error:
             failure = error
         except BaseException as error:

@@ -28,7 +28,7 @@ from sluiceway.ledger.store import Reject, TableRun
 from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.sources import open_source
 from sluiceway.sources.connections import Connections, from_environment
-from sluiceway.sources.locate import located
+from sluiceway.sources.locate import Fingerprint, located
 from sluiceway.sources.place import Place
 from sluiceway.tables.spec import TableSpec
 
@@ -83,6 +83,7 @@ def load_table(
     force: bool = False,
     connections: Connections = from_environment,
     progress: Progress | None = None,
+    hashed: Future[Fingerprint] | None = None,
 ) -> TableRun:
     """Load one table in one transaction, or not at all, and write what happened into the ledger.
 
@@ -92,6 +93,7 @@ def load_table(
     :param force: load also when source, spec and code are those of the last good load.
     :param connections: finds what the source's connection holds.
     :param progress: told about every batch: rows so far, and of how many if known; by default the log tells it.
+    :param hashed: what hash_ahead has begun for the spec's source.
     :raises SluicewayError: the table was not loaded; nothing of it was written, and the ledger says why.
     """
     started = time.monotonic()
@@ -101,7 +103,7 @@ def load_table(
             # while this thread hashes a local file, the ledger answers and what a load needs is imported
             asked = threads.submit(_last_load, spec, url, force=force)
             threads.submit(_import_for_load, spec, asked)
-            with located(spec.source, connections, known=lambda: asked.result().known) as place:
+            with located(spec.source, connections, known=lambda: asked.result().known, hashed=hashed) as place:
                 last = asked.result()
                 if last.run is not None and last.known is not None and place.fingerprint == last.known:
                     return _record_unchanged(spec, url, run_id, last.run, place, started)

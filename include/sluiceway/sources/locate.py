@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -33,16 +33,25 @@ PARTS = {
 REMOTE = {"https": "https", "http": "https", "gs": "objects", "s3": "objects"}
 """Scheme -> the module that fetches it."""
 SCHEMES = ("file", "package", *REMOTE)
+HASHED_BYTES = 8 << 20
+"""At once: a thread that hashes waits for Python's lock before each block."""
+Fingerprint = tuple[str, int]
+"""sha256 over a source's files, in hex, and their size together, in bytes."""
 
 
 @contextmanager
 def located(
-    source: Source, connections: Connections, *, known: Callable[[], str | None] = lambda: None
+    source: Source,
+    connections: Connections,
+    *,
+    known: Callable[[], str | None] = lambda: None,
+    hashed: Future[Fingerprint] | None = None,
 ) -> Iterator[Place]:
     """Find the source, and bring a remote file here for as long as the block lasts.
 
     :param known: says the fingerprint of the last good load; a remote file that still has it is not fetched. Of a local
         file nobody asks that: it may be found out meanwhile.
+    :param hashed: what hash_ahead has begun.
     :raises SourceMissingError: there is no such package or file; names the nearest.
     :raises SourceUnavailableError: the server does not answer.
     :raises SourceUnreadableError: the download is not what was declared: its size, its checksum.
@@ -56,7 +65,7 @@ def located(
             yield place
         return
     path = locate(source.uri)
-    digest, size = fingerprint(path)
+    digest, size = hashed.result() if hashed is not None else fingerprint(path)
     yield Place(name=path.name, fingerprint=digest, size=size, path=path)
 
 
@@ -133,8 +142,18 @@ def parts_of(path: Path) -> list[Path]:
     )
 
 
-def fingerprint(path: Path) -> tuple[str, int]:
-    """sha256 over the source's files (names and content) and their size together, in bytes."""
+def hash_ahead(source: Source) -> Future[Fingerprint] | None:
+    """Begin to hash a local file while other things are done; None for what is no local file."""
+    if not isinstance(source, LocatedSource) or urlsplit(source.uri).scheme in REMOTE:
+        return None
+    threads = ThreadPoolExecutor(1, "hash ahead")
+    hashed = threads.submit(lambda: fingerprint(locate(source.uri)))
+    threads.shutdown(wait=False)
+    return hashed
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Of the source's files: their endings and what they hold."""
     parts = parts_of(path)
     digest = hashlib.sha256()
     # both cores: half a gigabyte of shapefile in half a second
@@ -146,5 +165,8 @@ def fingerprint(path: Path) -> tuple[str, int]:
 
 
 def _sha256(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    digest, block = hashlib.sha256(), bytearray(HASHED_BYTES)
+    with path.open("rb", buffering=0) as file, memoryview(block) as view:
+        while count := file.readinto(block):
+            digest.update(view[:count])
+    return digest.digest()
