@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import duckdb
 import numpy as np
@@ -211,10 +212,15 @@ def texts_to_null(batch: pa.RecordBatch, spec: TableSpec) -> pa.RecordBatch:
     for position, name in enumerate(batch.schema.names):
         values = columns[position]
         if name in spec.columns and family(values.type) == "text":
-            nothing = pc.is_in(values, value_set=pa.array(spec.source.null, values.type))
+            nothing = pc.is_in(values, value_set=_meaning_null(spec.source.null, values.type))
             if nothing.true_count:
                 columns[position] = pc.if_else(nothing, pa.scalar(None, values.type), values)
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+@cache
+def _meaning_null(texts: tuple[str, ...], arrow_type: pa.DataType) -> pa.Array:
+    return pa.array(texts, arrow_type)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -75,6 +76,7 @@ class SqlType(Frozen):
     args: tuple[int, ...] = ()
 
     @classmethod
+    @cache
     def parse(cls, text: str) -> SqlType:
         """Parse `numeric(10, 2)`; raises ValueError that names the nearest known type."""
         match = _TYPE_PATTERN.match(text.strip().lower())
