@@ -11,7 +11,6 @@ from typing import Any
 import boto3
 import gcsfs.retry
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
@@ -30,7 +29,7 @@ from sluiceway.sources.connections import Connection
 from sluiceway.sources.locate import check_exists
 from sluiceway.tables.spec import TableSpec
 from tests.stand_ins.file_server import Fault, FileServer, Served
-from tests.stand_ins.google_storage import TOKEN, VIEWER, GoogleStorage, Stored, refusal
+from tests.stand_ins.google_storage import TOKEN, VIEWER, GoogleStorage, Stored, extra_of, public_key_of, refusal
 from tests.stand_ins.web_service import Reply
 
 WriteSpec = Callable[..., TableSpec]
@@ -325,29 +324,14 @@ def private_key() -> rsa.RSAPrivateKey:
 
 @pytest.fixture
 def google(bucket: Bucket, private_key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[GoogleStorage]:
-    public = private_key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    with GoogleStorage(objects={"own/2024/city.csv": Stored(NEW)}, public_key=public.decode()) as storage:
+    with GoogleStorage(objects={"own/2024/city.csv": Stored(NEW)}, public_key=public_key_of(private_key)) as storage:
         bucket.connection = google_connection(storage, private_key)
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage.uri)
         yield storage
 
 
 def google_connection(storage: GoogleStorage, key: rsa.RSAPrivateKey, account: str = VIEWER) -> Connection:
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    content = {
-        "type": "service_account",
-        "project_id": "own",
-        "private_key_id": "1",
-        "private_key": private.decode(),
-        "client_email": account,
-        "token_uri": f"{storage.uri}/token",
-    }
-    extra = {"keyfile_dict": content, "endpoint": storage.uri}
-    return Connection(conn_id="own", conn_type="google_cloud_platform", extra=extra)
+    return Connection(conn_id="own", conn_type="google_cloud_platform", extra=extra_of(storage, key, account))
 
 
 def test_a_public_object_of_google_loads_without_any_credentials(bucket: Bucket, google: GoogleStorage) -> None:

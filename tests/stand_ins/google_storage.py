@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, unquote
 
 import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.stand_ins.web_service import Reply, Request, WebService
 
@@ -29,6 +31,28 @@ class Stored:
     encoding: str | None = None
     """The contentEncoding it was uploaded with; the content is packed already."""
     public: bool = True
+
+
+def public_key_of(key: rsa.RSAPrivateKey) -> str:
+    """What checks the assertions that `key` has signed."""
+    kind = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, kind).decode()
+
+
+def extra_of(storage: GoogleStorage, key: rsa.RSAPrivateKey, account: str = VIEWER) -> dict[str, object]:
+    """The extra of an Airflow connection to it: a service account's key, and where the API is."""
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    content = {
+        "type": "service_account",
+        "project_id": "own",
+        "private_key_id": "1",
+        "private_key": private.decode(),
+        "client_email": account,
+        "token_uri": f"{storage.uri}/token",
+    }
+    return {"keyfile_dict": content, "endpoint": storage.uri}
 
 
 def refusal(code: int, message: str) -> Reply:

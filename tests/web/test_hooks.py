@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -16,8 +17,11 @@ from uuid import uuid4
 import httpx
 import psycopg
 import pytest
+from starlette.requests import Request
 
 from dev.cluster import Cluster
+from sluiceway.errors import HookRefusedError
+from sluiceway.web import hooks
 from tests.web.conftest import logged_in, metadata_database, serving
 
 SECRET = 'a "secret"; of ümlauts'
@@ -364,6 +368,19 @@ def test_ten_megabytes_are_413(door: Door, refused: Refused, hook: str, chunked:
     content = iter(body[at : at + 65536] for at in range(0, len(body), 65536)) if chunked else body
     answer = httpx.post(f"{door.url}/sluiceway/hooks/{hook}", content=content, headers=headers, timeout=30)
     assert refused(answer) == 413
+
+
+def test_a_body_that_does_not_come_to_its_end_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hooks, "READ_S", 0.05)
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    with pytest.raises(HookRefusedError, match="did not come to its end") as refused:
+        asyncio.run(hooks.read(request, 1000))
+    assert refused.value.status == 408
 
 
 def test_the_limit_is_the_triggers_own_and_exact(door: Door, refused: Refused) -> None:

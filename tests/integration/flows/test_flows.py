@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.integration.deployment import ROWS
-from tests.integration.flows.landing import BUCKET, Landing
+from tests.integration.flows.landing import BUCKET, CHANNEL, Landing
 from tests.integration.triggerers import frozen_triggerer, own_triggerer
+from tests.stand_ins.google_storage import Stored
 
 FILES = 1000
 LOOKS_S = 4.0
@@ -156,6 +157,46 @@ def test_objects_of_s3_start_their_flow(landing: Landing) -> None:
     assert event["facts"]["name"] == "in/a.csv"
     time.sleep(LOOKS_S)
     assert len(landing.runs("objects")) == 1
+
+
+def started_once(landing: Landing, flow_id: str) -> dict[str, object]:
+    """Wait for the flow's one run and the one event it took; the event's facts."""
+    (run_id,) = landing.until(lambda: landing.runs(flow_id) or None)
+    assert landing.done(flow_id, run_id) == "success"
+    (event,) = landing.result(flow_id, run_id)
+    time.sleep(LOOKS_S)
+    assert list(landing.settled(flow_id)) == [run_id], "once"
+    return dict(event["facts"])
+
+
+def test_objects_of_google_start_their_flow(landing: Landing) -> None:
+    landing.looked("google")
+    landing.google.objects[f"{BUCKET}/notes.txt"] = Stored(b"no")
+    time.sleep(LOOKS_S)
+    assert landing.runs("google") == {}
+    landing.google.objects[f"{BUCKET}/in/a.csv"] = Stored(b"yes")
+    facts = started_once(landing, "google")
+    assert (facts["event"], facts["path"], facts["size"]) == ("created", f"gs://{BUCKET}/in/a.csv", 3)
+
+
+def test_a_service_that_answers_otherwise_starts_its_flow_and_so_does_a_deployment(landing: Landing) -> None:
+    landing.looked("answered")
+    landing.looked("deployed")
+    time.sleep(LOOKS_S)
+    assert landing.runs("answered") == landing.runs("deployed") == {}
+    old, landing.service.commit = landing.service.commit, "1" * 40
+    assert started_once(landing, "answered").items() >= {"old": old, "new": "1" * 40, "what": "build.commit"}.items()
+    assert started_once(landing, "deployed").items() >= {"old": old, "new": "1" * 40, "event": "deployed"}.items()
+
+
+def test_a_message_of_a_queue_starts_its_flow(landing: Landing) -> None:
+    landing.until(lambda: True if dict(landing.redis.pubsub_numsub(CHANNEL)).get(CHANNEL.encode()) else None)
+    landing.redis.publish("another", "no")
+    time.sleep(LOOKS_S)
+    assert landing.runs("told") == {}
+    assert landing.redis.publish(CHANNEL, '{"id": 7}') == 1
+    facts = started_once(landing, "told")
+    assert facts == {"event": "message", "queue": f"redis+pubsub://{CHANNEL}", "message": {"id": 7}}
 
 
 def test_both_of_two_triggers_start_one_run_and_either_of_two_one_each(landing: Landing) -> None:
