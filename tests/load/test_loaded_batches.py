@@ -94,23 +94,18 @@ class Trial:
 
 
 @pytest.fixture(scope="module")
-def trial(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
-    name = f"trial_{uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as connection:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE warehouse OWNER sluiceway_owner")
-        connection.execute(create.format(sql.Identifier(name)))
-        found = Trial(tmp_path_factory.mktemp("trial"), postgres.url("sluiceway_loader", name))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(json_source, "BATCH_BYTES", 1)
-            cast = Caster.cast
+def trial(postgres: Cluster, shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+    found = Trial(tmp_path_factory.mktemp("trial"), postgres.url("sluiceway_loader", shared_database))
+    cast = Caster.cast
 
-            def counted(caster: Caster, batch: pa.RecordBatch) -> Any:
-                found.cast.append(batch.num_rows)
-                return cast(caster, batch)
+    def counted(caster: Caster, batch: pa.RecordBatch) -> Any:
+        found.cast.append(batch.num_rows)
+        return cast(caster, batch)
 
-            patch.setattr(Caster, "cast", counted)
-            yield found
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_source, "BATCH_BYTES", 1)
+        patch.setattr(Caster, "cast", counted)
+        yield found
 
 
 def record(number: int, size: object = 1, part: str = "a") -> Record:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -92,13 +92,8 @@ class Trial:
 
 
 @pytest.fixture(scope="module")
-def trial(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
-    name = f"trial_{uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as connection:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE warehouse OWNER sluiceway_owner")
-        connection.execute(create.format(sql.Identifier(name)))
-        yield Trial(tmp_path_factory.mktemp("trial"), postgres.url("sluiceway_loader", name))
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+def trial(postgres: Cluster, shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> Trial:
+    return Trial(tmp_path_factory.mktemp("trial"), postgres.url("sluiceway_loader", shared_database))
 
 
 def expected(rows: list[Row]) -> tuple[dict[int, Row], int]:
