@@ -32,6 +32,11 @@ class Layout:
         return self.state / "logs"
 
     @property
+    def parse_logs(self) -> Path:
+        """A log per DAG file, of its parsing; in a folder per day."""
+        return self.logs / "airflow" / "dag_processor"
+
+    @property
     def airflow_home(self) -> Path:
         return self.state / "airflow"
 
@@ -134,6 +139,7 @@ def airflow(layout: Layout, cluster: Cluster, ports: Ports) -> dict[str, str]:
         "api_auth": {"jwt_secret": credentials.signing_key("jwt-secret")},
         "logging": {
             "base_log_folder": layout.logs / "airflow",
+            "dag_processor_child_process_log_directory": layout.parse_logs,
             "worker_log_server_port": ports.worker_logs,
             "trigger_log_server_port": ports.triggerer_logs,
         },

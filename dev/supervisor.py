@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,6 +152,7 @@ class Supervisor:
         for_people = {key: value for key, value in self.variables.items() if key.startswith("SLUICEWAY_")}
         environment.write_lines(self.layout.state / "sluiceway.env", for_people)
         self._record("starting", api_port=ports.api)
+        shutil.rmtree(self.layout.parse_logs, ignore_errors=True)
         for name in ("prepare", *COMMANDS):
             self._log(name).close()
         with self._log("components") as output:
@@ -196,22 +198,20 @@ class Supervisor:
         return missing
 
     def _wait_until_parsed(self) -> None:
-        """Until every DAG file has its DAGs or its import error in the metadata."""
+        """Until what every DAG file holds, DAGs, an import error or nothing, stands in the metadata."""
         expected = {str(path.relative_to(self.layout.dags)) for path in dag_files(self.layout.dags)}
         deadline = time.monotonic() + PARSE_SECONDS
-        query = """
-            SELECT relative_fileloc FROM dag WHERE last_parsed_time > %(since)s
-            UNION SELECT filename FROM import_error WHERE timestamp > %(since)s
-        """
-        since = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
-        with psycopg.connect(self.cluster.url("airflow", "airflow"), autocommit=True) as connection:
-            while missing := expected - {row[0] for row in connection.execute(query, {"since": since})}:
-                if time.monotonic() > deadline:
-                    log.warning(
-                        "No DAG and no import error after %d s from: %s", PARSE_SECONDS, ", ".join(sorted(missing))
-                    )
-                    return
-                self._pause()
+        processor = psutil.Process(self._pid("dag-processor"))
+        while missing := {file for file in expected if not self._is_parsed(file, processor)}:
+            if time.monotonic() > deadline:
+                log.warning("Not parsed after %d s: %s", PARSE_SECONDS, ", ".join(sorted(missing)))
+                return
+            self._pause()
+
+    def _is_parsed(self, file: str, processor: psutil.Process) -> bool:
+        """A file without a DAG leaves no trace but its log, which is open until its result is stored."""
+        logs = {path.resolve() for path in self.layout.parse_logs.glob(f"*/*/{file}.log")}
+        return bool(logs) and logs.isdisjoint(Path(each.path) for each in processor.open_files())
 
     def _stop(self) -> None:
         """Airflow first, then PostgreSQL; whatever is left below goes by force."""
@@ -252,6 +252,11 @@ class Supervisor:
             raise StackStartError(f"PostgreSQL has stopped by itself; see {self.cluster.log_file}")
         guard.reap(spare=[process.pid for process in (self.components,) if process])
         time.sleep(seconds)
+
+    def _pid(self, name: str) -> int:
+        """Of a component that has started."""
+        started = (line.split() for line in self.events.decode().splitlines())
+        return next(int(pid) for event, component, pid in started if (event, component) == ("started", name))
 
     def _check_components(self) -> None:
         if not self.components or not self.components.stdout:

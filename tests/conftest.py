@@ -6,13 +6,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from dev.cluster import Cluster
 from dev.credentials import Credentials
@@ -23,6 +20,7 @@ from sluiceway.ledger.warehouse import connect
 from sluiceway.settings import PREFIX, load_settings
 from sluiceway.tables.registry import read_spec
 from sluiceway.tables.spec import TableSpec
+from tests.warehouses import Warehouses
 
 RUNS = ROOT / ".local" / "pytest"
 
@@ -102,41 +100,24 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster.stop()
 
 
-@contextmanager
-def _copy_of_warehouse(postgres: Cluster) -> Iterator[str]:
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE warehouse OWNER sluiceway_owner").format(sql.Identifier(name))
-        )
-        yield name
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+@pytest.fixture(scope="session")
+def warehouses(postgres: Cluster) -> Warehouses:
+    """Copies of the warehouse for tests that share one for longer than a test."""
+    return Warehouses(postgres)
 
 
 @pytest.fixture
-def database(postgres: Cluster) -> Iterator[str]:
-    """The name of a fresh copy of the warehouse."""
-    with _copy_of_warehouse(postgres) as name:
+def database(warehouses: Warehouses) -> Iterator[str]:
+    """The name of a copy of the warehouse that is as new."""
+    with warehouses.lend() as name:
         yield name
 
 
 @pytest.fixture(scope="module")
-def shared_database(postgres: Cluster) -> Iterator[str]:
-    """One copy for all tests of a file: a fresh one for each would cost them half of their time."""
-    with _copy_of_warehouse(postgres) as name:
+def shared_database(warehouses: Warehouses) -> Iterator[str]:
+    """One copy for all tests of a file, which see what those before them have left."""
+    with warehouses.lend() as name:
         yield name
-
-
-@pytest.fixture
-def emptied_database(shared_database: str, postgres: Cluster) -> str:
-    """The shared copy with neither a table nor a run in it. A file uses it by giving it as its own `database`."""
-    with psycopg.connect(postgres.url("sluiceway_loader", shared_database), autocommit=True) as connection:
-        for (table,) in connection.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tableowner = current_user"
-        ).fetchall():
-            connection.execute(sql.SQL("DROP TABLE {} CASCADE").format(sql.Identifier(table)))
-        connection.execute("DELETE FROM etl.run")
-    return shared_database
 
 
 @pytest.fixture

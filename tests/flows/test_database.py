@@ -36,11 +36,6 @@ def query_of(statement: str) -> dict[str, str]:
     return {"detection_mode": "custom_query", "custom_query": statement}
 
 
-@pytest.fixture
-def database(emptied_database: str) -> str:
-    return emptied_database
-
-
 @pytest.fixture(autouse=True)
 def _no_session_stays() -> Iterator[None]:
     yield

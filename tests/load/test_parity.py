@@ -60,12 +60,11 @@ def ogr2ogr() -> str:
 
 
 @pytest.fixture
-def database(emptied_database: str, postgres: Cluster) -> str:
-    """The shared database, with neither a table of either program nor a run in it."""
-    with psycopg.connect(postgres.url("sluiceway_owner", emptied_database), autocommit=True) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS peer CASCADE")
+def database(database: str, postgres: Cluster) -> str:
+    """A warehouse with a schema for what the other program loads."""
+    with psycopg.connect(postgres.url("sluiceway_owner", database), autocommit=True) as connection:
         connection.execute("CREATE SCHEMA peer")
-    return emptied_database
+    return database
 
 
 class Both:

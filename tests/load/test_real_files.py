@@ -26,11 +26,6 @@ Load = Callable[..., TableRun]
 
 
 @pytest.fixture
-def database(emptied_database: str) -> str:
-    return emptied_database
-
-
-@pytest.fixture
 def load(write_spec: Callable[..., TableSpec], warehouse_url: str, open_run: Callable[[str], str]) -> Load:
     """Loads one real file as table `real`: columns and geometry as TOML."""
 

@@ -11,8 +11,6 @@ from pathlib import Path
 import grpc
 import pyarrow as pa
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sluiceway.errors import (
     EmptyExtractionError,
@@ -30,6 +28,7 @@ from sluiceway.sources.google_credentials import google_credentials
 from sluiceway.tables.spec import TableSpec
 from tests.sources.opened import opened
 from tests.stand_ins.bigquery_storage import NAME, BigQueryStorage
+from tests.stand_ins.google_account import key_file, new_key
 
 WriteSpec = Callable[..., TableSpec]
 Query = Callable[..., list[tuple[object, ...]]]
@@ -285,17 +284,7 @@ def test_a_server_that_does_not_answer_is_unavailable(
 @pytest.fixture(scope="module")
 def key() -> dict[str, str]:
     """A service account's key as Google hands it out."""
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return {
-        "type": "service_account",
-        "project_id": "own",
-        "private_key_id": "1",
-        "private_key": private.decode(),
-        "client_email": "loader@own.iam.gserviceaccount.com",
-        "token_uri": "https://oauth2.googleapis.com/token",
-    }
+    return key_file(new_key(), "https://oauth2.googleapis.com/token")
 
 
 @pytest.mark.parametrize("how", ["keyfile_dict", "text", "old", "key_path"])

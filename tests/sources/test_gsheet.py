@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sluiceway.errors import (
@@ -26,7 +25,8 @@ from sluiceway.sources import gsheet as module
 from sluiceway.sources.connections import Connection, Connections
 from sluiceway.tables.spec import TableSpec
 from tests.sources.opened import opened
-from tests.stand_ins.google_sheets import TOKEN, GoogleSheets, refusal
+from tests.stand_ins.google_account import TOKEN, extra_of, new_key, public_key_of
+from tests.stand_ins.google_sheets import GoogleSheets, refusal
 from tests.stand_ins.web_service import Reply
 
 WriteSpec = Callable[..., TableSpec]
@@ -49,7 +49,7 @@ HEADER = ["id", "name", "people"]
 
 @pytest.fixture(scope="module")
 def private_key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return new_key()
 
 
 @pytest.fixture(autouse=True)
@@ -61,28 +61,14 @@ def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sheets(private_key: rsa.RSAPrivateKey) -> Iterator[GoogleSheets]:
-    public = private_key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    with GoogleSheets(public_key=public.decode()) as service:
+    with GoogleSheets(public_key=public_key_of(private_key)) as service:
         service.sheets = {"Cities": [HEADER, ["1", "Mayagüez", "1,000"], ["2", "Ponce", ""], ["3", "NA", "5"]]}
         yield service
 
 
 @pytest.fixture
 def connections(sheets: GoogleSheets, private_key: rsa.RSAPrivateKey) -> Connections:
-    private = private_key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    key = {
-        "type": "service_account",
-        "project_id": "own",
-        "private_key_id": "1",
-        "private_key": private.decode(),
-        "client_email": "loader@own.iam.gserviceaccount.com",
-        "token_uri": f"{sheets.uri}/token",
-    }
-    extra = {"keyfile_dict": key, "endpoint": sheets.uri}
+    extra = extra_of(sheets, private_key)
     return lambda conn_id: Connection(conn_id=conn_id, conn_type="google_cloud_platform", extra=extra)
 
 

@@ -57,11 +57,6 @@ NEW = b"id,name\n" + b"".join(b"%d,new\n" % number for number in range(1, ROWS +
 HALF = len(NEW) // 2
 
 
-@pytest.fixture
-def database(emptied_database: str) -> str:
-    return emptied_database
-
-
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(https, "FIRST_WAIT_S", 0.001)

@@ -29,7 +29,8 @@ from sluiceway.sources.connections import Connection
 from sluiceway.sources.locate import check_exists
 from sluiceway.tables.spec import TableSpec
 from tests.stand_ins.file_server import Fault, FileServer, Served
-from tests.stand_ins.google_storage import TOKEN, VIEWER, GoogleStorage, Stored, extra_of, public_key_of, refusal
+from tests.stand_ins.google_account import TOKEN, VIEWER, extra_of, new_key, public_key_of
+from tests.stand_ins.google_storage import GoogleStorage, Stored, refusal
 from tests.stand_ins.web_service import Reply
 
 WriteSpec = Callable[..., TableSpec]
@@ -49,11 +50,6 @@ NEW = b"id,name\n" + b"".join(b"%d,new\n" % number for number in range(1, ROWS +
 OLD = NEW.replace(b"new", b"old")
 WHOLE = [("new", ROWS)]
 PART = 10_000
-
-
-@pytest.fixture
-def database(emptied_database: str) -> str:
-    return emptied_database
 
 
 @pytest.fixture(autouse=True)
@@ -319,7 +315,7 @@ GS = "gs://own/2024/city.csv"
 
 @pytest.fixture(scope="module")
 def private_key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return new_key()
 
 
 @pytest.fixture

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
-import jwt
-
+from tests.stand_ins.google_account import TOKEN, VIEWER, token_for
 from tests.stand_ins.web_service import Reply, Request, WebService
-
-TOKEN = "ya29.s3cret-token"
 
 
 def refusal(code: int, status: str, message: str) -> Reply:
@@ -28,7 +25,7 @@ class GoogleSheets(WebService):
     answer: object = None  # type: ignore[assignment]  # set below
     id: str = "1AbC"
     sheets: dict[str, list[list[str]]] = field(default_factory=dict)
-    viewer: str = "loader@own.iam.gserviceaccount.com"
+    viewer: str = VIEWER
     public_key: str = ""
     blank_rows: int = 0
     """Rows of the grid below the data: a new sheet has 1,000."""
@@ -41,7 +38,7 @@ class GoogleSheets(WebService):
 
     def _answer(self, request: Request) -> Reply:
         if request.path == "/token":
-            return self._token(request)
+            return token_for(request, self.public_key)
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             return refusal(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
         found = re.fullmatch(r"/v4/spreadsheets/([^/]+)(?:/values/([^/]+))?", request.path)
@@ -50,13 +47,6 @@ class GoogleSheets(WebService):
         if not self.viewer:
             return refusal(403, "PERMISSION_DENIED", "The caller does not have permission")
         return self._values(unquote(found[2])) if found[2] else Reply(body={"sheets": self._properties()})
-
-    def _token(self, request: Request) -> Reply:
-        assertion = parse_qs(request.body)["assertion"][0]
-        claims = jwt.decode(assertion, self.public_key, ["RS256"], audience="https://oauth2.googleapis.com/token")
-        if claims["iss"] != "loader@own.iam.gserviceaccount.com":
-            return Reply(400, {"error": "invalid_grant", "error_description": "Invalid grant: account not found"})
-        return Reply(body={"access_token": TOKEN, "expires_in": 3599, "token_type": "Bearer"})
 
     def _properties(self) -> list[dict[str, object]]:
         grids = [

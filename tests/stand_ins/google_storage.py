@@ -10,16 +10,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
-import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
+from tests.stand_ins.google_account import TOKEN, VIEWER, token_for
 from tests.stand_ins.web_service import Reply, Request, WebService
-
-TOKEN = "ya29.s3cret-token"
-VIEWER = "loader@own.iam.gserviceaccount.com"
 
 
 @dataclass
@@ -31,28 +25,6 @@ class Stored:
     encoding: str | None = None
     """The contentEncoding it was uploaded with; the content is packed already."""
     public: bool = True
-
-
-def public_key_of(key: rsa.RSAPrivateKey) -> str:
-    """What checks the assertions that `key` has signed."""
-    kind = serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_key().public_bytes(serialization.Encoding.PEM, kind).decode()
-
-
-def extra_of(storage: GoogleStorage, key: rsa.RSAPrivateKey, account: str = VIEWER) -> dict[str, object]:
-    """The extra of an Airflow connection to it: a service account's key, and where the API is."""
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    content = {
-        "type": "service_account",
-        "project_id": "own",
-        "private_key_id": "1",
-        "private_key": private.decode(),
-        "client_email": account,
-        "token_uri": f"{storage.uri}/token",
-    }
-    return {"keyfile_dict": content, "endpoint": storage.uri}
 
 
 def refusal(code: int, message: str) -> Reply:
@@ -84,7 +56,7 @@ class GoogleStorage(WebService):
 
     def _answer(self, request: Request) -> Reply:
         if request.path == "/token":
-            return self._token(request)
+            return token_for(request, self.public_key)
         if listed := re.fullmatch(r"/storage/v1/b/([^/]+)/o", request.path):
             return self._listing(request, unquote(listed[1]))
         found = re.fullmatch(r"(/download)?/storage/v1/b/([^/]+)/o/([^/]+)", request.path)
@@ -135,13 +107,6 @@ class GoogleStorage(WebService):
             who = VIEWER
         message = f"{who} does not have storage.objects.get access to the Google Cloud Storage object."
         return refusal(401 if who == "Anonymous caller" else 403, message)
-
-    def _token(self, request: Request) -> Reply:
-        assertion = parse_qs(request.body)["assertion"][0]
-        claims = jwt.decode(assertion, self.public_key, ["RS256"], audience="https://oauth2.googleapis.com/token")
-        if claims["iss"] != VIEWER:
-            return Reply(400, {"error": "invalid_grant", "error_description": "Invalid grant: account not found"})
-        return Reply(body={"access_token": TOKEN, "expires_in": 3599, "token_type": "Bearer"})
 
 
 def _description(name: str, stored: Stored) -> dict[str, object]:

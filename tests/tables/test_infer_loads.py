@@ -31,11 +31,6 @@ BOW_TIE = shapely.Polygon([(10, 50), (11, 51), (11, 50), (10, 51)])
 
 
 @pytest.fixture
-def database(emptied_database: str) -> str:
-    return emptied_database
-
-
-@pytest.fixture
 def load(tmp_path: Path, warehouse_url: str, open_run: Callable[[str], str]) -> Load:
     """Drafts and loads one file of `tmp_path` as table `drafted`."""
 

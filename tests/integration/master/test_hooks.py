@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from sluiceway import access
 from sluiceway.airflow_api import AirflowApi
 from sluiceway.errors import AirflowApiError
 from tests.integration.deployment import DAG_ID, Deployment
+from tests.signing import signature
 
 FLOW_ID = "hooked"
 SECRET = "known to the sender alone"
@@ -79,10 +79,6 @@ def dag_of(deployment: Deployment, dag_id: str) -> dict[str, Any] | None:
             raise
         return None
     return found
-
-
-def signature(content: bytes, secret: str = SECRET) -> str:
-    return hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
 
 
 def timed(body: bytes, *, at: float | None = None, secret: str = SECRET) -> dict[str, str]:
@@ -145,7 +141,7 @@ def test_a_deployment_status_of_github_starts_a_run_of_its_commit(hooked: Deploy
     headers = {
         "X-GitHub-Event": "deployment_status",
         "X-GitHub-Delivery": str(uuid4()),
-        "X-Hub-Signature-256": f"sha256={signature(body)}",
+        "X-Hub-Signature-256": f"sha256={signature(body, SECRET)}",
     }
     run = run_of(hooked, post(hooked, "deployed", body, headers), "deployed")
     assert (run["state"], run["conf"]["commit_sha"]) == ("success", sha)
