@@ -50,6 +50,11 @@ def _runs(pid: int) -> bool:
     return True
 
 
+def pytest_unconfigure() -> None:
+    """Nothing stays of the Airflow that this process imports."""
+    shutil.rmtree(os.environ["AIRFLOW_HOME"], ignore_errors=True)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Temporary files stay for a look when a test failed."""
     if exitstatus == pytest.ExitCode.OK:

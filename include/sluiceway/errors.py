@@ -142,5 +142,9 @@ class AccessError(SluicewayError):
     """A role or a user of Airflow cannot be set up."""
 
 
+class LookOvertakenError(TransientError):
+    """Another process has looked at a trigger's place since its state was read: what was found may be told already."""
+
+
 class AirflowUnreachableError(TransientError):
     """Airflow's REST API does not answer."""

@@ -26,9 +26,12 @@ class Triggerer:
     log: Path
 
     def kill(self) -> None:
-        """At once and whole, as a machine that goes away."""
-        for process in [*self.process.children(recursive=True), self.process]:
+        """At once and whole, as a machine that goes away: its sockets too, when this returns."""
+        every = [*self.process.children(recursive=True), self.process]
+        for process in every:
             os.kill(process.pid, signal.SIGKILL)
+        _, alive = psutil.wait_procs(every, timeout=10)
+        assert not alive
 
 
 @contextmanager
@@ -53,8 +56,10 @@ def own_triggerer(stack: Stack) -> Iterator[Triggerer]:
 def frozen_triggerer(stack: Stack) -> Iterator[None]:
     """The stack's own triggerer does nothing for as long as the block lasts."""
     log = str(stack.layout.logs / "triggerer.log")
-    frozen = [process for process in psutil.process_iter() if _writes_to(process, log)]
-    assert frozen
+    found = [process for process in psutil.process_iter() if _writes_to(process, log)]
+    # the one that runs the triggers is its child, and writes into a pipe
+    frozen = {each for process in found for each in (process, *process.children(recursive=True))}
+    assert len(frozen) > 1
     for process in frozen:
         process.suspend()
     try:

@@ -147,6 +147,23 @@ def test_the_first_look_makes_no_event_and_each_new_line_one(place: Place) -> No
     asyncio.run(watched())
 
 
+def test_what_another_triggerer_has_told_meanwhile_is_not_told_again(place: Place) -> None:
+    async def watched() -> None:
+        async with Watching() as watching:
+            await place.until(lambda: place.state().looked_at)
+            # by one that was taken for dead and lives
+            with connect(place.url) as session:
+                known, told = events.state(session, FLOW, "lines"), Look((Event("a and b, by another", {}),), 2)
+                events.record_look(session, known, told, config_hash=known.config_hash)
+            place.path.write_text("a\nb\nc\n", encoding="utf-8")
+            await place.until(lambda: place.keys()[1:])
+            assert place.keys() == ["a and b, by another", "c"]
+            assert place.state().cursor == 3
+            await place.until(lambda: watching.told)
+
+    asyncio.run(watched())
+
+
 def test_what_came_while_nobody_watched_is_found_at_the_next_start_once(place: Place) -> None:
     async def watched() -> None:
         async with Watching():

@@ -44,6 +44,7 @@ def look_now(url: str, trigger: SensorTrigger[Any], connections: Connections) ->
     """Look once and write it down.
 
     :returns: how many new events there are, and how many that no run has taken.
+    :raises LookOvertakenError: somebody else has looked meanwhile.
     :raises SluicewayError: the place cannot be seen; that stands in the ledger too.
     """
     from sluiceway.errors import SluicewayError
@@ -59,5 +60,5 @@ def look_now(url: str, trigger: SensorTrigger[Any], connections: Connections) ->
             events.record_error(session, *names, str(error))
         raise
     with connect(url) as session:
-        new = events.record_look(session, *names, look, config_hash=config_hash(trigger))
+        new = events.record_look(session, known, look, config_hash=config_hash(trigger))
         return new, events.count_unclaimed(session, names[0], [names[1]])

@@ -15,6 +15,7 @@ from typing import Any
 from psycopg import sql
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from sluiceway.errors import LookOvertakenError
 from sluiceway.flows.trigger import Event, Look
 from sluiceway.ledger.warehouse import Session
 
@@ -32,6 +33,8 @@ class TriggerState(BaseModel):
     config_hash: str | None = None
     """Of what the cursor was made for: with another configuration it means nothing."""
     cursor: JsonValue = None
+    looks: int = 0
+    """How many looks were written down."""
     looked_at: datetime | None = None
     """The last look that saw the place, to the minute: a look that finds nothing is not always written down."""
     fired_at: datetime | None = None
@@ -66,7 +69,7 @@ class StoredEvent(BaseModel):
 
 
 _STATES = sql.SQL(
-    "SELECT flow_id, trigger_id, config_hash, cursor, looked_at, fired_at, error, error_at, "
+    "SELECT flow_id, trigger_id, config_hash, cursor, looks, looked_at, fired_at, error, error_at, "
     "(SELECT count(*) FROM etl.trigger_event AS e WHERE (e.flow_id, e.trigger_id) = (s.flow_id, s.trigger_id) "
     "AND e.run_id IS NULL), "
     "(SELECT e.run_id FROM etl.trigger_event AS e WHERE (e.flow_id, e.trigger_id) = (s.flow_id, s.trigger_id) "
@@ -87,20 +90,25 @@ def states(session: Session) -> list[TriggerState]:
     return _states(session, sql.SQL("true"))
 
 
-def record_look(session: Session, flow_id: str, trigger_id: str, look: Look, *, config_hash: str | None = None) -> int:
+def record_look(session: Session, known: TriggerState, look: Look, *, config_hash: str | None = None) -> int:
     """Write what a look found, and where the next begins.
 
+    :param known: the state that the look began from.
     :returns: how many of its events are new.
+    :raises LookOvertakenError: that is no longer the state: two processes look, as when a triggerer was taken for dead.
     """
-    new = record_events(session, flow_id, trigger_id, look.events)
-    session.execute(
+    flow_id, trigger_id = known.flow_id, known.trigger_id
+    written = session.execute(
         sql.SQL(
-            "INSERT INTO etl.trigger_state (flow_id, trigger_id, config_hash, cursor, looked_at) "
-            "VALUES ({}, {}, {}, {}, clock_timestamp()) ON CONFLICT (flow_id, trigger_id) DO UPDATE SET "
-            "config_hash = excluded.config_hash, cursor = excluded.cursor, looked_at = excluded.looked_at"
-        ).format(*map(sql.Literal, (flow_id, trigger_id, config_hash)), _json(look.cursor))
+            "INSERT INTO etl.trigger_state AS s (flow_id, trigger_id, config_hash, cursor, looks, looked_at) "
+            "VALUES ({}, {}, {}, {}, {} + 1, clock_timestamp()) ON CONFLICT (flow_id, trigger_id) DO UPDATE SET "
+            "config_hash = excluded.config_hash, cursor = excluded.cursor, looks = excluded.looks, "
+            "looked_at = excluded.looked_at WHERE s.looks + 1 = excluded.looks RETURNING looks"
+        ).format(*map(sql.Literal, (flow_id, trigger_id, config_hash)), _json(look.cursor), sql.Literal(known.looks))
     )
-    return new
+    if not written:
+        raise LookOvertakenError(f"{flow_id}.{trigger_id}: another process has looked meanwhile; look again")
+    return record_events(session, flow_id, trigger_id, look.events)
 
 
 def record_events(session: Session, flow_id: str, trigger_id: str, events: Sequence[Event]) -> int:

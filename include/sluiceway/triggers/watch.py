@@ -16,7 +16,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from pydantic import JsonValue
 
 from sluiceway.deploy.pace import Pace
-from sluiceway.errors import SluicewayError
+from sluiceway.errors import LookOvertakenError, SluicewayError
 from sluiceway.flows.kinds.queue import QueueTrigger
 from sluiceway.flows.look import config_hash, cursor_of, has_moved
 from sluiceway.flows.trigger import Look, SensorTrigger
@@ -135,6 +135,14 @@ class _Watch:
 
         :raises SluicewayError: the place or the ledger cannot be seen.
         """
+        try:
+            return await self._look()
+        except LookOvertakenError:
+            # another triggerer that was taken for dead, or takes this one for dead: go on from what it has written
+            self._known = None
+            return await self._look()
+
+    async def _look(self) -> _Found:
         trigger = await self._common.trigger(*self._names)
         if isinstance(trigger, QueueTrigger) and trigger.config.enabled:
             return await self._hear(trigger)
@@ -171,11 +179,9 @@ class _Watch:
 
     async def _write(self, trigger: SensorTrigger[Any], known: TriggerState, look: Look) -> int:
         mark = config_hash(trigger)
-        new = await self._common.in_ledger(
-            lambda session: events.record_look(session, *self._names, look, config_hash=mark)
-        )
-        written = {"cursor": look.cursor, "config_hash": mark, "looked_at": datetime.now(UTC), "error_at": None}
-        self._known = known.model_copy(update=written)
+        new = await self._common.in_ledger(lambda session: events.record_look(session, known, look, config_hash=mark))
+        written = {"cursor": look.cursor, "config_hash": mark, "looks": known.looks + 1}
+        self._known = known.model_copy(update=written | {"looked_at": datetime.now(UTC), "error_at": None})
         return new
 
     async def _idle(self, *, is_enabled: bool) -> _Found:

@@ -147,27 +147,24 @@ def flows_of(place: Path, service: str, other_service: str) -> dict[str, str]:
     """The flows' files.
 
     :param service: the address of the service that is asked.
-    :param other_service: the address of the one that the flows `killed...` ask.
+    :param other_service: the address of the one that the flow `killed` asks.
     """
     directory = {"settle_seconds": 0, "event_type": "created"}
-    killed = {"bucket": BUCKET, "prefix": "killed/"}
     return {
         "one_file": 'flow_type = "tables"\ntables = ["t01"]\n'
         + sensor("landed", "file", path=place / "one.csv", settle_seconds=0),
         "folder": 'flow_type = "dag"\n' + sensor("landed", "directory", path=place / "folder", **directory),
         "each": 'flow_type = "dag"\n' + sensor("landed", "directory", path=place / "each", coalesce=False, **directory),
         "many": 'flow_type = "dag"\n' + sensor("landed", "directory", path=place / "many", coalesce=False, **directory),
-        "killed": 'flow_type = "dag"\n' + sensor("landed", "directory", path=place / "killed", **directory),
-        "killed_file": 'flow_type = "dag"\n'
-        + sensor("landed", "file", path=place / "killed.txt", settle_seconds=0, event_type="modified"),
-        "killed_s3": 'flow_type = "dag"\n' + sensor("landed", "s3", connection="landing", **killed),
-        "killed_gcs": 'flow_type = "dag"\n' + sensor("landed", "gcs", connection="google", **killed),
-        "killed_database": 'flow_type = "dag"\n'
-        + sensor("new", "database", table_name="tick", detection_mode="timestamp_column", timestamp_column="at"),
-        "killed_http": 'flow_type = "dag"\n' + sensor("changed", "http", url=other_service, json_path="build.commit"),
-        "killed_deployment": 'flow_type = "dag"\n' + sensor("deployed", "deployment", environment="production"),
-        "killed_queue": 'flow_type = "dag"\n'
-        + sensor("told", "queue", queue=f"redis+pubsub://{CHANNEL}-killed", connection="messages"),
+        "killed": 'flow_type = "dag"\n'
+        + sensor("folder", "directory", path=place / "killed", **directory)
+        + sensor("file", "file", path=place / "killed.txt", settle_seconds=0, event_type="modified")
+        + sensor("s3", "s3", bucket=BUCKET, prefix="killed/", connection="landing")
+        + sensor("gcs", "gcs", bucket=BUCKET, prefix="killed/", connection="google")
+        + sensor("database", "database", table_name="tick", detection_mode="timestamp_column", timestamp_column="at")
+        + sensor("http", "http", url=other_service, json_path="build.commit")
+        + sensor("deployment", "deployment", environment="production")
+        + sensor("queue", "queue", queue=f"redis+pubsub://{CHANNEL}-killed", connection="messages"),
         "orders": 'flow_type = "dag"\n'
         + sensor(
             "new", "database", table_name="order_line", detection_mode="timestamp_column", timestamp_column="created_at"

@@ -18,13 +18,13 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Watched:
-    """A place, the flow that its sensor starts, and what its events must tell.
+    """A place, the trigger that looks at it, and what its events must tell.
 
     `each`: every thing that happens is an event. `newest`: a value changes; what it was between two looks nobody sees,
     but every change that was seen follows upon the one before. `live`: what nobody listened to is lost.
     """
 
-    flow_id: str
+    trigger_id: str
     tells: Literal["each", "newest", "live"]
     happen: Callable[[int], object]
     key: str
@@ -43,17 +43,20 @@ class Watched:
         :param awaited: those that were seen while the triggerer lived.
         """
         numbers = [self.number(facts) for facts in events]
-        assert not [number for number, times in Counter(numbers).items() if times > 1], f"{self.flow_id}: told twice"
-        assert awaited <= set(numbers), f"{self.flow_id}: lost"
+        assert not [number for number, times in Counter(numbers).items() if times > 1], f"{self.trigger_id}: told twice"
+        assert awaited <= set(numbers), f"{self.trigger_id}: lost"
         if self.tells == "each":
-            assert sorted(numbers) == list(range(1, happened + 1)), f"{self.flow_id}: lost"
+            assert sorted(numbers) == list(range(1, happened + 1)), f"{self.trigger_id}: lost"
         elif self.tells == "newest":
-            assert [self.read(facts["old"]) for facts in events] == [0, *numbers[:-1]], f"{self.flow_id}: a gap"
-            assert numbers[-1] == happened, f"{self.flow_id}: the newest is missing"
+            before = [self.read(facts["old"]) for facts in events]
+            assert before == [0, *numbers[:-1]], (
+                f"{self.trigger_id}: a gap in {list(zip(before, numbers, strict=True))}"
+            )
+            assert numbers[-1] == happened, f"{self.trigger_id}: the newest is missing"
 
 
 def watched_by(landing: Landing) -> list[Watched]:
-    """The places of the flows `killed...`."""
+    """The places of the triggers of the flow `killed`."""
 
     def folder(number: int) -> None:
         put(landing.place / "killed" / f"{number}.csv")
@@ -77,14 +80,14 @@ def watched_by(landing: Landing) -> list[Watched]:
         landing.redis.publish(f"{CHANNEL}-killed", str(number))
 
     return [
-        Watched("killed", "each", folder, "path", _stem),
-        Watched("killed_s3", "each", s3, "path", _stem),
-        Watched("killed_gcs", "each", google, "path", _stem),
-        Watched("killed_file", "newest", file, "new", lambda mark: int(mark["size"])),
-        Watched("killed_database", "newest", database, "new", _minutes),
-        Watched("killed_http", "newest", service, "new", int),
-        Watched("killed_deployment", "newest", service, "new", int),
-        Watched("killed_queue", "live", queue, "message", int),
+        Watched("folder", "each", folder, "path", _stem),
+        Watched("s3", "each", s3, "path", _stem),
+        Watched("gcs", "each", google, "path", _stem),
+        Watched("file", "newest", file, "new", lambda mark: int(mark["size"])),
+        Watched("database", "newest", database, "new", _minutes),
+        Watched("http", "newest", service, "new", int),
+        Watched("deployment", "newest", service, "new", int),
+        Watched("queue", "live", queue, "message", int),
     ]
 
 
