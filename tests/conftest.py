@@ -27,6 +27,8 @@ RUNS = ROOT / ".local" / "pytest"
 # before anything imports Airflow, which writes a configuration into its home
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-", dir=ROOT / ".local" / "tmp")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+# what hypothesis remembers of a failure; a folder of its own in the checkout otherwise
+os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(ROOT / ".local" / "hypothesis")
 
 
 def pytest_configure(config: pytest.Config) -> None:
