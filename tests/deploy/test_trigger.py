@@ -723,7 +723,11 @@ def test_the_action_hands_on_its_inputs_and_none_is_code(airflow: AirflowRest, t
 
 def test_the_command_is_the_same_program(airflow: AirflowRest, tmp_path: Path) -> None:
     program = str(Path(sys.executable).parent / "sluiceway")
-    kept = {"PATH": os.environ["PATH"], "SLUICEWAY_ENV_FILE": str(tmp_path / "none.env")}
+    kept = {
+        "PATH": os.environ["PATH"],
+        "SLUICEWAY_ENV_FILE": str(tmp_path / "none.env"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     named = {
         "SLUICEWAY_AIRFLOW_URL": airflow.uri,
         "SLUICEWAY_AIRFLOW_USERNAME": USERNAME,
