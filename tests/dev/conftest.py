@@ -16,6 +16,16 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
+def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with a DAG, one that makes none, and one that cannot be imported."""
+    folder = tmp_path_factory.mktemp("dags")
+    (folder / "one.py").write_text('from airflow.sdk import DAG\n\ndag = DAG("one", schedule=None)\n')
+    (folder / "none.py").write_text("from airflow.sdk import DAG\n")
+    (folder / "wrong.py").write_text('from airflow.sdk import DAG\n\nraise RuntimeError("wrong")\n')
+    return folder
+
+
+@pytest.fixture(scope="package")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shared stack's folder. PostgreSQL may run as another user, who has to get in."""
     folder = tmp_path_factory.mktemp("state")
@@ -26,7 +36,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def stack(state: Path, empty: Path) -> Iterator[Stack]:
-    with Stack.running(state, dags=empty, plugins=empty) as running:
+def stack(state: Path, dags: Path, empty: Path) -> Iterator[Stack]:
+    with Stack.running(state, dags=dags, plugins=empty) as running:
         yield running
     assert marked(running.env["SLUICEWAY_STACK"]) == []

@@ -144,6 +144,14 @@ def test_the_warehouse_pool_exists(stack: Stack) -> None:
     assert get(f"{stack.url}/api/v2/pools/warehouse", stack.token()) == 200
 
 
+def test_it_is_ready_when_every_dag_file_is_parsed_and_waits_for_no_dag_where_there_is_none(stack: Stack) -> None:
+    assert get(f"{stack.url}/api/v2/dags/one", stack.token()) == 200
+    with psycopg.connect(stack.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")) as connection:
+        assert connection.execute("SELECT filename FROM import_error").fetchall() == [("wrong.py",)]
+    log = (stack.layout.logs / "supervisor.log").read_text()
+    assert "Ready after" in log and "Not parsed" not in log
+
+
 def test_the_loader_writes_and_the_reader_only_reads(stack: Stack) -> None:
     reader_password = stack.layout.credentials.password("sluiceway_reader")
     loader_password = stack.layout.credentials.password("sluiceway_loader")
