@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 
 import pyarrow as pa
@@ -20,8 +21,12 @@ _CASTING = ("duckdb", "geopandas", "numpy", "pandas", "pyarrow", "pyproj", "shap
 
 def way(spec_hash: str) -> str:
     """sha256 of all that decides which values a batch becomes in the warehouse."""
-    versions = " ".join(f"{package} {version(package)}" for package in _CASTING)
-    return hashlib.sha256(f"{spec_hash} {versions}".encode()).hexdigest()
+    return hashlib.sha256(f"{spec_hash} {_versions()}".encode()).hexdigest()
+
+
+@cache
+def _versions() -> str:
+    return " ".join(f"{package} {version(package)}" for package in _CASTING)
 
 
 @dataclass
