@@ -3,9 +3,13 @@
 It listens on 127.0.0.1 only, without a Unix socket: a socket's path has at most 107 bytes, a checkout's may have more.
 """
 
+import base64
+import hashlib
+import hmac
 import logging
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -64,6 +68,18 @@ def free_port(preferred: int | None = None) -> int:
             port: int = probe.getsockname()[1]
             return port
     raise ClusterStartError("no free TCP port on 127.0.0.1")
+
+
+def scram_verifier(password: str) -> str:
+    """What the server keeps of a password that is 24 random bytes (RFC 5802, section 3).
+
+    One round of hashing instead of 4,096: nobody guesses such a password, and each connection takes 4 ms less.
+    """
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 1)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    shown = [base64.b64encode(part).decode() for part in (salt, stored, hmac.digest(salted, b"Server Key", "sha256"))]
+    return "SCRAM-SHA-256$1:{}${}:{}".format(*shown)
 
 
 @dataclass
@@ -220,11 +236,11 @@ class Cluster:
         databases = {"airflow": "airflow"} | ({"warehouse": "sluiceway_owner"} if self.warehouse else {})
         with self._connect("postgres") as connection:
             roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
-            for role in ROLES:
+            for role in ("postgres", *ROLES):
                 verb = "ALTER" if role in roles else "CREATE"
                 connection.execute(
                     sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(
-                        sql.SQL(verb), sql.Identifier(role), self.credentials.password(role)
+                        sql.SQL(verb), sql.Identifier(role), scram_verifier(self.credentials.password(role))
                     )
                 )
             existing = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import httpx
 
+from sluiceway.certificates import trusted
 from sluiceway.errors import AirflowApiError, AirflowUnreachableError, SettingsError
 from sluiceway.settings import Settings
 
@@ -19,7 +20,7 @@ class AirflowApi:
     """Talks to one Airflow as one user. Use as a context manager."""
 
     def __init__(self, url: str, username: str, password: str) -> None:
-        self._client = httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT_S)
+        self._client = httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT_S, verify=trusted())
         self._url, self._username, self._password = url, username, password
 
     @classmethod

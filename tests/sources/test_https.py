@@ -809,7 +809,8 @@ def test_the_warehouse_is_closed_for_a_load_that_is_fetched(web: Web) -> None:
     def look() -> None:
         with psycopg.connect(web.url) as session:
             found = session.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user "
+                "AND pid <> pg_backend_pid()"
             ).fetchone()
         open_.append(found)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from sluiceway.certificates import trusted
 from sluiceway.deploy.commit import Deployed, parse, shortened
 from sluiceway.deploy.spec import HttpEnvironment
 from sluiceway.errors import ConfigError, EndpointUnavailableError, NoCommitError, nearest
@@ -68,6 +69,7 @@ async def _get(spec: HttpEnvironment, url: httpx.URL, secrets: dict[str, str]) -
         httpx.AsyncClient(
             timeout=spec.request_timeout_s,
             trust_env=url.host not in LOCAL_HOSTS,
+            verify=trusted(),
             headers={"User-Agent": "sluiceway", "Cache-Control": "no-cache", **secrets},
         ) as client,
         client.stream("GET", url) as answer,

@@ -74,7 +74,8 @@ def _named(error: Exception) -> Exception:
 @cache
 def _database(url: str) -> adbc.AdbcDatabase:
     """The driver's knowledge of a server's types: to ask for it takes 70 ms. It holds no connection."""
-    return adbc_driver_postgresql.connect(url)
+    database: adbc.AdbcDatabase = adbc_driver_postgresql.connect(url)
+    return database
 
 
 @contextmanager

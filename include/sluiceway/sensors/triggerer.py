@@ -7,6 +7,7 @@ import logging
 import httpx
 from airflow.sdk.configuration import conf
 
+from sluiceway.certificates import trusted
 from sluiceway.settings import load_settings
 
 TIMEOUT_S = 5.0
@@ -22,7 +23,7 @@ def triggerer_is_there() -> bool:
     execution = conf.get("core", "execution_api_server_url", fallback="") or conf.get("api", "base_url", fallback="")
     address = execution.rstrip("/").removesuffix("/execution") + "/api/v2/monitor/health"
     try:
-        with httpx.Client(timeout=TIMEOUT_S) as client:
+        with httpx.Client(timeout=TIMEOUT_S, verify=trusted()) as client:
             status = client.get(address).raise_for_status().json()["triggerer"]["status"]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
         log.warning("%s does not say whether a triggerer is there (%s): the task looks again by itself", address, error)

@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from sluiceway.certificates import trusted
 from sluiceway.errors import ConfigError, SourceUnavailableError, SourceUnreadableError
 
 RETRY_SECONDS = 120.0
@@ -110,7 +111,9 @@ class ApiClient:
         # a transport of one's own makes httpx forget the proxies of the environment
         proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
         self._client = httpx.Client(
-            transport=_Signing(httpx.HTTPTransport(proxy=proxy), self.secret_params, self.secret_headers),
+            transport=_Signing(
+                httpx.HTTPTransport(proxy=proxy, verify=trusted()), self.secret_params, self.secret_headers
+            ),
             timeout=TIMEOUT,
             headers={"User-Agent": "sluiceway", "Accept": "application/json"},
         )

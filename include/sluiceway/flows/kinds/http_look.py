@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import ssl
-from functools import cache
 from typing import Any
 
 import httpx
 from pydantic import JsonValue
 
+from sluiceway.certificates import trusted
 from sluiceway.errors import ConfigError, SourceMissingError, SourceUnavailableError, SourceUnreadableError, nearest
 from sluiceway.flows.kinds.http import HttpConfig
 from sluiceway.flows.kinds.storable import storable
@@ -68,7 +67,7 @@ async def _ask(config: HttpConfig, url: httpx.URL, secrets: dict[str, str]) -> J
         httpx.AsyncClient(
             timeout=config.request_timeout_s,
             trust_env=url.host not in LOCAL_HOSTS,
-            verify=_certificates() if url.scheme == "https" else False,
+            verify=trusted(),
             headers={"User-Agent": "sluiceway", "Cache-Control": "no-cache", **secrets},
         ) as client,
         client.stream("GET", url) as answer,
@@ -86,12 +85,6 @@ async def _ask(config: HttpConfig, url: httpx.URL, secrets: dict[str, str]) -> J
             return _header(config, config.header, answer.headers)
         assert config.json_path is not None
         return _in_json(config, config.json_path, await _body(config, answer))
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Read once: each reading costs 20 ms."""
-    return httpx.create_ssl_context()
 
 
 async def _body(config: HttpConfig, answer: httpx.Response) -> bytes:
