@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from xdist.remote import Producer
 
 from dev.cluster import Cluster
 from dev.credentials import Credentials
@@ -20,6 +21,7 @@ from sluiceway.ledger.warehouse import connect
 from sluiceway.settings import PREFIX, load_settings
 from sluiceway.tables.registry import read_spec
 from sluiceway.tables.spec import TableSpec
+from tests.distribution import Distribution, longest_first
 from tests.warehouses import Warehouses
 
 RUNS = ROOT / ".local" / "pytest"
@@ -40,6 +42,16 @@ def pytest_configure(config: pytest.Config) -> None:
         for left in RUNS.glob("session-*"):
             if not _runs(int(left.name.removeprefix("session-"))):
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Distribution:
+    """For -n 2."""
+    return Distribution(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long ones first."""
+    longest_first(items)
 
 
 def _runs(pid: int) -> bool:
