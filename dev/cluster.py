@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,6 +90,7 @@ class Cluster:
     :param folder: holds `data`, and the server's log
     :param credentials: where the roles' passwords are
     :param warehouse: also make the warehouse database, with PostGIS
+    :param settings: of the server, over `SETTINGS`
     """
 
     folder: Path
@@ -96,6 +98,7 @@ class Cluster:
     warehouse: bool = True
     port: int = 0
     environment: dict[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -195,7 +198,7 @@ class Cluster:
             self.port = free_port(preferred)
             options = [
                 part
-                for key, value in (SETTINGS | {"port": str(self.port)}).items()
+                for key, value in (SETTINGS | {**self.settings, "port": str(self.port)}).items()
                 for part in ("-c", f"{key}={value}")
             ]
             with self.log_file.open("w") as server_log:

@@ -88,10 +88,12 @@ class Stack:
         dags: Path = ROOT / "dags",
         plugins: Path = ROOT / "plugins",
         env: Mapping[str, str] | None = None,
+        postgres: Mapping[str, str] | None = None,
     ) -> Iterator["Stack"]:
         """The stack that runs in `state`, or one that is started now and stopped at the end of the block.
 
         :param env: variables for its processes, over what the stack sets itself
+        :param postgres: settings of its server, over those of `dev.cluster`
         """
         layout = Layout(state.resolve(), dags.resolve(), plugins.resolve())
         if stack := cls.attach(layout.state):
@@ -99,7 +101,7 @@ class Stack:
                 raise StackError(f"a stack with other settings runs in {state}: make down, or use another folder")
             yield stack
             return
-        starter = start(layout, env or {})
+        starter = start(layout, env or {}, postgres or {})
         try:
             stack = cls.attach(layout.state)
             assert stack
@@ -108,7 +110,7 @@ class Stack:
             finish(starter)
 
 
-def start(layout: Layout, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+def start(layout: Layout, env: Mapping[str, str], postgres: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     """Start a supervisor and wait until its stack is ready. It stops when the pipe to it closes."""
     layout.state.mkdir(parents=True, exist_ok=True)
     layout.make()
@@ -125,8 +127,8 @@ def start(layout: Layout, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
             start_new_session=True,
         )
     try:
-        order = {"state": str(layout.state), "dags": str(layout.dags), "plugins": str(layout.plugins), "env": dict(env)}
-        _tell(guarded, json.dumps(order))
+        places = {"state": str(layout.state), "dags": str(layout.dags), "plugins": str(layout.plugins)}
+        _tell(guarded, json.dumps({**places, "env": dict(env), "postgres": dict(postgres)}))
         while (record := _record(layout)).get("id") != stack_id or record["phase"] == "starting":
             if guarded.poll() is not None:
                 break
@@ -205,7 +207,7 @@ def up() -> int:
         console.print("Running already.")
     else:
         console.print("Starting PostgreSQL and Airflow (Ctrl-C stops them) ...")
-        guarded = start(Layout(STATE), {})
+        guarded = start(Layout(STATE), {}, {})
         _tell(guarded, "detach")
         stack = Stack.attach()
         assert stack

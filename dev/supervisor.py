@@ -39,6 +39,7 @@ PARSE_SECONDS = 30
 # the triggerer alone may take 10 s when it is only asked
 STOP_SECONDS = (1.0, 0.5)
 POLL_SECONDS = 0.1
+WATCH_SECONDS = 0.5
 # the names the health endpoint uses, and where it says when it last heard of each
 HEARTBEATS = {
     "scheduler": "latest_scheduler_heartbeat",
@@ -61,9 +62,12 @@ class Supervisor:
 
     layout: Layout
     extra: Mapping[str, str]
+    postgres: Mapping[str, str]
     stack_id: str = field(default_factory=lambda: os.environ[guard.MARKER])
     guard: psutil.Process = field(default_factory=lambda: psutil.Process(os.getppid()))
     stop_signal: int | None = None
+    woken: int = -1
+    """Readable after a signal."""
     detached: bool = False
     cluster: Cluster = field(init=False)
     components: subprocess.Popen[bytes] | None = None
@@ -74,9 +78,12 @@ class Supervisor:
     def __post_init__(self) -> None:
         marker = {guard.MARKER: self.stack_id}
         warehouse = not os.environ.get("SLUICEWAY_WAREHOUSE_URL")
-        self.cluster = Cluster(self.layout.state / "pg", self.layout.credentials, warehouse, environment=marker)
+        place, credentials = self.layout.state / "pg", self.layout.credentials
+        self.cluster = Cluster(place, credentials, warehouse, environment=marker, settings=self.postgres)
 
     def run(self) -> int:
+        self.woken, wake = os.pipe2(os.O_NONBLOCK)
+        signal.set_wakeup_fd(wake)
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, self._on_signal)
         try:
@@ -85,7 +92,7 @@ class Supervisor:
             self._record("ready")
             log.info("Ready after %.1f s", time.monotonic() - self.began)
             while True:
-                self._pause(0.2)
+                self._pause(WATCH_SECONDS)
         except StopRequestedError as reason:
             log.info("Stopping: %s", reason)
             outcome, error = "stopped", None
@@ -240,18 +247,21 @@ class Supervisor:
             self.components = None
 
     def _pause(self, seconds: float = POLL_SECONDS) -> None:
-        """Sleep a moment; raise when the stack is to stop or a part of it has died."""
+        """Wait a moment; raise when the stack is to stop or a part of it has died."""
         if self.stop_signal is not None:
             raise StopRequestedError(f"signal {signal.Signals(self.stop_signal).name}")
-        if not self.detached and select.select([0], [], [], 0)[0]:
-            if not (message := os.read(0, 1024)):
-                raise StopRequestedError("nobody uses it any more")
-            self.detached = b"detach" in message
         self._check_components()
         if self.cluster.pid and not self.cluster.running():
             raise StackStartError(f"PostgreSQL has stopped by itself; see {self.cluster.log_file}")
         guard.reap(spare=[process.pid for process in (self.components,) if process])
-        time.sleep(seconds)
+        # a signal, or word from whoever wants the stack, ends the wait
+        lifeline = [] if self.detached else [0]
+        if self.woken in (found := select.select([*lifeline, self.woken], [], [], seconds)[0]):
+            os.read(self.woken, 1024)
+        if 0 in found:
+            if not (message := os.read(0, 1024)):
+                raise StopRequestedError("nobody uses it any more")
+            self.detached = b"detach" in message
 
     def _pid(self, name: str) -> int:
         """Of a component that has started."""
@@ -324,7 +334,7 @@ def main() -> int:
     except BlockingIOError:
         log.error("Another stack is starting or running in %s", layout.state)
         return 1
-    return Supervisor(layout, order["env"]).run()
+    return Supervisor(layout, order["env"], order["postgres"]).run()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,14 @@ from tests.distribution import Distribution, longest_first
 from tests.warehouses import Warehouses
 
 RUNS = ROOT / ".local" / "pytest"
+THROWN_AWAY = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum": "off",
+}
+"""A server whose data nobody needs after a crash: a small load takes a quarter less."""
 
 # before anything imports Airflow, which writes a configuration into its home
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-", dir=ROOT / ".local" / "tmp")
@@ -112,7 +120,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster whose `warehouse` database has an empty ledger."""
     folder = tmp_path_factory.mktemp("postgres")
     let_through(folder)
-    cluster = Cluster(folder / "pg", Credentials(folder / "secrets"))
+    cluster = Cluster(folder / "pg", Credentials(folder / "secrets"), settings=THROWN_AWAY)
     cluster.start()
     migrate(cluster.url("sluiceway_owner", "warehouse"))
     yield cluster

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from dev.environment import ROOT
 from dev.stack import Stack
 
 
@@ -34,22 +34,38 @@ class Triggerer:
         assert not alive
 
 
-@contextmanager
-def own_triggerer(stack: Stack) -> Iterator[Triggerer]:
-    """A triggerer beside the stack's for as long as the block lasts, unless it is killed before."""
-    command = [str(Path(sys.executable).parent / "airflow"), "triggerer", "--skip-serve-logs"]
-    path = stack.layout.logs / f"triggerer-{time.monotonic_ns()}.log"
-    with path.open("wb") as log:
-        child: subprocess.Popen[Any] = subprocess.Popen(
-            command, env=dict(stack.env), stdout=log, stderr=log, stdin=subprocess.DEVNULL
-        )
+@dataclass(frozen=True)
+class Triggerers:
+    """Starts them beside the stack's."""
+
+    stack: Stack
+    _parent: subprocess.Popen[str]
+
+    @contextmanager
+    def running(self) -> Iterator[Triggerer]:
+        """One that runs for as long as the block lasts, unless it is killed before."""
+        log = self.stack.layout.logs / f"triggerer-{time.monotonic_ns()}.log"
+        assert self._parent.stdin and self._parent.stdout
+        print(log, file=self._parent.stdin, flush=True)
+        triggerer = Triggerer(psutil.Process(int(self._parent.stdout.readline())), log)
         try:
-            yield Triggerer(psutil.Process(child.pid), path)
+            yield triggerer
         finally:
-            if child.poll() is None:
-                for process in [*psutil.Process(child.pid).children(recursive=True), psutil.Process(child.pid)]:
-                    process.kill()
-            child.wait()
+            if triggerer.process.is_running():
+                triggerer.kill()
+
+
+@contextmanager
+def own_triggerers(stack: Stack) -> Iterator[Triggerers]:
+    """They are forked from one process that has imported Airflow, as those of the stack are."""
+    command = [sys.executable, "-m", "tests.integration.spare_triggerers"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=dict(stack.env), cwd=ROOT, text=True, **pipes) as parent:  # type: ignore[call-overload]
+        try:
+            yield Triggerers(stack, parent)
+        finally:
+            assert parent.stdin
+            parent.stdin.close()
 
 
 @contextmanager

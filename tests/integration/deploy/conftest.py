@@ -11,7 +11,7 @@ import pytest
 from dev.environment import ROOT
 from dev.stack import Stack
 from sluiceway.airflow_api import AirflowApi
-from tests.conftest import let_through
+from tests.conftest import THROWN_AWAY, let_through
 from tests.integration.deploy.staging import SCHEDULED_WATCH, TABLES, WATCH, WITHOUT_TRIGGERER, Staging, sha_of
 from tests.integration.deployment import DAG_ID, ROWS, csv_of, write_table
 from tests.stand_ins.version_endpoint import VersionEndpoint
@@ -39,7 +39,7 @@ def _staging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staging]:
     with VersionEndpoint(commit=sha_of("first")) as endpoint:
         (config / "environments" / "staging.toml").write_text(f'kind = "http"\nurl = "{endpoint.uri}/text"\n')
         with (
-            Stack.running(folder / "stack", dags=dags, env=env) as stack,
+            Stack.running(folder / "stack", dags=dags, env=env, postgres=THROWN_AWAY) as stack,
             AirflowApi(stack.url, stack.username, stack.password) as api,
         ):
             staging = Staging(stack, api, config, endpoint=endpoint)

@@ -8,7 +8,7 @@ from datetime import datetime
 from bench.race import race
 from tests.integration.deploy.staging import POLL_S, SCHEDULED_WATCH, WATCH, Staging, sha_of
 from tests.integration.deployment import DAG_ID
-from tests.integration.triggerers import frozen_triggerer, own_triggerer
+from tests.integration.triggerers import frozen_triggerer, own_triggerers
 
 
 def test_a_commit_that_was_never_loaded_is_found_at_the_first_start(staging: Staging) -> None:
@@ -90,7 +90,12 @@ def test_when_ci_and_the_watch_race_for_each_commit_none_has_two_runs_and_none_i
 
 def test_a_triggerer_killed_after_it_saw_a_commit_and_before_it_kept_it_leaves_one_run(staging: Staging) -> None:
     staging.deploy("before the kill")
-    with staging.watching(), frozen_triggerer(staging.stack), own_triggerer(staging.stack) as first:
+    with (
+        staging.watching(),
+        frozen_triggerer(staging.stack),
+        own_triggerers(staging.stack) as triggerers,
+        triggerers.running() as first,
+    ):
         began = len(staging.endpoint.requests)
         staging.until(lambda: True if len(staging.endpoint.requests) > began + 2 else None)
         staging.until(lambda: True if staging.exists(f"deploy__{sha_of('before the kill')}") else None)
@@ -100,7 +105,7 @@ def test_a_triggerer_killed_after_it_saw_a_commit_and_before_it_kept_it_leaves_o
         # the trigger has told it; the triggerer hands it on within a second, and is gone before
         time.sleep(0.1)
         first.kill()
-        with own_triggerer(staging.stack):
+        with triggerers.running():
             staging.until(lambda: True if staging.exists(f"deploy__{sha}") else None)
             _asked(staging, 3)
     assert [name for name in staging.runs() if sha in name] == [f"deploy__{sha}"]

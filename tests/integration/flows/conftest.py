@@ -19,7 +19,7 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from dev.environment import ROOT
 from dev.stack import Stack
 from sluiceway.airflow_api import AirflowApi
-from tests.conftest import let_through
+from tests.conftest import THROWN_AWAY, let_through
 from tests.integration.deployment import ROWS, csv_of, name_of, write_table
 from tests.integration.flows.landing import BUCKET, LIGHT, Landing, flows_of
 from tests.integration.flows.watched import START
@@ -88,7 +88,7 @@ def _landing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Landing]:
             "AIRFLOW_CONN_MESSAGES": f"redis://127.0.0.1:{redis_port}/0",
         }
         with (
-            Stack.running(folder / "stack", dags=dags, env=env) as stack,
+            Stack.running(folder / "stack", dags=dags, env=env, postgres=THROWN_AWAY) as stack,
             AirflowApi(stack.url, stack.username, stack.password) as api,
         ):
             services = {"service": service, "other_service": other_service}

@@ -6,7 +6,7 @@ import time
 
 from tests.integration.flows.landing import CHANNEL, Landing
 from tests.integration.flows.watched import Facts, Watched, watched_by
-from tests.integration.triggerers import frozen_triggerer, own_triggerer
+from tests.integration.triggerers import frozen_triggerer, own_triggerers
 
 
 def _events(landing: Landing, place: Watched) -> list[Facts]:
@@ -33,9 +33,9 @@ def test_a_triggerer_killed_at_any_moment_loses_no_event_of_any_kind_and_doubles
 
     landing.looked("killed", sum(place.tells != "live" for place in places))
     landing.until(lambda: _listeners(landing) or None)
-    with frozen_triggerer(landing.stack):
+    with frozen_triggerer(landing.stack), own_triggerers(landing.stack) as triggerers:
         for wait_s in (0.0, 0.3, 0.6, 0.9, None):
-            with own_triggerer(landing.stack) as triggerer:
+            with triggerers.running() as triggerer:
                 # the frozen one listens too, so the listeners are two
                 landing.until(lambda: _listeners(landing) > 1 or None)
                 happen()
@@ -49,7 +49,7 @@ def test_a_triggerer_killed_at_any_moment_loses_no_event_of_any_kind_and_doubles
                     time.sleep(wait_s)
                 triggerer.kill()
             happen()
-        with own_triggerer(landing.stack):
+        with triggerers.running():
             landing.until(lambda: all(told(place) for place in places if place.tells != "live") or None)
             landing.until(lambda: all(run for *_, run in landing.events("killed")) or None)
             runs = landing.settled("killed")
