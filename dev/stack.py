@@ -101,7 +101,7 @@ class Stack:
                 raise StackError(f"a stack with other settings runs in {state}: make down, or use another folder")
             yield stack
             return
-        starter = start(layout, env or {}, postgres or {})
+        starter = start(layout, env or {}, postgres)
         try:
             stack = cls.attach(layout.state)
             assert stack
@@ -110,7 +110,9 @@ class Stack:
             finish(starter)
 
 
-def start(layout: Layout, env: Mapping[str, str], postgres: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+def start(
+    layout: Layout, env: Mapping[str, str], postgres: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
     """Start a supervisor and wait until its stack is ready. It stops when the pipe to it closes."""
     layout.state.mkdir(parents=True, exist_ok=True)
     layout.make()
@@ -128,7 +130,7 @@ def start(layout: Layout, env: Mapping[str, str], postgres: Mapping[str, str]) -
         )
     try:
         places = {"state": str(layout.state), "dags": str(layout.dags), "plugins": str(layout.plugins)}
-        _tell(guarded, json.dumps({**places, "env": dict(env), "postgres": dict(postgres)}))
+        _tell(guarded, json.dumps({**places, "env": dict(env), "postgres": dict(postgres or {})}))
         while (record := _record(layout)).get("id") != stack_id or record["phase"] == "starting":
             if guarded.poll() is not None:
                 break
@@ -207,7 +209,7 @@ def up() -> int:
         console.print("Running already.")
     else:
         console.print("Starting PostgreSQL and Airflow (Ctrl-C stops them) ...")
-        guarded = start(Layout(STATE), {}, {})
+        guarded = start(Layout(STATE), {})
         _tell(guarded, "detach")
         stack = Stack.attach()
         assert stack

@@ -241,7 +241,7 @@ def test_ctrl_c_in_a_program_stops_the_stack_it_started(tmp_path: Path) -> None:
     # a job in the background of a script inherits an ignored SIGINT; a terminal's program does not
     code = (
         "from pathlib import Path; from dev.stack import *; "
-        "signal.signal(signal.SIGINT, signal.default_int_handler); start(Layout(Path(sys.argv[1])), {}, {})"
+        "signal.signal(signal.SIGINT, signal.default_int_handler); start(Layout(Path(sys.argv[1])), {})"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, process_group=0) as program:

@@ -21,6 +21,16 @@ from dev.cluster import Cluster
 ROOT = Path(__file__).parents[2]
 PASSWORDS = {"reader": "reads", "stranger": "knocks", "starter": "starts"}
 START_SECONDS = 60
+DAGS = """
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, Param
+for flow_id in ("orders", "closed", "twice", "plain", "asleep", "strict"):
+    params = {"count": Param(1, type="integer")} if flow_id == "strict" else None
+    with DAG(flow_id, schedule=None, params=params, is_paused_upon_creation=flow_id == "asleep") as dag:
+        globals()[flow_id] = dag
+with DAG("stock", schedule=None):
+    EmptyOperator(task_id="count")
+"""
 
 
 @pytest.fixture(scope="package")
@@ -30,9 +40,16 @@ def reports_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory, reports_dir: Path) -> Iterator[str]:
-    """URL of an API server with the plugin: `reader` may read DAG runs, `starter` start them, `stranger` neither."""
-    with serving(tmp_path_factory.mktemp("airflow"), SLUICEWAY_REPORTS_DIR=str(reports_dir)) as url:
+def server(tmp_path_factory: pytest.TempPathFactory, postgres: Cluster, reports_dir: Path) -> Iterator[str]:
+    """URL of an API server with the plugin and with `DAGS`, which no scheduler runs.
+
+    `reader` may read DAG runs, `starter` start them, `stranger` neither.
+    """
+    home = tmp_path_factory.mktemp("airflow")
+    (home / "dags").mkdir()
+    (home / "dags" / "flows.py").write_text(DAGS, encoding="utf-8")
+    variables = {"AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"), "SLUICEWAY_REPORTS_DIR": str(reports_dir)}
+    with metadata_database(postgres) as metadata, serving(home, metadata, **variables) as url:
         yield url
 
 
@@ -47,14 +64,11 @@ def metadata_database(postgres: Cluster) -> Iterator[str]:
 
 
 @contextmanager
-def serving(home: Path, metadata: str | None = None, **variables: str) -> Iterator[str]:
+def serving(home: Path, metadata: str, **variables: str) -> Iterator[str]:
     """URL of an API server with its log in `home`.
 
-    :param metadata: postgresql:// URL of Airflow's database; None: an SQLite file in `home`.
+    :param metadata: postgresql:// URL of Airflow's database.
     """
-    database = (
-        metadata.replace("postgresql:", "postgresql+psycopg2:") if metadata else f"sqlite:///{home / 'airflow.db'}"
-    )
     passwords = home / "passwords.json"
     passwords.write_text(json.dumps(PASSWORDS))
     with socket.socket() as free:
@@ -66,7 +80,7 @@ def serving(home: Path, metadata: str | None = None, **variables: str) -> Iterat
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "reader:viewer,stranger:,starter:user",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata.replace("postgresql:", "postgresql+psycopg2:"),
         "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, long enough for HS512, worth nothing to anybody 1234",
         "PYTHONPATH": str(ROOT / "include"),
         "SLUICEWAY_ENV_FILE": str(home / "none.env"),

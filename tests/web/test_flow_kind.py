@@ -11,46 +11,28 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner
 
-from dev.cluster import Cluster
 from sluiceway.airflow_api import AirflowApi
 from sluiceway.cli import app
 from sluiceway.errors import SettingsError
 from sluiceway.flows import TriggerContext, TriggerRegistry
 from tests.flows.configured import after, configured, flow
-from tests.web.conftest import PASSWORDS, metadata_database, serving
+from tests.web.conftest import PASSWORDS
 
-DAGS = """
-from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG
-with DAG("stock", schedule=None):
-    EmptyOperator(task_id="count")
-"""
 Ended = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory, postgres: Cluster) -> Iterator[str]:
-    """URL of an API server that knows the DAG `stock`; no scheduler runs it."""
-    home = tmp_path_factory.mktemp("follower")
-    (home / "dags").mkdir()
-    (home / "dags" / "stock.py").write_text(DAGS, encoding="utf-8")
-    folder = str(home / "dags")
-    with metadata_database(postgres) as metadata, serving(home, metadata, AIRFLOW__CORE__DAGS_FOLDER=folder) as url:
-        yield url
-
-
 @pytest.fixture(autouse=True)
-def config(airflow: str, tmp_path: Path, setting: Callable[..., None]) -> None:
+def config(server: str, tmp_path: Path, setting: Callable[..., None]) -> None:
     """A flow that follows, and settings that name that Airflow."""
     stock = 'flow_type = "dag"\n[[triggers]]\nid = "manual"\ntype = "cli"\n'
     folder = configured(tmp_path, stock=stock, orders=flow(after("stock"))).config_dir
-    setting(config_dir=folder, airflow_url=airflow, airflow_username="starter", airflow_password=PASSWORDS["starter"])
+    setting(config_dir=folder, airflow_url=server, airflow_username="starter", airflow_password=PASSWORDS["starter"])
 
 
 @pytest.fixture
-def ended(airflow: str) -> Iterator[Ended]:
+def ended(server: str) -> Iterator[Ended]:
     """Makes a run of `stock` that has ended so: the run, or only its task."""
-    with AirflowApi(airflow, "starter", PASSWORDS["starter"]) as api:
+    with AirflowApi(server, "starter", PASSWORDS["starter"]) as api:
 
         def end(state: str, task_id: str | None = None) -> str:
             run_id = f"test__{uuid4().hex}"
@@ -96,9 +78,9 @@ def test_a_run_that_ended_before_the_cursor_is_none(ended: Ended) -> None:
     assert fired(now()) == []
 
 
-def test_a_run_that_has_not_ended_is_none(airflow: str) -> None:
+def test_a_run_that_has_not_ended_is_none(server: str) -> None:
     since = now()
-    with AirflowApi(airflow, "starter", PASSWORDS["starter"]) as api:
+    with AirflowApi(server, "starter", PASSWORDS["starter"]) as api:
         api.trigger("stock", f"test__{uuid4().hex}", {})
     assert fired(since, condition="always") == []
 
@@ -132,9 +114,9 @@ def test_triggers_test_shows_the_ends_of_the_last_day(ended: Ended) -> None:
     assert run_id in result.stdout
 
 
-def test_list_shows_the_last_run_that_a_trigger_started(airflow: str) -> None:
+def test_list_shows_the_last_run_that_a_trigger_started(server: str) -> None:
     run_id = f"cli__manual__{uuid4().hex}"
-    with AirflowApi(airflow, "starter", PASSWORDS["starter"]) as api:
+    with AirflowApi(server, "starter", PASSWORDS["starter"]) as api:
         api.trigger("stock", run_id, {})
     result = CliRunner().invoke(app, ["triggers", "list"])
     assert result.exit_code == 0, result.stderr

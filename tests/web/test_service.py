@@ -16,12 +16,11 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from dev.cluster import Cluster
 from sluiceway.airflow_api import AirflowApi
 from sluiceway.cli import app
 from sluiceway.errors import AirflowUnreachableError, ConfigError
 from sluiceway.flows import Trigger, TriggerContext, TriggerRegistry, TriggerResult, TriggerService, TriggerType
-from tests.web.conftest import PASSWORDS, metadata_database, serving
+from tests.web.conftest import PASSWORDS
 
 FLOWS = {
     "orders": """
@@ -56,37 +55,19 @@ triggers = [{ id = "one", type = "cli" }, { id = "two", type = "cli" }]
     "strict": 'flow_type = "dag"\n',
     "unborn": 'flow_type = "dag"\n',
 }
-DAGS = """
-from airflow.sdk import DAG, Param
-for flow_id in ("orders", "closed", "twice", "plain", "asleep", "strict"):
-    params = {"count": Param(1, type="integer")} if flow_id == "strict" else None
-    with DAG(flow_id, schedule=None, params=params, is_paused_upon_creation=flow_id == "asleep") as dag:
-        globals()[flow_id] = dag
-"""
 Run = Callable[..., Result]
 Setting = Callable[..., None]
 
 
-@pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory, postgres: Cluster) -> Iterator[str]:
-    """URL of an API server that knows the flows' DAGs."""
-    home = tmp_path_factory.mktemp("service")
-    (home / "dags").mkdir()
-    (home / "dags" / "flows.py").write_text(DAGS, encoding="utf-8")
-    folder = str(home / "dags")
-    with metadata_database(postgres) as metadata, serving(home, metadata, AIRFLOW__CORE__DAGS_FOLDER=folder) as url:
-        yield url
-
-
 @pytest.fixture(autouse=True)
-def config(airflow: str, tmp_path: Path, setting: Setting) -> Path:
+def config(server: str, tmp_path: Path, setting: Setting) -> Path:
     """The flows' files, and settings that name that Airflow."""
     (tmp_path / "flows").mkdir()
     for name, flow in FLOWS.items():
         (tmp_path / "flows" / f"{name}.toml").write_text(flow, encoding="utf-8")
     setting(
         config_dir=tmp_path,
-        airflow_url=airflow,
+        airflow_url=server,
         airflow_username="starter",
         airflow_password=PASSWORDS["starter"],
     )
@@ -94,9 +75,9 @@ def config(airflow: str, tmp_path: Path, setting: Setting) -> Path:
 
 
 @pytest.fixture
-def runs(airflow: str) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
+def runs(server: str) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
     """The runs of a DAG."""
-    with AirflowApi(airflow, "starter", PASSWORDS["starter"]) as api:
+    with AirflowApi(server, "starter", PASSWORDS["starter"]) as api:
         yield lambda dag_id: api.get(f"dags/{dag_id}/dagRuns", order_by="id", limit=100)["dag_runs"]
 
 
@@ -263,7 +244,7 @@ def test_a_param_is_json_or_else_text(run: Run, text: str, value: object) -> Non
 
 
 def test_a_dry_run_prints_what_would_be_posted_and_starts_nothing(
-    run: Run, runs: Runs, airflow: str, batch: str
+    run: Run, runs: Runs, server: str, batch: str
 ) -> None:
     before = runs("orders")
     done = run("--flow-id", "orders", "--batch-id", batch, "--param", "n=1", "--dry-run")
@@ -271,7 +252,7 @@ def test_a_dry_run_prints_what_would_be_posted_and_starts_nothing(
         0,
         {
             "method": "POST",
-            "url": f"{airflow}/api/v2/dags/orders/dagRuns",
+            "url": f"{server}/api/v2/dags/orders/dagRuns",
             "body": {
                 "dag_run_id": f"cli__manual__{batch}",
                 "logical_date": None,
