@@ -23,6 +23,8 @@ DEADLINE_S = 120
 T = TypeVar("T")
 FINISHED = frozenset({"success", "failed"})
 ROWS = 10
+CALM = {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25"}
+"""A scheduler that looks less often for new work takes half of the processor from the tests beside it."""
 
 
 def name_of(number: int) -> str:

@@ -13,7 +13,7 @@ from dev.stack import Stack
 from sluiceway.airflow_api import AirflowApi
 from tests.conftest import THROWN_AWAY, let_through
 from tests.integration.deploy.staging import SCHEDULED_WATCH, TABLES, WATCH, WITHOUT_TRIGGERER, Staging, sha_of
-from tests.integration.deployment import DAG_ID, ROWS, csv_of, write_table
+from tests.integration.deployment import CALM, DAG_ID, ROWS, csv_of, write_table
 from tests.stand_ins.version_endpoint import VersionEndpoint
 
 
@@ -31,6 +31,7 @@ def _staging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staging]:
         "SLUICEWAY_CONFIG_DIR": str(config),
         "SLUICEWAY_GROUPS": "warehouse",
         "SLUICEWAY_RETRY_DELAY_S": "1",
+        **CALM,
         "SLUICEWAY_ENVIRONMENT": "staging",
         # another triggerer takes over soon when one is killed
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",

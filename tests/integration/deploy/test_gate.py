@@ -131,6 +131,6 @@ def test_of_ten_commits_during_one_run_only_that_run_and_the_newest_load(staging
     assert [staging.wait(run_id) for run_id in runs] == ["success"] * 10
     ledger = [staging.ledger(run_id) for run_id in runs]
     assert [run.status for run, _ in ledger] == ["success", *["superseded"] * 8, "success"]
-    assert [len(tables) for _, tables in ledger] == [3, *[0] * 8, 3]
+    assert [len(tables) for _, tables in ledger] == [len(TABLES), *[0] * 8, len(TABLES)]
     assert [run.deployed_sha for run, _ in ledger] == [shas[0], *[shas[-1]] * 9]
     assert staging.state(runs[-1]) == "success" and DAG_ID in staging.api.run(DAG_ID, runs[-1])["dag_id"]

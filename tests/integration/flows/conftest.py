@@ -20,7 +20,7 @@ from dev.environment import ROOT
 from dev.stack import Stack
 from sluiceway.airflow_api import AirflowApi
 from tests.conftest import THROWN_AWAY, let_through
-from tests.integration.deployment import ROWS, csv_of, name_of, write_table
+from tests.integration.deployment import CALM, ROWS, csv_of, name_of, write_table
 from tests.integration.flows.landing import BUCKET, LIGHT, Landing, flows_of
 from tests.integration.flows.watched import START
 from tests.stand_ins.google_account import extra_of, new_key, public_key_of
@@ -65,6 +65,7 @@ def _landing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Landing]:
         "SLUICEWAY_CONFIG_DIR": str(config),
         "SLUICEWAY_GROUPS": "warehouse",
         "SLUICEWAY_RETRY_DELAY_S": "1",
+        **CALM,
         "AIRFLOW_CONN_LANDING": f"aws://key:secret@/?endpoint_url={quote(endpoint, safe='')}&region_name=us-east-1",
         # another triggerer takes over soon when one is killed
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",

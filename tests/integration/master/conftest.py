@@ -11,7 +11,7 @@ from dev.environment import ROOT
 from dev.stack import Stack
 from sluiceway.airflow_api import AirflowApi
 from tests.conftest import THROWN_AWAY, let_through
-from tests.integration.deployment import DAG_ID, ROWS, Deployment, csv_of, name_of, write_table
+from tests.integration.deployment import CALM, DAG_ID, ROWS, Deployment, csv_of, name_of, write_table
 
 HURRIED_DAG_ID = "hurried_etl"
 """The same DAG with a time limit of 8 s."""
@@ -39,6 +39,7 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         "SLUICEWAY_CONFIG_DIR": str(config),
         "SLUICEWAY_GROUPS": "warehouse",
         "SLUICEWAY_RETRY_DELAY_S": "1",
+        **CALM,
         # the DAGs depend on no file but their own; parsing them again and again takes a tenth of the processor time
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     }
