@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Distribution:
-    """For -n 3."""
+    """For -n 2."""
     return Distribution(config, log)
 
 
