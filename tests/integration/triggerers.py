@@ -46,7 +46,8 @@ class Triggerers:
         """One that runs for as long as the block lasts, unless it is killed before."""
         log = self.stack.layout.logs / f"triggerer-{time.monotonic_ns()}.log"
         assert self._parent.stdin and self._parent.stdout
-        print(log, file=self._parent.stdin, flush=True)
+        self._parent.stdin.write(f"{log}\n")
+        self._parent.stdin.flush()
         triggerer = Triggerer(psutil.Process(int(self._parent.stdout.readline())), log)
         try:
             yield triggerer
@@ -59,8 +60,9 @@ class Triggerers:
 def own_triggerers(stack: Stack) -> Iterator[Triggerers]:
     """They are forked from one process that has imported Airflow, as those of the stack are."""
     command = [sys.executable, "-m", "tests.integration.spare_triggerers"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, env=dict(stack.env), cwd=ROOT, text=True, **pipes) as parent:  # type: ignore[call-overload]
+    with subprocess.Popen(
+        command, env=dict(stack.env), cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
         try:
             yield Triggerers(stack, parent)
         finally:
