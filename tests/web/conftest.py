@@ -17,6 +17,8 @@ import pytest
 from psycopg import sql
 
 from dev.cluster import Cluster
+from tests.warehouses import Warehouses
+from tests.web.door import FLOWS, HOOK_DAGS, SECRET, Door
 
 ROOT = Path(__file__).parents[2]
 PASSWORDS = {"reader": "reads", "stranger": "knocks", "starter": "starts"}
@@ -40,17 +42,39 @@ def reports_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory, postgres: Cluster, reports_dir: Path) -> Iterator[str]:
-    """URL of an API server with the plugin and with `DAGS`, which no scheduler runs.
+def door(
+    tmp_path_factory: pytest.TempPathFactory, postgres: Cluster, warehouses: Warehouses, reports_dir: Path
+) -> Iterator[Door]:
+    """An API server with the plugin and with DAGs that no scheduler runs.
 
     `reader` may read DAG runs, `starter` start them, `stranger` neither.
     """
     home = tmp_path_factory.mktemp("airflow")
+    (home / "config" / "flows").mkdir(parents=True)
+    for name, flow in FLOWS.items():
+        (home / "config" / "flows" / f"{name}.toml").write_text(flow, encoding="utf-8")
     (home / "dags").mkdir()
     (home / "dags" / "flows.py").write_text(DAGS, encoding="utf-8")
-    variables = {"AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"), "SLUICEWAY_REPORTS_DIR": str(reports_dir)}
-    with metadata_database(postgres) as metadata, serving(home, metadata, **variables) as url:
-        yield url
+    (home / "dags" / "hooks.py").write_text(HOOK_DAGS, encoding="utf-8")
+    with warehouses.lend() as database, metadata_database(postgres) as metadata:
+        warehouse = postgres.url("sluiceway_loader", database)
+        variables = {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
+            "AIRFLOW_CONN_WAREHOUSE": warehouse.replace("postgresql:", "postgres:"),
+            "AIRFLOW_CONN_HOOK_SECRET": json.dumps({"conn_type": "http", "password": SECRET}),
+            "AIRFLOW_CONN_HOOK_UNSET": json.dumps({"conn_type": "http"}),
+            "SLUICEWAY_CONFIG_DIR": str(home / "config"),
+            "SLUICEWAY_REPORTS_DIR": str(reports_dir),
+        }
+        with serving(home, metadata, "prepare", **variables) as url:
+            yield Door(home, url, variables, metadata, warehouse)
+
+
+@pytest.fixture(scope="package")
+def server(door: Door) -> str:
+    """Its URL."""
+    return door.url
 
 
 @contextmanager
@@ -64,10 +88,11 @@ def metadata_database(postgres: Cluster) -> Iterator[str]:
 
 
 @contextmanager
-def serving(home: Path, metadata: str, **variables: str) -> Iterator[str]:
+def serving(home: Path, metadata: str, *arguments: str, **variables: str) -> Iterator[str]:
     """URL of an API server with its log in `home`.
 
     :param metadata: postgresql:// URL of Airflow's database.
+    :param arguments: of serve.py, after the port.
     """
     passwords = home / "passwords.json"
     passwords.write_text(json.dumps(PASSWORDS))
@@ -90,7 +115,10 @@ def serving(home: Path, metadata: str, **variables: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "web" / "serve.py"), str(port)], env=env, stdout=output, stderr=output
+            [sys.executable, str(ROOT / "tests" / "web" / "serve.py"), str(port), *arguments],
+            env=env,
+            stdout=output,
+            stderr=output,
         )
     try:
         _wait(url, process, log)

@@ -1,19 +1,20 @@
-"""The real API server on a fresh metadata database: `python tests/web/serve.py PORT`, with AIRFLOW__ variables."""
+"""The real API server: `python tests/web/serve.py PORT [prepare]`, with AIRFLOW__ variables.
+
+`prepare`: the metadata database is empty, and the DAGs are to be put into it.
+"""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import uvicorn
-from airflow.configuration import conf
-from airflow.utils.db import initdb
 
 if __name__ == "__main__":
-    initdb()
-    if Path(conf.get("core", "dags_folder")).is_dir():
+    if "prepare" in sys.argv:
         from airflow.cli.cli_parser import get_parser
+        from airflow.utils.db import initdb
 
+        initdb()
         reserialize = get_parser().parse_args(["dags", "reserialize"])
         reserialize.func(reserialize)
     from airflow.api_fastapi.app import create_app

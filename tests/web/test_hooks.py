@@ -7,8 +7,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,106 +15,13 @@ import psycopg
 import pytest
 from starlette.requests import Request
 
-from dev.cluster import Cluster
 from sluiceway.errors import HookRefusedError
 from sluiceway.web import hooks
 from tests.signing import signature
-from tests.web.conftest import logged_in, metadata_database, serving
+from tests.web.conftest import logged_in, serving
+from tests.web.door import SECRET, Door, timed
 
-SECRET = 'a "secret"; of ümlauts'
 TEN_MB = 10 * 1024 * 1024
-FLOWS = {
-    "deploys": """
-flow_type = "dag"
-[[triggers]]
-id = "github"
-type = "api"
-provider = "github"
-connection = "hook_secret"
-params = { commit_sha = "deployment.sha" }
-only = { "deployment_status.state" = "success" }
-[[triggers]]
-id = "generic"
-type = "api"
-connection = "hook_secret"
-params = { tables = "tables", who = "by.0.name" }
-per_minute = 6000
-[[triggers]]
-id = "bare"
-type = "api"
-connection = "hook_secret"
-per_minute = 6000
-[[triggers]]
-id = "hurried"
-type = "api"
-connection = "hook_secret"
-per_minute = 2
-[[triggers]]
-id = "small"
-type = "api"
-connection = "hook_secret"
-max_bytes = 100
-[[triggers]]
-id = "off"
-type = "api"
-connection = "hook_secret"
-enabled = false
-[[triggers]]
-id = "unset"
-type = "api"
-connection = "hook_unset"
-[[triggers]]
-id = "unknown_secret"
-type = "api"
-connection = "hook_nowhere"
-[[triggers]]
-id = "shared"
-type = "api"
-connection = "hook_secret"
-[[triggers]]
-id = "by_hand"
-type = "cli"
-""",
-    "other": """
-flow_type = "dag"
-[[triggers]]
-id = "shared"
-type = "api"
-connection = "hook_secret"
-""",
-    "asleep": """
-flow_type = "dag"
-[[triggers]]
-id = "asleep"
-type = "api"
-connection = "hook_secret"
-""",
-    "deaf": """
-flow_type = "dag"
-triggers = [{ id = "deaf", type = "api", connection = "hook_secret" }]
-""",
-    "broken": 'flow_type = "dgg"\n',
-}
-DAGS = """
-from airflow.sdk import DAG, Asset, AssetAny
-HOOKS = {
-    "deploys": ["github", "generic", "bare", "hurried", "small", "off", "unset", "unknown_secret", "shared"],
-    "other": ["shared"],
-    "asleep__events": ["asleep"],
-    "deaf__events": ["deaf"],
-}
-for flow_id in ("asleep", "deaf", *HOOKS):
-    assets = [Asset(f"flow/{flow_id.removesuffix('__events')}/trigger/{each}") for each in HOOKS.get(flow_id, ())]
-    paused = flow_id in ("asleep", "deaf__events")
-    with DAG(flow_id, schedule=AssetAny(*assets) if assets else None, is_paused_upon_creation=paused) as dag:
-        globals()[flow_id] = dag
-"""
-
-
-def timed(body: bytes, *, at: float | None = None, **changed: str) -> dict[str, str]:
-    """Headers of a generic request."""
-    stamp = str(int(time.time() if at is None else at))
-    return {"X-Timestamp": stamp, "X-Signature-256": signature(f"{stamp}.".encode() + body, SECRET), **changed}
 
 
 def github(body: bytes, **changed: str) -> dict[str, str]:
@@ -135,66 +40,6 @@ def deployed(sha: str = "c0ffee", state: str = "success") -> bytes:
 
 def unique(**content: Any) -> bytes:
     return json.dumps({"tables": ["us_state"], "by": [{"name": uuid4().hex}], **content}).encode()
-
-
-@dataclass
-class Door:
-    """The running API server, and what came of what was posted to it."""
-
-    home: Path
-    url: str
-    variables: dict[str, str]
-    metadata_url: str
-    warehouse: str
-
-    def post(self, hook: str, body: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
-        headers = timed(body) if headers is None else headers
-        return httpx.post(f"{self.url}/sluiceway/hooks/{hook}", content=body, headers=headers, timeout=30)
-
-    def events(self) -> list[dict[str, Any]]:
-        """What stands in the ledger."""
-        with psycopg.connect(self.warehouse) as connection:
-            rows = connection.execute("SELECT id, flow_id, trigger_id, facts FROM etl.trigger_event ORDER BY id")
-            return [dict(zip(("id", "flow_id", "trigger_id", "facts"), row, strict=True)) for row in rows]
-
-    def woken(self) -> list[tuple[str, dict[str, Any]]]:
-        """Airflow's asset events, by the asset's name."""
-        return [
-            (name, extra)
-            for name, extra in self.metadata(
-                "SELECT a.name, e.extra FROM asset_event e JOIN asset a ON a.id = e.asset_id ORDER BY e.id"
-            )
-        ]
-
-    def metadata(self, statement: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.metadata_url) as connection:
-            cursor = connection.execute(statement.encode())
-            return cursor.fetchall() if cursor.description else []
-
-    def log(self) -> str:
-        return "".join(path.read_text(errors="replace") for path in self.home.glob("server-*.log"))
-
-
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory, postgres: Cluster, shared_database: str) -> Iterator[Door]:
-    home = tmp_path_factory.mktemp("hooks")
-    for name, flow in FLOWS.items():
-        path = home / "config" / "flows" / f"{name}.toml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(flow, encoding="utf-8")
-    (home / "dags").mkdir()
-    (home / "dags" / "hooks.py").write_text(DAGS, encoding="utf-8")
-    warehouse = postgres.url("sluiceway_loader", shared_database)
-    variables = {
-        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
-        "AIRFLOW_CONN_WAREHOUSE": warehouse.replace("postgresql:", "postgres:"),
-        "AIRFLOW_CONN_HOOK_SECRET": json.dumps({"conn_type": "http", "password": SECRET}),
-        "AIRFLOW_CONN_HOOK_UNSET": json.dumps({"conn_type": "http"}),
-        "SLUICEWAY_CONFIG_DIR": str(home / "config"),
-    }
-    with metadata_database(postgres) as metadata, serving(home, metadata, **variables) as url:
-        yield Door(home, url, variables, metadata, warehouse)
 
 
 @pytest.fixture
@@ -457,7 +302,7 @@ def test_what_the_trigger_does_not_wait_for_is_answered_and_starts_nothing(door:
     assert (door.events(), door.woken()) == before
 
 
-@pytest.mark.parametrize("flow_id", ["asleep", "deaf"])
+@pytest.mark.parametrize("flow_id", ["sleeping", "deaf"])
 def test_a_paused_flow_is_503_and_the_sender_may_send_again(door: Door, refused: Refused, flow_id: str) -> None:
     """Its DAG is paused, or the one beside it that starts its runs."""
     body = unique()
@@ -512,7 +357,7 @@ def test_no_secret_and_no_body_is_logged(door: Door) -> None:
     body = unique(by=[{"name": mark}], filling=mark)
     headers = timed(body)
     assert [door.post("generic", body, headers).status_code for _ in range(2)] == [202, 409]
-    for hook in ("unset", "asleep", "nowhere", "small"):
+    for hook in ("unset", "sleeping", "nowhere", "small"):
         door.post(hook, body, headers)
     door.post("generic", body, {"X-Signature-256": mark})
     door.post("generic", mark.encode(), timed(mark.encode()))

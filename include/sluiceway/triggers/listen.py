@@ -52,8 +52,11 @@ class Listener:
 
     async def _listen(self, trigger: QueueTrigger) -> None:
         # only where a flow listens to a queue
+        import greenback
         from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
 
+        # its Redis hook asks for the connection without await, which Airflow answers only in a task that has a portal
+        await greenback.ensure_portal()
         while True:
             # that of Redis ends after each message
             async for event in MessageQueueTrigger(**trigger.listener()).run():

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from dev.environment import ROOT
+from dev.guard import marked
 from dev.stack import Stack
 from sluiceway.airflow_api import AirflowApi
 from tests.conftest import THROWN_AWAY, let_through
@@ -15,6 +16,8 @@ from tests.integration.deployment import CALM, DAG_ID, ROWS, Deployment, csv_of,
 
 HURRIED_DAG_ID = "hurried_etl"
 """The same DAG with a time limit of 8 s."""
+WRONG = "wrong.py"
+"""A DAG file that cannot be imported, beside one that makes no DAG: neither hinders the others."""
 TABLES = 20
 
 
@@ -35,19 +38,20 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     master = (dags / f"{DAG_ID}.py").read_text(encoding="utf-8")
     hurried = master.replace(DAG_ID, HURRIED_DAG_ID).replace("timedelta(hours=6)", "timedelta(seconds=8)")
     (dags / f"{HURRIED_DAG_ID}.py").write_text(hurried, encoding="utf-8")
+    (dags / "none.py").write_text("from airflow.sdk import DAG\n")
+    (dags / WRONG).write_text('from airflow.sdk import DAG\n\nraise RuntimeError("wrong")\n')
     env = {
         "SLUICEWAY_CONFIG_DIR": str(config),
         "SLUICEWAY_GROUPS": "warehouse",
         "SLUICEWAY_RETRY_DELAY_S": "1",
         **CALM,
-        # the DAGs depend on no file but their own; parsing them again and again takes a tenth of the processor time
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     }
     with (
         Stack.running(folder / "stack", dags=dags, env=env, postgres=THROWN_AWAY) as stack,
         AirflowApi(stack.url, stack.username, stack.password) as api,
     ):
         yield Deployment(stack, api, config)
+    assert marked(stack.env["SLUICEWAY_STACK"]) == []
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import httpx
 import psutil
@@ -45,12 +46,13 @@ def test_mapped_tasks_show_the_names_of_their_tables(loaded: Deployment) -> None
 
 
 def test_unchanged_sources_make_a_green_run_that_writes_nothing(loaded: Deployment) -> None:
-    loaded.run()
+    some = ["t01", "t02", "t03"]
+    loaded.run(tables=some)
     before = loaded.query("SELECT xmin::text FROM t01")
-    run_id = loaded.run()
+    run_id = loaded.run(tables=some)
     _, tables = loaded.ledger(run_id)
     assert loaded.state(run_id) == "success"
-    assert {table.status for table in tables.values()} == {"unchanged"}
+    assert {name: table.status for name, table in tables.items()} == dict.fromkeys(some, "unchanged")
     assert loaded.query("SELECT xmin::text FROM t01") == before
 
 
@@ -203,10 +205,11 @@ def test_a_warehouse_that_breaks_off_is_tried_again(loaded: Deployment) -> None:
 
 
 def test_of_two_posts_in_a_row_the_second_waits_for_the_first(loaded: Deployment) -> None:
-    first, second = loaded.trigger(tables=ALL, force=True), loaded.trigger(tables=["t01"])
+    first, second = loaded.trigger(tables=ALL[:5], force=True), loaded.trigger(tables=["t01"])
     together = 0
     while loaded.state(first) not in {"success", "failed"}:
         together += loaded.state(second) == "running" and loaded.state(first) == "running"
+        time.sleep(0.1)
     assert loaded.wait(second) == "success"
     one, two = (loaded.api.run(DAG_ID, run_id) for run_id in (first, second))
     assert together == 0

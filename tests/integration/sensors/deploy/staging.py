@@ -49,6 +49,8 @@ class Staging(Deployment):
 
     def pause(self, dag_id: str, *, is_paused: bool) -> None:
         self.api.patch(f"dags/{dag_id}", {"is_paused": is_paused})
+        # only then Airflow begins or ends to watch
+        self.parse(f"{dag_id}.py")
 
     @contextmanager
     def watching(self, dag_id: str = WATCH) -> Iterator[None]:
@@ -57,8 +59,13 @@ class Staging(Deployment):
         try:
             yield
         finally:
-            self.pause(dag_id, is_paused=True)
-            self.settle(dag_id)
+            self.end_watch(dag_id)
+
+    def end_watch(self, dag_id: str) -> None:
+        """Pause it when nothing of it goes on: Airflow ends a run of a paused DAG up to a minute late."""
+        self.settle(dag_id)
+        self.pause(dag_id, is_paused=True)
+        self.settle(dag_id)
 
     @contextmanager
     def loads_held(self) -> Iterator[None]:

@@ -6,9 +6,9 @@ import time
 from datetime import datetime
 
 from bench.race import race
-from tests.integration.deploy.staging import POLL_S, SCHEDULED_WATCH, WATCH, Staging, sha_of
 from tests.integration.deployment import DAG_ID
-from tests.integration.triggerers import frozen_triggerer, own_triggerers
+from tests.integration.sensors.deploy.staging import POLL_S, SCHEDULED_WATCH, WATCH, Staging, sha_of
+from tests.integration.sensors.triggerers import frozen_triggerer, own_triggerers
 
 
 def test_a_commit_that_was_never_loaded_is_found_at_the_first_start(staging: Staging) -> None:

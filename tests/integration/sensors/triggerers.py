@@ -59,7 +59,7 @@ class Triggerers:
 @contextmanager
 def own_triggerers(stack: Stack) -> Iterator[Triggerers]:
     """They are forked from one process that has imported Airflow, as those of the stack are."""
-    command = [sys.executable, "-m", "tests.integration.spare_triggerers"]
+    command = [sys.executable, "-m", "tests.integration.sensors.spare_triggerers"]
     with subprocess.Popen(
         command, env=dict(stack.env), cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as parent:

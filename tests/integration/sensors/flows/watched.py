@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from tests.integration.flows.landing import BUCKET, CHANNEL, Landing, put
+from tests.integration.sensors.flows.landing import BUCKET, CHANNEL, Landing, put
 from tests.stand_ins.google_storage import Stored
 
 Facts = dict[str, Any]

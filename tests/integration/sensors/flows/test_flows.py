@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.integration.deployment import ROWS
-from tests.integration.flows.landing import BUCKET, CHANNEL, Landing, put
-from tests.integration.triggerers import frozen_triggerer
+from tests.integration.sensors.flows.landing import BUCKET, CHANNEL, FLOW_FILES, TABLE, Landing, put
+from tests.integration.sensors.triggerers import frozen_triggerer
 from tests.stand_ins.google_storage import Stored
 
 FILES = 1000
@@ -34,7 +34,7 @@ def test_a_file_starts_the_flow_that_loads_its_tables_once_and_the_run_knows_it(
     assert event["trigger_id"] == "landed" and event["facts"]["size"] == 3
     run, tables = landing.ledger(run_id)
     assert (run.dag_id, run.status, run.trigger_kind) == ("one_file", "success", "asset_triggered")
-    assert {name: table.extracted for name, table in tables.items()} == {"t01": ROWS}
+    assert {name: table.extracted for name, table in tables.items()} == {TABLE: ROWS}
     time.sleep(LOOKS_S)
     assert list(landing.settled("one_file")) == [run_id], "once"
     assert [run for _, _, run in landing.events("one_file")] == [run_id]
@@ -100,6 +100,7 @@ def test_a_flow_that_is_renamed_goes_on_under_its_new_name(landing: Landing) -> 
     landing.looked("old_name")
     old = landing.config / "flows" / "old_name.toml"
     old.rename(old.with_name("new_name.toml"))
+    landing.parse(*FLOW_FILES)
     landing.looked("new_name")
     put(landing.place / "renamed" / "a")
     (run_id,) = landing.until(lambda: landing.runs("new_name") or None)

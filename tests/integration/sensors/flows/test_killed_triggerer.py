@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from tests.integration.flows.landing import CHANNEL, Landing
-from tests.integration.flows.watched import Facts, Watched, watched_by
-from tests.integration.triggerers import frozen_triggerer, own_triggerers
+from tests.integration.sensors.flows.landing import CHANNEL, Landing
+from tests.integration.sensors.flows.watched import Facts, Watched, watched_by
+from tests.integration.sensors.triggerers import frozen_triggerer, own_triggerers
 
 
 def _events(landing: Landing, place: Watched) -> list[Facts]:

@@ -18,6 +18,9 @@ from tests.stand_ins.version_endpoint import VersionEndpoint
 POLL_S = 1
 BUCKET = "landing"
 CHANNEL = "orders"
+TABLE = "landed"
+FLOW_FILES = ("flows.py", "light.py")
+"""The DAG files that make DAGs of the flows' files."""
 
 LIGHT = """
 from datetime import timedelta
@@ -133,11 +136,16 @@ class Landing(Deployment):
     @contextmanager
     def paused(self, dag_id: str) -> Iterator[None]:
         """A DAG is paused for as long as the block lasts."""
-        self.api.patch(f"dags/{dag_id}", {"is_paused": True})
+        self._pause(dag_id, is_paused=True)
         try:
             yield
         finally:
-            self.api.patch(f"dags/{dag_id}", {"is_paused": False})
+            self._pause(dag_id, is_paused=False)
+
+    def _pause(self, dag_id: str, *, is_paused: bool) -> None:
+        self.api.patch(f"dags/{dag_id}", {"is_paused": is_paused})
+        # only then Airflow begins or ends to watch
+        self.parse(*FLOW_FILES)
 
 
 DONE = frozenset({"success", "failed"})
@@ -151,7 +159,7 @@ def flows_of(place: Path, service: str, other_service: str) -> dict[str, str]:
     """
     directory = {"settle_seconds": 0, "event_type": "created"}
     return {
-        "one_file": 'flow_type = "tables"\ntables = ["t01"]\n'
+        "one_file": f'flow_type = "tables"\ntables = ["{TABLE}"]\n'
         + sensor("landed", "file", path=place / "one.csv", settle_seconds=0),
         "folder": 'flow_type = "dag"\n' + sensor("landed", "directory", path=place / "folder", **directory),
         "each": 'flow_type = "dag"\n' + sensor("landed", "directory", path=place / "each", coalesce=False, **directory),
@@ -172,7 +180,7 @@ def flows_of(place: Path, service: str, other_service: str) -> dict[str, str]:
         "objects": 'flow_type = "dag"\n' + sensor("landed", "s3", bucket=BUCKET, connection="landing", pattern="*.csv"),
         "google": 'flow_type = "dag"\n' + sensor("landed", "gcs", bucket=BUCKET, connection="google", pattern="*.csv"),
         "answered": 'flow_type = "dag"\n' + sensor("changed", "http", url=service, json_path="build.commit"),
-        "deployed": 'flow_type = "dag"\n' + sensor("deployed", "deployment", environment="staging"),
+        "deployed": 'flow_type = "dag"\n' + sensor("deployed", "deployment", environment="shop"),
         "told": 'flow_type = "dag"\n'
         + sensor("told", "queue", queue=f"redis+pubsub://{CHANNEL}", connection="messages"),
         "both": 'flow_type = "dag"\nwhen = "(first & second) | third"\n'
@@ -182,7 +190,7 @@ def flows_of(place: Path, service: str, other_service: str) -> dict[str, str]:
         "timed": 'flow_type = "dag"\n[[triggers]]\nid = "nightly"\ntype = "schedule"\nschedule = "30 2 * * *"\n'
         'timezone = "America/Los_Angeles"\n' + sensor("landed", "directory", path=place / "timed", **directory),
         "source": 'flow_type = "dag"\n',
-        "old_name": 'flow_type = "tables"\ntables = ["t01"]\n'
+        "old_name": f'flow_type = "tables"\ntables = ["{TABLE}"]\n'
         + sensor("landed", "directory", path=place / "renamed", **directory),
         "after_success": 'flow_type = "dag"\n' + follower("success"),
         "after_failure": 'flow_type = "dag"\n' + follower("failure"),

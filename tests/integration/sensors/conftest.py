@@ -1,4 +1,4 @@
-"""The stack of these tests: it stops after the last of them, for idle ones take the processors from the others."""
+"""The one Airflow of all that is watched: it stops after the last of its tests, for idle ones take the processors."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from dev.environment import ROOT
 from dev.stack import Stack
 from sluiceway.airflow_api import AirflowApi
 from tests.conftest import THROWN_AWAY, let_through
-from tests.integration.deploy.staging import SCHEDULED_WATCH, TABLES, WATCH, WITHOUT_TRIGGERER, Staging, sha_of
-from tests.integration.deployment import CALM, DAG_ID, ROWS, csv_of, write_table
+from tests.integration.deployment import CALM, DAG_ID, ROWS, csv_of, name_of, write_table
+from tests.integration.sensors.deploy.staging import SCHEDULED_WATCH, WATCH, WITHOUT_TRIGGERER, Staging, sha_of
+from tests.integration.sensors.flows.landing import LIGHT
 from tests.stand_ins.version_endpoint import VersionEndpoint
 
 
 @pytest.fixture(scope="package")
-def _staging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staging]:
-    folder = tmp_path_factory.mktemp("staging")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staging]:
+    """An Airflow whose environment `staging` is a version endpoint, and that has no flows yet."""
+    folder = tmp_path_factory.mktemp("sensors")
     let_through(folder)
     config = folder / "config"
-    for name in ("tables", "sql", "environments"):
+    for name in ("tables", "sql", "flows", "environments"):
         (config / name).mkdir(parents=True)
-    for name in TABLES:
-        write_table(config, name, csv_of(ROWS))
-    dags = _dags(folder)
+    write_table(config, name_of(1), csv_of(ROWS))
     env = {
         "SLUICEWAY_CONFIG_DIR": str(config),
         "SLUICEWAY_GROUPS": "warehouse",
         "SLUICEWAY_RETRY_DELAY_S": "1",
-        **CALM,
         "SLUICEWAY_ENVIRONMENT": "staging",
+        **CALM,
         # another triggerer takes over soon when one is killed
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4",
@@ -40,36 +40,20 @@ def _staging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staging]:
     with VersionEndpoint(commit=sha_of("first")) as endpoint:
         (config / "environments" / "staging.toml").write_text(f'kind = "http"\nurl = "{endpoint.uri}/text"\n')
         with (
-            Stack.running(folder / "stack", dags=dags, env=env, postgres=THROWN_AWAY) as stack,
+            Stack.running(folder / "stack", dags=_dags(folder), env=env, postgres=THROWN_AWAY) as stack,
             AirflowApi(stack.url, stack.username, stack.password) as api,
         ):
-            staging = Staging(stack, api, config, endpoint=endpoint)
-            # nobody triggers it: the watch finds a commit that was never loaded
-            first = f"deploy__{sha_of('first')}"
-            staging.until(lambda: True if staging.exists(first) else None)
-            for watch in (WATCH, SCHEDULED_WATCH):
-                staging.pause(watch, is_paused=True)
-            assert staging.wait(first) == "success"
-            yield staging
+            yield Staging(stack, api, config, endpoint=endpoint)
 
 
 def _dags(folder: Path) -> Path:
+    """The product's, two of them once more for a place without a triggerer, and light ones for flows."""
     dags = folder / "dags"
     shutil.copytree(ROOT / "dags", dags)
+    (dags / "light.py").write_text(LIGHT, encoding="utf-8")
     told = 'import os\n\nos.environ["SLUICEWAY_DEPLOY_WATCH"] = "schedule"\nfrom airflow.sdk import'
     for dag_id, copied_id in ((DAG_ID, WITHOUT_TRIGGERER), (WATCH, SCHEDULED_WATCH)):
         copy = (dags / f"{dag_id}.py").read_text(encoding="utf-8").replace("from airflow.sdk import", told, 1)
         copy = copy.replace(f'dag_id="{dag_id}",', f'dag_id="{copied_id}",')
         (dags / f"{copied_id}.py").write_text(copy, encoding="utf-8")
     return dags
-
-
-@pytest.fixture
-def staging(_staging: Staging) -> Iterator[Staging]:
-    """The deployment, whose watch is paused and whose endpoint is well."""
-    _staging.endpoint.fault = None
-    _staging.settings()
-    yield _staging
-    _staging.endpoint.fault = None
-    _staging.settle()
-    _staging.restore()

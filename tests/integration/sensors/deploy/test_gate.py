@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sluiceway.report.write import report_file_name
-from tests.integration.deploy.staging import TABLES, WITHOUT_TRIGGERER, Staging, sha_of
 from tests.integration.deployment import DAG_ID, csv_of
+from tests.integration.sensors.deploy.staging import TABLES, WITHOUT_TRIGGERER, Staging, sha_of
 
 SKIPPED = {"plan", "pre.check_sources", "pre.check_warehouse", "sub.load_table", "sub.cleanup_staging"} | {
     "sub.cleanup_history", "final.validate", "final.aggregate"
