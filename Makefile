@@ -43,7 +43,7 @@ demo: setup ## Show the whole way of one deploy; TABLES="a b" picks the tables
 	@TABLES="$(TABLES)" $(PYTHON) -m dev.demo
 
 test: setup ## Run the tests; TESTS=path picks some, ARGS="-k word" goes to pytest
-	@$(PYTHON) -m pytest $(if $(filter tests,$(TESTS)),-n 2 --dist loadscope --no-loadscope-reorder) $(TESTS) $(ARGS)
+	@$(PYTHON) -m pytest $(if $(filter tests,$(TESTS)),-n 3 --dist loadscope --no-loadscope-reorder) $(TESTS) $(ARGS)
 
 lint: setup ## Check style, types, config, workflows and the Dockerfile; changes nothing
 	$(PYTHON) -m ruff check $(PYTHONCODE)

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
-WITH_AIRFLOW = ("tests/integration/sensors", "tests/integration/master", "tests/dev")
+WITH_AIRFLOW = ("tests/integration/sensors", "tests/integration/master")
 """Folders whose tests share a running Airflow, all of it. They take the longest, so they are begun first."""
 WITH_SERVER = ("tests/web",)
 """Folders whose tests share an API server."""

@@ -67,14 +67,16 @@ def landing(running: Staging, tmp_path_factory: pytest.TempPathFactory) -> Itera
         redis_server(place) as (redis, redis_port),
     ):
         s3_at = {"endpoint_url": s3_address, "region_name": "us-east-1"}
-        for connection in (
+        connections: tuple[dict[str, Any], ...] = (
             {"connection_id": "landing", "conn_type": "aws", "login": "key", "password": "secret", "extra": s3_at},
             {"connection_id": "google", "conn_type": "google_cloud_platform", "extra": extra_of(google, key)},
             {"connection_id": "messages", "conn_type": "redis", "host": "127.0.0.1", "port": redis_port},
-        ):
+        )
+        for connection in connections:
             running.api.post("connections", connection | {"extra": json.dumps(connection.get("extra", {}))})
+        variables = {f"AIRFLOW_CONN_{each.pop('connection_id').upper()}": json.dumps(each) for each in connections}
         servers = {"s3": s3, "google": google, "redis": redis, "service": service, "other_service": other_service}
-        found = Landing(running.stack, running.api, running.config, place=place, **servers)
+        found = Landing(running.stack, running.api, running.config, place=place, variables=variables, **servers)
         found.query("CREATE TABLE order_line (id int PRIMARY KEY, created_at timestamptz)")
         found.query("CREATE INDEX ON order_line (created_at)")
         found.query(f"CREATE TABLE tick AS SELECT timestamptz '{START}' AS at")

@@ -33,7 +33,11 @@ def test_a_triggerer_killed_at_any_moment_loses_no_event_of_any_kind_and_doubles
 
     landing.looked("killed", sum(place.tells != "live" for place in places))
     landing.until(lambda: _listeners(landing) or None)
-    with frozen_triggerer(landing.stack), own_triggerers(landing.stack) as triggerers:
+    with (
+        landing.alone("killed"),
+        frozen_triggerer(landing.stack),
+        own_triggerers(landing.stack, **landing.variables) as triggerers,
+    ):
         for wait_s in (0.0, 0.3, 0.6, 0.9, None):
             with triggerers.running() as triggerer:
                 # the frozen one listens too, so the listeners are two
