@@ -127,7 +127,9 @@ def airflow(layout: Layout, cluster: Cluster, ports: Ports) -> dict[str, str]:
             "fernet_key": credentials.fernet_key(),
         },
         "database": {
-            "sql_alchemy_conn": cluster.url("airflow", "airflow").replace("postgresql:", "postgresql+psycopg2:")
+            "sql_alchemy_conn": cluster.url("airflow", "airflow").replace("postgresql:", "postgresql+psycopg2:"),
+            # a request may need a second connection: with the default of 15, twenty at once wait 30 s for each other
+            "sql_alchemy_max_overflow": 45,
         },
         "api": {
             "base_url": url,

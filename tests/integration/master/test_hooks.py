@@ -96,11 +96,6 @@ def asking_for(*tables: str, **more: Any) -> bytes:
     return json.dumps({"load": {"these": tables}, "id": uuid4().hex, **more}).encode()
 
 
-def runs(deployment: Deployment) -> dict[str, dict[str, Any]]:
-    found = deployment.api.get(f"dags/{FLOW_ID}/dagRuns", order_by="id", limit=100)["dag_runs"]
-    return {run["dag_run_id"]: run for run in found}
-
-
 def events(deployment: Deployment) -> int:
     return int(deployment.query(f"SELECT count(*) FROM etl.trigger_event WHERE flow_id = '{FLOW_ID}'")[0][0])
 
@@ -110,7 +105,7 @@ def run_of(deployment: Deployment, answer: httpx.Response, hook: str) -> dict[st
     assert answer.status_code == 202, answer.text
     run_id = f"event__{hook}__{answer.json()['event_id']}"
     return deployment.until(
-        lambda: run if (run := runs(deployment).get(run_id)) and run["state"] in {"success", "failed"} else None
+        lambda: run if (run := deployment.runs(FLOW_ID).get(run_id)) and run["state"] in {"success", "failed"} else None
     )
 
 
@@ -126,14 +121,14 @@ def command(deployment: Deployment, *arguments: str) -> subprocess.CompletedProc
 
 
 def test_a_signed_request_starts_one_run_with_its_params(hooked: Deployment) -> None:
-    before = runs(hooked)
+    before = hooked.runs(FLOW_ID)
     body = asking_for("t02")
     headers = timed(body)
     run = run_of(hooked, post(hooked, "hook", body, headers), "hook")
     assert (run["state"], run["conf"]["tables"], run["conf"]["trigger_id"]) == ("success", ["t02"], "hook")
-    assert list(hooked.ledger(run["dag_run_id"])[1]) == ["t02"]
+    assert list(hooked.ledger(run["run_id"])[1]) == ["t02"]
     assert post(hooked, "hook", body, headers).status_code == 409
-    assert set(runs(hooked)) - set(before) == {run["dag_run_id"]}
+    assert set(hooked.runs(FLOW_ID)) - set(before) == {run["run_id"]}
 
 
 def test_a_deployment_status_of_github_starts_a_run_of_its_commit(hooked: Deployment) -> None:
@@ -146,11 +141,11 @@ def test_a_deployment_status_of_github_starts_a_run_of_its_commit(hooked: Deploy
     }
     run = run_of(hooked, post(hooked, "deployed", body, headers), "deployed")
     assert (run["state"], run["conf"]["commit_sha"]) == ("success", sha)
-    assert hooked.ledger(run["dag_run_id"])[0].commit_sha == sha
+    assert hooked.ledger(run["run_id"])[0].commit_sha == sha
 
 
 def test_no_refusal_starts_anything(hooked: Deployment) -> None:
-    before, seen = runs(hooked), events(hooked)
+    before, seen = hooked.runs(FLOW_ID), events(hooked)
     body = asking_for("t01")
     headers = timed(body)
     big = asking_for("t01", filling="x" * TEN_MB)
@@ -177,22 +172,22 @@ def test_no_refusal_starts_anything(hooked: Deployment) -> None:
         "unknown": 404,
     }
     last = asking_for("t03")
-    expected = {run_of(hooked, first, "hook")["dag_run_id"]}
+    expected = {run_of(hooked, first, "hook")["run_id"]}
     # whatever a refusal had started would be there before the run of what was sent after it
-    expected.add(run_of(hooked, post(hooked, "hook", last, timed(last)), "hook")["dag_run_id"])
-    assert set(runs(hooked)) - set(before) == expected
+    expected.add(run_of(hooked, post(hooked, "hook", last, timed(last)), "hook")["run_id"])
+    assert set(hooked.runs(FLOW_ID)) - set(before) == expected
     assert events(hooked) == seen + 2
 
 
 def test_the_same_request_twenty_times_at_once_is_one_run(hooked: Deployment) -> None:
-    before = runs(hooked)
+    before = hooked.runs(FLOW_ID)
     body = asking_for("t01")
     headers = timed(body)
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: post(hooked, "hook", body, headers), range(20)))
     assert sorted(answer.status_code for answer in answers) == [202] + [409] * 19
     run = run_of(hooked, min(answers, key=lambda answer: answer.status_code), "hook")
-    assert set(runs(hooked)) - set(before) == {run["dag_run_id"]}
+    assert set(hooked.runs(FLOW_ID)) - set(before) == {run["run_id"]}
 
 
 def test_a_paused_flow_refuses_and_takes_the_same_request_when_it_is_on_again(hooked: Deployment) -> None:
@@ -214,17 +209,19 @@ def test_the_command_starts_a_flow_once_per_batch(hooked: Deployment) -> None:
     assert sum("already enqueued" in each.stderr for each in done) == 4
     run_id = f"cli__by_hand__{batch}"
     assert (
-        hooked.until(lambda: state if (state := runs(hooked)[run_id]["state"]) in {"success", "failed"} else None)
+        hooked.until(
+            lambda: state if (state := hooked.runs(FLOW_ID)[run_id]["state"]) in {"success", "failed"} else None
+        )
         == "success"
     )
     assert list(hooked.ledger(run_id)[1]) == ["t03"]
 
 
 def test_the_command_refuses_a_disabled_trigger_and_starts_nothing(hooked: Deployment) -> None:
-    before = runs(hooked)
+    before = hooked.runs(FLOW_ID)
     done = command(hooked, "--trigger-id", "off")
     assert (done.returncode, "is disabled" in done.stderr) == (2, True)
-    assert set(runs(hooked)) == set(before)
+    assert set(hooked.runs(FLOW_ID)) == set(before)
 
 
 def test_the_triggers_are_shown_with_their_last_run_to_who_may_read_the_flow(hooked: Deployment) -> None:
@@ -239,7 +236,7 @@ def test_the_triggers_are_shown_with_their_last_run_to_who_may_read_the_flow(hoo
 
     found = shown(hooked.stack.token())
     assert set(found) == {"hook", "deployed", "off", "by_hand"}
-    assert (found["hook"]["state"], found["hook"]["last_run_id"]) == ("waiting", run["dag_run_id"])
+    assert (found["hook"]["state"], found["hook"]["last_run_id"]) == ("waiting", run["run_id"])
     assert (found["off"]["state"], found["by_hand"]["last_run_id"]) == ("disabled", "cli__by_hand__shown")
     access.setup(hooked.api, user="ci-hooks", password=SECRET)
     with AirflowApi(hooked.stack.url, "ci-hooks", SECRET) as ci:

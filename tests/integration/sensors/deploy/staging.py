@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 import psycopg
 
-from sluiceway.errors import AirflowApiError
 from tests.integration.deployment import DAG_ID, Deployment, name_of
 from tests.stand_ins.version_endpoint import VersionEndpoint
 
@@ -84,19 +82,8 @@ class Staging(Deployment):
         """The commit's run, as CI starts it."""
         return self.trigger(f"deploy__{sha}", commit_sha=sha, **conf)
 
-    def runs(self, dag_id: str = DAG_ID) -> dict[str, dict[str, Any]]:
-        """The newest runs of a DAG by id."""
-        found = self.api.get(f"dags/{quote(dag_id)}/dagRuns", limit=100, order_by="-run_after")
-        return {run["dag_run_id"]: run for run in found["dag_runs"]}
-
     def exists(self, run_id: str) -> bool:
-        try:
-            self.api.run(DAG_ID, run_id)
-        except AirflowApiError as error:
-            if error.status != 404:
-                raise
-            return False
-        return True
+        return run_id in self.runs()
 
     def settle(self, *dag_ids: str) -> None:
         """Wait until nothing of these DAGs goes on."""
@@ -105,8 +92,10 @@ class Staging(Deployment):
 
     def gate_state(self, run_id: str, state: str, dag_id: str = DAG_ID) -> None:
         """Wait until the run's gate is in that state."""
-        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/deploy_gate"
-        self.until(lambda: True if self.api.get(path)["state"] == state else None)
+        found = (
+            "SELECT 1 FROM task_instance WHERE dag_id = %s AND run_id = %s AND task_id = 'deploy_gate' AND state = %s"
+        )
+        self.until(lambda: self.metadata(found, dag_id, run_id, state) or None)
 
     def log(self, run_id: str, task: str = "deploy_gate", *, dag_id: str = DAG_ID, attempt: int = 1) -> str:
         return str(

