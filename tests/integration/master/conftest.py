@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -49,8 +50,9 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     with (
         Stack.running(folder / "stack", dags=dags, env=env, postgres=THROWN_AWAY) as stack,
         AirflowApi(stack.url, stack.username, stack.password) as api,
+        closing(Deployment(stack, api, config)) as deployment,
     ):
-        yield Deployment(stack, api, config)
+        yield deployment
     assert marked(stack.env["SLUICEWAY_STACK"]) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staging]:
         with (
             Stack.running(folder / "stack", dags=_dags(folder), env=env, postgres=THROWN_AWAY) as stack,
             AirflowApi(stack.url, stack.username, stack.password) as api,
+            closing(Staging(stack, api, config, endpoint=endpoint)) as staging,
         ):
-            yield Staging(stack, api, config, endpoint=endpoint)
+            yield staging
 
 
 def _dags(folder: Path) -> Path:

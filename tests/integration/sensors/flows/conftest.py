@@ -6,7 +6,7 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,4 +87,5 @@ def landing(running: Staging, tmp_path_factory: pytest.TempPathFactory) -> Itera
         for name, text in flows_of(place, service.uri, other_service.uri).items():
             (running.config / "flows" / f"{name}.toml").write_text(text, encoding="utf-8")
         found.parse(*FLOW_FILES)
-        yield found
+        with closing(found):
+            yield found
