@@ -32,8 +32,10 @@ CALM = {
     # its database is on this machine and ends after it: nobody need ask before each use whether it is there
     "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_PRE_PING": "False",
 }
-"""An Airflow that takes a third of the processor from the tests beside it: its scheduler looks less often for new work,
-and a DAG file is parsed when it is edited (`Deployment.parse`) and once a minute: an edit during a parse is overlooked."""
+"""An Airflow that takes less of the processor from the tests beside it: its scheduler looks less often for new work.
+
+A DAG file is parsed when it is edited (`Deployment.parse`), and once a minute, for an edit during a parse is overlooked.
+"""
 
 
 def name_of(number: int) -> str:
