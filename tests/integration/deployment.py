@@ -34,7 +34,7 @@ CALM = {
 }
 """An Airflow that takes less of the processor from the tests beside it: its scheduler looks less often for new work.
 
-A DAG file is parsed when it is edited (`Deployment.parse`), and once a minute, for an edit during a parse is overlooked.
+A DAG file is parsed when it is edited (`Deployment.parse`), and once a minute: an edit during a parse is overlooked.
 """
 
 
