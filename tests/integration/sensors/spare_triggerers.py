@@ -9,9 +9,19 @@ import gc
 import os
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from dev import components
+
+WATCHING = (
+    "airflow.api_fastapi.execution_api.app",
+    "airflow.providers.common.messaging.triggers.msg_queue",
+    "sluiceway.sources.google_listing",
+    "sluiceway.sources.s3_listing",
+    "sluiceway.triggers.watch",
+)
+"""What a triggerer imports once it watches: two seconds of a processor."""
 
 
 def run() -> None:
@@ -20,23 +30,14 @@ def run() -> None:
     components.run_command(["triggerer", "--skip-serve-logs"])
 
 
-def import_triggers() -> None:
-    """What a triggerer imports once it watches: two seconds of a processor."""
-    import airflow.api_fastapi.execution_api.app
-    import airflow.providers.common.messaging.triggers.msg_queue  # noqa: F401
-
-    import sluiceway.sources.google_listing
-    import sluiceway.sources.s3_listing
-    import sluiceway.triggers.watch  # noqa: F401
-
-
 if __name__ == "__main__":
     # what a library says while it is imported is no answer
     answers = os.dup(1)
     os.dup2(2, 1)
     components.import_common()
     components.import_jobs()
-    import_triggers()
+    for module in WATCHING:
+        import_module(module)
     gc.freeze()
     # nobody waits for those that are killed
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
