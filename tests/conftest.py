@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from xdist.remote import Producer
 
@@ -17,7 +16,7 @@ from dev.credentials import Credentials
 from dev.environment import ROOT
 from sluiceway.ledger import store
 from sluiceway.ledger.migrate import migrate
-from sluiceway.ledger.warehouse import connect
+from sluiceway.ledger.warehouse import PsycopgSession
 from sluiceway.settings import PREFIX, load_settings
 from sluiceway.tables.registry import read_spec
 from sluiceway.tables.spec import TableSpec
@@ -165,24 +164,23 @@ Rows = list[tuple[object, ...]]
 
 
 @pytest.fixture
-def query(warehouse_url: str) -> Callable[..., Rows]:
+def query(warehouses: Warehouses, database: str) -> Callable[..., Rows]:
     """Runs one statement in the warehouse, with parameters, and returns its rows."""
 
     def run(statement: str, *parameters: object) -> Rows:
-        with psycopg.connect(warehouse_url, autocommit=True) as connection:
-            cursor = connection.execute(statement, parameters or None)
-            return cursor.fetchall() if cursor.description else []
+        cursor = warehouses.asker(database).execute(statement.encode(), parameters or None)
+        return cursor.fetchall() if cursor.description else []
 
     return run
 
 
 @pytest.fixture
-def open_run(warehouse_url: str) -> Callable[[str], str]:
+def open_run(warehouses: Warehouses, database: str) -> Callable[[str], str]:
     """Opens a run in the ledger and returns its id."""
 
     def run(run_id: str) -> str:
-        with connect(warehouse_url) as session:
-            store.open_run(session, run_id=run_id, dag_id="master_etl", commit_sha=None, trigger_kind="test")
+        session = PsycopgSession(warehouses.asker(database))
+        store.open_run(session, run_id=run_id, dag_id="master_etl", commit_sha=None, trigger_kind="test")
         return run_id
 
     return run

@@ -96,6 +96,21 @@ def test_a_connection_that_was_left_open_is_closed(postgres: Cluster, own: Wareh
         left.execute("SELECT 1")
 
 
+def test_who_asks_stays_connected_and_forgets_what_the_test_before_has_set(own: Warehouses) -> None:
+    pid = "SELECT pg_backend_pid(), current_user, current_setting('search_path')"
+    with own.lend() as first:
+        before = own.asker(first).execute(pid).fetchall()
+        own.asker(first).execute("SET search_path TO etl")
+        own.asker(first).execute("CREATE TEMP TABLE left_over (id int)")
+    with own.lend() as second:
+        assert own.asker(second).execute(pid).fetchall() == before
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            own.asker(second).execute("SELECT * FROM left_over")
+        own.asker(second).close()
+        assert own.asker(second).execute(pid).fetchall() != before
+    assert first == second
+
+
 def test_two_at_once_are_two(own: Warehouses) -> None:
     with own.lend() as first, own.lend() as second:
         assert first != second

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
@@ -34,6 +35,11 @@ NEW = f"""
     ) every ORDER BY turn
 """
 """Statements that drop what came after the copy was made; of a PostgreSQL's objects the newer have the higher oids."""
+OTHERS_ENDED = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), %s)
+"""
+"""Ends all sessions but this and another; a row for each that goes on."""
 EMPTIED = """
     SELECT CASE relkind WHEN 'S' THEN format('SELECT setval(%L, 1, false)', oid::regclass)
         ELSE format('DELETE FROM %s', oid::regclass) END
@@ -73,6 +79,7 @@ class Warehouses:
         self._clean: list[str] = []
         # one a copy: a third of the time of cleaning one would be the connection, another what it has to learn first
         self._cleaners: dict[str, psycopg.Connection[tuple[object, ...]]] = {}
+        self._askers: dict[str, psycopg.Connection[tuple[object, ...]]] = {}
         self._fingerprint = ""
         with self._connect("warehouse") as connection:
             catalogs = ("pg_class", "pg_proc", "pg_type", "pg_namespace", "pg_extension", "pg_constraint", "pg_rewrite")
@@ -91,6 +98,17 @@ class Warehouses:
             else:
                 self._drop(name)
 
+    def asker(self, name: str) -> psycopg.Connection[tuple[object, ...]]:
+        """A connection to a lent copy as the role that loads, for whatever a test wants to know or to do there.
+
+        It stays open from test to test: a new one for each question would be a third of a small test's time.
+        """
+        if name not in self._askers or self._askers[name].closed:
+            url = self._cluster.url("sluiceway_loader", name)
+            # what it had prepared for one test would not fit the tables of the next
+            self._askers[name] = psycopg.connect(url, autocommit=True, prepare_threshold=None)
+        return self._askers[name]
+
     def drop_all(self) -> None:
         """Those that nobody has."""
         while self._clean:
@@ -108,18 +126,25 @@ class Warehouses:
         return name
 
     def _drop(self, name: str) -> None:
-        self._cleaners.pop(name).close()
+        for connections in (self._cleaners, self._askers):
+            if connection := connections.pop(name, None):
+                connection.close()
         with self._connect("postgres") as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _cleaned(self, name: str) -> bool:
         """Whether it is as new now."""
-        connection = self._cleaners[name]
+        connection, asker = self._cleaners[name], self._askers.get(name)
         try:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
+            if asker and not asker.closed:
+                asker.execute("DISCARD ALL")
+            spared = asker.info.backend_pid if asker else 0
+            deadline = time.monotonic() + 5
+            # PostgreSQL's own wait for their end looks ten times a second, and most are about to end
+            while connection.execute(OTHERS_ENDED, [spared]).fetchall():
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.005)
             for (statement,) in connection.execute(NEW, {"mark": self._mark}).fetchall():
                 connection.execute(statement)
             emptied = [statement for (statement,) in connection.execute(EMPTIED)]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sluiceway.deploy.pace import LONGEST_S, Pace
+from sluiceway.triggers import deploy_watch
 from sluiceway.triggers.deploy_watch import BLIND_AFTER, DeployWatchTrigger
 from tests.stand_ins.version_endpoint import VersionEndpoint
 
@@ -67,6 +68,28 @@ def test_a_short_commit_is_told_as_a_problem_for_it_names_no_run(endpoint: Versi
     endpoint.commit = "abcdef1"
     told = asyncio.run(asyncio.wait_for(first_event(), 30))
     assert "'abcdef1', 7 digits of a commit" in told["problem"]
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_one_event_says_that_it_sees_again_and_which_commit_is_new(
+    endpoint: VersionEndpoint, monkeypatch: pytest.MonkeyPatch, is_loaded: bool
+) -> None:
+    """Airflow holds back an event that comes before the one before it has its run: the commit waited 30 s so."""
+    monkeypatch.setattr(deploy_watch, "needs_nothing", lambda *_: is_loaded)
+    endpoint.fault = "500"
+
+    async def told() -> tuple[dict[str, Any], dict[str, Any]]:
+        events = DeployWatchTrigger(environment="staging", dag_id="master_etl").run()
+        first = (await anext(events)).payload
+        endpoint.fault = None
+        second = (await anext(events)).payload
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(events), 10 * POLL_S)
+        return first, second
+
+    first, second = asyncio.run(told())
+    assert list(first) == ["environment", "problem"]
+    assert second["commit"] == (None if is_loaded else endpoint.commit)
 
 
 def test_a_watch_outlives_an_environment_whose_file_is_gone(

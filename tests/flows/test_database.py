@@ -26,6 +26,7 @@ from sluiceway.errors import (
 from sluiceway.flows.kinds import database_look
 from sluiceway.sources.connections import Connection, from_uri
 from tests.flows.looks import Looks, trigger_of
+from tests.warehouses import Warehouses
 
 Run = Callable[..., list[tuple[object, ...]]]
 NEWEST = {"table_name": "orders", "detection_mode": "timestamp_column", "timestamp_column": "created_at"}
@@ -45,14 +46,13 @@ def _no_session_stays() -> Iterator[None]:
 
 
 @pytest.fixture
-def run(warehouse_url: str) -> Run:
+def run(warehouses: Warehouses, database: str) -> Run:
     """Runs statements, gives the rows of the last, and has an empty table of orders."""
 
     def execute(*statements: str) -> list[tuple[object, ...]]:
-        with psycopg.connect(warehouse_url, autocommit=True) as connection:
-            for statement in statements:
-                cursor = connection.execute(statement)
-            return cursor.fetchall() if cursor.description else []
+        for statement in statements:
+            cursor = warehouses.asker(database).execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
 
     execute("CREATE TABLE orders (id int, status text DEFAULT 'new', created_at timestamptz)")
     return execute

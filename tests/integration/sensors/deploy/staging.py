@@ -35,13 +35,11 @@ class Staging(Deployment):
 
     endpoint: VersionEndpoint = field(kw_only=True)
 
-    def settings(
-        self, *, timeout_s: float = TIMEOUT_S, how: str = 'json_path = "build.commit"', path: str = ""
-    ) -> None:
+    def settings(self, *, timeout_s: float = TIMEOUT_S, poll_s: float = POLL_S) -> None:
         """Write the environment's file."""
         (self.config / "environments" / "staging.toml").write_text(
-            f'kind = "http"\nurl = "{self.endpoint.uri}{path}"\n{how}\npoll_s = {POLL_S}\ntimeout_s = {timeout_s}\n'
-            f"request_timeout_s = {REQUEST_TIMEOUT_S}\n",
+            f'kind = "http"\nurl = "{self.endpoint.uri}"\njson_path = "build.commit"\npoll_s = {poll_s}\n'
+            f"timeout_s = {timeout_s}\nrequest_timeout_s = {REQUEST_TIMEOUT_S}\n",
             encoding="utf-8",
         )
 

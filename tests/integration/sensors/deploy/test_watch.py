@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from math import log2
 
 from bench.race import race
 from tests.integration.deployment import DAG_ID
@@ -52,14 +53,16 @@ def test_a_run_that_ci_has_started_is_not_started_again(staging: Staging) -> Non
 def test_an_endpoint_that_says_no_commit_starts_no_run_is_asked_rarely_and_makes_one_red_run_of_the_watch(
     staging: Staging,
 ) -> None:
+    poll_s = 0.25
+    staging.settings(poll_s=poll_s)
     staging.deploy("hidden")
     staging.endpoint.fault = "html"
     before, red_before = set(staging.runs()), _red(staging)
+    began, asked = time.monotonic(), len(staging.endpoint.requests)
     with staging.watching():
-        began = len(staging.endpoint.requests)
         (red,) = staging.until(lambda: found if (found := _red(staging) - red_before) else None)
-        # after 0, 2, 6 and 14 s; evenly it would be one a second
-        assert len(staging.endpoint.requests) - began <= 4
+        # after 0, 0.5, 1.5 and 3.5 s ...; evenly it would be four a second
+        assert len(staging.endpoint.requests) - asked <= log2((time.monotonic() - began) / poll_s + 2)
         assert set(staging.runs()) == before
         log = staging.log(red, "start_run", dag_id=WATCH)
         assert "WatchBlindError" in log and "Nobody can say which commit staging serves" in log

