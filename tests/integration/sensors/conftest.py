@@ -16,6 +16,7 @@ from tests.conftest import THROWN_AWAY, let_through
 from tests.integration.deployment import CALM, DAG_ID, ROWS, csv_of, name_of, write_table
 from tests.integration.sensors.deploy.staging import SCHEDULED_WATCH, WATCH, WITHOUT_TRIGGERER, Staging, sha_of
 from tests.integration.sensors.flows.landing import LIGHT
+from tests.integration.sensors.triggerers import Triggerers, own_triggerers
 from tests.stand_ins.version_endpoint import VersionEndpoint
 
 
@@ -46,6 +47,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staging]:
             closing(Staging(stack, api, config, endpoint=endpoint)) as staging,
         ):
             yield staging
+
+
+@pytest.fixture(scope="package")
+def triggerers(running: Staging) -> Iterator[Triggerers]:
+    """Those that tests may kill."""
+    with own_triggerers(running.stack) as found:
+        yield found
 
 
 def _dags(folder: Path) -> Path:

@@ -5,6 +5,7 @@ The answer is a line with its pid.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import signal
@@ -12,6 +13,8 @@ import sys
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+
+import httpx
 
 from dev import components
 
@@ -30,6 +33,12 @@ def run() -> None:
     components.run_command(["triggerer", "--skip-serve-logs"])
 
 
+async def ask(server: httpx.AsyncBaseTransport) -> None:
+    """For nothing that needs a database: what is forked has no connection in common."""
+    async with httpx.AsyncClient(transport=server, base_url="http://in-process") as client:
+        (await client.get("/health")).raise_for_status()
+
+
 if __name__ == "__main__":
     # what a library says while it is imported is no answer
     answers = os.dup(1)
@@ -40,9 +49,9 @@ if __name__ == "__main__":
 
     for module in WATCHING:
         import_module(module)
-    # the application each would build for itself: three seconds of a processor
+    # the server that each would build for itself, the greater part at the first question
     triggerer_job_runner.in_process_api_server = cache(triggerer_job_runner.in_process_api_server)
-    assert triggerer_job_runner.in_process_api_server().app
+    asyncio.run(ask(triggerer_job_runner.in_process_api_server().atransport))
     gc.freeze()
     # nobody waits for those that are killed
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -57,11 +57,11 @@ class Triggerers:
 
 
 @contextmanager
-def own_triggerers(stack: Stack, **variables: str) -> Iterator[Triggerers]:
+def own_triggerers(stack: Stack) -> Iterator[Triggerers]:
     """They are forked from one process that has imported Airflow, as those of the stack are."""
     command = [sys.executable, "-m", "tests.integration.sensors.spare_triggerers"]
     with subprocess.Popen(
-        command, env={**stack.env, **variables}, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        command, env=dict(stack.env), cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as parent:
         try:
             yield Triggerers(stack, parent)

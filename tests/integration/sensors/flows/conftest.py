@@ -62,9 +62,8 @@ def landing(running: Staging, tmp_path_factory: pytest.TempPathFactory) -> Itera
         )
         for connection in connections:
             running.api.post("connections", connection | {"extra": json.dumps(connection.get("extra", {}))})
-        variables = {f"AIRFLOW_CONN_{each.pop('connection_id').upper()}": json.dumps(each) for each in connections}
         servers = {"s3": s3, "google": google, "redis": redis, "service": service, "other_service": other_service}
-        found = Landing(running.stack, running.api, running.config, place=place, variables=variables, **servers)
+        found = Landing(running.stack, running.api, running.config, place=place, **servers)
         found.query("CREATE TABLE order_line (id int PRIMARY KEY, created_at timestamptz)")
         found.query("CREATE INDEX ON order_line (created_at)")
         found.query(f"CREATE TABLE tick AS SELECT timestamptz '{START}' AS at")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,8 +82,6 @@ class Landing(Deployment):
     """The stack, and the places its flows watch."""
 
     place: Path = field(kw_only=True)
-    variables: Mapping[str, str] = field(kw_only=True)
-    """Its connections once more: for a triggerer that is to know them without asking, which takes it 4 s at first."""
     s3: Any = field(kw_only=True)
     google: GoogleStorage = field(kw_only=True)
     service: VersionEndpoint = field(kw_only=True)

@@ -6,7 +6,7 @@ import time
 
 from tests.integration.sensors.flows.landing import CHANNEL, Landing
 from tests.integration.sensors.flows.watched import Facts, Watched, watched_by
-from tests.integration.sensors.triggerers import frozen_triggerer, own_triggerers
+from tests.integration.sensors.triggerers import Triggerers, frozen_triggerer
 
 
 def _events(landing: Landing, place: Watched) -> list[Facts]:
@@ -18,7 +18,9 @@ def _listeners(landing: Landing) -> int:
     return dict(landing.redis.pubsub_numsub(channel)).get(channel.encode(), 0)
 
 
-def test_a_triggerer_killed_at_any_moment_loses_no_event_of_any_kind_and_doubles_none(landing: Landing) -> None:
+def test_a_triggerer_killed_at_any_moment_loses_no_event_of_any_kind_and_doubles_none(
+    landing: Landing, triggerers: Triggerers
+) -> None:
     places = watched_by(landing)
     happened, awaited = 0, set[int]()
 
@@ -33,11 +35,7 @@ def test_a_triggerer_killed_at_any_moment_loses_no_event_of_any_kind_and_doubles
 
     landing.looked("killed", sum(place.tells != "live" for place in places))
     landing.until(lambda: _listeners(landing) or None)
-    with (
-        landing.alone("killed"),
-        frozen_triggerer(landing.stack),
-        own_triggerers(landing.stack, **landing.variables) as triggerers,
-    ):
+    with landing.alone("killed"), frozen_triggerer(landing.stack):
         for wait_s in (0.0, 0.3, 0.6, 0.9, None):
             with triggerers.running() as triggerer:
                 # the frozen one listens too, so the listeners are two
