@@ -168,7 +168,7 @@ def query(warehouses: Warehouses, database: str) -> Callable[..., Rows]:
     """Runs one statement in the warehouse, with parameters, and returns its rows."""
 
     def run(statement: str, *parameters: object) -> Rows:
-        cursor = warehouses.asker(database).execute(statement.encode(), parameters or None)
+        cursor = warehouses.asker(database).execute(statement, parameters or None)
         return cursor.fetchall() if cursor.description else []
 
     return run

@@ -40,6 +40,8 @@ OTHERS_ENDED = """
     WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), %s)
 """
 """Ends all sessions but this and another; a row for each that goes on."""
+ASKER = "asker"
+"""What the sessions are called in which tests ask."""
 EMPTIED = """
     SELECT CASE relkind WHEN 'S' THEN format('SELECT setval(%L, 1, false)', oid::regclass)
         ELSE format('DELETE FROM %s', oid::regclass) END
@@ -106,7 +108,7 @@ class Warehouses:
         if name not in self._askers or self._askers[name].closed:
             url = self._cluster.url("sluiceway_loader", name)
             # what it had prepared for one test would not fit the tables of the next
-            self._askers[name] = psycopg.connect(url, autocommit=True, prepare_threshold=None)
+            self._askers[name] = psycopg.connect(url, autocommit=True, prepare_threshold=None, application_name=ASKER)
         return self._askers[name]
 
     def drop_all(self) -> None:

@@ -51,7 +51,7 @@ def run(warehouses: Warehouses, database: str) -> Run:
 
     def execute(*statements: str) -> list[tuple[object, ...]]:
         for statement in statements:
-            cursor = warehouses.asker(database).execute(statement.encode())
+            cursor = warehouses.asker(database).execute(statement)
         return cursor.fetchall() if cursor.description else []
 
     execute("CREATE TABLE orders (id int, status text DEFAULT 'new', created_at timestamptz)")

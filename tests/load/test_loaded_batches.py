@@ -22,12 +22,13 @@ from dev.cluster import Cluster
 from sluiceway.errors import SluicewayError
 from sluiceway.ledger import loaded_batches, store
 from sluiceway.ledger.store import TableRun
-from sluiceway.ledger.warehouse import connect
+from sluiceway.ledger.warehouse import PsycopgSession
 from sluiceway.load.cast import Caster
 from sluiceway.load.loaded_batches import LoadedBatches, digest
 from sluiceway.load.table import load_table
 from sluiceway.sources import json as json_source
 from sluiceway.tables.registry import read_spec
+from tests.warehouses import Warehouses
 
 TOML = """
 description = "Anything"
@@ -51,13 +52,13 @@ class Trial:
 
     folder: Path
     url: str
+    asker: psycopg.Connection[tuple[Any, ...]]
     cast: list[int] = field(default_factory=list)
     """Rows of the batches that were cast as a whole."""
 
     def execute(self, query: str | sql.Composed, *parameters: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            cursor = connection.execute(query, parameters or None)
-            return cursor.fetchall() if cursor.description else []
+        cursor = self.asker.execute(query, parameters or None)
+        return cursor.fetchall() if cursor.description else []
 
     def table(self, *, key: str = '"id"', missing: str = "keep") -> str:
         name = f"t_{uuid4().hex[:12]}"
@@ -68,8 +69,8 @@ class Trial:
     def load(self, name: str, records: list[Record]) -> TableRun:
         (self.folder / f"{name}.json").write_text("\n".join(json.dumps(record) for record in records) + "\n")
         run_id = uuid4().hex
-        with connect(self.url) as session:
-            store.open_run(session, run_id=run_id, dag_id=None, commit_sha=None, trigger_kind="test")
+        session = PsycopgSession(self.asker)
+        store.open_run(session, run_id=run_id, dag_id=None, commit_sha=None, trigger_kind="test")
         self.cast.clear()
         return load_table(read_spec(self.folder / f"{name}.toml"), self.url, run_id=run_id, force=True)
 
@@ -94,8 +95,11 @@ class Trial:
 
 
 @pytest.fixture(scope="module")
-def trial(postgres: Cluster, shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
-    found = Trial(tmp_path_factory.mktemp("trial"), postgres.url("sluiceway_loader", shared_database))
+def trial(
+    postgres: Cluster, warehouses: Warehouses, shared_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Trial]:
+    url = postgres.url("sluiceway_loader", shared_database)
+    found = Trial(tmp_path_factory.mktemp("trial"), url, warehouses.asker(shared_database))
     cast = Caster.cast
 
     def counted(caster: Caster, batch: pa.RecordBatch) -> Any:

@@ -22,10 +22,11 @@ from dev.environment import ROOT
 from sluiceway.errors import EmptyExtractionError, SchemaDriftError, SluicewayError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import TableRun
-from sluiceway.ledger.warehouse import connect
+from sluiceway.ledger.warehouse import PsycopgSession
 from sluiceway.load.session import BulkSession
 from sluiceway.load.table import load_table
 from sluiceway.tables.registry import read_spec
+from tests.warehouses import Warehouses
 
 Row = tuple[str, str, str, str]
 Rows = list[tuple[object, ...]]
@@ -56,11 +57,11 @@ class Trial:
 
     folder: Path
     url: str
+    asker: psycopg.Connection[tuple[object, ...]]
 
     def execute(self, query: str, *parameters: object) -> Rows:
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            cursor = connection.execute(query, parameters or None)
-            return cursor.fetchall() if cursor.description else []
+        cursor = self.asker.execute(query, parameters or None)
+        return cursor.fetchall() if cursor.description else []
 
     def write(self, rows: list[Row]) -> Path:
         """A fresh table's file, with these rows as its source."""
@@ -75,8 +76,8 @@ class Trial:
 
     def open_run(self) -> str:
         run_id = uuid4().hex
-        with connect(self.url) as session:
-            store.open_run(session, run_id=run_id, dag_id=None, commit_sha=None, trigger_kind="test")
+        session = PsycopgSession(self.asker)
+        store.open_run(session, run_id=run_id, dag_id=None, commit_sha=None, trigger_kind="test")
         return run_id
 
     def load(self, path: Path, *, force: bool = True) -> TableRun:
@@ -86,14 +87,16 @@ class Trial:
         """The warehouse table's rows, or None when there is no table."""
         if self.execute("SELECT to_regclass(%s) IS NULL", path.stem)[0][0]:
             return None
-        with psycopg.connect(self.url) as connection:
-            query = sql.SQL("SELECT id, size, day, name FROM {} ORDER BY id").format(sql.Identifier(path.stem))
-            return connection.execute(query).fetchall()
+        query = sql.SQL("SELECT id, size, day, name FROM {} ORDER BY id").format(sql.Identifier(path.stem))
+        return self.asker.execute(query).fetchall()
 
 
 @pytest.fixture(scope="module")
-def trial(postgres: Cluster, shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> Trial:
-    return Trial(tmp_path_factory.mktemp("trial"), postgres.url("sluiceway_loader", shared_database))
+def trial(
+    postgres: Cluster, warehouses: Warehouses, shared_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Trial:
+    url = postgres.url("sluiceway_loader", shared_database)
+    return Trial(tmp_path_factory.mktemp("trial"), url, warehouses.asker(shared_database))
 
 
 def expected(rows: list[Row]) -> tuple[dict[int, Row], int]:
@@ -227,6 +230,7 @@ from pathlib import Path
 from sluiceway.load import session, staging
 from sluiceway.load.table import load_table
 from sluiceway.tables.registry import read_spec
+from tests.warehouses import Warehouses
 point, path, url, run_id = sys.argv[1:]
 
 def kill(*_arguments, **_options):

@@ -39,6 +39,7 @@ from sluiceway.sources.connections import Connection
 from sluiceway.sources.locate import check_exists
 from sluiceway.tables.spec import TableSpec
 from tests.stand_ins.file_server import LONG_AGO, Fault, FileServer, Served
+from tests.warehouses import ASKER
 
 WriteSpec = Callable[..., TableSpec]
 Query = Callable[..., list[tuple[object, ...]]]
@@ -810,7 +811,8 @@ def test_the_warehouse_is_closed_for_a_load_that_is_fetched(web: Web) -> None:
         with psycopg.connect(web.url) as session:
             found = session.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user "
-                "AND pid <> pg_backend_pid()"
+                "AND pid <> pg_backend_pid() AND application_name <> %s",
+                [ASKER],
             ).fetchone()
         open_.append(found)
 
