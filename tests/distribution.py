@@ -7,22 +7,22 @@ from pathlib import PurePosixPath
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
-WITH_AIRFLOW = ("tests/integration/sensors", "tests/integration/master")
-"""Folders whose tests share a running Airflow, all of it. They take the longest, so they are begun first."""
-WITH_SERVER = ("tests/web",)
-"""Folders whose tests share an API server."""
+WITH_SERVER = ("tests/integration/sensors", "tests/web", "tests/integration/master")
+"""Folders whose tests share a running Airflow, or its API server."""
+FIRST = ("tests/integration/sensors", "tests/deploy/test_trigger.py", "tests/web", "tests/integration/master")
+"""The longest, so that no process is left with one at the end. The second of the two that start a whole Airflow comes
+when the first runs, and a file that waits more than it works before both: two starts at once take twice as long."""
 
 
 def place(nodeid: str) -> str:
     """The folder or the file whose tests stay together."""
     file = nodeid.partition("::")[0]
-    return next((each for each in (*WITH_AIRFLOW, *WITH_SERVER) if PurePosixPath(file).is_relative_to(each)), file)
+    return next((each for each in WITH_SERVER if PurePosixPath(file).is_relative_to(each)), file)
 
 
 def longest_first(items: list[pytest.Item]) -> None:
     """Sort tests so that no process is left with a long one at the end."""
-    firsts = (*WITH_AIRFLOW, *WITH_SERVER)
-    items.sort(key=lambda item: firsts.index(found) if (found := place(item.nodeid)) in firsts else len(firsts))
+    items.sort(key=lambda item: FIRST.index(found) if (found := place(item.nodeid)) in FIRST else len(FIRST))
 
 
 class Distribution(LoadScopeScheduling):

@@ -28,7 +28,7 @@ def test_a_new_commit_has_its_run_within_the_poll_interval_and_three_seconds(sta
             staging.until(lambda name=run_id: True if staging.exists(name) else None)
             queued = staging.api.run(DAG_ID, run_id)["queued_at"]
             delays.append(datetime.fromisoformat(queued).timestamp() - changed)
-            assert staging.wait(run_id) == "success"
+    assert staging.wait(run_id) == "success"
     # the best of three: the machine may have other work
     assert min(delays) <= POLL_S + 3, delays
 
@@ -87,7 +87,7 @@ def test_without_a_triggerer_a_schedule_finds_the_commit(staging: Staging) -> No
 
 def test_when_ci_and_the_watch_race_for_each_commit_none_has_two_runs_and_none_is_lost(staging: Staging) -> None:
     with staging.watching():
-        found = race(staging.api, staging.stack.warehouse_url, staging.endpoint, commits=5, every_s=2)
+        found = race(staging.api, staging.stack.warehouse_url, staging.endpoint, commits=5, every_s=1)
     assert (found["runs"], found["commits_with_one_run"], found["newest"]) == (5, 5, "success")
     assert set(found["statuses"]) <= {"success", "superseded"}
 

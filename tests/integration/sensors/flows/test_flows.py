@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,16 +18,40 @@ from tests.stand_ins.google_storage import Stored
 FILES = 1000
 LOOKS_S = 4.0
 """Long enough for several looks, and for what one of them would start."""
+Check = Callable[[], None]
+AtLast = Callable[[Check], Check]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def at_last(landing: Landing) -> Iterator[AtLast]:
+    """Before the first test has done anything nothing has started; after the last one it calls what was handed to it.
+
+    So that all wait at once until whatever starts too often, or for nothing, has been started.
+    """
+    watched = ("one_file", "orders", "objects", "google", "answered", "deployed")
+    for flow_id in watched:
+        landing.looked(flow_id)
+    time.sleep(LOOKS_S)
+    assert {flow_id: landing.runs(flow_id) for flow_id in watched} == {flow_id: {} for flow_id in watched}
+    checks: list[Check] = []
+
+    def hand_over(check: Check) -> Check:
+        checks.append(check)
+        return check
+
+    yield hand_over
+    time.sleep(LOOKS_S)
+    for check in checks:
+        check()
 
 
 def paths(facts: list[dict[str, object]]) -> list[str]:
     return [Path(str(each["path"])).name for each in facts]
 
 
-def test_a_file_starts_the_flow_that_loads_its_tables_once_and_the_run_knows_it(landing: Landing) -> None:
-    landing.looked("one_file")
-    time.sleep(LOOKS_S)
-    assert landing.runs("one_file") == {}, "nothing has happened"
+def test_a_file_starts_the_flow_that_loads_its_tables_once_and_the_run_knows_it(
+    landing: Landing, at_last: AtLast
+) -> None:
     put(landing.place / "one.csv", "abc")
     (run_id,) = landing.until(lambda: landing.runs("one_file") or None)
     assert landing.done("one_file", run_id) == "success"
@@ -35,9 +60,11 @@ def test_a_file_starts_the_flow_that_loads_its_tables_once_and_the_run_knows_it(
     run, tables = landing.ledger(run_id)
     assert (run.dag_id, run.status, run.trigger_kind) == ("one_file", "success", "asset_triggered")
     assert {name: table.extracted for name, table in tables.items()} == {TABLE: ROWS}
-    time.sleep(LOOKS_S)
-    assert list(landing.settled("one_file")) == [run_id], "once"
-    assert [run for _, _, run in landing.events("one_file")] == [run_id]
+
+    @at_last
+    def once() -> None:
+        assert list(landing.settled("one_file")) == [run_id]
+        assert [run for _, _, run in landing.events("one_file")] == [run_id]
 
 
 def test_files_of_a_folder_come_into_runs_each_once(landing: Landing) -> None:
@@ -128,67 +155,61 @@ def test_a_thousand_files_in_a_minute_are_a_thousand_events_and_runs(landing: La
     assert {run["state"] for run in landing.settled("many__events").values()} == {"success"}
 
 
-def test_rows_of_a_real_table_start_their_flow(landing: Landing) -> None:
-    landing.looked("orders")
-    time.sleep(LOOKS_S)
-    assert landing.runs("orders") == {}
+def test_rows_of_a_real_table_start_their_flow(landing: Landing, at_last: AtLast) -> None:
     landing.query("INSERT INTO order_line VALUES (1, now()), (2, now() + interval '1 ms')")
     (run_id,) = landing.until(lambda: landing.runs("orders") or None)
     assert landing.done("orders", run_id) == "success"
     assert len(landing.result("orders", run_id)) == 1
-    time.sleep(LOOKS_S)
-    assert len(landing.events("orders")) == 1
+
+    @at_last
+    def once() -> None:
+        assert len(landing.events("orders")) == 1
 
 
-def test_objects_of_s3_start_their_flow(landing: Landing) -> None:
-    landing.looked("objects")
-    landing.s3.put_object(Bucket=BUCKET, Key="notes.txt", Body=b"no")
-    landing.s3.put_object(Bucket=BUCKET, Key="in/a.csv", Body=b"yes")
-    (run_id,) = landing.until(lambda: landing.runs("objects") or None)
-    assert landing.done("objects", run_id) == "success"
-    (event,) = landing.result("objects", run_id)
-    assert event["facts"]["name"] == "in/a.csv"
-    time.sleep(LOOKS_S)
-    assert len(landing.runs("objects")) == 1
-
-
-def started_once(landing: Landing, flow_id: str) -> dict[str, object]:
+def started_once(landing: Landing, at_last: AtLast, flow_id: str) -> dict[str, object]:
     """Wait for the flow's one run and the one event it took; the event's facts."""
     (run_id,) = landing.until(lambda: landing.runs(flow_id) or None)
     assert landing.done(flow_id, run_id) == "success"
     (event,) = landing.result(flow_id, run_id)
-    time.sleep(LOOKS_S)
-    assert list(landing.settled(flow_id)) == [run_id], "once"
+
+    @at_last
+    def once() -> None:
+        assert list(landing.settled(flow_id)) == [run_id]
+
     return dict(event["facts"])
 
 
-def test_objects_of_google_start_their_flow(landing: Landing) -> None:
-    landing.looked("google")
+def test_objects_of_s3_start_their_flow(landing: Landing, at_last: AtLast) -> None:
+    landing.s3.put_object(Bucket=BUCKET, Key="notes.txt", Body=b"no")
+    landing.s3.put_object(Bucket=BUCKET, Key="in/a.csv", Body=b"yes")
+    assert started_once(landing, at_last, "objects")["name"] == "in/a.csv"
+
+
+def test_objects_of_google_start_their_flow(landing: Landing, at_last: AtLast) -> None:
     landing.google.objects[f"{BUCKET}/notes.txt"] = Stored(b"no")
-    time.sleep(LOOKS_S)
-    assert landing.runs("google") == {}
     landing.google.objects[f"{BUCKET}/in/a.csv"] = Stored(b"yes")
-    facts = started_once(landing, "google")
+    facts = started_once(landing, at_last, "google")
     assert (facts["event"], facts["path"], facts["size"]) == ("created", f"gs://{BUCKET}/in/a.csv", 3)
 
 
-def test_a_service_that_answers_otherwise_starts_its_flow_and_so_does_a_deployment(landing: Landing) -> None:
-    landing.looked("answered")
-    landing.looked("deployed")
-    time.sleep(LOOKS_S)
-    assert landing.runs("answered") == landing.runs("deployed") == {}
+def test_a_service_that_answers_otherwise_starts_its_flow_and_so_does_a_deployment(
+    landing: Landing, at_last: AtLast
+) -> None:
     old, landing.service.commit = landing.service.commit, "1" * 40
-    assert started_once(landing, "answered").items() >= {"old": old, "new": "1" * 40, "what": "build.commit"}.items()
-    assert started_once(landing, "deployed").items() >= {"old": old, "new": "1" * 40, "event": "deployed"}.items()
+    assert (
+        started_once(landing, at_last, "answered").items()
+        >= {"old": old, "new": "1" * 40, "what": "build.commit"}.items()
+    )
+    assert (
+        started_once(landing, at_last, "deployed").items() >= {"old": old, "new": "1" * 40, "event": "deployed"}.items()
+    )
 
 
-def test_a_message_of_a_queue_starts_its_flow(landing: Landing) -> None:
+def test_a_message_of_a_queue_starts_its_flow(landing: Landing, at_last: AtLast) -> None:
     landing.until(lambda: True if dict(landing.redis.pubsub_numsub(CHANNEL)).get(CHANNEL.encode()) else None)
     landing.redis.publish("another", "no")
-    time.sleep(LOOKS_S)
-    assert landing.runs("told") == {}
     assert landing.redis.publish(CHANNEL, '{"id": 7}') == 1
-    facts = started_once(landing, "told")
+    facts = started_once(landing, at_last, "told")
     assert facts == {"event": "message", "queue": f"redis+pubsub://{CHANNEL}", "message": {"id": 7}}
 
 
