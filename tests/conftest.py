@@ -16,6 +16,7 @@ from dev.credentials import Credentials
 from dev.environment import ROOT
 from sluiceway.ledger import store
 from sluiceway.ledger.migrate import migrate
+from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import PsycopgSession
 from sluiceway.settings import PREFIX, load_settings
 from sluiceway.tables.registry import read_spec
@@ -175,13 +176,14 @@ def query(warehouses: Warehouses, database: str) -> Callable[..., Rows]:
 
 
 @pytest.fixture
-def open_run(warehouses: Warehouses, database: str) -> Callable[[str], str]:
-    """Opens a run in the ledger and returns its id."""
+def open_run(warehouses: Warehouses, database: str) -> Callable[[str], RunKey]:
+    """Opens a run of master_etl in the ledger and returns its key."""
 
-    def run(run_id: str) -> str:
+    def run(run_id: str) -> RunKey:
         session = PsycopgSession(warehouses.asker(database))
-        store.open_run(session, run_id=run_id, dag_id="master_etl", commit_sha=None, trigger_kind="test")
-        return run_id
+        key = RunKey("master_etl", run_id)
+        store.open_run(session, key, commit_sha=None, trigger_kind="test")
+        return key
 
     return run
 

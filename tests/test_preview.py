@@ -44,7 +44,7 @@ def test_rejects_and_repeated_keys_are_those_of_a_load(
     city: TableSpec, warehouse_url: str, open_run: Callable[[str], str]
 ) -> None:
     found = preview(city)
-    loaded = load_table(city, warehouse_url, run_id=open_run("r1"))
+    loaded = load_table(city, warehouse_url, run=open_run("r1"))
     assert (found.extracted, found.rejected + found.repeated) == (loaded.extracted, loaded.rejected) == (4, 2)
     assert [(reject.row_number, reject.reason) for reject in found.rejects] == [(3, "id: 'x' is no integer")]
     assert found.repeated_example == (1, 4)
@@ -83,7 +83,7 @@ def test_a_table_that_is_not_there_is_said_to_be_new(city: TableSpec, warehouse_
 def test_a_table_of_the_declared_shape_fits(
     city: TableSpec, warehouse_url: str, open_run: Callable[[str], str]
 ) -> None:
-    load_table(city, warehouse_url, run_id=open_run("r1"))
+    load_table(city, warehouse_url, run=open_run("r1"))
     assert standing(city, warehouse_url) == "The warehouse's table city has 2 rows and the declared shape."
 
 

@@ -20,6 +20,8 @@ from sluiceway.errors import (
     nearest,
 )
 from sluiceway.ledger import events, store
+from sluiceway.ledger.revision import check_revision
+from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect
 from sluiceway.load.merge import count_rows, table_exists
 from sluiceway.settings import Settings, load_settings
@@ -35,16 +37,14 @@ log = logging.getLogger(__name__)
 STALE_SESSION_HOURS = 1
 
 
-def open_ledger(url: str, *, run_id: str, dag_id: str, commit_sha: str | None, trigger_kind: str) -> None:
+def open_ledger(url: str, run: RunKey, *, commit_sha: str | None, trigger_kind: str) -> None:
     """Open the run's ledger row, and close those of runs that were ended before their verdict.
 
     :raises LedgerMissingError: the warehouse has no ledger of this version.
     """
     with connect(url) as session:
-        store.check_revision(session)
-        for abandoned in store.close_abandoned(session, dag_id, except_run_id=run_id):
-            log.warning("Run %s had no verdict; it is closed as abandoned", abandoned)
-        store.open_run(session, run_id=run_id, dag_id=dag_id, commit_sha=commit_sha, trigger_kind=trigger_kind)
+        check_revision(session)
+        store.open_run(session, run, commit_sha=commit_sha, trigger_kind=trigger_kind)
 
 
 def check_conf(conf: Collection[str], params: Collection[str]) -> None:
@@ -53,27 +53,26 @@ def check_conf(conf: Collection[str], params: Collection[str]) -> None:
         raise UnknownParamError(f"The run's conf has a key {key!r} that this DAG does not know{nearest(key, params)}")
 
 
-def record_deployed(url: str, run_id: str, deployed_sha: str) -> None:
+def record_deployed(url: str, run: RunKey, deployed_sha: str) -> None:
     """Note which commit the environment served when the run was let through."""
     with connect(url) as session:
-        store.record_deployed_sha(session, run_id, deployed_sha)
+        store.record_deployed_sha(session, run, deployed_sha)
 
 
-def supersede(url: str, run_id: str, deployed_sha: str, note: str) -> None:
-    """Close the run as superseded: it loads nothing, for a newer commit's run waits."""
+def supersede(url: str, run: RunKey, deployed_sha: str, note: str) -> None:
+    """Note that the run is superseded: it loads nothing, for a newer commit's run waits."""
     with connect(url) as session:
-        store.record_deployed_sha(session, run_id, deployed_sha)
-        store.close_run(session, run_id, "superseded", note)
+        store.record_outcome(session, run, "superseded", note, deployed_sha=deployed_sha)
 
 
 def commit_is_loaded(url: str, commit: str) -> bool:
     """Whether a green run loaded that commit into all tables of this deployment."""
     with connect(url) as session:
-        store.check_revision(session)
+        check_revision(session)
         return store.commit_is_loaded(session, commit, tables=len(deployed_names()))
 
 
-def plan(url: str, *, run_id: str, only: Sequence[str]) -> list[str]:
+def plan(url: str, run: RunKey, *, only: Sequence[str]) -> list[str]:
     """The tables of this run, largest source first so that the longest load does not start last.
 
     :param only: names of a subset; empty for all tables this deployment runs.
@@ -89,7 +88,7 @@ def plan(url: str, *, run_id: str, only: Sequence[str]) -> list[str]:
             f"deployment runs (SLUICEWAY_GROUPS = {load_settings().groups!r})."
         )
     with connect(url) as session:
-        store.plan_tables(session, run_id, specs)
+        store.plan_tables(session, run, specs)
     return sorted(specs, key=lambda name: -_size(specs[name].source))
 
 
@@ -100,10 +99,10 @@ def _size(source: Source) -> int:
         return 0  # remote, or its load says what is wrong
 
 
-def check_sources(url: str, run_id: str, connections: Connections = from_environment) -> None:
+def check_sources(url: str, run: RunKey, connections: Connections = from_environment) -> None:
     """Raises SourceMissingError that names every source of the run's tables that is not there."""
     with connect(url) as session:
-        names = [run.table_name for run in store.table_runs(session, run_id)]
+        names = [each.table_name for each in store.table_runs(session, run)]
     problems = []
     for name, spec in registry.choose(registry.deployed(), names).items():
         try:
@@ -119,7 +118,7 @@ def check_sources(url: str, run_id: str, connections: Connections = from_environ
 def check_warehouse(url: str) -> None:
     """Raises ValidationError unless the loading role can do its work: PostGIS, temporary and new tables."""
     with connect(url) as session:
-        store.check_revision(session)
+        check_revision(session)
         postgis, temporary, create = session.execute(
             sql.SQL(
                 "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'postgis'), "
@@ -174,7 +173,7 @@ def cleanup_history(url: str, settings: Settings | None = None) -> int:
     return forgotten
 
 
-def validate(url: str, run_id: str) -> None:
+def validate(url: str, run: RunKey) -> None:
     """Compare the warehouse with the ledger, table by table.
 
     :raises ValidationError: a table is missing, or holds other than the rows the ledger counted.

@@ -48,7 +48,7 @@ def load(warehouse_url: str, open_run: Callable[[str], str]) -> Load:
     def run(spec: TableSpec, *, force: bool = False) -> TableRun:
         nonlocal count
         count += 1
-        return load_table(spec, warehouse_url, run_id=open_run(f"r{count}"), force=force)
+        return load_table(spec, warehouse_url, run=open_run(f"r{count}"), force=force)
 
     return run
 
@@ -189,7 +189,7 @@ def test_a_repeated_load_replaces_the_rejects_of_its_earlier_try(
 ) -> None:
     spec = write_spec("city", CITY + "[checks]\nmax_rejects = 7\n", city__csv=BAD)
     for _ in range(2):
-        load_table(spec, warehouse_url, run_id=open_run("same"), force=True)
+        load_table(spec, warehouse_url, run=open_run("same"), force=True)
     assert query("SELECT count(*) FROM etl.reject") == [(7,)]
 
 
@@ -310,4 +310,4 @@ def test_a_load_does_not_wait_for_who_writes_other_rows_of_its_table(
     with psycopg.connect(warehouse_url) as writer:
         writer.execute("UPDATE city SET people = 7")
         impatient = f"{warehouse_url}?options=-c%20lock_timeout%3D2s"
-        assert load_table(spec, impatient, run_id=open_run("again"), force=True).unchanged == 1
+        assert load_table(spec, impatient, run=open_run("again"), force=True).unchanged == 1

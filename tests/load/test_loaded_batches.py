@@ -323,7 +323,7 @@ def test_polygons_are_repaired_and_refused_as_the_first_time(
     geopandas.GeoDataFrame({"id": range(3)}, geometry=shapes, crs=4326).to_file(tmp_path / "park.geojson")
     (tmp_path / "park.toml").write_text(PARK.replace("INVALID", invalid))
     spec = read_spec(tmp_path / "park.toml")
-    first, second = (load_table(spec, warehouse_url, run_id=open_run(f"r{each}"), force=True) for each in range(2))
+    first, second = (load_table(spec, warehouse_url, run=open_run(f"r{each}"), force=True) for each in range(2))
     expected = (1, 0) if invalid == "repair" else (0, 1)
     assert (first.repaired, first.rejected) == (second.repaired, second.rejected) == expected
     assert (second.unchanged, second.inserted, second.updated) == (3 - expected[1], 0, 0)
@@ -340,6 +340,6 @@ def test_the_same_numbers_in_another_crs_are_other_shapes(
     for number, crs in enumerate((32633, 32634)):
         frame = geopandas.GeoDataFrame({"id": [1]}, geometry=[Point(500_000, 5_000_000)], crs=crs)
         frame.to_file(tmp_path / "spot.gpkg", layer="spot")
-        result = load_table(spec, warehouse_url, run_id=open_run(f"r{number}"), force=True)
+        result = load_table(spec, warehouse_url, run=open_run(f"r{number}"), force=True)
     assert result.updated == 1
     assert query("SELECT round(st_x(geom)) FROM spot") == [(21,)]

@@ -36,7 +36,7 @@ def load(write_spec: Callable[..., TableSpec], warehouse_url: str, open_run: Cal
             f'description = "Real"\nkey = {key}\n[source]\nuri = "{REAL / file}"\n{source}\n'
             f"[columns]\n{columns}\n{rest}\n"
         )
-        return load_table(write_spec("real", toml), warehouse_url, run_id=open_run("r1"))
+        return load_table(write_spec("real", toml), warehouse_url, run=open_run("r1"))
 
     return run
 

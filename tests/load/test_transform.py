@@ -40,7 +40,7 @@ def load(tmp_path: Path, warehouse_url: str, open_run: Callable[[str], str]) -> 
         (tmp_path / "tables" / "city.csv").write_text(CSV)
         (tmp_path / "tables" / "city.toml").write_text(toml)
         (tmp_path / "transforms" / "city.py").write_text(transform)
-        return load_table(read_spec(tmp_path / "tables" / "city.toml"), warehouse_url, run_id=open_run(run_id))
+        return load_table(read_spec(tmp_path / "tables" / "city.toml"), warehouse_url, run=open_run(run_id))
 
     return run
 

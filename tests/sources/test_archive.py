@@ -309,7 +309,7 @@ def test_nothing_of_a_cut_file_is_loaded(
         f'[source]\nkind = "csv"\nuri = "{name}"\n',
     )
     with pytest.raises(SourceUnreadableError, match=name):
-        load_table(spec, warehouse_url, run_id=open_run("r1"))
+        load_table(spec, warehouse_url, run=open_run("r1"))
     assert query("SELECT to_regclass('city')") == [(None,)]
     write(name, PACKED[name])
-    assert load_table(spec, warehouse_url, run_id=open_run("r2")).extracted == 2000
+    assert load_table(spec, warehouse_url, run=open_run("r2")).extracted == 2000

@@ -78,7 +78,7 @@ def read(connections: Connections) -> Callable[[TableSpec], pa.Table]:
 def load(
     warehouse_url: str, open_run: Callable[[str], str], connections: Connections
 ) -> Callable[[TableSpec], TableRun]:
-    return lambda spec: load_table(spec, warehouse_url, run_id=open_run("r1"), connections=connections)
+    return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"), connections=connections)
 
 
 def test_a_table_loads(write_spec: WriteSpec, load: Callable[[TableSpec], TableRun], query: Query) -> None:

@@ -653,7 +653,7 @@ def test_unreadable_records_and_the_character_0_are_rejects(
 ) -> None:
     columns = 'id = "integer"\nname = "text"\n[checks]\nmax_rejects = 3\n'
     spec = spec_of("id,name\n1,Ponce\n2\0,x,y\n3,a\0b\n4,Lares\n5\nTotal\n", options="skip_footer = 1", columns=columns)
-    result = load_table(spec, warehouse_url, run_id=open_run("r1"))
+    result = load_table(spec, warehouse_url, run=open_run("r1"))
     assert (result.extracted, result.inserted, result.rejected) == (5, 2, 3)
     assert query("SELECT id FROM city ORDER BY id") == [(1,), (4,)]
     assert query("SELECT row_number, reason FROM etl.reject ORDER BY 1") == [

@@ -142,9 +142,7 @@ def test_values_load_and_what_is_no_value_is_a_reject(
         (5, True, None, None),
     ]
     columns = 'id = "integer"\nname = "text"\npeople = "integer"\nday = "date"'
-    result = load_table(
-        spec_of(rows, columns, more="[checks]\nmax_rejects = 3\n"), warehouse_url, run_id=open_run("r1")
-    )
+    result = load_table(spec_of(rows, columns, more="[checks]\nmax_rejects = 3\n"), warehouse_url, run=open_run("r1"))
     assert (result.extracted, result.inserted, result.rejected) == (5, 2, 3)
     assert query("SELECT id, name, people, day::text FROM city ORDER BY id") == [
         (1, "5", 10, "2026-01-02"),

@@ -86,7 +86,7 @@ def read(write_spec: WriteSpec, connections: Connections) -> Read:
 def load(
     warehouse_url: str, open_run: Callable[[str], str], connections: Connections
 ) -> Callable[[TableSpec], TableRun]:
-    return lambda spec: load_table(spec, warehouse_url, run_id=open_run("r1"), connections=connections)
+    return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"), connections=connections)
 
 
 def test_a_sheet_loads(write_spec: WriteSpec, load: Callable[[TableSpec], TableRun], query: Query) -> None:

@@ -113,7 +113,7 @@ def things(write_spec: WriteSpec, serve: Serve) -> Callable[..., pa.Table]:
 
 @pytest.fixture
 def load(warehouse_url: str, open_run: Callable[[str], str]) -> Callable[[TableSpec], TableRun]:
-    return lambda spec: load_table(spec, warehouse_url, run_id=open_run("r1"), connections=connections)
+    return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"), connections=connections)
 
 
 def table_of(spec: TableSpec) -> pa.Table:

@@ -308,7 +308,7 @@ def test_a_transform_gets_every_key_known_so_far(spec_of: SpecOf, tmp_path: Path
 
 @pytest.fixture
 def load(warehouse_url: str, open_run: Callable[[str], str]) -> Callable[[TableSpec], TableRun]:
-    return lambda spec: load_table(spec, warehouse_url, run_id=open_run("r1"))
+    return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"))
 
 
 def test_values_load_into_their_declared_types(

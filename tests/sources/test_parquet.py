@@ -138,7 +138,7 @@ def test_values_load_into_their_declared_types(
     table = table.set_column(2, "code", pa.array([UUID(int=7)] * 3, pa.uuid()))
     pq.write_table(table, path)
     columns = 'id = "integer"\nshare = "numeric(8,2)"\ncode = "uuid"\nat = "timestamptz"\ntags = "jsonb"\nhalf = "real"'
-    result = load_table(spec_of(columns, "[checks]\nmax_rejects = 1\n"), warehouse_url, run_id=open_run("r1"))
+    result = load_table(spec_of(columns, "[checks]\nmax_rejects = 1\n"), warehouse_url, run=open_run("r1"))
     assert (result.extracted, result.inserted, result.rejected) == (3, 2, 1)
     assert query("SELECT id, share::text, code::text, at::text, tags::text, half FROM city ORDER BY id") == [
         (1, "1.10", str(UUID(int=7)), "2026-07-01 12:00:00+00", '{"a": [1, 2]}', 0.5),
@@ -333,7 +333,7 @@ def test_parquets_own_geometry_type_is_read(spec_of: SpecOf, path: Path, written
 
 @pytest.fixture
 def load(warehouse_url: str, open_run: Callable[[str], str]) -> Callable[[TableSpec], TableRun]:
-    return lambda spec: load_table(spec, warehouse_url, run_id=open_run("r1"))
+    return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"))
 
 
 def test_a_geoparquet_file_loads_in_its_crs(

@@ -97,7 +97,7 @@ def read(postgres_connections: Connections) -> Callable[..., pa.Table]:
 def load(
     warehouse_url: str, open_run: Callable[[str], str], postgres_connections: Connections
 ) -> Callable[[TableSpec], TableRun]:
-    return lambda spec: load_table(spec, warehouse_url, run_id=open_run("r1"), connections=postgres_connections)
+    return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"), connections=postgres_connections)
 
 
 @contextmanager

@@ -244,7 +244,7 @@ def test_a_transform_gets_every_column_and_the_geometry(
 
 @pytest.fixture
 def load(warehouse_url: str, open_run: Callable[[str], str]) -> Callable[[TableSpec], TableRun]:
-    return lambda spec: load_table(spec, warehouse_url, run_id=open_run("r1"))
+    return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"))
 
 
 def test_bytes_that_are_no_wkb_are_a_reject(

@@ -36,7 +36,7 @@ BOW_TIE = Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
 
 @pytest.fixture
 def load(warehouse_url: str, open_run: Callable[[str], str]) -> Load:
-    return lambda spec: load_table(spec, warehouse_url, run_id=open_run("r1"), force=True)
+    return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"), force=True)
 
 
 @pytest.fixture

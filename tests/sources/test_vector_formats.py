@@ -275,7 +275,7 @@ def test_a_file_without_a_feature_is_an_empty_extraction(
 ) -> None:
     path = written(tmp_path / file, text)
     with pytest.raises(EmptyExtractionError, match=r"park: .*the source gave no rows"):
-        load_table(park(path), warehouse_url, run_id=open_run("r1"))
+        load_table(park(path), warehouse_url, run=open_run("r1"))
 
 
 @pytest.mark.parametrize("file", ["park.gpkg", "park.shp", "park.fgb"])

@@ -38,7 +38,7 @@ def load(tmp_path: Path, warehouse_url: str, open_run: Callable[[str], str]) -> 
         if content is not None:
             (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
         draft = Drafted(tmp_path / name, tmp_path / "drafted.toml", **asked)
-        return load_table(draft.spec, warehouse_url, run_id=open_run("r1"))
+        return load_table(draft.spec, warehouse_url, run=open_run("r1"))
 
     return run
 

@@ -27,7 +27,7 @@ def load(warehouse_url: str, open_run: Callable[[str], str]) -> Callable[..., Ta
 
     def run(path: Path, run_id: str = "r1") -> TableRun:
         spec = registry.read_from(registry.read_one("landiq_crop", Settings(config_dir=CONFIG)), str(path))
-        return load_table(spec, warehouse_url, run_id=open_run(run_id))
+        return load_table(spec, warehouse_url, run=open_run(run_id))
 
     return run
 

@@ -27,9 +27,10 @@ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_loader') THEN
         GRANT USAGE ON SCHEMA etl TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.run, etl.table_run, etl.reject TO sluiceway_loader;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.task_run, etl.publication, etl.deployment TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.loaded_batches TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.trigger_state, etl.trigger_event TO sluiceway_loader;
-        GRANT SELECT ON etl.alembic_version TO sluiceway_loader;
+        GRANT SELECT ON etl.alembic_version, etl.compatible TO sluiceway_loader;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_reader') THEN
         GRANT USAGE ON SCHEMA etl TO sluiceway_reader;

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString, NamedTuple
 
 from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.errors import LedgerMissingError
-from sluiceway.ledger.warehouse import LEDGER_REVISION, Session
+from sluiceway.ledger.warehouse import Session
 
 RunStatus = Literal["running", "success", "failed", "superseded", "abandoned"]
 TableStatus = Literal["planned", "loaded", "unchanged", "failed"]
+Outcome = Literal["superseded", "idle"]
+"""Why a run that loads nothing is good: a newer commit's run waits, or another run has taken the events."""
+CLI = "cli"
+"""Stands for the DAG of runs of `sluiceway tables run`."""
+PLANNED_TRY = 0
+"""Of the row that plan writes before any try."""
+
+
+class RunKey(NamedTuple):
+    """Which run: Airflow's run ids are unique per DAG only."""
+
+    dag_id: str
+    run_id: str
+
+    def __str__(self) -> str:
+        return f"{self.dag_id}/{self.run_id}"
 
 
 class _Row(BaseModel):
@@ -24,8 +39,8 @@ class _Row(BaseModel):
 class Run(_Row):
     """One row of etl.run."""
 
+    dag_id: str
     run_id: str
-    dag_id: str | None
     commit_sha: str | None
     deployed_sha: str | None
     trigger_kind: str
@@ -33,13 +48,31 @@ class Run(_Row):
     finished_at: datetime | None
     status: RunStatus
     note: str | None
+    """The verdict's sentence."""
+    enqueued_at: datetime | None = None
+    """When Airflow first queued it."""
+    outcome: Outcome | None = None
+    outcome_note: str | None = None
+    published_at: datetime | None = None
+    """When its views were published last."""
+    judged: dict[str, str | None] | None = None
+    """The tasks' states that the verdict saw."""
+    remark: str | None = None
+    """What was done to the run in Airflow after its verdict."""
+
+    @property
+    def key(self) -> RunKey:
+        """Which run it is."""
+        return RunKey(self.dag_id, self.run_id)
 
 
 class TableRun(_Row):
-    """One row of etl.table_run: what a run did to one table. Sizes in bytes."""
+    """One row of etl.table_run: what one try of a run did to one table. Sizes in bytes."""
 
+    dag_id: str
     run_id: str
     table_name: str
+    try_number: int = 1
     status: TableStatus
     extracted: int = 0
     inserted: int = 0
@@ -64,6 +97,11 @@ class TableRun(_Row):
     error: str | None = None
     finished_at: datetime | None = None
 
+    @property
+    def key(self) -> RunKey:
+        """Which run it is a try of."""
+        return RunKey(self.dag_id, self.run_id)
+
 
 class Reject(_Row):
     """One row of etl.reject: a source row that was not loaded, and why."""
@@ -87,44 +125,62 @@ def _literal(value: Any) -> sql.Composable:
     return sql.Literal(value)
 
 
-def check_revision(session: Session) -> None:
-    """Raises LedgerMissingError unless the ledger has the revision this code needs."""
-    exists = session.execute(sql.SQL("SELECT to_regclass('etl.alembic_version') IS NOT NULL"))[0][0]
-    found = session.execute(sql.SQL("SELECT version_num FROM etl.alembic_version"))[0][0] if exists else None
-    if found != LEDGER_REVISION:
-        state = f"is at revision {found}" if found else "is missing"
-        raise LedgerMissingError(
-            f"The warehouse's ledger {state} and this code needs {LEDGER_REVISION}; run `sluiceway ledger migrate`."
-        )
-
-
-def open_run(session: Session, *, run_id: str, dag_id: str | None, commit_sha: str | None, trigger_kind: str) -> None:
-    """Open the run's row, or reopen it when the run is repeated. Keeps what its tables did before."""
+def open_run(
+    session: Session,
+    key: RunKey,
+    *,
+    commit_sha: str | None,
+    trigger_kind: str,
+    enqueued_at: datetime | None = None,
+) -> None:
+    """Open the run's row, or reopen it when a part of the run is repeated. Keeps what it did before."""
     session.execute(
         sql.SQL(
-            "INSERT INTO etl.run (run_id, dag_id, commit_sha, trigger_kind) VALUES ({}, {}, {}, {}) "
-            "ON CONFLICT (run_id) DO UPDATE SET status = 'running', finished_at = NULL, note = NULL, "
-            "commit_sha = excluded.commit_sha, deployed_sha = NULL"
-        ).format(*map(sql.Literal, (run_id, dag_id, commit_sha, trigger_kind)))
+            "INSERT INTO etl.run (dag_id, run_id, commit_sha, trigger_kind, enqueued_at) VALUES ({}, {}, {}, {}, {}) "
+            "ON CONFLICT (dag_id, run_id) DO UPDATE SET status = 'running', finished_at = NULL, note = NULL, "
+            "judged = NULL, remark = NULL, commit_sha = excluded.commit_sha"
+        ).format(*map(sql.Literal, (*key, commit_sha, trigger_kind)), _literal(enqueued_at))
     )
 
 
-def record_deployed_sha(session: Session, run_id: str, deployed_sha: str | None) -> None:
-    """Note which commit staging served when the run began to load."""
+def record_deployed_sha(session: Session, key: RunKey, deployed_sha: str | None) -> None:
+    """Note which commit staging served when the run was let through, which is then not superseded."""
     session.execute(
-        sql.SQL("UPDATE etl.run SET deployed_sha = {} WHERE run_id = {}").format(
-            sql.Literal(deployed_sha), sql.Literal(run_id)
+        sql.SQL("UPDATE etl.run SET deployed_sha = {}, outcome = NULL, outcome_note = NULL WHERE {}").format(
+            sql.Literal(deployed_sha), _is(key)
         )
     )
 
 
-def close_run(session: Session, run_id: str, status: RunStatus, note: str | None) -> None:
-    """Close the run's row with its verdict."""
+def record_outcome(
+    session: Session, key: RunKey, outcome: Outcome, note: str, *, deployed_sha: str | None = None
+) -> None:
+    """Note that the run has nothing to load, and why."""
     session.execute(
-        sql.SQL("UPDATE etl.run SET status = {}, note = {}, finished_at = clock_timestamp() WHERE run_id = {}").format(
-            sql.Literal(status), sql.Literal(note), sql.Literal(run_id)
+        sql.SQL("UPDATE etl.run SET outcome = {}, outcome_note = {}, deployed_sha = {} WHERE {}").format(
+            *map(sql.Literal, (outcome, note, deployed_sha)), _is(key)
         )
     )
+
+
+def close_run(
+    session: Session, key: RunKey, status: RunStatus, note: str | None, judged: Mapping[str, str | None] | None = None
+) -> None:
+    """Close the run's row with its verdict.
+
+    :param judged: the tasks' states that the verdict saw.
+    """
+    session.execute(
+        sql.SQL(
+            "UPDATE etl.run SET status = {}, note = {}, judged = {}, remark = NULL, finished_at = clock_timestamp() "
+            "WHERE {}"
+        ).format(sql.Literal(status), sql.Literal(note), _literal(dict(judged) if judged else None), _is(key))
+    )
+
+
+def remark(session: Session, key: RunKey, text: str | None) -> None:
+    """Note what was done to the run in Airflow after its verdict; None: nothing that still counts."""
+    session.execute(sql.SQL("UPDATE etl.run SET remark = {} WHERE {}").format(sql.Literal(text), _is(key)))
 
 
 def commit_is_loaded(session: Session, commit: str, *, tables: int) -> bool:
@@ -132,89 +188,172 @@ def commit_is_loaded(session: Session, commit: str, *, tables: int) -> bool:
     rows = session.execute(
         sql.SQL(
             "SELECT 1 FROM etl.run WHERE status = 'success' AND {} = coalesce(deployed_sha, commit_sha) "
-            "AND (SELECT count(*) FROM etl.table_run WHERE table_run.run_id = run.run_id) >= {} LIMIT 1"
+            "AND (SELECT count(DISTINCT table_name) FROM etl.table_run AS t "
+            "WHERE (t.dag_id, t.run_id) = (run.dag_id, run.run_id)) >= {} LIMIT 1"
         ).format(sql.Literal(commit), sql.Literal(tables))
     )
     return bool(rows)
 
 
-def close_abandoned(session: Session, dag_id: str, *, except_run_id: str) -> list[str]:
-    """Close every other open row of a DAG that runs once at a time: its run was ended from outside.
-
-    :returns: the run ids that were closed.
-    """
-    rows = session.execute(
-        sql.SQL(
-            "UPDATE etl.run SET status = 'abandoned', finished_at = clock_timestamp(), "
-            "note = 'ended before its verdict (timeout, or marked by hand)' "
-            "WHERE dag_id = {} AND status = 'running' AND run_id <> {} RETURNING run_id"
-        ).format(sql.Literal(dag_id), sql.Literal(except_run_id))
-    )
-    return [row[0] for row in rows]
-
-
-def plan_tables(session: Session, run_id: str, names: Iterable[str]) -> None:
-    """Write a `planned` row per table, so that a table that never reports is seen. A repeat keeps good loads."""
+def plan_tables(session: Session, key: RunKey, names: Iterable[str]) -> None:
+    """Write a `planned` row per table, so that a table that never reports is seen. A repeat keeps what tries did."""
     for name in names:
         session.execute(
             sql.SQL(
-                "INSERT INTO etl.table_run (run_id, table_name, status) VALUES ({}, {}, 'planned') "
-                "ON CONFLICT (run_id, table_name) DO UPDATE SET status = 'planned' "
-                "WHERE table_run.status = 'failed'"
-            ).format(sql.Literal(run_id), sql.Literal(name))
+                "INSERT INTO etl.table_run (dag_id, run_id, table_name, try_number, status) "
+                "VALUES ({}, {}, {}, {}, 'planned') ON CONFLICT DO NOTHING"
+            ).format(*map(sql.Literal, (*key, name, PLANNED_TRY)))
         )
 
 
-def begin_table(session: Session, run_id: str, table: str) -> None:
-    """Take the table's row of the run for a new try, and drop the rejects of the try before."""
-    session.execute(
-        sql.SQL(
-            "INSERT INTO etl.table_run (run_id, table_name, status) VALUES ({}, {}, 'planned') "
-            "ON CONFLICT (run_id, table_name) DO NOTHING"
-        ).format(sql.Literal(run_id), sql.Literal(table))
-    )
-    session.execute(
-        sql.SQL("DELETE FROM etl.reject WHERE run_id = {} AND table_name = {}").format(
-            sql.Literal(run_id), sql.Literal(table)
-        )
+def begin_table(session: Session, key: RunKey, table: str, try_number: int) -> None:
+    """Write the row of a try, to which its rejects belong. What the same try wrote before is dropped."""
+    _execute_all(
+        session,
+        "DELETE FROM etl.reject WHERE (dag_id, run_id, table_name, try_number) = ({}, {}, {}, {})",
+        "INSERT INTO etl.table_run (dag_id, run_id, table_name, try_number, status) "
+        "VALUES ({}, {}, {}, {}, 'planned') ON CONFLICT DO NOTHING",
+        values=(*key, table, try_number),
     )
 
 
 def write_table_run(session: Session, result: TableRun) -> None:
-    """Write what the run did to one table, in place of what an earlier try wrote."""
+    """Write what a try did to its table."""
     values = result.model_dump()  # finished_at is set by the server, whose clock orders loads
+    identity = ("dag_id", "run_id", "table_name", "try_number")
     session.execute(
-        sql.SQL("INSERT INTO etl.table_run ({}) VALUES ({}) ON CONFLICT (run_id, table_name) DO UPDATE SET {}").format(
+        sql.SQL("INSERT INTO etl.table_run ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}").format(
             _columns(TableRun),
             sql.SQL(", ").join(
                 sql.SQL("clock_timestamp()") if name == "finished_at" else _literal(value)
                 for name, value in values.items()
             ),
+            sql.SQL(", ").join(map(sql.Identifier, identity)),
             sql.SQL(", ").join(
-                sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
-                for name in values
-                if name not in {"run_id", "table_name"}
+                sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in values if name not in identity
             ),
         )
     )
 
 
-def write_rejects(session: Session, run_id: str, table: str, rejects: Iterable[Reject]) -> None:
+def write_rejects(session: Session, key: RunKey, table: str, try_number: int, rejects: Iterable[Reject]) -> None:
     """Write a few rejects, row by row."""
     for reject in rejects:
         session.execute(
             sql.SQL(
-                'INSERT INTO etl.reject (run_id, table_name, row_number, column_name, reason, "row") '
-                "VALUES ({}, {}, {}, {}, {}, {})"
+                "INSERT INTO etl.reject (dag_id, run_id, table_name, try_number, row_number, column_name, reason, "
+                '"row") VALUES ({}, {}, {}, {}, {}, {}, {}, {})'
             ).format(
-                sql.Literal(run_id),
-                sql.Literal(table),
-                sql.Literal(reject.row_number),
-                sql.Literal(reject.column_name),
-                sql.Literal(reject.reason),
+                *map(sql.Literal, (*key, table, try_number, reject.row_number, reject.column_name, reject.reason)),
                 _literal(reject.row),
             )
         )
+
+
+def table_tries(session: Session, key: RunKey) -> list[TableRun]:
+    """Every try of the run at each of its tables, by name, the oldest first; the row of the plan before them."""
+    return _table_runs(session, sql.SQL("WHERE {} ORDER BY table_name, try_number").format(_is(key)))
+
+
+def table_runs(session: Session, key: RunKey) -> list[TableRun]:
+    """What the run did to each of its tables, by name."""
+    tries: dict[str, list[TableRun]] = {}
+    for each in table_tries(session, key):
+        tries.setdefault(each.table_name, []).append(each)
+    return [_standing(each) for each in tries.values()]
+
+
+def _standing(tries: Sequence[TableRun]) -> TableRun:
+    """The newest try, unless it found unchanged what an earlier one of the same run had loaded.
+
+    A row that is still `planned` is a try whose process died, or goes on: the one before it stands.
+    """
+    told = [each for each in tries if each.status != "planned"]
+    if not told:
+        return tries[-1]
+    loaded = [each for each in told if each.status == "loaded"]
+    return loaded[-1] if loaded and told[-1].status == "unchanged" else told[-1]
+
+
+def last_good_load(session: Session, table: str) -> TableRun | None:
+    """The newest load of a table that was committed, of any run."""
+    return _newest(session, table, "loaded")
+
+
+def last_good_look(session: Session, table: str) -> TableRun | None:
+    """The newest try of any run that loaded the table, or found its source unchanged."""
+    return _newest(session, table, "loaded", "unchanged")
+
+
+def last_try(session: Session, table: str) -> TableRun | None:
+    """The newest try of any run at a table that came to an end, good or not."""
+    return _newest(session, table, "loaded", "unchanged", "failed")
+
+
+def runs(session: Session, *, limit: int = 20, dag_id: str | None = None, run_id: str | None = None) -> list[Run]:
+    """The newest runs first: of one DAG, or of one run id, if they are named."""
+    named = [("dag_id", dag_id), ("run_id", run_id)]
+    conditions = [
+        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value))
+        for name, value in named
+        if value is not None
+    ]
+    where = sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(conditions)) if conditions else sql.SQL("")
+    rows = session.execute(
+        sql.SQL("SELECT {} FROM etl.run {} ORDER BY started_at DESC LIMIT {}").format(
+            _columns(Run), where, sql.Literal(limit)
+        )
+    )
+    found = [dict(zip(Run.model_fields, row, strict=True)) for row in rows]
+    return [Run.model_validate({**row, "judged": _json(row["judged"])}) for row in found]
+
+
+def run(session: Session, key: RunKey) -> Run | None:
+    """The run's row."""
+    found = runs(session, dag_id=key.dag_id, run_id=key.run_id)
+    return found[0] if found else None
+
+
+def rejects(session: Session, result: TableRun, *, limit: int = 20) -> list[Reject]:
+    """The first rejects of a try at a table, by source row number."""
+    rows = session.execute(
+        sql.SQL(
+            'SELECT row_number, column_name, reason, "row" FROM etl.reject WHERE {} ORDER BY row_number LIMIT {}'
+        ).format(is_of(result), sql.Literal(limit))
+    )
+    return [Reject(row_number=r[0], column_name=r[1], reason=r[2], row=_json(r[3])) for r in rows]
+
+
+def is_of(result: TableRun) -> sql.Composed:
+    """The condition on rows of a try at a table."""
+    return sql.SQL("(dag_id, run_id, table_name, try_number) = ({}, {}, {}, {})").format(
+        *map(sql.Literal, (result.dag_id, result.run_id, result.table_name, result.try_number))
+    )
+
+
+def forget_runs(session: Session, *, older_than_days: int) -> int:
+    """Delete closed runs (with their tables and rejects) older than that, but never a table's last good load.
+
+    :returns: how many runs were deleted.
+    """
+    rows = session.execute(
+        sql.SQL(
+            "DELETE FROM etl.run WHERE status <> 'running' AND finished_at < clock_timestamp() - {} * interval '1 day' "
+            "AND (dag_id, run_id) NOT IN (SELECT DISTINCT ON (table_name) dag_id, run_id FROM etl.table_run "
+            "WHERE status = 'loaded' ORDER BY table_name, finished_at DESC) RETURNING run_id"
+        ).format(sql.Literal(older_than_days))
+    )
+    return len(rows)
+
+
+def _newest(session: Session, table: str, *statuses: TableStatus) -> TableRun | None:
+    found = _table_runs(
+        session,
+        sql.SQL("WHERE table_name = {} AND status IN ({}) ORDER BY finished_at DESC LIMIT 1").format(
+            sql.Literal(table), sql.SQL(", ").join(map(sql.Literal, statuses))
+        ),
+    )
+    return found[0] if found else None
 
 
 def _table_runs(session: Session, where: sql.Composable) -> list[TableRun]:
@@ -232,54 +371,10 @@ def _json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def table_runs(session: Session, run_id: str) -> list[TableRun]:
-    """What the run did to each of its tables, by name."""
-    return _table_runs(session, sql.SQL("WHERE run_id = {} ORDER BY table_name").format(sql.Literal(run_id)))
+def _is(key: RunKey) -> sql.Composed:
+    return sql.SQL("(dag_id, run_id) = ({}, {})").format(*map(sql.Literal, key))
 
 
-def last_good_load(session: Session, table: str) -> TableRun | None:
-    """The newest load of a table that was committed, of any run."""
-    found = _table_runs(
-        session,
-        sql.SQL("WHERE table_name = {} AND status = 'loaded' ORDER BY finished_at DESC LIMIT 1").format(
-            sql.Literal(table)
-        ),
-    )
-    return found[0] if found else None
-
-
-def runs(session: Session, *, limit: int = 20, run_id: str | None = None) -> list[Run]:
-    """The newest runs first, or the one named."""
-    where = sql.SQL("WHERE run_id = {}").format(sql.Literal(run_id)) if run_id else sql.SQL("")
-    rows = session.execute(
-        sql.SQL("SELECT {} FROM etl.run {} ORDER BY started_at DESC LIMIT {}").format(
-            _columns(Run), where, sql.Literal(limit)
-        )
-    )
-    return [Run.model_validate(dict(zip(Run.model_fields, row, strict=True))) for row in rows]
-
-
-def rejects(session: Session, run_id: str, table: str, *, limit: int = 20) -> list[Reject]:
-    """The first rejects of one table in a run, by source row number."""
-    rows = session.execute(
-        sql.SQL(
-            'SELECT row_number, column_name, reason, "row" FROM etl.reject '
-            "WHERE run_id = {} AND table_name = {} ORDER BY row_number LIMIT {}"
-        ).format(sql.Literal(run_id), sql.Literal(table), sql.Literal(limit))
-    )
-    return [Reject(row_number=r[0], column_name=r[1], reason=r[2], row=_json(r[3])) for r in rows]
-
-
-def forget_runs(session: Session, *, older_than_days: int) -> int:
-    """Delete closed runs (with their tables and rejects) older than that, but never a table's last good load.
-
-    :returns: how many runs were deleted.
-    """
-    rows = session.execute(
-        sql.SQL(
-            "DELETE FROM etl.run WHERE status <> 'running' AND finished_at < clock_timestamp() - {} * interval '1 day' "
-            "AND run_id NOT IN (SELECT DISTINCT ON (table_name) run_id FROM etl.table_run "
-            "WHERE status = 'loaded' ORDER BY table_name, finished_at DESC) RETURNING run_id"
-        ).format(sql.Literal(older_than_days))
-    )
-    return len(rows)
+def _execute_all(session: Session, *statements: LiteralString, values: Sequence[object]) -> None:
+    for statement in statements:
+        session.execute(sql.SQL(statement).format(*map(sql.Literal, values)))

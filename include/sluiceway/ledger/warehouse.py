@@ -12,7 +12,7 @@ from psycopg import sql
 
 from sluiceway.errors import LedgerMissingError, SluicewayError, WarehouseError, WarehouseUnavailableError
 
-LEDGER_REVISION = "0005"
+LEDGER_REVISION = "0006"
 """The revision of ledger/migrations this code reads and writes."""
 
 _TRANSIENT_CLASSES = ("08", "40", "53", "55", "57")

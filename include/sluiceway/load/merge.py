@@ -8,6 +8,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from sluiceway.errors import ShrunkExtractionError, TargetMismatchError
+from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session
 from sluiceway.load.stage_table import REMEMBERED, ROW_NUMBER, SCHEMA, NotAsRememberedError, short_name, stage_table
 from sluiceway.tables.spec import CONTENT_KEY_COLUMN, DELETED_COLUMN, RUN_COLUMN, TableSpec
@@ -156,7 +157,7 @@ def _match_shape(session: Session, spec: TableSpec, types: dict[str, str]) -> No
             )
 
 
-def reject_duplicates(session: Session, spec: TableSpec, run_id: str) -> int:
+def reject_duplicates(session: Session, spec: TableSpec, run: RunKey, try_number: int) -> int:
     """Of rows that share a key the last stays; the others become rejects.
 
     :returns: how many rows were rejected.
@@ -181,8 +182,10 @@ def reject_duplicates(session: Session, spec: TableSpec, run_id: str) -> int:
                 WHERE s.{number} = ranked.number AND ranked.number < ranked.winner
                 RETURNING s.*, ranked.winner AS etl_winner
             ), kept AS (
-                INSERT INTO etl.reject (run_id, table_name, row_number, column_name, reason, "row")
-                SELECT {run_id}, {table}, {number}, {column}, {reason} || etl_winner || ', which is loaded',
+                INSERT INTO etl.reject
+                    (dag_id, run_id, table_name, try_number, row_number, column_name, reason, "row")
+                SELECT {dag_id}, {run_id}, {table}, {try_number}, {number}, {column},
+                       {reason} || etl_winner || ', which is loaded',
                        to_jsonb(lost) - {number_name} - {remembered_name} - 'etl_winner'
                 FROM lost RETURNING id
             )
@@ -195,8 +198,10 @@ def reject_duplicates(session: Session, spec: TableSpec, run_id: str) -> int:
             remembered_name=sql.Literal(REMEMBERED),
             key=_key(spec),
             stage=stage_table(spec),
-            run_id=sql.Literal(run_id),
+            dag_id=sql.Literal(run.dag_id),
+            run_id=sql.Literal(run.run_id),
             table=sql.Literal(spec.name),
+            try_number=sql.Literal(try_number),
             column=sql.Literal(None if spec.key == "content" else spec.key_columns[0]),
             reason=sql.Literal(f"{what} is repeated by row "),
         )
@@ -232,7 +237,7 @@ def check_remembered(session: Session, spec: TableSpec, versions: tuple[int, ...
         raise NotAsRememberedError
 
 
-def merge(session: Session, spec: TableSpec, run_id: str, *, new: bool, nothing_new: bool) -> Merged:
+def merge(session: Session, spec: TableSpec, run: RunKey, try_number: int, *, new: bool, nothing_new: bool) -> Merged:
     """Upsert the staged rows; a row that did not change is not written.
 
     :param new: whether ensure_table has just made the table.
@@ -240,11 +245,11 @@ def merge(session: Session, spec: TableSpec, run_id: str, *, new: bool, nothing_
     :raises ShrunkExtractionError: on_missing would take away more rows than checks.max_shrink allows.
     """
     if new:
-        rows = _fill(session, spec, run_id)
+        rows = _fill(session, spec, run)
         merged = Merged(inserted=rows, updated=0, deleted=0, table_rows=rows)
     else:
-        inserted, updated = (0, 0) if nothing_new else _upsert(session, spec, run_id)
-        deleted = _take_away_missing(session, spec, run_id) if spec.on_missing != "keep" else 0
+        inserted, updated = (0, 0) if nothing_new else _upsert(session, spec, run)
+        deleted = _take_away_missing(session, spec, run, try_number) if spec.on_missing != "keep" else 0
         merged = Merged(inserted, updated, deleted, count_rows(session, spec))
     if spec.geometry is not None:
         _ensure_spatial_index(session, spec, spec.geometry.column)
@@ -269,7 +274,7 @@ def _value_columns(spec: TableSpec) -> list[str]:
     return [name for name in _column_types(spec) if name not in {RUN_COLUMN, DELETED_COLUMN}]
 
 
-def _fill(session: Session, spec: TableSpec, run_id: str) -> int:
+def _fill(session: Session, spec: TableSpec, run: RunKey) -> int:
     """Everything into a table that is new; how many rows. The key, built afterwards, costs half of one kept up."""
     columns = _value_columns(spec)
     session.execute(
@@ -278,7 +283,7 @@ def _fill(session: Session, spec: TableSpec, run_id: str) -> int:
             _idents(columns),
             sql.Identifier(RUN_COLUMN),
             sql.SQL(", ").join(_staged(spec, name) for name in columns),
-            sql.Literal(run_id),
+            sql.Literal(str(run)),
             stage_table(spec),
         )
     )
@@ -286,7 +291,7 @@ def _fill(session: Session, spec: TableSpec, run_id: str) -> int:
     return count_rows(session, spec)
 
 
-def _upsert(session: Session, spec: TableSpec, run_id: str) -> tuple[int, int]:
+def _upsert(session: Session, spec: TableSpec, run: RunKey) -> tuple[int, int]:
     """Rows that are new or differ; how many were inserted and updated.
 
     One join finds them, on several cores: for a source that did not change it takes a third of the time of ON CONFLICT
@@ -333,7 +338,7 @@ def _upsert(session: Session, spec: TableSpec, run_id: str) -> tuple[int, int]:
             target=target_of(spec),
             names=_idents(columns),
             run_column=sql.Identifier(RUN_COLUMN),
-            run_id=sql.Literal(run_id),
+            run_id=sql.Literal(str(run)),
             key=_idents(spec.key_columns),
             assignments=sql.SQL(", ").join(assignments),
         )
@@ -349,7 +354,7 @@ def count_rows(session: Session, spec: TableSpec) -> int:
     return int(session.execute(sql.SQL("SELECT count(*) AS n FROM {} {}").format(target_of(spec), live))[0][0])
 
 
-def _take_away_missing(session: Session, spec: TableSpec, run_id: str) -> int:
+def _take_away_missing(session: Session, spec: TableSpec, run: RunKey, try_number: int) -> int:
     before = count_rows(session, spec)
     same_key = sql.SQL(" AND ").join(
         sql.SQL("{} = {}").format(_staged(spec, column), sql.Identifier("t", column)) for column in spec.key_columns
@@ -361,8 +366,9 @@ def _take_away_missing(session: Session, spec: TableSpec, run_id: str) -> int:
     )
     missing = sql.SQL(
         "NOT EXISTS (SELECT FROM {} s WHERE {}) "
-        "AND NOT EXISTS (SELECT FROM etl.reject r WHERE r.run_id = {} AND r.table_name = {} AND {})"
-    ).format(stage_table(spec), same_key, sql.Literal(run_id), sql.Literal(spec.name), rejected)
+        "AND NOT EXISTS (SELECT FROM etl.reject r "
+        "WHERE (r.dag_id, r.run_id, r.table_name, r.try_number) = ({}, {}, {}, {}) AND {})"
+    ).format(stage_table(spec), same_key, *map(sql.Literal, (*run, spec.name, try_number)), rejected)
     if spec.on_missing == "delete":
         statement = sql.SQL("DELETE FROM {} AS t WHERE {} RETURNING 1").format(target_of(spec), missing)
     else:
@@ -370,7 +376,7 @@ def _take_away_missing(session: Session, spec: TableSpec, run_id: str) -> int:
             target_of(spec),
             sql.Identifier(DELETED_COLUMN),
             sql.Identifier(RUN_COLUMN),
-            sql.Literal(run_id),
+            sql.Literal(str(run)),
             sql.Identifier(DELETED_COLUMN),
             missing,
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg import sql
 
@@ -24,7 +24,8 @@ from sluiceway.errors import (
     TooManyRejectsError,
 )
 from sluiceway.ledger import loaded_batches, store
-from sluiceway.ledger.store import Reject, TableRun
+from sluiceway.ledger.revision import check_revision
+from sluiceway.ledger.store import Reject, RunKey, TableRun, TableStatus
 from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.sources import open_source
 from sluiceway.sources.connections import Connections, from_environment
@@ -53,11 +54,27 @@ def peak_rss_bytes() -> int:
 
 @dataclass
 class _Attempt:
-    """How far a load has come, for the ledger row of one that fails."""
+    """One try: whose it is, and how far it has come, for the ledger row of one that fails."""
 
+    run: RunKey
+    try_number: int
+    started: float = field(default_factory=time.monotonic)
     extracted: int = 0
     rejected: int = 0
     sample: list[Reject] = field(default_factory=list)
+
+    def result(self, table: str, status: TableStatus, **values: Any) -> TableRun:
+        """The try's row."""
+        return TableRun(
+            dag_id=self.run.dag_id,
+            run_id=self.run.run_id,
+            table_name=table,
+            try_number=self.try_number,
+            status=status,
+            seconds=time.monotonic() - self.started,
+            peak_rss_bytes=peak_rss_bytes(),
+            **values,
+        )
 
 
 @cache
@@ -79,7 +96,8 @@ def load_table(
     spec: TableSpec,
     url: str,
     *,
-    run_id: str,
+    run: RunKey,
+    try_number: int = 1,
     force: bool = False,
     connections: Connections = from_environment,
     progress: Progress | None = None,
@@ -90,14 +108,15 @@ def load_table(
     The run's row must be open (store.open_run).
 
     :param url: postgresql:// URL of the warehouse.
+    :param run: the run that loads it.
+    :param try_number: which try of the run's task it is; each has a row of its own.
     :param force: load also when source, spec and code are those of the last good load.
     :param connections: finds what the source's connection holds.
     :param progress: told about every batch: rows so far, and of how many if known; by default the log tells it.
     :param hashed: what hash_ahead has begun for the spec's source.
     :raises SluicewayError: the table was not loaded; nothing of it was written, and the ledger says why.
     """
-    started = time.monotonic()
-    attempt = _Attempt()
+    attempt = _Attempt(run, try_number)
     try:
         with ThreadPoolExecutor(1, "ask and import") as threads:
             # while this thread hashes a local file, the ledger answers and what a load needs is imported
@@ -106,16 +125,16 @@ def load_table(
             with located(spec.source, connections, known=lambda: asked.result().known, hashed=hashed) as place:
                 last = asked.result()
                 if last.run is not None and last.known is not None and place.fingerprint == last.known:
-                    return _record_unchanged(spec, url, run_id, last.run, place, started)
-                load = _Load(spec, url, run_id, last.run, started, attempt, progress or _log_progress(spec.name))
+                    return _record_unchanged(spec, url, attempt, last.run, place)
+                load = _Load(spec, url, last.run, attempt, progress or _log_progress(spec.name))
                 since = last.run.watermark if last.run is not None and last.intact else None
                 result = load.run(place, connections, since=since)
                 if result is None and last.run is not None:
-                    return _record_unchanged(spec, url, run_id, last.run, place, started)
+                    return _record_unchanged(spec, url, attempt, last.run, place)
                 assert result is not None
                 return result
     except SluicewayError as error:
-        _record_failure(spec, url, run_id, error, started, attempt)
+        _record_failure(spec, url, error, attempt)
         raise
 
 
@@ -134,7 +153,7 @@ class _LastLoad(NamedTuple):
 def _last_load(spec: TableSpec, url: str, *, force: bool) -> _LastLoad:
     with connect(url) as ledger:
         _name_session(ledger, spec)
-        store.check_revision(ledger)
+        check_revision(ledger)
         last = store.last_good_load(ledger, spec.name)
         if force or last is None or last.spec_hash != _spec_hash(spec):
             return _LastLoad(last, intact=False)
@@ -152,23 +171,20 @@ def _import_for_load(spec: TableSpec, asked: Future[_LastLoad]) -> None:
         import_module(module)
 
 
-def _record_unchanged(spec: TableSpec, url: str, run_id: str, last: TableRun, place: Place, started: float) -> TableRun:
+def _record_unchanged(spec: TableSpec, url: str, attempt: _Attempt, last: TableRun, place: Place) -> TableRun:
     # an unchanged table needs no Arrow, half a second of a task
-    result = TableRun(
-        run_id=run_id,
-        table_name=spec.name,
-        status="unchanged",
+    result = attempt.result(
+        spec.name,
+        "unchanged",
         table_rows=last.table_rows,
         bytes=place.size,
-        seconds=time.monotonic() - started,
-        peak_rss_bytes=peak_rss_bytes(),
         fingerprint=place.fingerprint,
         spec_hash=last.spec_hash,
     )
     with connect(url) as ledger:
-        store.begin_table(ledger, run_id, spec.name)
+        store.begin_table(ledger, attempt.run, spec.name, attempt.try_number)
         store.write_table_run(ledger, result)
-    log.info("%s: the source is unchanged since %s, nothing to load", spec.name, last.run_id)
+    log.info("%s: the source is unchanged since %s, nothing to load", spec.name, last.key)
     return result
 
 
@@ -200,9 +216,7 @@ class _Load:
 
     spec: TableSpec
     url: str
-    run_id: str
     last: TableRun | None
-    started: float
     attempt: _Attempt
     progress: Progress
 
@@ -239,7 +253,7 @@ class _Load:
             ):
                 _check_drift(self.spec, extraction, self.last)
                 _prepare(session, self.spec)
-                store.begin_table(session, self.run_id, self.spec.name)
+                store.begin_table(session, self.attempt.run, self.spec.name, self.attempt.try_number)
                 result = self._fill(session, extraction, spool, place, since, trusting=trusting)
         finally:
             spool.close()
@@ -266,7 +280,7 @@ class _Load:
         from sluiceway.load.stage_table import NotAsRememberedError, drop_stage
         from sluiceway.load.staging import stage
 
-        spec, run_id = self.spec, self.run_id
+        spec, run = self.spec, self.attempt.run
         this_way = way(_spec_hash(spec))
         remembered = loaded_batches.read(session, spec.name, target=target_of(spec), way=this_way) if trusting else None
         # a content key is made of all columns, so that no row can be told by its key alone
@@ -279,8 +293,8 @@ class _Load:
         elif staged.extracted == 0:
             drop_stage(session, spec)
             return None
-        _write_spool(session, spec, run_id, spool)
-        repeated = reject_duplicates(session, spec, run_id) if staged.staged else 0
+        _write_spool(session, spec, self.attempt, spool)
+        repeated = reject_duplicates(session, spec, run, self.attempt.try_number) if staged.staged else 0
         rejected = spool.count + repeated
         self._check_rejects(session, staged.extracted, rejected)
         new = ensure_table(session, spec)
@@ -288,12 +302,18 @@ class _Load:
             if new:
                 raise NotAsRememberedError
             check_remembered(session, spec, remembered.versions)
-        merged = merge(session, spec, run_id, new=new, nothing_new=staged.staged == staged.remembered)
+        merged = merge(
+            session,
+            spec,
+            run,
+            self.attempt.try_number,
+            new=new,
+            nothing_new=staged.staged == staged.remembered,
+        )
         drop_stage(session, spec)
-        result = TableRun(
-            run_id=run_id,
-            table_name=spec.name,
-            status="loaded",
+        result = self.attempt.result(
+            spec.name,
+            "loaded",
             extracted=staged.extracted,
             inserted=merged.inserted,
             updated=merged.updated,
@@ -303,8 +323,6 @@ class _Load:
             repaired=staged.repaired,
             table_rows=merged.table_rows,
             bytes=place.size,
-            seconds=time.monotonic() - self.started,
-            peak_rss_bytes=peak_rss_bytes(),
             fingerprint=place.fingerprint,
             spec_hash=_spec_hash(spec),
             source_columns=dict(extraction.columns),
@@ -323,7 +341,7 @@ class _Load:
         if rejected <= allowed:
             return
         self.attempt.rejected = rejected
-        self.attempt.sample = store.rejects(session, self.run_id, self.spec.name, limit=SAMPLE)
+        self.attempt.sample = store.rejects(session, self.attempt.result(self.spec.name, "failed"), limit=SAMPLE)
         first = self.attempt.sample[0]
         raise TooManyRejectsError(
             f"{self.spec.name}: {rejected:,} of {extracted:,} rows cannot be loaded and checks.max_rejects allows "
@@ -378,43 +396,38 @@ def _check_extracted(spec: TableSpec, extracted: int, last: TableRun | None) -> 
     if last is not None and extracted < last.extracted * (1 - spec.checks.max_shrink):
         raise ShrunkExtractionError(
             f"{spec.name}: the source gave {extracted:,} rows and {last.extracted:,} at the last good load "
-            f"({last.run_id}), a fall of more than checks.max_shrink = {spec.checks.max_shrink:g}. Nothing was "
+            f"({last.key}), a fall of more than checks.max_shrink = {spec.checks.max_shrink:g}. Nothing was "
             f"changed. If that is right, raise max_shrink for one load."
         )
 
 
-def _write_spool(session: BulkSession, spec: TableSpec, run_id: str, spool: RejectSpool) -> None:
+def _write_spool(session: BulkSession, spec: TableSpec, attempt: _Attempt, spool: RejectSpool) -> None:
     if not spool.count:
         return
     session.ingest("etl_stage_reject", spool.reader())
     session.execute(
         sql.SQL(
-            'INSERT INTO etl.reject (run_id, table_name, row_number, column_name, reason, "row") '
-            'SELECT {}, {}, row_number, column_name, reason, "row"::jsonb FROM etl_stage_reject'
-        ).format(sql.Literal(run_id), sql.Literal(spec.name))
+            'INSERT INTO etl.reject (dag_id, run_id, table_name, try_number, row_number, column_name, reason, "row") '
+            'SELECT {}, {}, {}, {}, row_number, column_name, reason, "row"::jsonb FROM etl_stage_reject'
+        ).format(*map(sql.Literal, (*attempt.run, spec.name, attempt.try_number)))
     )
 
 
-def _record_failure(
-    spec: TableSpec, url: str, run_id: str, error: SluicewayError, started: float, attempt: _Attempt
-) -> None:
+def _record_failure(spec: TableSpec, url: str, error: SluicewayError, attempt: _Attempt) -> None:
     """Write the failure in a transaction of its own: the table's is rolled back."""
-    result = TableRun(
-        run_id=run_id,
-        table_name=spec.name,
-        status="failed",
+    result = attempt.result(
+        spec.name,
+        "failed",
         extracted=attempt.extracted,
         rejected=attempt.rejected,
-        seconds=time.monotonic() - started,
-        peak_rss_bytes=peak_rss_bytes(),
         error_type=type(error).__name__,
         error=str(error),
     )
     try:
         with connect(url) as ledger:
-            store.begin_table(ledger, run_id, spec.name)
+            store.begin_table(ledger, attempt.run, spec.name, attempt.try_number)
             store.write_table_run(ledger, result)
-            store.write_rejects(ledger, run_id, spec.name, attempt.sample)
+            store.write_rejects(ledger, attempt.run, spec.name, attempt.try_number, attempt.sample)
     except SluicewayError:
         # the first error is the one to show; the verdict sees a table that never reported
         log.exception("%s: the failure could not be written into the ledger", spec.name)

@@ -43,7 +43,8 @@ class LoadTableOperator(BaseOperator):
         result = load_table(
             registry.read_one(self.table),
             warehouse_url(self.conn_id),
-            run_id=str(context["run_id"]),
+            run=run_of(context),
+            try_number=context["ti"].try_number,
             force=bool(context["params"].get("force", False)),
             connections=connections,
         )

@@ -67,14 +67,14 @@ def plan(context: Context) -> list[str]:
     """The tables of this run."""
     from sluiceway import steps
 
-    return steps.plan(warehouse_url(), run_id=str(context["run_id"]), only=context["params"]["tables"])
+    return steps.plan(warehouse_url(), run_of(context), only=context["params"]["tables"])
 
 
 def check_sources(context: Context) -> None:
     """Every table's source is there."""
     from sluiceway import steps
 
-    steps.check_sources(warehouse_url(), str(context["run_id"]), connections)
+    steps.check_sources(warehouse_url(), run_of(context), connections)
 
 
 def check_warehouse(_context: Context) -> None:
@@ -102,7 +102,7 @@ def validate(context: Context) -> None:
     """The warehouse holds what the ledger says."""
     from sluiceway import steps
 
-    steps.validate(warehouse_url(), str(context["run_id"]))
+    steps.validate(warehouse_url(), run_of(context))
 
 
 def aggregate(_context: Context) -> None:

@@ -1,0 +1,54 @@
+"""Which views a run has published, and which it kept back: facts, for a task's state can be set by hand.
+
+Every function runs in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from psycopg import sql
+from pydantic import BaseModel, ConfigDict
+
+from sluiceway.ledger.store import RunKey
+from sluiceway.ledger.warehouse import Session
+
+
+class Publication(BaseModel):
+    """One row of etl.publication."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    view_name: str
+    at: datetime
+    withheld: str | None = None
+    """Why the view was left as it was; None: it was published."""
+
+
+def record(session: Session, key: RunKey, views: Mapping[str, str | None]) -> None:
+    """Note what became of each view, in place of what an earlier try noted; the value says why one was withheld."""
+    session.execute(
+        sql.SQL("DELETE FROM etl.publication WHERE (dag_id, run_id) = ({}, {})").format(*map(sql.Literal, key))
+    )
+    for view, withheld in views.items():
+        session.execute(
+            sql.SQL("INSERT INTO etl.publication (dag_id, run_id, view_name, withheld) VALUES ({}, {}, {}, {})").format(
+                *map(sql.Literal, (*key, view, withheld))
+            )
+        )
+    session.execute(
+        sql.SQL("UPDATE etl.run SET published_at = clock_timestamp() WHERE (dag_id, run_id) = ({}, {})").format(
+            *map(sql.Literal, key)
+        )
+    )
+
+
+def of_run(session: Session, key: RunKey) -> list[Publication]:
+    """What became of the views that the run's tables feed, by name."""
+    rows = session.execute(
+        sql.SQL(
+            "SELECT view_name, at, withheld FROM etl.publication WHERE (dag_id, run_id) = ({}, {}) ORDER BY view_name"
+        ).format(*map(sql.Literal, key))
+    )
+    return [Publication(view_name=name, at=at, withheld=withheld) for name, at, withheld in rows]
