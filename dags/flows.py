@@ -26,7 +26,6 @@ for flow in every.right.values():
             schedule=flows.schedule_of(flow),
             dagrun_timeout=timedelta(hours=6),
             params=master.params(flow),
-            on_failure_callback=master.close_ledger_after_failure,
             **flows.arguments(flow),
         ) as dag:
             verdict = refresh(takes_events=flows.takes_events(flow))

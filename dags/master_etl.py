@@ -27,7 +27,6 @@ with DAG(
     dagrun_timeout=timedelta(hours=6),
     default_args={"owner": "data-platform", **retry_arguments()},
     params=master.params(flow),
-    on_failure_callback=master.close_ledger_after_failure,
     tags=["sluiceway", "master", *build_tags()],
     doc_md=__doc__,
 ) as dag:

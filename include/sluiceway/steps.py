@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from psycopg import sql
 
@@ -19,32 +21,61 @@ from sluiceway.errors import (
     ValidationError,
     nearest,
 )
-from sluiceway.ledger import events, store
+from sluiceway.ledger import events, publications, store, tasks
 from sluiceway.ledger.revision import check_revision
-from sluiceway.ledger.store import RunKey
-from sluiceway.ledger.warehouse import connect
+from sluiceway.ledger.store import Run, RunKey, TableRun
+from sluiceway.ledger.tasks import TaskRun
+from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.load.merge import count_rows, table_exists
+from sluiceway.reconcile import Seen, Truth, as_written, reconcile
 from sluiceway.settings import Settings, load_settings
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import check_exists, locate
 from sluiceway.tables import registry
 from sluiceway.tables.files import deployed_names
 from sluiceway.tables.source_spec import LocatedSource, Source
-from sluiceway.verdict import Verdict, judge
+from sluiceway.verdict import Facts, States, Verdict, judge
 
 log = logging.getLogger(__name__)
 
 STALE_SESSION_HOURS = 1
 
 
-def open_ledger(url: str, run: RunKey, *, commit_sha: str | None, trigger_kind: str) -> None:
-    """Open the run's ledger row, and close those of runs that were ended before their verdict.
+class Opening(NamedTuple):
+    """What a run's ledger row begins with."""
+
+    run: RunKey
+    commit_sha: str | None
+    trigger_kind: str
+    enqueued_at: datetime | None
+
+
+def open_ledger(url: str, opening: Opening) -> None:
+    """Open the run's ledger row, or open it again: a part of the run is repeated, and its verdict with it.
 
     :raises LedgerMissingError: the warehouse has no ledger of this version.
     """
     with connect(url) as session:
         check_revision(session)
-        store.open_run(session, run, commit_sha=commit_sha, trigger_kind=trigger_kind)
+        store.open_run(session, *opening)
+
+
+def begin_task(url: str, opening: Opening, task: TaskRun) -> None:
+    """Note that a try of a task has begun; opens the run's row if nobody could do that before."""
+    with connect(url) as session:
+        check_revision(session)
+        if store.run(session, opening.run) is None:
+            store.open_run(session, *opening)
+        tasks.begin(session, task)
+
+
+def end_task(url: str, task: TaskRun, error: BaseException | None = None) -> None:
+    """Note how the try has ended. What cannot be noted hides no error: the verdict then calls it killed."""
+    try:
+        with connect(url) as session:
+            tasks.end(session, task, error)
+    except SluicewayError:
+        log.exception("How %s has ended could not be written into the ledger", task.name)
 
 
 def check_conf(conf: Collection[str], params: Collection[str]) -> None:
@@ -174,49 +205,119 @@ def cleanup_history(url: str, settings: Settings | None = None) -> int:
 
 
 def validate(url: str, run: RunKey) -> None:
-    """Compare the warehouse with the ledger, table by table.
+    """Compare the warehouse with the ledger, table by table: with the newest load, which may be another run's.
 
     :raises ValidationError: a table is missing, or holds other than the rows the ledger counted.
     """
     specs = registry.read_all()
     problems = []
     with connect(url) as session:
-        for run in store.table_runs(session, run_id):
-            spec = specs.get(run.table_name)
-            if spec is None or run.status not in {"loaded", "unchanged"}:
-                problems.append(f"{run.table_name} is {run.status}")
+        # a load by another DAG writes its rows and their count at once: both are seen as of one moment
+        session.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        for each in store.table_runs(session, run):
+            name, spec = each.table_name, specs.get(each.table_name)
+            if spec is None or each.status not in {"loaded", "unchanged"}:
+                problems.append(f"{name} is {each.status}")
             elif not table_exists(session, spec):
-                problems.append(f"{run.table_name} is not in the warehouse")
-            elif (count := count_rows(session, spec)) != run.table_rows:
-                problems.append(f"{run.table_name} holds {count:,} rows, the ledger says {run.table_rows:,}")
+                problems.append(f"{name} is not in the warehouse")
+            elif (count := count_rows(session, spec)) != (rows := _counted(session, each)):
+                problems.append(f"{name} holds {count:,} rows, the ledger says {rows:,}")
     if problems:
         raise ValidationError(f"The warehouse is not what was loaded: {'; '.join(problems)}.")
 
 
-def aggregate(url: str) -> list[str]:
-    """Publish: refresh every view of this deployment in one transaction and return their names."""
-    with connect(url) as session:
-        return views.refresh(session, views.deployed_views())
+def _counted(session: Session, own: TableRun) -> int:
+    newest = store.last_good_look(session, own.table_name) or own
+    return newest.table_rows or 0
 
 
-def close_ledger(url: str, run_id: str, task_states: Mapping[str, str | None]) -> Verdict:
-    """Judge the run and close its ledger row; may be called again when more is known."""
+def aggregate(url: str, run: RunKey) -> list[str]:
+    """Publish: refresh the views that the run's tables feed, all in one transaction, and return their names.
+
+    A view that also reads a table whose newest load failed, of whatever run, stays as it is, and the ledger says why.
+    """
     with connect(url) as session:
-        superseded = [run.note or "" for run in store.runs(session, run_id=run_id) if run.status == "superseded"]
-        verdict = judge(store.table_runs(session, run_id), task_states, superseded=next(iter(superseded), None))
-        store.close_run(session, run_id, verdict.status, verdict.sentence)
+        # two DAGs that publish one view would both create it
+        session.execute(sql.SQL("SELECT pg_advisory_xact_lock(hashtext('sluiceway.publish'))::text AS locked"))
+        loaded = {each.table_name for each in store.table_runs(session, run)}
+        became: dict[str, str | None] = {}
+        for view in views.fed_by(views.deployed_views(), loaded):
+            became[view.name] = _why_withheld(session, view, became)
+            if became[view.name] is None:
+                views.refresh(session, view)
+            else:
+                log.warning("The view %s is not published: %s", view.name, became[view.name])
+        publications.record(session, run, became)
+    return [name for name, withheld in became.items() if withheld is None]
+
+
+def _why_withheld(session: Session, view: views.View, became: Mapping[str, str | None]) -> str | None:
+    """What is wrong with what the view reads; None: nothing."""
+    for table in view.tables:
+        if became.get(table) is not None:
+            return f"it reads {table}, which was not published"
+        if not views.exists(session, table):
+            return f"{table} is not in the warehouse"
+        last = store.last_try(session, table)
+        if last is not None and last.status == "failed":
+            return f"{table} failed in {last.key}"
+    return None
+
+
+def facts_of(session: Session, run: Run) -> Facts:
+    """All that the ledger knows of a run."""
+    return Facts(
+        run=run,
+        tables=tuple(store.table_runs(session, run.key)),
+        tasks=tuple(tasks.newest(session, run.key)),
+        publications=tuple(publications.of_run(session, run.key)),
+    )
+
+
+def close_ledger(url: str, opening: Opening, states: States) -> Verdict:
+    """Judge the run by the ledger and the states of its tasks, and close its row."""
+    with connect(url) as session:
+        check_revision(session)
+        if (run := store.run(session, opening.run)) is None:
+            store.open_run(session, *opening)
+            run = store.runs(session, dag_id=opening.run.dag_id, run_id=opening.run.run_id)[0]
+        verdict = judge(facts_of(session, run), states)
+        store.close_run(session, run.key, verdict.status, verdict.sentence, states)
     return verdict
 
 
-def close_unfinished(url: str, run_id: str, note: str) -> None:
-    """Close the run's row as failed if its verdict never came (a timeout, a run marked by hand)."""
+def fail_run(url: str, run: RunKey, sentence: str) -> None:
+    """Close the run as failed after all, for a reason that the verdict could not know."""
     with connect(url) as session:
-        found = store.runs(session, run_id=run_id)
-        if found and found[0].status == "running":
-            store.close_run(session, run_id, "failed", note)
+        found = store.run(session, run)
+        store.close_run(session, run, "failed", sentence, found.judged if found else None)
 
 
-def write_report(url: str, run_id: str, settings: Settings | None = None) -> Path:
+def watched_runs(url: str, *, newest: int) -> list[Run]:
+    """The runs of DAGs that may have changed: those that are open, and the newest that were judged."""
+    with connect(url) as session:
+        check_revision(session)
+        return [run for run in store.open_and_newest(session, newest=newest) if run.dag_id != store.CLI]
+
+
+def reconcile_run(url: str, run: Run, seen: Seen) -> Truth | None:
+    """Write into the ledger what has become of a run after its verdict, or instead of it; None: nothing has.
+
+    :param run: what the ledger said before Airflow was asked. If it says something else now, the run goes on meanwhile
+        and what was seen is old.
+    """
+    with connect(url) as session:
+        found = store.run(session, run.key, locked=True)
+        if found != run:
+            return None
+        truth = reconcile(facts_of(session, found), seen)
+        if truth == as_written(found):
+            return None
+        store.rewrite(session, run.key, truth.status, truth.sentence, truth.judged, truth.remark)
+    return truth
+
+
+def write_report(url: str, run: RunKey, settings: Settings | None = None) -> Path:
     """Write the run's page into SLUICEWAY_REPORTS_DIR and return its path."""
     from sluiceway.report.collect import collect
     from sluiceway.report.write import write_report as write
@@ -228,5 +329,5 @@ def write_report(url: str, run_id: str, settings: Settings | None = None) -> Pat
         log.exception("The report lacks descriptions and maps: a table's file is wrong")
         specs = {}
     with connect(url) as session:
-        report = collect(session, run_id, specs)
+        report = collect(session, run, specs)
     return write(report, settings.reports_dir)

@@ -1,4 +1,4 @@
-"""What colour a run gets, and the sentence that says why. A pure function of the ledger and the task states."""
+"""What colour a run gets, and the sentence that says why. A pure function of the ledger and Airflow's task states."""
 
 from __future__ import annotations
 
@@ -6,76 +6,212 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.ledger.store import RunStatus, TableRun
+from sluiceway.ledger.publications import Publication
+from sluiceway.ledger.store import Run, RunStatus, TableRun
+from sluiceway.ledger.tasks import TaskRun
 
-GOOD_TASK_STATES = frozenset({"success", "running", "queued", "scheduled", None})
-"""States a task may be in while the verdict is spoken. "skipped" is not among them: only a superseded run skips."""
-
+VERDICT_TASK = "verdict"
 PUBLISHING_TASK = "final.aggregate"
+LOADING_TASK = "sub.load_table"
+FOLLOWERS_GROUP = "followers"
+"""Of the tasks that tell other flows how the run has ended: no part of what is judged."""
+
+GOOD = frozenset({"success", "removed"})
+"""The only good ends. "skipped" is good in a run that had nothing to do and in no other; "removed" is a mapped task
+that a second plan no longer made."""
+FAILED = frozenset({"failed", "upstream_failed"})
+UNFINISHED_SHOWN = 5
+CHANGED_ROWS = ("inserted", "updated", "deleted")
+
+States = Mapping[str, str | None]
+"""Task id, with `_<map index>` for a mapped task, and the state that Airflow has for it."""
 
 
-class Verdict(BaseModel):
-    """The run's colour and why."""
-
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Verdict(_Frozen):
+    """The run's colour and why."""
 
     status: RunStatus
     sentence: str
 
 
-def judge(
-    table_runs: Iterable[TableRun], task_states: Mapping[str, str | None], *, superseded: str | None = None
-) -> Verdict:
-    """Green only when every planned table was loaded or unchanged and no task failed.
+class Facts(_Frozen):
+    """All that the ledger knows of a run."""
 
-    :param task_states: task id (with `_<map index>` for a mapped task) -> state, without the judging task.
-    :param superseded: what the ledger notes of a run that the gate closed as superseded; None for any other. Skipped
-        tasks are good in such a run and in no other.
+    run: Run
+    tables: tuple[TableRun, ...] = ()
+    """What it did to each."""
+    tasks: tuple[TaskRun, ...] = ()
+    """The newest try of each task."""
+    publications: tuple[Publication, ...] = ()
+
+
+def judged_states(states: States) -> dict[str, str | None]:
+    """The states of the tasks that a verdict is about."""
+    return {
+        task: state
+        for task, state in states.items()
+        if task != VERDICT_TASK and not task.startswith(f"{FOLLOWERS_GROUP}.")
+    }
+
+
+def judge(facts: Facts, states: States) -> Verdict:
+    """Green only when every planned table was loaded or unchanged, every task has ended well, and what was loaded is
+    published.
+
+    :param states: of the tasks that are judged, as `judged_states` gives them.
     """
-    if superseded is not None:
-        return _judge_superseded(task_states, superseded)
-    runs = sorted(table_runs, key=lambda run: run.table_name)
-    failed = [run for run in runs if run.status == "failed"]
-    silent = [run.table_name for run in runs if run.status == "planned"]
-    bad_tasks = sorted(task for task, state in task_states.items() if state not in GOOD_TASK_STATES)
+    if facts.run.outcome is not None:
+        return _judge_nothing_to_do(facts, states)
+    problems = [*_table_problems(facts), *_task_problems(facts, states)]
+    if not problems:
+        problems = _publishing_problems(facts, states)
+    if problems:
+        return Verdict(status="failed", sentence=f"{'. '.join(problems)}. {_published(facts)}")
+    return Verdict(
+        status="success", sentence=" ".join([_counts(facts.tables), *_withheld(facts), *_by_hand(facts, states)])
+    )
+
+
+def _judge_nothing_to_do(facts: Facts, states: States) -> Verdict:
+    """Nothing was to be done: so no task may have failed, and none may have loaded."""
+    problems = _failures(facts, states) + _unfinished(states)
+    ran = sorted(task for task, state in states.items() if task.startswith(LOADING_TASK) and state == "success")
+    problems += [f"{task} ran" for task in ran]
+    note = facts.run.outcome_note or ""
+    if problems:
+        return Verdict(status="failed", sentence=f"In a run that had nothing to load: {'; '.join(problems)}. {note}")
+    return Verdict(status="superseded" if facts.run.outcome == "superseded" else "success", sentence=note)
+
+
+def _table_problems(facts: Facts) -> list[str]:
+    count = len(facts.tables)
+    failed = [each for each in facts.tables if each.status == "failed"]
+    silent = [each.table_name for each in facts.tables if each.status == "planned"]
+    loads = {task.table_name: task for task in facts.tasks if task.table_name is not None}
     problems = []
     if failed:
-        problems.append(
-            f"{len(failed)} of {len(runs)} tables failed: "
-            + "; ".join(f"{run.table_name} ({run.error_type}: {run.error})" for run in failed)
-        )
+        told = "; ".join(f"{each.table_name} ({each.error_type}: {each.error})" for each in failed)
+        problems.append(f"{len(failed)} of {count} tables failed: {told}")
     if silent:
-        problems.append(f"{len(silent)} of {len(runs)} tables never reported: {', '.join(silent)}")
-    if not runs:
+        told = "; ".join(f"{name} ({_why_silent(loads.get(name))})" for name in silent)
+        problems.append(f"{len(silent)} of {count} tables never reported: {told}")
+    return problems
+
+
+def _why_silent(task: TaskRun | None) -> str:
+    if task is None:
+        return "its task never began"
+    return _said(task) or "its task ended and reported nothing"
+
+
+def _task_problems(facts: Facts, states: States) -> list[str]:
+    """What is wrong beyond the tables that failed or are silent, which stand for their tasks."""
+    told = {each.table_name for each in facts.tables if each.status in {"failed", "planned"}}
+    loads_told = {task.name for task in facts.tasks if task.table_name in told}
+    rest = {task: state for task, state in states.items() if task not in loads_told}
+    problems = [*_failures(facts, rest), *_unfinished(rest)]
+    skipped = sorted(task for task, state in rest.items() if state == "skipped")
+    if skipped and not problems and not told:
+        problems.append(f"skipped: {', '.join(skipped)}")
+    if not problems and not facts.tables:
         problems.append("no table was planned")
-    others = [f"{task} ({task_states[task]})" for task in bad_tasks if "load_table" not in task]
-    causes = [task for task in others if "(upstream_failed)" not in task]
-    if causes:
-        problems.append(f"failed tasks: {', '.join(causes)}")
-    elif bad_tasks and not problems:
-        problems.append(f"failed tasks: {', '.join(bad_tasks)}")
-    if problems:
-        published = task_states.get(PUBLISHING_TASK) == "success"
-        end = "What was loaded is published." if published else "Nothing was published."
-        return Verdict(status="failed", sentence=". ".join(problems) + f". {end}")
-    loaded = [run for run in runs if run.status == "loaded"]
-    counts = (
-        f"{sum(run.inserted for run in loaded):,} rows inserted, {sum(run.updated for run in loaded):,} updated, "
-        f"{sum(run.unchanged for run in loaded):,} unchanged, {sum(run.rejected for run in loaded):,} rejected"
-    )
-    return Verdict(
-        status="success",
-        sentence=f"{len(loaded)} of {len(runs)} tables loaded, {len(runs) - len(loaded)} unchanged since their last "
-        f"load: {counts}.",
+    if not problems and not told and (bad := sorted(task for task, state in rest.items() if state in FAILED)):
+        problems.append(f"failed tasks: {', '.join(bad)}")
+    return problems
+
+
+def _failures(facts: Facts, states: States) -> list[str]:
+    """The tasks that failed themselves, each with what it said; one that waited for another in vain says nothing."""
+    tries = {task.name: task for task in facts.tasks}
+    return [f"{task} failed: {_why(tries.get(task))}" for task in sorted(states) if states[task] == "failed"]
+
+
+def _why(task: TaskRun | None) -> str:
+    if task is None:
+        return "it never began (marked so by hand, or its process did not start; Airflow's log of it may know)"
+    return _said(task) or f"marked so by hand, or its worker was lost after it had ended well{_log(task)}"
+
+
+def _said(task: TaskRun) -> str | None:
+    """What a task's newest try left behind; None: it ended well."""
+    if task.error is not None:
+        return f"{task.error_type}: {' '.join(task.error.split())}{_log(task)}"
+    if task.was_killed:
+        began = f" that began {task.started_at:%Y-%m-%d %H:%M:%S} UTC" if task.started_at else ""
+        return (
+            f"killed: its process{began} ended without a word (out of memory, a crash, a lost machine, or ended by "
+            f"hand){_log(task)}"
+        )
+    return None
+
+
+def _log(task: TaskRun) -> str:
+    return f" (log: {task.log_url})" if task.log_url else ""
+
+
+def _unfinished(states: States) -> list[str]:
+    found = sorted(task for task, state in states.items() if state not in GOOD | FAILED | {"skipped"})
+    if not found:
+        return []
+    shown = [f"{task} ({states[task] or 'not begun'})" for task in found[:UNFINISHED_SHOWN]]
+    more = f" and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
+    return [f"not finished: {', '.join(shown)}{more}"]
+
+
+def _late(facts: Facts) -> list[str]:
+    """Tables whose rows the run changed after it had published."""
+    at = facts.run.published_at
+    return [
+        each.table_name
+        for each in facts.tables
+        if at is not None
+        and each.status == "loaded"
+        and each.finished_at is not None
+        and each.finished_at > at
+        and any(getattr(each, count) for count in CHANGED_ROWS)
+    ]
+
+
+def _publishing_problems(facts: Facts, states: States) -> list[str]:
+    """Publishing is a fact of the ledger: a task's state can be set by hand."""
+    if facts.run.published_at is None:
+        state = states.get(PUBLISHING_TASK)
+        return [f"{PUBLISHING_TASK} is {state or 'not there'} in Airflow, set by hand, and has not published"]
+    if late := _late(facts):
+        tables = ", ".join(late)
+        return [
+            f"loaded again after the run had published: {tables}; clear {PUBLISHING_TASK} to publish what they hold"
+        ]
+    return []
+
+
+def _published(facts: Facts) -> str:
+    if facts.run.published_at is None:
+        return "Nothing was published."
+    if late := _late(facts):
+        return f"What was loaded before {', '.join(late)} is published."
+    return "What was loaded is published."
+
+
+def _counts(tables: Iterable[TableRun]) -> str:
+    runs = list(tables)
+    loaded = [each for each in runs if each.status == "loaded"]
+    return (
+        f"{len(loaded)} of {len(runs)} tables loaded, {len(runs) - len(loaded)} unchanged since their last load: "
+        f"{sum(each.inserted for each in loaded):,} rows inserted, {sum(each.updated for each in loaded):,} updated, "
+        f"{sum(each.unchanged for each in loaded):,} unchanged, {sum(each.rejected for each in loaded):,} rejected."
     )
 
 
-def _judge_superseded(task_states: Mapping[str, str | None], note: str) -> Verdict:
-    """Nothing was to be done: so no task may have failed, and none behind the gate may have run."""
-    good = GOOD_TASK_STATES | {"skipped"}
-    bad = sorted(task for task, state in task_states.items() if state not in good)
-    ran = sorted(task for task, state in task_states.items() if "load_table" in task and state == "success")
-    if bad or ran:
-        told = [f"{task} ({task_states[task]})" for task in bad] + [f"{task} (ran)" for task in ran]
-        return Verdict(status="failed", sentence=f"failed tasks in a superseded run: {', '.join(told)}. {note}")
-    return Verdict(status="superseded", sentence=note)
+def _withheld(facts: Facts) -> list[str]:
+    return [f"{each.view_name} was not published: {each.withheld}." for each in facts.publications if each.withheld]
+
+
+def _by_hand(facts: Facts, states: States) -> list[str]:
+    """Tasks that Airflow calls good and that did not end well: a person decided so, and the run goes by it."""
+    marked = [task.name for task in facts.tasks if states.get(task.name) == "success" and _said(task) is not None]
+    return [f"Marked success by hand: {', '.join(sorted(marked))}."] if marked else []

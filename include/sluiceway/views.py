@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from psycopg import sql
@@ -74,33 +74,33 @@ def deployed_views(settings: Settings | None = None) -> list[View]:
     return [view for view in views if settings.runs_group(view.group)]
 
 
-def refresh(session: Session, views: Iterable[View]) -> list[str]:
-    """Create or refresh the views whose tables all stand in the warehouse.
-
-    :returns: the names of those refreshed.
-    """
-    refreshed = []
+def fed_by(views: Iterable[View], tables: Collection[str]) -> list[View]:
+    """The views that read one of these tables, or a view that does, in the order in which they can be refreshed."""
+    fed: list[View] = []
+    names = set(tables)
     for view in views:
-        if not all(_exists(session, table) for table in view.tables):
-            continue
-        name = sql.Identifier("public", view.name)
-        found = session.execute(
-            sql.SQL("SELECT obj_description(to_regclass({})) AS comment").format(sql.Literal(name.as_string(None)))
-        )[0][0]
-        if found == view.fingerprint():
-            session.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name))
-        else:
-            session.execute(sql.SQL("DROP MATERIALIZED VIEW IF EXISTS {} CASCADE").format(name))
-            # the SELECT is the deployment's own code, like its DAG files
-            select = sql.SQL(view.select)
-            session.execute(sql.SQL("CREATE MATERIALIZED VIEW {} AS {}").format(name, select))
-            session.execute(
-                sql.SQL("COMMENT ON MATERIALIZED VIEW {} IS {}").format(name, sql.Literal(view.fingerprint()))
-            )
-        refreshed.append(view.name)
-    return refreshed
+        if names & set(view.tables):
+            fed.append(view)
+            names.add(view.name)
+    return fed
 
 
-def _exists(session: Session, table: str) -> bool:
+def refresh(session: Session, view: View) -> None:
+    """Create the view, or refresh it; what it reads must stand in the warehouse."""
+    name = sql.Identifier("public", view.name)
+    found = session.execute(
+        sql.SQL("SELECT obj_description(to_regclass({})) AS comment").format(sql.Literal(name.as_string(None)))
+    )[0][0]
+    if found == view.fingerprint():
+        session.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name))
+        return
+    session.execute(sql.SQL("DROP MATERIALIZED VIEW IF EXISTS {} CASCADE").format(name))
+    # the SELECT is the deployment's own code, like its DAG files
+    session.execute(sql.SQL("CREATE MATERIALIZED VIEW {} AS {}").format(name, sql.SQL(view.select)))
+    session.execute(sql.SQL("COMMENT ON MATERIALIZED VIEW {} IS {}").format(name, sql.Literal(view.fingerprint())))
+
+
+def exists(session: Session, table: str) -> bool:
+    """Whether a table or a view of that name stands in the warehouse."""
     name = sql.Literal(sql.Identifier("public", table).as_string(None))
     return bool(session.execute(sql.SQL("SELECT to_regclass({}) IS NOT NULL AS found").format(name))[0][0])

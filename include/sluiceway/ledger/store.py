@@ -128,7 +128,6 @@ def _literal(value: Any) -> sql.Composable:
 def open_run(
     session: Session,
     key: RunKey,
-    *,
     commit_sha: str | None,
     trigger_kind: str,
     enqueued_at: datetime | None = None,
@@ -174,13 +173,32 @@ def close_run(
         sql.SQL(
             "UPDATE etl.run SET status = {}, note = {}, judged = {}, remark = NULL, finished_at = clock_timestamp() "
             "WHERE {}"
-        ).format(sql.Literal(status), sql.Literal(note), _literal(dict(judged) if judged else None), _is(key))
+        ).format(
+            sql.Literal(status), sql.Literal(note), _literal(dict(judged) if judged is not None else None), _is(key)
+        )
     )
 
 
-def remark(session: Session, key: RunKey, text: str | None) -> None:
-    """Note what was done to the run in Airflow after its verdict; None: nothing that still counts."""
-    session.execute(sql.SQL("UPDATE etl.run SET remark = {} WHERE {}").format(sql.Literal(text), _is(key)))
+def rewrite(
+    session: Session,
+    key: RunKey,
+    status: RunStatus,
+    note: str | None,
+    judged: Mapping[str, str | None] | None,
+    remark: str | None,
+) -> None:
+    """Say of a run what is true after its verdict was spoken, or instead of it; when it ended stays as it was."""
+    session.execute(
+        sql.SQL(
+            "UPDATE etl.run SET status = {0}, note = {1}, judged = {2}, remark = {3}, finished_at = "
+            "CASE WHEN {0} = 'running' THEN NULL ELSE coalesce(finished_at, clock_timestamp()) END WHERE {4}"
+        ).format(
+            *map(sql.Literal, (status, note)),
+            _literal(dict(judged) if judged is not None else None),
+            sql.Literal(remark),
+            _is(key),
+        )
+    )
 
 
 def commit_is_loaded(session: Session, commit: str, *, tables: int) -> bool:
@@ -299,19 +317,27 @@ def runs(session: Session, *, limit: int = 20, dag_id: str | None = None, run_id
         if value is not None
     ]
     where = sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(conditions)) if conditions else sql.SQL("")
-    rows = session.execute(
-        sql.SQL("SELECT {} FROM etl.run {} ORDER BY started_at DESC LIMIT {}").format(
-            _columns(Run), where, sql.Literal(limit)
-        )
-    )
-    found = [dict(zip(Run.model_fields, row, strict=True)) for row in rows]
-    return [Run.model_validate({**row, "judged": _json(row["judged"])}) for row in found]
+    return _runs(session, sql.SQL("{} ORDER BY started_at DESC LIMIT {}").format(where, sql.Literal(limit)))
 
 
-def run(session: Session, key: RunKey) -> Run | None:
-    """The run's row."""
+def run(session: Session, key: RunKey, *, locked: bool = False) -> Run | None:
+    """The run's row.
+
+    :param locked: nobody else writes it before the end of the transaction.
+    """
+    if locked:
+        session.execute(sql.SQL("SELECT 1 AS locked FROM etl.run WHERE {} FOR UPDATE").format(_is(key)))
     found = runs(session, dag_id=key.dag_id, run_id=key.run_id)
     return found[0] if found else None
+
+
+def open_and_newest(session: Session, *, newest: int) -> list[Run]:
+    """The runs that are open, and the newest of the others."""
+    is_one = sql.SQL(
+        "WHERE status = 'running' OR (dag_id, run_id) IN "
+        "(SELECT dag_id, run_id FROM etl.run ORDER BY started_at DESC LIMIT {})"
+    ).format(sql.Literal(newest))
+    return _runs(session, sql.SQL("{} ORDER BY started_at DESC").format(is_one))
 
 
 def rejects(session: Session, result: TableRun, *, limit: int = 20) -> list[Reject]:
@@ -344,6 +370,12 @@ def forget_runs(session: Session, *, older_than_days: int) -> int:
         ).format(sql.Literal(older_than_days))
     )
     return len(rows)
+
+
+def _runs(session: Session, where: sql.Composable) -> list[Run]:
+    rows = session.execute(sql.SQL("SELECT {} FROM etl.run {}").format(_columns(Run), where))
+    found = [dict(zip(Run.model_fields, row, strict=True)) for row in rows]
+    return [Run.model_validate({**row, "judged": _json(row["judged"])}) for row in found]
 
 
 def _newest(session: Session, table: str, *statuses: TableStatus) -> TableRun | None:

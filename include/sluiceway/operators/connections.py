@@ -5,15 +5,23 @@ from __future__ import annotations
 from urllib.parse import quote, urlencode
 
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 
+from sluiceway.errors import SettingsError
 from sluiceway.sources.connections import Connection
 
 CONN_ID = "warehouse"
 
 
 def warehouse_url(conn_id: str = CONN_ID) -> str:
-    """The postgresql:// URL of an Airflow connection of type postgres; extras become its options."""
-    connection = BaseHook.get_connection(conn_id)
+    """The postgresql:// URL of an Airflow connection of type postgres; extras become its options.
+
+    :raises SettingsError: there is no such connection.
+    """
+    try:
+        connection = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise SettingsError(f"There is no connection {conn_id!r}: add it in Airflow.") from None
     user = quote(connection.login or "", safe="")
     password = f":{quote(connection.password, safe='')}" if connection.password else ""
     options = urlencode({key: str(value) for key, value in connection.extra_dejson.items()})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sluiceway.flows.files import Flow
     from sluiceway.flows.when import Expression
     from sluiceway.ledger.events import StoredEvent
+    from sluiceway.ledger.warehouse import Session
 
 TAKING_RUNS = frozenset({"scheduled", "asset_triggered"})
 """A run that somebody asked for, perhaps of one table, must not use up what another one is to see."""
@@ -34,9 +35,11 @@ def take_events(context: Context) -> list[dict[str, Any]]:
     A run that was woken for nothing, for another one has taken the events, ends here, green.
     """
     from sluiceway.flows.files import read_flow
-    from sluiceway.ledger import events
+    from sluiceway.ledger import events, store
     from sluiceway.ledger.warehouse import connect
     from sluiceway.operators.flows import LEDGERED, enabled, per_event
+    from sluiceway.operators.recorded import run_of
+    from sluiceway.verdict import VERDICT_TASK
 
     dag_run, conf = context["dag_run"], context["dag_run"].conf or {}
     if conf.get("event"):
@@ -50,16 +53,30 @@ def take_events(context: Context) -> list[dict[str, Any]]:
     taken = {each.config.id for each in enabled(flow) if each.trigger_type in LEDGERED} - alone
     with connect(warehouse_url()) as session:
         found = events.events_of_run(session, flow.id, dag_run.run_id)
-        if not found and dag_run.run_type.value == "asset_triggered":
-            waiting = {each for each in taken if events.count_unclaimed(session, flow.id, [each])}
-            woken = {asset.name for asset in context["triggering_asset_events"]}
-            if not _is_due(flow, taken, waiting, woken):
-                log.info("Woken by %s, and other runs have taken the events", ", ".join(sorted(woken)))
-                rest = [task for task in context["dag"].task_ids if task != context["ti"].task_id]
-                raise DownstreamTasksSkipped(tasks=rest)  # type: ignore[no-untyped-call]
-        found = events.claim(session, flow.id, dag_run.run_id, taken)
+        idle = None if found else _woken_for_nothing(session, context, flow, taken)
+        if idle is None:
+            found = events.claim(session, flow.id, dag_run.run_id, taken)
+        else:
+            store.record_outcome(session, run_of(context), "idle", idle)
+    if idle is not None:
+        log.info("%s", idle)
+        rest = [task for task in context["dag"].task_ids if task not in {context["ti"].task_id, VERDICT_TASK}]
+        raise DownstreamTasksSkipped(tasks=rest)  # type: ignore[no-untyped-call]
     log.info("%d events", len(found))
     return [told(event) for event in found[:TOLD]]
+
+
+def _woken_for_nothing(session: Session, context: Context, flow: Flow, taken: set[str]) -> str | None:
+    """Why the run has nothing to do, as a sentence; None: it has."""
+    from sluiceway.ledger import events
+
+    if context["dag_run"].run_type.value != "asset_triggered":
+        return None
+    waiting = {each for each in taken if events.count_unclaimed(session, flow.id, [each])}
+    woken = {asset.name for asset in context["triggering_asset_events"]}
+    if _is_due(flow, taken, waiting, woken):
+        return None
+    return f"Woken by {', '.join(sorted(woken))}, and other runs have taken the events: nothing to load."
 
 
 def _is_due(flow: Flow, taken: set[str], waiting: set[str], woken: set[str]) -> bool:

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from sluiceway.flows.assets import Outcome, followed
 from sluiceway.operators.step import StepOperator
+from sluiceway.verdict import FOLLOWERS_GROUP
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG, BaseOperator, Context
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from sluiceway.flows.files import Flow
 
-GROUP = "followers"
 BAD = frozenset({"failed", "upstream_failed"})
 
 
@@ -36,7 +36,7 @@ def tell_followers(dag: DAG, flows: Iterable[Flow], ends: Sequence[BaseOperator]
     outcomes = [each for each in outcomes if each.task_id is None or each.task_id in known]
     if not outcomes:
         return
-    with TaskGroup(GROUP, tooltip="Wake the flows that follow; skipped when it has ended otherwise"):
+    with TaskGroup(FOLLOWERS_GROUP, tooltip="Wake the flows that follow; skipped when it has ended otherwise"):
         for outcome in outcomes:
             sources = [known[outcome.task_id]] if outcome.task_id else deciding
             tell = StepOperator(

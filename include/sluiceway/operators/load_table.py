@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from sluiceway.operators.connections import CONN_ID, connections, warehouse_url
+from sluiceway.operators.connections import CONN_ID, connections
+from sluiceway.operators.recorded import recorded, run_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,12 +41,13 @@ class LoadTableOperator(BaseOperator):
         from sluiceway.load.table import load_table
         from sluiceway.tables import registry
 
-        result = load_table(
-            registry.read_one(self.table),
-            warehouse_url(self.conn_id),
-            run=run_of(context),
-            try_number=context["ti"].try_number,
-            force=bool(context["params"].get("force", False)),
-            connections=connections,
-        )
+        with recorded(context, table=self.table, conn_id=self.conn_id) as url:
+            result = load_table(
+                registry.read_one(self.table),
+                url,
+                run=run_of(context),
+                try_number=context["ti"].try_number,
+                force=bool(context["params"].get("force", False)),
+                connections=connections,
+            )
         return result.model_dump(exclude={"source_columns", "finished_at", "fingerprint", "spec_hash"})

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING
 
 from airflow.sdk import Param
 
+from sluiceway.errors import SluicewayError
 from sluiceway.operators.connections import connections, warehouse_url
 from sluiceway.operators.flows import event_params
-from sluiceway.operators.verdict import task_states
+from sluiceway.operators.recorded import opening_of, run_of
 from sluiceway.tables.files import deployed_names
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from sluiceway.flows.files import Flow
+
+log = logging.getLogger(__name__)
 
 
 def params(flow: Flow | None) -> dict[str, Param]:
@@ -63,6 +67,23 @@ def params(flow: Flow | None) -> dict[str, Param]:
     }
 
 
+def opened(context: Context) -> str:
+    """Open the run's ledger row.
+
+    The setup of the run, whose teardown is the verdict: Airflow clears both together with any one task between them, so
+    that a run of which a part runs again is judged again. A setup that fails takes its teardown with it, so this one
+    never does: what keeps the ledger from opening stops the first task behind it, which is judged.
+    """
+    from sluiceway import steps
+
+    try:
+        steps.open_ledger(warehouse_url(), opening_of(context))
+    except SluicewayError as error:
+        log.exception("The ledger could not be opened; the next task tries it again")
+        return f"{type(error).__name__}: {error}"
+    return "opened"
+
+
 def plan(context: Context) -> list[str]:
     """The tables of this run."""
     from sluiceway import steps
@@ -105,25 +126,8 @@ def validate(context: Context) -> None:
     steps.validate(warehouse_url(), run_of(context))
 
 
-def aggregate(_context: Context) -> None:
-    """Publish: refresh the views."""
+def aggregate(context: Context) -> list[str]:
+    """Publish: refresh the views that the run's tables feed."""
     from sluiceway import steps
 
-    steps.aggregate(warehouse_url())
-
-
-def report(context: Context) -> str:
-    """Close the ledger with what is known, and write the run's page, whatever happened before."""
-    from sluiceway import steps
-
-    url, run_id = warehouse_url(), str(context["run_id"])
-    steps.close_ledger(url, run_id, task_states(context))
-    return str(steps.write_report(url, run_id))
-
-
-def close_ledger_after_failure(context: Any) -> None:
-    """DAG callback: a run that timed out or was marked failed has no verdict task to close its ledger row."""
-    from sluiceway import steps
-
-    run_id = context["run_id"]
-    steps.close_unfinished(warehouse_url(), run_id, f"ended before its verdict: {context.get('reason')}")
+    return steps.aggregate(warehouse_url(), run_of(context))

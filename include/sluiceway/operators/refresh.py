@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.sdk import TaskGroup, TriggerRule
+from airflow.sdk import TaskGroup, TriggerRule, chain
 
 from sluiceway.operators import master
 from sluiceway.operators.flow_events import take_events
 from sluiceway.operators.load_table import LoadTableOperator
-from sluiceway.operators.step import step
+from sluiceway.operators.step import recorded_step, step
 from sluiceway.operators.verdict import VerdictOperator
 from sluiceway.sensors.deployed_commit import DeployedCommitSensor
+from sluiceway.verdict import VERDICT_TASK
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -25,12 +26,13 @@ def refresh(*, takes_events: bool = False) -> BaseOperator:
     :param takes_events: whether a run begins by taking the events of its flow's triggers.
     :returns: the task that decides the run's colour.
     """
-    gate = DeployedCommitSensor(task_id="deploy_gate", closing=["final.report", "verdict"])
-    plan = step(master.plan)
+    opened = step(master.opened)
+    gate = DeployedCommitSensor(task_id="deploy_gate", closing=[VERDICT_TASK])
+    plan = recorded_step(master.plan)
 
     with TaskGroup("pre", tooltip="Sources and warehouse are fit for the run; beside sub") as pre:
-        step(master.check_sources)
-        step(master.check_warehouse)
+        recorded_step(master.check_sources)
+        recorded_step(master.check_warehouse)
 
     with TaskGroup("sub", tooltip="One task, one process and one transaction per table") as sub:
         load_table = LoadTableOperator.partial(
@@ -38,20 +40,21 @@ def refresh(*, takes_events: bool = False) -> BaseOperator:
             pool="warehouse",
             map_index_template="{{ task.table }}",
         ).expand(table=plan.output)
-        cleanup = [step(clean, trigger_rule=ALWAYS) for clean in (master.cleanup_staging, master.cleanup_history)]
+        cleanup = [
+            recorded_step(clean, trigger_rule=ALWAYS) for clean in (master.cleanup_staging, master.cleanup_history)
+        ]
         load_table >> cleanup
 
-    with TaskGroup("final", tooltip="Only when pre and sub are good; the report always") as final:
-        report = step(master.report, trigger_rule=ALWAYS)
-        step(master.validate) >> step(master.aggregate) >> report
+    with TaskGroup("final", tooltip="Only when pre and sub are good") as final:
+        validate, aggregate = recorded_step(master.validate), recorded_step(master.aggregate)
+        validate >> aggregate
 
-    verdict = VerdictOperator(task_id="verdict")
-
-    if takes_events:
-        step(take_events) >> gate
+    verdict = VerdictOperator(task_id=VERDICT_TASK)
+    verdict.as_teardown(setups=opened, on_failure_fail_dagrun=True)
+    begin = [opened, recorded_step(take_events), gate] if takes_events else [opened, gate]
     # the cleanups run whatever happened to the tables and beside final: what is published does not wait for them
-    gate >> plan >> [pre, sub]
-    [pre, load_table] >> final >> verdict
-    # one failure ends validate and aggregate at once: the report waits for everything else itself
-    [pre, load_table, *cleanup] >> report
+    chain(*begin, plan, [pre, sub])
+    [pre, load_table] >> final
+    # over direct arrows alone the verdict waits for a task that runs again: those between are good and stay so
+    [*begin[1:], plan, pre, load_table, *cleanup, validate, aggregate] >> verdict
     return verdict

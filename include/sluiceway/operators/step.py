@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from sluiceway.operators.recorded import recorded
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -32,9 +34,23 @@ class StepOperator(BaseOperator):
         return self.step(context)
 
 
+class RecordedStepOperator(StepOperator):
+    """A step of a refresh: when it began, how it ended and why it failed stands in the ledger."""
+
+    def execute(self, context: Context) -> Any:
+        """Return what the step returns; raises what it raises, and what the ledger says when it cannot be written."""
+        with recorded(context):
+            return self.step(context)
+
+
 def step(function: Callable[[Context], Any], **kwargs: Any) -> StepOperator:
     """The task of `function`, with its name and its docstring.
 
     :param kwargs: arguments of any operator: trigger_rule, retries, pool ...
     """
     return StepOperator(task_id=function.__name__, step=function, doc_md=inspect.getdoc(function), **kwargs)
+
+
+def recorded_step(function: Callable[[Context], Any], **kwargs: Any) -> RecordedStepOperator:
+    """As `step`, for a task of a refresh."""
+    return RecordedStepOperator(task_id=function.__name__, step=function, doc_md=inspect.getdoc(function), **kwargs)

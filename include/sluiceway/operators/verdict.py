@@ -1,33 +1,26 @@
-"""VerdictOperator: the leaf that decides the run's colour."""
+"""VerdictOperator: the task that decides the run's colour, when every other has ended."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, TriggerRule
+from airflow.sdk import BaseOperator
 
-from sluiceway.errors import RunFailedError
+from sluiceway.errors import RunFailedError, SluicewayError, TransientError
 from sluiceway.operators.connections import CONN_ID, warehouse_url
-from sluiceway.operators.followers import GROUP
+from sluiceway.operators.recorded import opening_of, run_of
+from sluiceway.verdict import judged_states
 from sluiceway.web.links import ReportLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-def task_states(context: Context) -> dict[str, str | None]:
-    """The states of this run's other tasks, mapped ones as `<task id>_<map index>`; who tells followers is no part."""
-    task_instance, dag_run = context["ti"], context["dag_run"]
-    states = task_instance.get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id]).get(dag_run.run_id, {})
-    return {task: state for task, state in states.items() if task != task_instance.task_id and not _tells(task)}
-
-
-def _tells(task_id: str) -> bool:
-    return task_id.startswith(f"{GROUP}.")
-
-
 class VerdictOperator(BaseOperator):
-    """Close the ledger row and fail when the run is red. Runs whatever happened before it.
+    """Judge the run, close its ledger row, write its page, and fail when the run is red.
+
+    Make it the teardown of the run's first task, with an arrow from every task that it judges: then it waits for all of
+    them, runs whatever happened to them, and runs again when one of them does.
 
     :param conn_id: the Airflow connection of the warehouse.
     """
@@ -35,14 +28,24 @@ class VerdictOperator(BaseOperator):
     operator_extra_links = (ReportLink(),)
 
     def __init__(self, *, conn_id: str = CONN_ID, **kwargs: Any) -> None:
-        super().__init__(**{"trigger_rule": TriggerRule.ALL_DONE, **kwargs})
+        super().__init__(**kwargs)
         self.conn_id = conn_id
 
     def execute(self, context: Context) -> str:
         """Return the verdict's sentence; raises RunFailedError with it when the run is red."""
         from sluiceway import steps
 
-        verdict = steps.close_ledger(warehouse_url(self.conn_id), str(context["run_id"]), task_states(context))
+        url, run = warehouse_url(self.conn_id), run_of(context)
+        found = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
+        verdict = steps.close_ledger(url, opening_of(context), judged_states(found.get(run.run_id, {})))
+        try:
+            steps.write_report(url, run)
+        except TransientError:
+            raise
+        except (SluicewayError, OSError) as error:
+            sentence = f"{verdict.sentence} The page of the run could not be written: {error}"
+            steps.fail_run(url, run, sentence)
+            raise RunFailedError(sentence) from error
         if verdict.status not in {"success", "superseded"}:
             raise RunFailedError(verdict.sentence)
         return verdict.sentence

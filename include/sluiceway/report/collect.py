@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg import sql
 
 from sluiceway.errors import SluicewayError
 from sluiceway.ledger import store
+from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session
 from sluiceway.report.maps import draw_maps
 from sluiceway.report.model import (
@@ -55,8 +56,11 @@ _KIND = sql.SQL("regexp_replace(regexp_replace(reason, {}, '…', 'g'), {}, '…
 )
 
 
-def _reject_groups(session: Session, run_id: str) -> dict[str, tuple[RejectGroup, ...]]:
-    """Every table's rejects by reason, the most frequent first."""
+def _reject_groups(session: Session, results: Sequence[store.TableRun]) -> dict[str, tuple[RejectGroup, ...]]:
+    """Every table's rejects by reason, the most frequent first: those of the try that stands."""
+    if not results:
+        return {}
+    tries = sql.SQL(" OR ").join(map(store.is_of, results))
     rows = session.execute(
         sql.SQL(
             'SELECT table_name, reason, column_name, n, row_number, "row" FROM ('
@@ -64,9 +68,9 @@ def _reject_groups(session: Session, run_id: str) -> dict[str, tuple[RejectGroup
             "SELECT *, count(*) OVER (PARTITION BY table_name, reason, column_name) AS n, "
             "row_number() OVER (PARTITION BY table_name, reason, column_name ORDER BY row_number, id) AS i "
             'FROM (SELECT id, table_name, column_name, row_number, "row", {} AS reason '
-            "FROM etl.reject WHERE run_id = {}) told) counted WHERE i <= {}) ranked WHERE place <= {} "
+            "FROM etl.reject WHERE {}) told) counted WHERE i <= {}) ranked WHERE place <= {} "
             "ORDER BY table_name, place, i"
-        ).format(_KIND, sql.Literal(run_id), sql.Literal(MAX_SAMPLES), sql.Literal(MAX_GROUPS))
+        ).format(_KIND, tries, sql.Literal(MAX_SAMPLES), sql.Literal(MAX_GROUPS))
     )
     samples: dict[tuple[str, str, str | None, int], list[RejectSample]] = {}
     for table, reason, column, count, number, row in rows:
@@ -98,7 +102,7 @@ def _table_report(
     )  # fmt: skip
 
 
-def collect(session: Session, run_id: str, specs: Mapping[str, TableSpec]) -> RunReport:
+def collect(session: Session, key: RunKey, specs: Mapping[str, TableSpec]) -> RunReport:
     """The report of one run as the ledger tells it now.
 
     Call it once the run's row is closed: before that the verdict reads "running", or "failed" as soon as a table is.
@@ -106,12 +110,11 @@ def collect(session: Session, run_id: str, specs: Mapping[str, TableSpec]) -> Ru
     :param specs: the tables' specs by name; a table without one keeps its numbers and has no map.
     :raises UnknownRunError: the ledger holds no such run.
     """
-    found = store.runs(session, run_id=run_id, limit=1)
-    if not found:
-        raise UnknownRunError(f"The ledger holds no run {run_id!r}; `sluiceway runs` lists the newest.")
-    run = found[0]
-    results = store.table_runs(session, run_id)
-    rejects = _reject_groups(session, run_id)
+    run = store.run(session, key)
+    if run is None:
+        raise UnknownRunError(f"The ledger holds no run {key}; `sluiceway runs list` shows the newest.")
+    results = store.table_runs(session, key)
+    rejects = _reject_groups(session, results)
     maps = draw_maps(session, [specs[r.table_name] for r in results if r.table_name in specs])
     tables = in_order(
         _table_report(r, specs.get(r.table_name), rejects.get(r.table_name, ()), maps.get(r.table_name))
@@ -121,5 +124,16 @@ def collect(session: Session, run_id: str, specs: Mapping[str, TableSpec]) -> Ru
         verdict=headline(run.status, tables, run.note),
         tables=tables,
         totals=total(tables),
-        **run.model_dump(exclude={"status"}),
+        **run.model_dump(
+            include={
+                "dag_id",
+                "run_id",
+                "commit_sha",
+                "deployed_sha",
+                "trigger_kind",
+                "started_at",
+                "finished_at",
+                "note",
+            }
+        ),
     )

@@ -12,6 +12,7 @@ from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout, DownstreamTasksSkipped
 
 from sluiceway.operators.connections import CONN_ID, connections, warehouse_url
+from sluiceway.operators.recorded import recorded, run_of
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ GRACE_S = 60.0
 
 
 class DeployedCommitSensor(BaseSensorOperator):
-    """Open the run's ledger row, then wait until the environment serves the run's commit.
+    """Wait until the environment serves the run's commit.
 
     The environment is the one SLUICEWAY_ENVIRONMENT names; with none, every commit passes at once. A run without a
     commit takes what the environment serves. When the environment serves another commit whose run waits already, this
@@ -51,18 +52,14 @@ class DeployedCommitSensor(BaseSensorOperator):
         :raises UnknownParamError: the run's conf has a key that is no param.
         :raises DeployTimeoutError: the environment did not serve the commit in its time.
         """
+        with recorded(context, conn_id=self.conn_id):
+            return self._pass(context)
+
+    def _pass(self, context: Context) -> str:
         from sluiceway import steps
         from sluiceway.deploy.spec import read_environment
 
-        dag_run, conf, sha = context["dag_run"], context["dag_run"].conf or {}, context["params"]["commit_sha"]
-        kind = "deploy" if dag_run.run_id.startswith("deploy__") else dag_run.run_type.value
-        steps.open_ledger(
-            warehouse_url(self.conn_id),
-            run_id=dag_run.run_id,
-            dag_id=dag_run.dag_id,
-            commit_sha=sha,
-            trigger_kind=kind,
-        )
+        conf, sha = context["dag_run"].conf or {}, context["params"]["commit_sha"]
         steps.check_conf(conf, context["dag"].params)
         name = load_settings().environment
         if name is None:
@@ -75,7 +72,8 @@ class DeployedCommitSensor(BaseSensorOperator):
         from sluiceway.deploy.gate import Sight
 
         asked = event.pop("asked")
-        return self._conclude(context, Sight.model_validate(event), asked)
+        with recorded(context, conn_id=self.conn_id):
+            return self._conclude(context, Sight.model_validate(event), asked)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As any sensor; when no trigger answered in time, look a last time."""
@@ -85,8 +83,9 @@ class DeployedCommitSensor(BaseSensorOperator):
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowSensorTimeout:
             self.log.warning("No triggerer answered in the time of the gate: looking a last time")
-            spec = read_environment(str(load_settings().environment))
-            return self._conclude(context, self._sight(context, spec, context["params"]["commit_sha"]), 2)
+            with recorded(context, conn_id=self.conn_id):
+                spec = read_environment(str(load_settings().environment))
+                return self._conclude(context, self._sight(context, spec, context["params"]["commit_sha"]), 2)
 
     def _take_deployed(self, context: Context, spec: Environment) -> str:
         """The commit of a run that names none is the one that is deployed."""
@@ -94,7 +93,7 @@ class DeployedCommitSensor(BaseSensorOperator):
         from sluiceway.deploy.probe import probe_now
 
         found = probe_now(spec, connections)
-        steps.record_deployed(warehouse_url(self.conn_id), str(context["run_id"]), found.commit)
+        steps.record_deployed(warehouse_url(self.conn_id), run_of(context), found.commit)
         return self._said(f"The run names no commit; {found.place} serves {found.commit}.")
 
     def _look(self, context: Context, spec: Environment, commit: str) -> str:
@@ -131,12 +130,12 @@ class DeployedCommitSensor(BaseSensorOperator):
         from sluiceway import steps
         from sluiceway.errors import DeployTimeoutError
 
-        url, run_id = warehouse_url(self.conn_id), str(context["run_id"])
+        url, run = warehouse_url(self.conn_id), run_of(context)
         if sight.outcome == "reached":
-            steps.record_deployed(url, run_id, str(sight.commit))
+            steps.record_deployed(url, run, str(sight.commit))
             return self._said(f"{sight.said}.")
         if sight.outcome == "superseded":
-            steps.supersede(url, run_id, str(sight.commit), self._said(f"Superseded: {sight.said}."))
+            steps.supersede(url, run, str(sight.commit), self._said(f"Superseded: {sight.said}."))
             staying = {self.task_id, *self.closing}
             rest = [each for each in context["dag"].task_ids if each not in staying]
             raise DownstreamTasksSkipped(tasks=rest)  # type: ignore[no-untyped-call]

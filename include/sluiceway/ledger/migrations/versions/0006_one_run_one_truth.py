@@ -118,7 +118,8 @@ def downgrade() -> None:
     op.execute("""
         DELETE FROM etl.table_run t WHERE EXISTS (
             SELECT FROM etl.table_run n
-            WHERE (n.dag_id, n.run_id, n.table_name) = (t.dag_id, t.run_id, t.table_name) AND n.try_number > t.try_number
+            WHERE (n.dag_id, n.run_id, n.table_name) = (t.dag_id, t.run_id, t.table_name)
+                AND n.try_number > t.try_number
         )
     """)
     op.execute("""

@@ -1,0 +1,30 @@
+"""run_watch: compares the ledger with Airflow, for a run can be changed after its verdict, or end without one.
+
+Whoever clears or marks a task of a judged run, or a time limit that ends a run before its verdict: within a minute the
+ledger, the run's page and `sluiceway runs` say so. docs/master_etl.md explains it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG
+
+from sluiceway.deploy.build import build_tags
+from sluiceway.operators import run_watch
+from sluiceway.operators.retries import retry_arguments
+from sluiceway.operators.step import step
+
+with DAG(
+    dag_id="run_watch",
+    description="Keeps the verdicts true when somebody changes a run",
+    schedule=timedelta(seconds=30),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(minutes=10),
+    default_args={"owner": "data-platform", **retry_arguments()},
+    tags=["sluiceway", *build_tags()],
+    doc_md=__doc__,
+):
+    step(run_watch.compare_runs)

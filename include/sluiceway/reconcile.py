@@ -1,0 +1,129 @@
+"""Compares what the ledger says of a run with what Airflow shows now: a run can be changed after its verdict.
+
+Pure. Who asks Airflow: the DAG run_watch (operators/run_watch.py), the page (web/), `sluiceway runs` (cli).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from sluiceway.ledger.store import Run, RunStatus
+from sluiceway.verdict import VERDICT_TASK, Facts, judge, judged_states
+
+ENDED = frozenset({"success", "failed"})
+CHANGES_SHOWN = 10
+SHOWN = "Airflow shows the run as "
+
+
+class Seen(BaseModel):
+    """A run as Airflow shows it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: str | None
+    """None: Airflow has no such run."""
+    tasks: dict[str, str | None] = {}
+    """State by task id, with `_<map index>` for a mapped task."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    marks: tuple[str, ...] = ()
+    """What people did to the run since its verdict, as sentences without a full stop; empty where nobody can say."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether Airflow will do no more for the run by itself."""
+        return self.state in ENDED
+
+
+class Truth(BaseModel):
+    """What is to be said of a run now."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    status: RunStatus
+    sentence: str | None
+    remark: str | None = None
+    judged: dict[str, str | None] | None = None
+
+    @property
+    def text(self) -> str:
+        """Sentence and remark."""
+        return " ".join(part for part in (self.sentence, self.remark) if part)
+
+
+def as_written(run: Run) -> Truth:
+    """What the ledger says, where Airflow cannot be asked."""
+    return Truth(status=run.status, sentence=run.note, remark=run.remark, judged=run.judged)
+
+
+def reconcile(facts: Facts, seen: Seen) -> Truth:
+    """What is to be said of the run, by the ledger's facts and Airflow's states of now."""
+    run = facts.run
+    if seen.state is None:
+        return _without_airflow(run)
+    if not seen.has_ended:
+        return _going_on(run, seen)
+    if run.status == "running" and run.judged is None:
+        return _never_judged(facts, seen)
+    return _changed(facts, seen)
+
+
+def _without_airflow(run: Run) -> Truth:
+    if run.status != "running":
+        return as_written(run)
+    return Truth(status="abandoned", sentence="Ended before its verdict: Airflow has no such run any more.")
+
+
+def _going_on(run: Run, seen: Seen) -> Truth:
+    """A run whose tasks are as its verdict saw them is about to end; otherwise a part of it runs again."""
+    if run.status == "running" or run.judged is None or judged_states(seen.tasks) == run.judged:
+        return as_written(run)
+    sentence = f"A part of the run runs again{_who(seen)}. It was judged {run.status} before: {run.note}"
+    return Truth(status="running", sentence=sentence, judged=run.judged)
+
+
+def _never_judged(facts: Facts, seen: Seen) -> Truth:
+    """Airflow is done with a run that has no verdict: its time was over, or its verdict was killed or set by hand."""
+    states = judged_states(seen.tasks)
+    found = judge(facts, {task: state for task, state in states.items() if state != "skipped"})
+    verdict = seen.tasks.get(VERDICT_TASK)
+    if verdict == "skipped" and seen.state == "failed":
+        after = f" after {_span(seen)}" if _span(seen) else ""
+        cause = f"timed out{after}" if not seen.marks else f"ended by hand{_who(seen)}"
+    else:
+        cause = f"its verdict is {verdict or 'not there'} in Airflow and was never spoken{_who(seen)}"
+    return Truth(status="failed", sentence=f"Ended before its verdict: {cause}. {found.sentence}", judged=states)
+
+
+def _changed(facts: Facts, seen: Seen) -> Truth:
+    """The verdict again, if a task is not as it was then."""
+    run, states = facts.run, judged_states(seen.tasks)
+    truth = as_written(run)
+    if run.judged is not None and (states != run.judged or run.status == "running"):
+        changes = [
+            f"{task} {run.judged.get(task) or 'not there'} -> {states.get(task) or 'not there'}"
+            for task in sorted(states.keys() | run.judged.keys())
+            if states.get(task) != run.judged.get(task)
+        ]
+        more = f" and {len(changes) - CHANGES_SHOWN} more" if len(changes) > CHANGES_SHOWN else ""
+        told = f"Changed after its verdict{_who(seen)}: {', '.join(changes[:CHANGES_SHOWN])}{more}."
+        remark, found = told if changes else None, judge(facts, states)
+        truth = Truth(status=found.status, sentence=found.sentence, remark=remark, judged=states)
+    # of what was noted before, what Airflow shows of the whole run is seen anew each time
+    noted = [(truth.remark or "").partition(SHOWN)[0].strip()]
+    if (truth.status in {"success", "superseded"}) != (seen.state == "success"):
+        noted.append(f"{SHOWN}{seen.state}, which no DAG can change once it has ended{_who(seen)}.")
+    return truth.model_copy(update={"remark": " ".join(filter(None, noted)) or None})
+
+
+def _who(seen: Seen) -> str:
+    return f" ({'; '.join(seen.marks)})" if seen.marks else ""
+
+
+def _span(seen: Seen) -> str | None:
+    if seen.started_at is None or seen.ended_at is None:
+        return None
+    seconds = round((seen.ended_at - seen.started_at).total_seconds())
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
