@@ -27,7 +27,7 @@ from sluiceway.errors import (
     SourceUnavailableError,
     SourceUnreadableError,
 )
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.sources import open_source, sql_engine
 from sluiceway.sources import sql as module
@@ -95,7 +95,7 @@ def read(postgres_connections: Connections) -> Callable[..., pa.Table]:
 
 @pytest.fixture
 def load(
-    warehouse_url: str, open_run: Callable[[str], str], postgres_connections: Connections
+    warehouse_url: str, open_run: Callable[[str], RunKey], postgres_connections: Connections
 ) -> Callable[[TableSpec], TableRun]:
     return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"), connections=postgres_connections)
 

@@ -111,6 +111,8 @@ class Reject(_Row):
     column_name: str | None
     reason: str
     row: dict[str, Any]
+    key: dict[str, Any] | None = None
+    """Its key as it would stand in the warehouse; None where it cannot be read."""
 
 
 def _columns(model: type[_Row]) -> sql.Composed:
@@ -260,10 +262,11 @@ def write_rejects(session: Session, key: RunKey, table: str, try_number: int, re
         session.execute(
             sql.SQL(
                 "INSERT INTO etl.reject (dag_id, run_id, table_name, try_number, row_number, column_name, reason, "
-                '"row") VALUES ({}, {}, {}, {}, {}, {}, {}, {})'
+                '"row", key) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {})'
             ).format(
                 *map(sql.Literal, (*key, table, try_number, reject.row_number, reject.column_name, reject.reason)),
                 _literal(reject.row),
+                _literal(reject.key),
             )
         )
 
@@ -344,10 +347,13 @@ def rejects(session: Session, result: TableRun, *, limit: int = 20) -> list[Reje
     """The first rejects of a try at a table, by source row number."""
     rows = session.execute(
         sql.SQL(
-            'SELECT row_number, column_name, reason, "row" FROM etl.reject WHERE {} ORDER BY row_number LIMIT {}'
+            'SELECT row_number, column_name, reason, "row", key FROM etl.reject WHERE {} ORDER BY row_number LIMIT {}'
         ).format(is_of(result), sql.Literal(limit))
     )
-    return [Reject(row_number=r[0], column_name=r[1], reason=r[2], row=_json(r[3])) for r in rows]
+    return [
+        Reject(row_number=number, column_name=column, reason=reason, row=_json(row), key=_json(key))
+        for number, column, reason, row, key in rows
+    ]
 
 
 def is_of(result: TableRun) -> sql.Composed:

@@ -114,13 +114,20 @@ def downgrade() -> None:
     op.execute("ALTER TABLE etl.reject DROP CONSTRAINT reject_dag_id_run_id_table_name_try_number_fkey")
     op.execute("DROP INDEX etl.reject_table_run")
     op.execute("DELETE FROM etl.run WHERE (dag_id, run_id) NOT IN (SELECT max(dag_id), run_id FROM etl.run GROUP BY 2)")
-    # of a table's tries the newest stays, as one row stood for all of them before
+    # of a table's tries the one that stands (store.table_runs) stays, as one row stood for all of them before
     op.execute("""
-        DELETE FROM etl.table_run t WHERE EXISTS (
-            SELECT FROM etl.table_run n
-            WHERE (n.dag_id, n.run_id, n.table_name) = (t.dag_id, t.run_id, t.table_name)
-                AND n.try_number > t.try_number
+        WITH newest AS (
+            SELECT DISTINCT ON (dag_id, run_id, table_name) dag_id, run_id, table_name, try_number, status
+            FROM etl.table_run ORDER BY dag_id, run_id, table_name, status = 'planned', try_number DESC
+        ), stands AS (
+            SELECT dag_id, run_id, table_name, coalesce((
+                SELECT max(l.try_number) FROM etl.table_run l
+                WHERE n.status = 'unchanged' AND l.status = 'loaded'
+                    AND (l.dag_id, l.run_id, l.table_name) = (n.dag_id, n.run_id, n.table_name)
+            ), try_number) AS try_number FROM newest n
         )
+        DELETE FROM etl.table_run
+        WHERE (dag_id, run_id, table_name, try_number) NOT IN (SELECT * FROM stands)
     """)
     op.execute("""
         DELETE FROM etl.reject r WHERE NOT EXISTS (
