@@ -92,7 +92,11 @@ class TableRun(_Row):
     source_columns: dict[str, str] | None = None
     """The source's columns with the family of their type."""
     watermark: str | None = None
-    """Where an incremental source ended: the next load begins there."""
+    """Where an incremental source ended: the next load begins a little before it."""
+    source_rows: int | None = None
+    """How many rows the source held: all that a load of the whole gave, and what increments have brought since."""
+    note: str | None = None
+    """What a person should know of a good load."""
     error_type: str | None = None
     error: str | None = None
     finished_at: datetime | None = None
@@ -294,6 +298,13 @@ def _standing(tries: Sequence[TableRun]) -> TableRun:
         return tries[-1]
     loaded = [each for each in told if each.status == "loaded"]
     return loaded[-1] if loaded and told[-1].status == "unchanged" else told[-1]
+
+
+def is_loaded(session: Session, result: TableRun) -> bool:
+    """Whether that very try of a run stands in the ledger as loaded."""
+    return bool(
+        session.execute(sql.SQL("SELECT 1 FROM etl.table_run WHERE {} AND status = 'loaded'").format(is_of(result)))
+    )
 
 
 def last_good_load(session: Session, table: str) -> TableRun | None:

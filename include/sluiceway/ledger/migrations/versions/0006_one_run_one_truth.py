@@ -37,7 +37,14 @@ def upgrade() -> None:
     op.execute("""
         ALTER TABLE etl.table_run
             ADD COLUMN dag_id  text,
-            ADD COLUMN try_number  integer NOT NULL DEFAULT 1
+            ADD COLUMN try_number  integer NOT NULL DEFAULT 1,
+            ADD COLUMN source_rows  bigint,
+            ADD COLUMN note         text
+    """)
+    # of a load with a watermark nobody knows whether it was an increment: such a table keeps what it has
+    op.execute("""
+        UPDATE etl.table_run SET source_rows = CASE WHEN watermark IS NULL THEN extracted
+            ELSE greatest(extracted, table_rows) END WHERE status = 'loaded'
     """)
     op.execute("UPDATE etl.table_run SET dag_id = run.dag_id FROM etl.run WHERE run.run_id = table_run.run_id")
     op.execute("""
@@ -139,7 +146,8 @@ def downgrade() -> None:
     op.execute("DROP INDEX etl.table_run_newest")
     op.execute("""
         ALTER TABLE etl.table_run DROP CONSTRAINT table_run_dag_id_run_id_fkey, DROP CONSTRAINT table_run_pkey,
-            DROP COLUMN dag_id, DROP COLUMN try_number, ADD PRIMARY KEY (run_id, table_name)
+            DROP COLUMN dag_id, DROP COLUMN try_number, DROP COLUMN source_rows, DROP COLUMN note,
+            ADD PRIMARY KEY (run_id, table_name)
     """)
     op.execute("""
         ALTER TABLE etl.run DROP CONSTRAINT run_pkey, ALTER dag_id DROP NOT NULL, ADD PRIMARY KEY (run_id),
