@@ -171,10 +171,15 @@ class Deployment:
         url = self.stack.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
         return psycopg.connect(url, autocommit=True, row_factory=dict_row)
 
+    def twin(self) -> Deployment:
+        """The same one, for another thread: with connections of its own."""
+        return Deployment(self.stack, self.api, self.config)
+
     def close(self) -> None:
         """Close what waits have opened."""
-        self._warehouse.close()
-        self._metadata.close()
+        for name in ("_warehouse", "_metadata"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
 
     def published(self) -> list[tuple[Any, ...]]:
         """What the web service reads: the view over t01."""
