@@ -18,6 +18,7 @@ from sluiceway.tables.files import table_files
 OWN_DAGS = re.compile(r"^(?P<flow>.+?)__(events|poll|broken|.+__clock)$")
 """The DAGs that dags/flows.py makes beside a flow's."""
 TASKS = (
+    "opened",
     "deploy_gate",
     "plan",
     "pre.check_sources",
@@ -27,12 +28,11 @@ TASKS = (
     "sub.cleanup_history",
     "final.validate",
     "final.aggregate",
-    "final.report",
     "verdict",
 )
 """Of the master's graph, which flows of type tables go through too; a test holds them to the DAG's."""
 TAKE_EVENTS = "take_events"
-"""Where a flow has triggers whose events are kept, it is the first task."""
+"""Where a flow has triggers whose events are kept, it is the second task."""
 MASTER = "master_etl"
 ENVIRONMENTS = "environments"
 
