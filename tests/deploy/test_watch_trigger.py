@@ -152,8 +152,10 @@ def test_instances_that_answer_in_turns_are_no_rollback(endpoint: VersionEndpoin
         listener = asyncio.create_task(listen())
         for turn in range(20):
             endpoint.commit = (X, N)[turn % 2]
-            await asyncio.sleep(1.2 * POLL_S)
-        await asyncio.sleep(20 * POLL_S)
+            asked = len(endpoint.requests)
+            while len(endpoint.requests) == asked:  # noqa: ASYNC110  # the endpoint counts in a thread
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(40 * POLL_S)
         listener.cancel()
         await asyncio.wait([listener])
         return found

@@ -130,6 +130,16 @@ def test_a_commits_data_are_gone_once_any_run_has_loaded_a_table_for_another(
     assert is_current(session, X)
 
 
+def test_a_commits_data_will_be_gone_when_a_run_was_let_through_for_another(session: PsycopgSession) -> None:
+    run(session, "x", X, {"city": "loaded", "town": "loaded"})
+    run(session, "n", N, {}, status="running")
+    assert is_current(session, X), "it may be superseded yet"
+    store.record_deployed_sha(session, RunKey("master_etl", "n"), N)
+    assert not is_current(session, X)
+    store.record_outcome(session, RunKey("master_etl", "n"), "superseded", "why", deployed_sha=X)
+    assert is_current(session, X)
+
+
 def test_what_was_deployed_is_what_a_run_loaded_whatever_it_was_asked_for(session: PsycopgSession) -> None:
     run(session, "by hand", N, {"city": "loaded", "town": "loaded"})
     store.record_deployed_sha(session, RunKey("master_etl", "by hand"), X[:7])

@@ -109,6 +109,6 @@ def needs_nothing(commit: str, runs: Sequence[CommitRun], loads: Loads) -> str |
     if not standing:
         return None
     newest = standing[-1]
-    if loads.other_loaded_at is None or loads.other_loaded_at <= (newest.ended_at or newest.enqueued_at):
-        return f"its run {newest.run_id} has ended: {newest.state}"
-    return None
+    if loads.has_other_since(newest.ended_at or newest.enqueued_at):
+        return None
+    return f"its run {newest.run_id} has ended: {newest.state}"

@@ -47,13 +47,19 @@ class Loads(BaseModel):
     """The newest table that a green run over all tables has loaded for the commit, or found unchanged."""
     other_loaded_at: datetime | None = None
     """The newest that any run has loaded, or found unchanged, for another commit."""
+    other_is_loading: bool = False
+    """Whether a run goes on that was let through for another commit: it will load, if it has not yet."""
     superseded: frozenset[str] = frozenset()
     """The ids of the DAG's runs that ended so: they have loaded nothing."""
 
     @property
     def is_current(self) -> bool:
         """Whether the tables hold the commit's data, and no part of another's."""
-        return self.loaded_at is not None and (self.other_loaded_at is None or self.other_loaded_at < self.loaded_at)
+        return self.loaded_at is not None and not self.has_other_since(self.loaded_at)
+
+    def has_other_since(self, moment: datetime) -> bool:
+        """Whether the tables hold a part of another commit's data since then, or will."""
+        return self.other_is_loading or (self.other_loaded_at is not None and self.other_loaded_at > moment)
 
 
 def note(session: Session, environment: str, seen: Sighting) -> Stint:
@@ -137,11 +143,20 @@ def loads(session: Session, dag_id: str, commit: str, *, tables: int) -> Loads:
             "WHERE t.status IN ('loaded', 'unchanged')) AS done"
         ).format(sql.Literal(commit), sql.Literal(tables))
     )
+    loading = session.execute(
+        sql.SQL(
+            "SELECT EXISTS (SELECT FROM etl.run WHERE status = 'running' AND outcome IS NULL "
+            "AND NOT starts_with({}, deployed_sha))"
+        ).format(sql.Literal(commit))
+    )
     superseded = session.execute(
         sql.SQL("SELECT run_id FROM etl.run WHERE outcome = 'superseded' AND dag_id = {}").format(sql.Literal(dag_id))
     )
     return Loads(
-        loaded_at=rows[0][0], other_loaded_at=rows[0][1], superseded=frozenset(run_id for (run_id,) in superseded)
+        loaded_at=rows[0][0],
+        other_loaded_at=rows[0][1],
+        other_is_loading=loading[0][0],
+        superseded=frozenset(run_id for (run_id,) in superseded),
     )
 
 
