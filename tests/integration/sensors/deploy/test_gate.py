@@ -138,7 +138,7 @@ def test_a_commit_that_never_comes_is_red_and_says_what_was_seen_last_and_how_of
     assert staging.wait(run_id) == "failed"
     run, tables = staging.ledger(run_id)
     assert (run.status, tables) == ("failed", {})
-    assert "deploy_gate (failed)" in (run.note or "")
+    assert "deploy_gate failed: DeployTimeoutError: staging did not serve" in (run.note or "")
     log = staging.log(run_id)
     assert "DeployTimeoutError" in log and f"serves {served}" in log and " times, seen last:" in log
     assert staging.tasks(run_id)["deploy_gate"]["try_number"] == 1, "more waiting does not help"
