@@ -32,7 +32,6 @@ from sluiceway.settings import Settings, load_settings
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import check_exists, locate
 from sluiceway.tables import registry
-from sluiceway.tables.files import deployed_names
 from sluiceway.tables.source_spec import LocatedSource, Source
 from sluiceway.verdict import Facts, States, Verdict, judge
 
@@ -94,13 +93,6 @@ def supersede(url: str, run: RunKey, deployed_sha: str, note: str) -> None:
     """Note that the run is superseded: it loads nothing, for a newer commit's run waits."""
     with connect(url) as session:
         store.record_outcome(session, run, "superseded", note, deployed_sha=deployed_sha)
-
-
-def commit_is_loaded(url: str, commit: str) -> bool:
-    """Whether a green run loaded that commit into all tables of this deployment."""
-    with connect(url) as session:
-        check_revision(session)
-        return store.commit_is_loaded(session, commit, tables=len(deployed_names()))
 
 
 def plan(url: str, run: RunKey, *, only: Sequence[str]) -> list[str]:
