@@ -643,7 +643,9 @@ def parse(arguments: Sequence[str] | None, env: Mapping[str, str], prog: str | N
     what.add_argument("--repository", default=repository, metavar="OWNER/NAME", help="or GITHUB_REPOSITORY")
     what.add_argument("--actor", default=env.get("GITHUB_ACTOR"), metavar="NAME", help="or GITHUB_ACTOR")
     what.add_argument("--ci-run-url", default=run_url, metavar="URL", help="or that of the GitHub run")
-    what.add_argument("--again", action="store_true", help="also when the commit's last run succeeded and no other came since")
+    what.add_argument(
+        "--again", action="store_true", help="also when the commit's last run succeeded and no other came since"
+    )
     when = parser.add_argument_group("when")
     when.add_argument(
         "--build-id", metavar="ID", help="wait until the DAG shows the tag build:ID; default: not checked"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PositiveInt,
@@ -66,7 +67,7 @@ def check_name(name: str) -> str:
     return name
 
 
-Name = Annotated[str, BeforeValidator(check_name)]
+Name = Annotated[str, AfterValidator(check_name)]
 
 
 class SqlType(Frozen):
