@@ -114,11 +114,32 @@ def test_an_empty_list_says_why(run: Run, config: Path, setting: Setting) -> Non
     assert (tables_of(run("tables", "list", "--json")), result.exit_code) == ([], 0)
 
 
-def test_a_broken_file_makes_the_list_fail_with_its_sentence(run: Run, config: Path) -> None:
-    (config / "tables" / "city.toml").write_text(SPEC.replace("integer", "integr"), encoding="utf-8")
+def test_a_broken_file_hinders_no_other_in_the_list_and_its_sentence_ends_it_with_2(run: Run, config: Path) -> None:
+    (config / "tables" / "town.toml").write_text(SPEC.replace("integer", "integr"), encoding="utf-8")
+    result = run("tables", "list")
+    assert (result.exit_code, "Cities" in result.stdout, "town" in result.stdout) == (2, True, False)
+    assert "town.toml: columns.id.type = 'integr'" in result.stderr and "did you mean 'integer'?" in result.stderr
+    assert tables_of(run("tables", "list", "--json")) == ["city"]
+
+
+def test_a_list_of_broken_files_alone_holds_their_sentences(run: Run, config: Path) -> None:
+    (config / "tables" / "city.toml").write_text("broken", encoding="utf-8")
     result = run("tables", "list")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "did you mean 'integer'?" in result.stderr
+    assert "city.toml: is not valid TOML" in result.stderr and "SLUICEWAY_GROUPS" not in result.stderr
+
+
+def test_a_broken_file_of_another_group_is_told_of_with_all_alone(run: Run, config: Path) -> None:
+    (config / "tables" / "demo.toml").write_text('group = "quickstart"\nkey =', encoding="utf-8")
+    assert run("tables", "list").exit_code == 0
+    result = run("tables", "list", "--all")
+    assert (result.exit_code, "demo.toml" in result.stderr) == (2, True)
+
+
+def test_a_right_table_is_run_beside_a_broken_file(run: Run, wired: Path, query: Query) -> None:
+    (wired / "tables" / "demo.toml").write_text("broken", encoding="utf-8")
+    assert run("tables", "run", "city").exit_code == 0
+    assert query("SELECT count(*) FROM city") == [(2,)]
 
 
 def test_good_files_are_valid(run: Run, config: Path) -> None:

@@ -12,6 +12,7 @@ from dev.cluster import Cluster
 from sluiceway import steps
 from sluiceway.errors import (
     ConfigError,
+    EmptyExtractionError,
     LedgerMissingError,
     NoTablesError,
     SourceMissingError,
@@ -20,15 +21,23 @@ from sluiceway.errors import (
     ValidationError,
 )
 from sluiceway.ledger import store
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect
 from sluiceway.load.table import load_table
+from sluiceway.reconcile import Seen
 from sluiceway.settings import Settings
+from sluiceway.steps import Opening
 from sluiceway.tables import registry
 
 Query = Callable[..., list[tuple[object, ...]]]
 Setting = Callable[..., None]
-RUN = "deploy__1"
+RUN = RunKey("master_etl", "deploy__1")
+OTHER = RunKey("shop", "deploy__1")
+"""Of another DAG: Airflow's run ids are unique per DAG only."""
+
+
+def opening(run: RunKey) -> Opening:
+    return Opening(run, None, "test", None)
 
 
 @pytest.fixture
@@ -47,36 +56,45 @@ def config(tmp_path: Path, setting: Setting) -> Path:
 
 
 @pytest.fixture
-def run_id(config: Path, warehouse_url: str) -> str:
+def run(config: Path, warehouse_url: str) -> RunKey:
     """An open run."""
-    steps.open_ledger(warehouse_url, run_id=RUN, dag_id="master_etl", commit_sha=None, trigger_kind="test")
+    steps.open_ledger(warehouse_url, opening(RUN))
     return RUN
 
 
 @pytest.fixture
-def loaded(run_id: str, warehouse_url: str) -> dict[str, TableRun]:
+def loaded(run: RunKey, warehouse_url: str) -> dict[str, TableRun]:
     """The run's tables, loaded."""
     return {
-        name: load_table(registry.read_one(name), warehouse_url, run_id=run_id)
-        for name in steps.plan(warehouse_url, run_id=run_id, only=[])
+        name: load_table(registry.read_one(name), warehouse_url, run=run)
+        for name in steps.plan(warehouse_url, run, only=[])
     }
 
 
-def run_of(url: str, run_id: str) -> store.Run:
+def run_of(url: str, run: RunKey) -> store.Run:
     with connect(url) as session:
-        return store.runs(session, run_id=run_id)[0]
+        found = store.run(session, run)
+    assert found is not None
+    return found
 
 
-def test_opening_the_ledger_closes_a_run_that_never_ended(run_id: str, warehouse_url: str) -> None:
-    steps.open_ledger(warehouse_url, run_id="next", dag_id="master_etl", commit_sha=None, trigger_kind="test")
-    assert (run_of(warehouse_url, run_id).status, run_of(warehouse_url, "next").status) == ("abandoned", "running")
+def test_two_dags_may_have_runs_of_one_id(loaded: dict[str, TableRun], warehouse_url: str) -> None:
+    steps.open_ledger(warehouse_url, opening(OTHER))
+    steps.plan(warehouse_url, OTHER, only=["a"])
+    load_table(registry.read_one("a"), warehouse_url, run=OTHER)
+    assert run_of(warehouse_url, RUN).dag_id == "master_etl"
+    with connect(warehouse_url) as session:
+        assert [each.table_name for each in store.table_runs(session, RUN)] == ["a", "b", "c"]
+        assert [(each.table_name, each.status) for each in store.table_runs(session, OTHER)] == [("a", "unchanged")]
+    steps.close_ledger(warehouse_url, opening(OTHER), {"plan": "failed"})
+    assert (run_of(warehouse_url, OTHER).status, run_of(warehouse_url, RUN).status) == ("failed", "running")
 
 
 def test_a_warehouse_without_a_ledger_is_refused(owner_url: str, warehouse_url: str) -> None:
     with psycopg.connect(owner_url, autocommit=True) as owner:
         owner.execute("DROP SCHEMA etl CASCADE")
     with pytest.raises(LedgerMissingError, match="sluiceway ledger migrate"):
-        steps.open_ledger(warehouse_url, run_id=RUN, dag_id="d", commit_sha=None, trigger_kind="test")
+        steps.open_ledger(warehouse_url, opening(RUN))
     with pytest.raises(LedgerMissingError, match="sluiceway ledger migrate"):
         steps.check_warehouse(warehouse_url)
 
@@ -89,67 +107,67 @@ def test_a_conf_key_that_is_no_param_names_the_nearest() -> None:
         steps.check_conf({"force": True, "table": "x"}, params)
 
 
-def test_a_plan_puts_the_largest_source_first(run_id: str, warehouse_url: str) -> None:
-    assert steps.plan(warehouse_url, run_id=run_id, only=[]) == ["b", "c", "a"]
+def test_a_plan_puts_the_largest_source_first(run: RunKey, warehouse_url: str) -> None:
+    assert steps.plan(warehouse_url, run, only=[]) == ["b", "c", "a"]
     with connect(warehouse_url) as session:
-        assert [(run.table_name, run.status) for run in store.table_runs(session, run_id)] == [
+        assert [(each.table_name, each.status) for each in store.table_runs(session, RUN)] == [
             ("a", "planned"),
             ("b", "planned"),
             ("c", "planned"),
         ]
 
 
-def test_a_plan_of_some_tables_holds_these_only(run_id: str, warehouse_url: str) -> None:
-    assert steps.plan(warehouse_url, run_id=run_id, only=["a", "c"]) == ["c", "a"]
+def test_a_plan_of_some_tables_holds_these_only(run: RunKey, warehouse_url: str) -> None:
+    assert steps.plan(warehouse_url, run, only=["a", "c"]) == ["c", "a"]
 
 
 @pytest.mark.parametrize("name", ["d", "demo"])
-def test_a_plan_refuses_a_table_that_is_not_deployed(run_id: str, warehouse_url: str, name: str) -> None:
+def test_a_plan_refuses_a_table_that_is_not_deployed(run: RunKey, warehouse_url: str, name: str) -> None:
     with pytest.raises(UnknownTableError, match=f"There is no table '{name}'"):
-        steps.plan(warehouse_url, run_id=run_id, only=["a", name])
+        steps.plan(warehouse_url, run, only=["a", name])
 
 
-def test_a_plan_of_no_table_is_an_error(run_id: str, warehouse_url: str, setting: Setting, config: Path) -> None:
+def test_a_plan_of_no_table_is_an_error(run: RunKey, warehouse_url: str, setting: Setting, config: Path) -> None:
     setting(groups="nothing")
     with pytest.raises(NoTablesError, match=r"No table to load: none under .*SLUICEWAY_GROUPS = 'nothing'"):
-        steps.plan(warehouse_url, run_id=run_id, only=[])
+        steps.plan(warehouse_url, run, only=[])
 
 
-def test_a_plan_of_a_broken_file_is_an_error(run_id: str, warehouse_url: str, config: Path) -> None:
+def test_a_plan_of_a_broken_file_is_an_error(run: RunKey, warehouse_url: str, config: Path) -> None:
     (config / "tables" / "c.toml").write_text("broken")
     with pytest.raises(ConfigError, match=r"c\.toml"):
-        steps.plan(warehouse_url, run_id=run_id, only=["a"])
+        steps.plan(warehouse_url, run, only=["a"])
 
 
-def test_a_table_whose_source_is_gone_is_planned_all_the_same(run_id: str, warehouse_url: str, config: Path) -> None:
+def test_a_table_whose_source_is_gone_is_planned_all_the_same(run: RunKey, warehouse_url: str, config: Path) -> None:
     (config / "tables" / "b.csv").unlink()
-    assert steps.plan(warehouse_url, run_id=run_id, only=[]) == ["c", "a", "b"]
+    assert steps.plan(warehouse_url, run, only=[]) == ["c", "a", "b"]
 
 
-def test_every_source_that_is_missing_is_named(run_id: str, warehouse_url: str, config: Path) -> None:
-    steps.plan(warehouse_url, run_id=run_id, only=[])
-    steps.check_sources(warehouse_url, run_id)
+def test_every_source_that_is_missing_is_named(run: RunKey, warehouse_url: str, config: Path) -> None:
+    steps.plan(warehouse_url, run, only=[])
+    steps.check_sources(warehouse_url, run)
     (config / "tables" / "a.csv").unlink()
     (config / "tables" / "c.csv").unlink()
     with pytest.raises(SourceMissingError) as caught:
-        steps.check_sources(warehouse_url, run_id)
+        steps.check_sources(warehouse_url, run)
     assert [line[:2] for line in str(caught.value).splitlines()] == ["a:", "c:"]
 
 
 def test_a_missing_source_of_a_table_outside_the_run_is_nobodys_business(
-    run_id: str, warehouse_url: str, config: Path
+    run: RunKey, warehouse_url: str, config: Path
 ) -> None:
-    steps.plan(warehouse_url, run_id=run_id, only=["b"])
+    steps.plan(warehouse_url, run, only=["b"])
     (config / "tables" / "a.csv").unlink()
-    steps.check_sources(warehouse_url, run_id)
+    steps.check_sources(warehouse_url, run)
 
 
-def test_a_source_with_an_unknown_scheme_is_named_with_its_table(run_id: str, warehouse_url: str, config: Path) -> None:
-    steps.plan(warehouse_url, run_id=run_id, only=["a", "b"])
+def test_a_source_with_an_unknown_scheme_is_named_with_its_table(run: RunKey, warehouse_url: str, config: Path) -> None:
+    steps.plan(warehouse_url, run, only=["a", "b"])
     path = config / "tables" / "a.toml"
     path.write_text(path.read_text().replace("a.csv", "ftp://host/a.csv"))
     with pytest.raises(ConfigError, match=r"a: ftp://host/a\.csv: ftp:// is no scheme"):
-        steps.check_sources(warehouse_url, run_id)
+        steps.check_sources(warehouse_url, run)
 
 
 def test_a_warehouse_in_which_the_role_can_work_is_fit(warehouse_url: str) -> None:
@@ -231,13 +249,12 @@ def test_old_runs_and_their_reports_are_forgotten(
 ) -> None:
     settings = Settings(reports_dir=tmp_path / "reports", history_days=1)
     steps.write_report(warehouse_url, RUN, settings)
-    steps.close_ledger(warehouse_url, RUN, {})
+    steps.close_ledger(warehouse_url, opening(RUN), {})
     assert steps.cleanup_history(warehouse_url, settings) == 0
-    steps.open_ledger(warehouse_url, run_id="old", dag_id="d", commit_sha=None, trigger_kind="test")
-    steps.close_unfinished(warehouse_url, "old", "x")
+    steps.close_ledger(warehouse_url, opening(OTHER), {})
     query("UPDATE etl.run SET finished_at = now() - interval '2 days'")
     assert steps.cleanup_history(warehouse_url, settings) == 1
-    assert query("SELECT run_id FROM etl.run") == [(RUN,)]
+    assert query("SELECT dag_id, run_id FROM etl.run") == [tuple(RUN)]
 
 
 def test_a_warehouse_that_is_what_was_loaded_is_valid(loaded: dict[str, TableRun], warehouse_url: str) -> None:
@@ -263,61 +280,133 @@ def test_a_warehouse_that_is_not_what_was_loaded_is_noticed(
     assert str(caught.value) == f"The warehouse is not what was loaded: {problem}."
 
 
-def test_views_of_the_deployment_are_published(
+HEAD = "-- description: x\n-- tables: {}\n"
+
+
+def test_views_of_the_deployment_are_published_and_that_is_a_fact_of_the_ledger(
     loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query
 ) -> None:
-    head = "-- description: x\n-- tables: b\n"
-    (config / "sql" / "big.sql").write_text(f"{head}SELECT count(*) AS n FROM b")
-    (config / "sql" / "demo.sql").write_text(f"{head}-- group: quickstart\nSELECT count(*) AS n FROM b")
-    assert steps.aggregate(warehouse_url) == ["big"]
+    (config / "sql" / "big.sql").write_text(f"{HEAD.format('b')}SELECT count(*) AS n FROM b")
+    (config / "sql" / "demo.sql").write_text(f"{HEAD.format('b')}-- group: quickstart\nSELECT count(*) AS n FROM b")
+    assert run_of(warehouse_url, RUN).published_at is None
+    assert steps.aggregate(warehouse_url, RUN) == ["big"]
     assert query("SELECT n FROM big") == [(100,)]
+    assert run_of(warehouse_url, RUN).published_at is not None
 
 
-def test_closing_the_ledger_writes_the_verdict(loaded: dict[str, TableRun], warehouse_url: str) -> None:
-    verdict = steps.close_ledger(warehouse_url, RUN, {"plan": "success"})
+def test_a_run_publishes_the_views_that_its_tables_feed_and_no_other(
+    loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query
+) -> None:
+    for table in "abc":
+        (config / "sql" / f"of_{table}.sql").write_text(f"{HEAD.format(table)}SELECT count(*) AS n FROM {table}")
+    assert steps.aggregate(warehouse_url, RUN) == ["of_a", "of_b", "of_c"]
+    steps.open_ledger(warehouse_url, opening(OTHER))
+    steps.plan(warehouse_url, OTHER, only=["a"])
+    query("DELETE FROM c")
+    assert steps.aggregate(warehouse_url, OTHER) == ["of_a"]
+    assert query("SELECT n FROM of_c") == [(10,)]
+
+
+def test_a_view_that_reads_a_table_whose_newest_load_failed_is_withheld_with_the_reason(
+    loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query
+) -> None:
+    (config / "sql" / "both.sql").write_text(f"{HEAD.format('a, b')}SELECT count(*) AS n FROM a")
+    (config / "sql" / "reads_both.sql").write_text(f"{HEAD.format('both')}SELECT n FROM both")
+    (config / "sql" / "of_a.sql").write_text(f"{HEAD.format('a')}SELECT count(*) AS n FROM a")
+    (config / "sql" / "of_none.sql").write_text(f"{HEAD.format('a, none')}SELECT count(*) AS n FROM a")
+    (config / "tables" / "b.csv").write_text("id\n")
+    steps.open_ledger(warehouse_url, opening(OTHER))
+    with pytest.raises(EmptyExtractionError):
+        load_table(registry.read_one("b"), warehouse_url, run=OTHER)
+    assert steps.aggregate(warehouse_url, RUN) == ["of_a"]
+    assert query("SELECT view_name, withheld FROM etl.publication ORDER BY 1") == [
+        ("both", "b failed in shop/deploy__1"),
+        ("of_a", None),
+        ("of_none", "none is not in the warehouse"),
+        ("reads_both", "it reads both, which was not published"),
+    ]
+
+
+def test_what_another_run_has_loaded_since_is_no_fault_of_this_one(
+    loaded: dict[str, TableRun], warehouse_url: str, config: Path
+) -> None:
+    (config / "tables" / "a.csv").write_text("id\n1\n2\n3\n")
+    steps.open_ledger(warehouse_url, opening(OTHER))
+    load_table(registry.read_one("a"), warehouse_url, run=OTHER)
+    steps.validate(warehouse_url, RUN)
+
+
+def test_closing_the_ledger_writes_the_verdict_and_what_it_saw(loaded: dict[str, TableRun], warehouse_url: str) -> None:
+    steps.aggregate(warehouse_url, RUN)
+    verdict = steps.close_ledger(warehouse_url, opening(RUN), {"plan": "success"})
     run = run_of(warehouse_url, RUN)
-    assert (run.status, run.note) == (verdict.status, verdict.sentence) == ("success", verdict.sentence)
-    steps.close_ledger(warehouse_url, RUN, {"final.aggregate": "failed"})
+    assert (run.status, run.note) == ("success", verdict.sentence)
+    assert run.judged == {"plan": "success"}
+    steps.close_ledger(warehouse_url, opening(RUN), {"final.aggregate": "failed"})
     assert run_of(warehouse_url, RUN).status == "failed"
 
 
-def test_a_run_without_a_verdict_is_closed_as_failed_and_no_verdict_is_overwritten(
-    run_id: str, warehouse_url: str
+def test_a_run_whose_row_nobody_could_open_is_closed_by_its_verdict(warehouse_url: str, config: Path) -> None:
+    steps.close_ledger(warehouse_url, opening(RUN), {"deploy_gate": "failed"})
+    assert run_of(warehouse_url, RUN).status == "failed"
+
+
+def test_what_became_of_a_run_in_airflow_is_written_once(loaded: dict[str, TableRun], warehouse_url: str) -> None:
+    steps.aggregate(warehouse_url, RUN)
+    steps.close_ledger(warehouse_url, opening(RUN), {"plan": "success"})
+    seen = Seen(state="success", tasks={"plan": "failed"})
+    truth = steps.reconcile_run(warehouse_url, run_of(warehouse_url, RUN), seen)
+    assert truth is not None and truth.status == "failed"
+    run = run_of(warehouse_url, RUN)
+    assert (run.status, run.remark, run.judged) == ("failed", truth.remark, {"plan": "failed"})
+    assert steps.reconcile_run(warehouse_url, run, seen) is None
+
+
+def test_a_run_that_goes_on_while_airflow_is_asked_is_left_alone(run: RunKey, warehouse_url: str) -> None:
+    before = run_of(warehouse_url, run)
+    steps.close_ledger(warehouse_url, opening(run), {"plan": "success"})
+    assert steps.reconcile_run(warehouse_url, before, Seen(state="running", tasks={})) is None
+    assert run_of(warehouse_url, run).status == "failed", "as its verdict has said, of no table"
+
+
+def test_runs_that_are_open_are_watched_however_old_and_those_of_the_command_line_never(
+    run: RunKey, warehouse_url: str
 ) -> None:
-    steps.close_unfinished(warehouse_url, run_id, "timed out")
-    assert (run_of(warehouse_url, run_id).status, run_of(warehouse_url, run_id).note) == ("failed", "timed out")
-    steps.close_unfinished(warehouse_url, run_id, "later")
-    assert run_of(warehouse_url, run_id).note == "timed out"
-    steps.close_unfinished(warehouse_url, "nobody", "no such run is no error")
+    for number in range(3):
+        steps.close_ledger(warehouse_url, opening(RunKey("shop", f"r{number}")), {})
+    steps.open_ledger(warehouse_url, opening(RunKey(store.CLI, "cli__1")))
+    assert {each.run_id for each in steps.watched_runs(warehouse_url, newest=2)} == {"deploy__1", "r2"}
 
 
 def test_a_report_is_written_for_a_run(loaded: dict[str, TableRun], warehouse_url: str, tmp_path: Path) -> None:
-    steps.close_ledger(warehouse_url, RUN, {})
+    steps.close_ledger(warehouse_url, opening(RUN), {})
     path = steps.write_report(warehouse_url, RUN, Settings(config_dir=tmp_path, reports_dir=tmp_path / "reports"))
     page = path.read_text(encoding="utf-8")
-    assert path.parent == tmp_path / "reports"
-    assert all(text in page for text in (RUN, "Table b", "100"))
+    assert path.is_relative_to(tmp_path / "reports")
+    assert all(text in page for text in (RUN.run_id, "Table b", "100"))
 
 
 def test_a_report_is_written_although_a_tables_file_is_broken(
     loaded: dict[str, TableRun], warehouse_url: str, config: Path
 ) -> None:
     (config / "tables" / "b.toml").write_text("broken")
-    steps.close_ledger(warehouse_url, RUN, {})
+    steps.close_ledger(warehouse_url, opening(RUN), {})
     settings = Settings(config_dir=config, reports_dir=config / "reports")
-    assert RUN in steps.write_report(warehouse_url, RUN, settings).read_text(encoding="utf-8")
+    assert RUN.run_id in steps.write_report(warehouse_url, RUN, settings).read_text(encoding="utf-8")
 
 
-def test_a_superseded_run_stays_superseded_when_its_row_is_closed_again(run_id: str, warehouse_url: str) -> None:
-    steps.supersede(warehouse_url, run_id, "b" * 40, "Superseded: staging serves the newer commit b.")
-    verdict = steps.close_ledger(warehouse_url, run_id, {"plan": "skipped", "deploy_gate": "success"})
-    run = run_of(warehouse_url, run_id)
-    assert (verdict.status, run.status, run.deployed_sha) == ("superseded", "superseded", "b" * 40)
-    assert run.note == "Superseded: staging serves the newer commit b."
+def test_a_superseded_run_stays_superseded_when_a_part_of_it_runs_again(run: RunKey, warehouse_url: str) -> None:
+    note = "Superseded: staging serves the newer commit b."
+    steps.supersede(warehouse_url, run, "b" * 40, note)
+    steps.open_ledger(warehouse_url, opening(run))
+    verdict = steps.close_ledger(warehouse_url, opening(run), {"plan": "skipped", "deploy_gate": "success"})
+    found = run_of(warehouse_url, run)
+    assert (verdict.status, found.status, found.deployed_sha) == ("superseded", "superseded", "b" * 40)
+    assert found.note == note
 
 
-def test_a_repeated_run_forgets_that_it_was_superseded(run_id: str, warehouse_url: str) -> None:
-    steps.supersede(warehouse_url, run_id, "b" * 40, "Superseded.")
-    steps.open_ledger(warehouse_url, run_id=run_id, dag_id="master_etl", commit_sha=None, trigger_kind="test")
-    assert (run_of(warehouse_url, run_id).status, run_of(warehouse_url, run_id).deployed_sha) == ("running", None)
-    assert steps.close_ledger(warehouse_url, run_id, {"plan": "skipped"}).status == "failed"
+def test_a_run_that_the_gate_lets_through_after_all_is_no_longer_superseded(run: RunKey, warehouse_url: str) -> None:
+    steps.supersede(warehouse_url, run, "b" * 40, "Superseded.")
+    steps.record_deployed(warehouse_url, run, "a" * 40)
+    assert run_of(warehouse_url, run).outcome is None
+    assert steps.close_ledger(warehouse_url, opening(run), {"plan": "skipped"}).status == "failed"

@@ -2,29 +2,83 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
 
-from sluiceway.ledger.store import TableRun
-from sluiceway.verdict import judge
+from sluiceway.ledger.publications import Publication
+from sluiceway.ledger.store import Run, TableRun
+from sluiceway.ledger.tasks import TaskRun
+from sluiceway.verdict import Facts, States, Verdict, judge, judged_states
 
-GREEN_STATES = {"deploy_gate": "success", "plan": "success", "sub.load_table_0": "success", "final.report": "running"}
-
-
-def table(name: str, status: str = "loaded", **values: object) -> TableRun:
-    return TableRun.model_validate({"run_id": "r1", "table_name": name, "status": status, **values})
-
-
+AT = datetime(2026, 8, 3, 14, 2, 9, tzinfo=UTC)
+LATER = AT + timedelta(minutes=5)
+GREEN_STATES = {
+    "opened": "success",
+    "deploy_gate": "success",
+    "plan": "success",
+    "sub.load_table_0": "success",
+    "final.validate": "success",
+    "final.aggregate": "success",
+}
 FAILED = {"status": "failed", "error_type": "EmptyExtractionError", "error": "town: the source gave no rows"}
+NOTE = "Superseded: staging serves the newer commit abc, whose run deploy__abc waits; no table was touched."
+SKIPPED_STATES = {"opened": "success", "deploy_gate": "success", "plan": "skipped", "sub.load_table": "skipped"}
+
+
+def run(**values: Any) -> Run:
+    known = {
+        "dag_id": "master_etl",
+        "run_id": "r1",
+        "commit_sha": None,
+        "deployed_sha": None,
+        "trigger_kind": "test",
+        "started_at": AT,
+        "finished_at": None,
+        "status": "running",
+        "note": None,
+    }
+    return Run.model_validate({**known, **values})
+
+
+def table(name: str, status: str = "loaded", **values: Any) -> TableRun:
+    known = {"dag_id": "master_etl", "run_id": "r1", "table_name": name, "status": status, "finished_at": AT}
+    return TableRun.model_validate({**known, **values})
+
+
+def task(task_id: str, map_index: int = -1, **values: Any) -> TaskRun:
+    known = {"dag_id": "master_etl", "run_id": "r1", "task_id": task_id, "map_index": map_index, "started_at": AT}
+    return TaskRun.model_validate({**known, **values})
+
+
+def verdict_of(
+    tables: list[TableRun],
+    states: States = GREEN_STATES,
+    *,
+    tasks: tuple[TaskRun, ...] = (),
+    published: datetime | None = LATER,
+    publications: tuple[Publication, ...] = (),
+    **of_run: Any,
+) -> Verdict:
+    facts = Facts(
+        run=run(published_at=published, **of_run), tables=tuple(tables), tasks=tasks, publications=publications
+    )
+    return judge(facts, states)
+
+
+def red(verdict: Verdict) -> str:
+    assert verdict.status == "failed"
+    return verdict.sentence
 
 
 def test_loaded_and_unchanged_tables_are_green_with_their_counts() -> None:
-    verdict = judge(
+    verdict = verdict_of(
         [
             table("city", extracted=1204, inserted=1000, updated=200, rejected=4),
             table("town", extracted=7, unchanged=7),
             table("park", "unchanged", table_rows=5),
-        ],
-        GREEN_STATES,
+        ]
     )
     assert verdict.status == "success"
     assert verdict.sentence == (
@@ -34,103 +88,183 @@ def test_loaded_and_unchanged_tables_are_green_with_their_counts() -> None:
 
 
 def test_one_failed_table_of_many_is_red_and_named_with_its_reason() -> None:
-    verdict = judge([table("city"), table("town", **FAILED)], GREEN_STATES)
-    assert verdict.status == "failed"
-    assert verdict.sentence == (
+    assert red(verdict_of([table("city"), table("town", **FAILED)], published=None)) == (
         "1 of 2 tables failed: town (EmptyExtractionError: town: the source gave no rows). Nothing was published."
     )
 
 
-def test_a_table_that_never_reported_is_red() -> None:
-    verdict = judge([table("city"), table("town", "planned"), table("a", "planned")], GREEN_STATES)
-    assert (verdict.status, verdict.sentence) == (
-        "failed",
-        "2 of 3 tables never reported: a, town. Nothing was published.",
+def test_a_table_that_never_reported_is_red_and_says_what_is_known_of_its_task() -> None:
+    tables = [table("city", "planned"), table("town", "planned"), table("lake", "planned")]
+    tasks = (
+        task("sub.load_table", 0, table_name="city", log_url="http://af/log"),
+        task("sub.load_table", 1, table_name="town", error_type="SettingsError", error="no connection", finished_at=AT),
+    )
+    assert red(verdict_of(tables, tasks=tasks, published=None)) == (
+        "3 of 3 tables never reported: city (killed: its process that began 2026-08-03 14:02:09 UTC ended without a "
+        "word (out of memory, a crash, a lost machine, or ended by hand) (log: http://af/log)); "
+        "town (SettingsError: no connection); lake (its task never began). Nothing was published."
     )
 
 
 def test_a_run_without_a_table_is_red() -> None:
-    verdict = judge([], GREEN_STATES)
-    assert (verdict.status, verdict.sentence) == ("failed", "no table was planned. Nothing was published.")
+    assert red(verdict_of([], published=None)) == "no table was planned. Nothing was published."
 
 
-def test_a_failed_task_is_red_although_every_table_is_good() -> None:
-    verdict = judge([table("city")], {**GREEN_STATES, "final.aggregate": "failed"})
-    assert (verdict.status, verdict.sentence) == (
-        "failed",
-        "failed tasks: final.aggregate (failed). Nothing was published.",
+def test_a_failed_task_is_red_although_every_table_is_good_and_is_quoted_with_its_log() -> None:
+    tasks = (
+        task("final.aggregate", error_type="WarehouseError", error="division\n  by zero", finished_at=AT, log_url="u"),
+    )
+    states = {**GREEN_STATES, "final.aggregate": "failed"}
+    assert red(verdict_of([table("city")], states, tasks=tasks, published=None)) == (
+        "final.aggregate failed: WarehouseError: division by zero (log: u). Nothing was published."
+    )
+
+
+def test_a_task_that_was_killed_is_named_as_killed() -> None:
+    states = {**GREEN_STATES, "final.validate": "failed"}
+    sentence = red(verdict_of([table("city")], states, tasks=(task("final.validate"),), published=None))
+    assert sentence.startswith("final.validate failed: killed: its process that began 2026-08-03 14:02:09 UTC ended")
+
+
+def test_a_task_that_failed_in_airflow_alone_was_marked_or_lost_its_worker() -> None:
+    states = {**GREEN_STATES, "final.validate": "failed"}
+    tasks = (task("final.validate", finished_at=AT),)
+    assert "final.validate failed: marked so by hand, or its worker was lost" in red(
+        verdict_of([table("city")], states, tasks=tasks)
+    )
+    assert "final.validate failed: it never began" in red(verdict_of([table("city")], states))
+
+
+def test_no_table_was_planned_is_said_only_where_no_cause_is_known() -> None:
+    tasks = (task("deploy_gate", error_type="UnknownParamError", error="a key 'tabels'", finished_at=AT),)
+    states = {
+        "opened": "success",
+        "deploy_gate": "failed",
+        "plan": "upstream_failed",
+        "sub.load_table": "upstream_failed",
+    }
+    assert red(verdict_of([], states, tasks=tasks, published=None)) == (
+        "deploy_gate failed: UnknownParamError: a key 'tabels'. Nothing was published."
     )
 
 
 def test_tasks_that_only_follow_a_failed_one_are_not_called_a_cause() -> None:
     states = {**GREEN_STATES, "final.validate": "failed", "final.aggregate": "upstream_failed"}
-    assert judge([table("city")], states).sentence == "failed tasks: final.validate (failed). Nothing was published."
+    assert "final.aggregate" not in red(verdict_of([table("city")], states, published=None))
+
+
+def test_a_run_in_which_tasks_only_follow_is_red_all_the_same() -> None:
+    states = {**GREEN_STATES, "final.aggregate": "upstream_failed"}
+    assert red(verdict_of([table("city")], states)) == ("failed tasks: final.aggregate. What was loaded is published.")
 
 
 def test_tasks_that_follow_a_failed_table_are_not_named_beside_it() -> None:
     states = {**GREEN_STATES, "sub.load_table_1": "failed", "final.validate": "upstream_failed"}
-    verdict = judge([table("city"), table("town", **FAILED)], states)
-    assert "failed tasks" not in verdict.sentence
+    tasks = (task("sub.load_table", 1, table_name="town", error_type="E", error="e", finished_at=AT),)
+    sentence = red(verdict_of([table("city"), table("town", **FAILED)], states, tasks=tasks, published=None))
+    assert "failed tasks" not in sentence and "sub.load_table_1" not in sentence
 
 
-def test_a_load_task_that_failed_without_a_word_is_red() -> None:
-    verdict = judge([table("city")], {**GREEN_STATES, "sub.load_table_0": "failed"})
-    assert (verdict.status, verdict.sentence) == (
-        "failed",
-        "failed tasks: sub.load_table_0. Nothing was published.",
-    )
+def test_a_load_that_was_good_and_whose_second_try_was_killed_is_red() -> None:
+    states = {**GREEN_STATES, "sub.load_table_0": "failed"}
+    tasks = (task("sub.load_table", 0, table_name="city", try_number=2),)
+    assert "sub.load_table_0 failed: killed" in red(verdict_of([table("city")], states, tasks=tasks))
 
 
 def test_every_problem_stands_in_the_sentence() -> None:
-    verdict = judge(
-        [table("town", **FAILED), table("city", "planned")],
-        {**GREEN_STATES, "pre.check_sources": "failed"},
-    )
-    assert verdict.sentence == (
+    tasks = (task("pre.check_sources", error_type="SourceMissingError", error="no file", finished_at=AT),)
+    states = {**GREEN_STATES, "pre.check_sources": "failed"}
+    sentence = red(verdict_of([table("town", **FAILED), table("city", "planned")], states, tasks=tasks, published=None))
+    assert sentence == (
         "1 of 2 tables failed: town (EmptyExtractionError: town: the source gave no rows). "
-        "1 of 2 tables never reported: city. failed tasks: pre.check_sources (failed). Nothing was published."
+        "1 of 2 tables never reported: city (its task never began). "
+        "pre.check_sources failed: SourceMissingError: no file. Nothing was published."
     )
 
 
-@pytest.mark.parametrize("state", ["failed", "upstream_failed", "skipped", "removed", "up_for_retry", "restarting"])
-def test_any_other_state_of_a_task_is_red(state: str) -> None:
-    assert judge([table("city")], {"sub.cleanup_staging": state}).status == "failed"
+@pytest.mark.parametrize("state", ["running", "queued", "scheduled", "deferred", "up_for_retry", "restarting", None])
+def test_a_task_that_is_not_finished_is_never_good(state: str | None) -> None:
+    sentence = red(verdict_of([table("city")], {**GREEN_STATES, "sub.cleanup_staging": state}))
+    assert f"not finished: sub.cleanup_staging ({state or 'not begun'})" in sentence
 
 
-@pytest.mark.parametrize("state", ["success", "running", "queued", "scheduled", None])
-def test_a_task_that_is_still_on_its_way_is_green(state: str | None) -> None:
-    assert judge([table("city")], {"sub.cleanup_staging": state}).status == "success"
+@pytest.mark.parametrize("state", ["failed", "upstream_failed", "skipped"])
+def test_any_other_end_of_a_task_is_red(state: str) -> None:
+    assert "sub.cleanup_staging" in red(verdict_of([table("city")], {**GREEN_STATES, "sub.cleanup_staging": state}))
 
 
-def test_the_verdict_does_not_depend_on_the_order_of_the_tables() -> None:
-    tables = [table("b", "planned"), table("a", **FAILED), table("c")]
-    assert judge(tables, {}) == judge(reversed(tables), {})
+def test_a_mapped_task_that_a_second_plan_no_longer_has_is_no_fault() -> None:
+    assert verdict_of([table("city")], {**GREEN_STATES, "sub.load_table_7": "removed"}).status == "success"
 
 
-SKIPPED_STATES = {"deploy_gate": "success", "plan": "skipped", "sub.load_table": "skipped", "final.report": "success"}
-NOTE = "Superseded: staging serves the newer commit abc, whose run deploy__abc waits; no table was touched."
+def test_publishing_is_a_fact_and_no_state_of_a_task() -> None:
+    assert red(verdict_of([table("city")], published=None)) == (
+        "final.aggregate is success in Airflow, set by hand, and has not published. Nothing was published."
+    )
+
+
+def test_a_table_that_was_loaded_after_the_run_had_published_is_red() -> None:
+    tables = [table("city", extracted=1, updated=1, finished_at=LATER), table("town", extracted=1, unchanged=1)]
+    assert red(verdict_of(tables, published=AT)) == (
+        "loaded again after the run had published: city; clear final.aggregate to publish what they hold. "
+        "What was loaded before city is published."
+    )
+
+
+def test_a_load_after_publishing_that_changed_no_row_is_green() -> None:
+    assert verdict_of([table("city", extracted=1, unchanged=1, finished_at=LATER)], published=AT).status == "success"
+
+
+def test_what_was_published_of_a_red_run_is_said() -> None:
+    assert red(verdict_of([table("city", finished_at=AT), table("town", **FAILED)])).endswith(
+        "What was loaded is published."
+    )
+
+
+def test_a_view_that_was_withheld_is_named_in_a_green_run() -> None:
+    kept = (Publication(view_name="map", at=AT, withheld="town failed in shop/r9"),)
+    verdict = verdict_of([table("city")], publications=kept)
+    assert verdict.status == "success"
+    assert verdict.sentence.endswith("map was not published: town failed in shop/r9.")
+
+
+def test_a_failed_check_that_a_person_set_to_success_is_named_and_lets_the_run_be_green() -> None:
+    tasks = (task("pre.check_sources", error_type="E", error="e", finished_at=AT),)
+    verdict = verdict_of([table("city")], {**GREEN_STATES, "pre.check_sources": "success"}, tasks=tasks)
+    assert verdict.status == "success"
+    assert verdict.sentence.endswith("Marked success by hand: pre.check_sources.")
+
+
+def test_the_verdict_and_who_tells_followers_are_no_part_of_what_is_judged() -> None:
+    states = {"plan": "success", "verdict": "running", "followers.after_success": None}
+    assert judged_states(states) == {"plan": "success"}
 
 
 def test_a_run_that_the_ledger_calls_superseded_may_skip_everything_and_says_why() -> None:
-    verdict = judge([], SKIPPED_STATES, superseded=NOTE)
+    verdict = verdict_of([], SKIPPED_STATES, outcome="superseded", outcome_note=NOTE, published=None)
     assert (verdict.status, verdict.sentence) == ("superseded", NOTE)
 
 
+def test_a_run_whose_events_another_has_taken_is_green_and_says_so() -> None:
+    verdict = verdict_of([], SKIPPED_STATES, outcome="idle", outcome_note="Woken for nothing.", published=None)
+    assert (verdict.status, verdict.sentence) == ("success", "Woken for nothing.")
+
+
 def test_the_same_skipped_tasks_are_red_when_the_ledger_does_not_call_the_run_superseded() -> None:
-    assert judge([], SKIPPED_STATES).status == "failed"
+    assert "skipped: plan, sub.load_table" in red(verdict_of([], SKIPPED_STATES, published=None))
 
 
 @pytest.mark.parametrize(
     ("states", "told"),
     [
-        ({"deploy_gate": "failed"}, "deploy_gate (failed)"),
-        ({"final.report": "failed"}, "final.report (failed)"),
-        ({"sub.load_table_0": "success"}, "sub.load_table_0 (ran)"),
+        ({"deploy_gate": "failed"}, "deploy_gate failed"),
+        ({"opened": "running"}, "not finished: opened (running)"),
+        ({"sub.load_table_0": "success"}, "sub.load_table_0 ran"),
     ],
-    ids=["gate", "report", "load"],
+    ids=["gate", "running", "load"],
 )
 def test_a_superseded_run_in_which_a_task_failed_or_a_table_was_loaded_is_red(
     states: dict[str, str | None], told: str
 ) -> None:
-    verdict = judge([], {**SKIPPED_STATES, **states}, superseded=NOTE)
-    assert verdict.status == "failed" and told in verdict.sentence
+    verdict = verdict_of([], {**SKIPPED_STATES, **states}, outcome="superseded", outcome_note=NOTE, published=None)
+    assert told in red(verdict)

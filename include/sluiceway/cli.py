@@ -11,10 +11,10 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import typer
@@ -33,6 +33,9 @@ from sluiceway.errors import (
 )
 from sluiceway.flows.commands import app as triggers_app
 from sluiceway.settings import load_settings
+
+if TYPE_CHECKING:
+    from sluiceway.tables.spec import TableSpec
 
 
 @atexit.register
@@ -81,24 +84,32 @@ def tables_list(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the tables this deployment runs.
+    """List the tables this deployment runs. Exit 2 when the file of one is wrong; the others are listed all the same.
 
     Example: sluiceway tables list --all
     """
     from sluiceway.tables import registry
 
     with _sentences():
-        specs = registry.read_all() if everything else registry.deployed()
+        specs, wrong = registry.read() if everything else registry.read_deployed()
     if as_json:
         sys.stdout.write(json.dumps([spec.model_dump(mode="json") for spec in specs.values()], indent=2) + "\n")
-        return
+    elif specs or not wrong:
+        _print_tables(specs.values())
+    if not specs and not wrong and not as_json:
+        err.print("No table: this deployment's groups are chosen by SLUICEWAY_GROUPS; --all shows every one.")
+    for problem in wrong.values():
+        err.print(f"[red]error:[/] {_plain(problem)}")
+    if wrong:
+        raise typer.Exit(EXIT_USAGE)
+
+
+def _print_tables(specs: Iterable[TableSpec]) -> None:
     table = Table("table", "group", "kind", "key", "description", box=None, pad_edge=False)
-    for spec in specs.values():
+    for spec in specs:
         key = spec.key if isinstance(spec.key, str) else ", ".join(spec.key)
         table.add_row(spec.name, spec.group, spec.source.kind, key, spec.description)
     out.print(table)
-    if not specs:
-        err.print("No table: this deployment's groups are chosen by SLUICEWAY_GROUPS; --all shows every one.")
 
 
 @tables_app.command("check")

@@ -109,6 +109,10 @@ class NoCommitError(SluicewayError):
     """What should say which commit an environment serves says something else."""
 
 
+class DeployRunError(SluicewayError):
+    """A run's id says that it is a commit's run, and its conf says otherwise; or a commit has no id left."""
+
+
 class DeployTimeoutError(SluicewayError):
     """The environment did not come to serve the run's commit in the time it has."""
 

@@ -18,6 +18,7 @@ from sluiceway.errors import (
     SourceMissingError,
     SourceUnavailableError,
     UnknownParamError,
+    UnknownTableError,
     ValidationError,
     nearest,
 )
@@ -32,8 +33,8 @@ from sluiceway.settings import Settings, load_settings
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import check_exists, locate
 from sluiceway.tables import registry
-from sluiceway.tables.files import deployed_names
-from sluiceway.tables.source_spec import LocatedSource, Source
+from sluiceway.tables.source_spec import LocatedSource
+from sluiceway.tables.spec import TableSpec
 from sluiceway.verdict import Facts, States, Verdict, judge
 
 log = logging.getLogger(__name__)
@@ -96,48 +97,71 @@ def supersede(url: str, run: RunKey, deployed_sha: str, note: str) -> None:
         store.record_outcome(session, run, "superseded", note, deployed_sha=deployed_sha)
 
 
-def commit_is_loaded(url: str, commit: str) -> bool:
-    """Whether a green run loaded that commit into all tables of this deployment."""
-    with connect(url) as session:
-        check_revision(session)
-        return store.commit_is_loaded(session, commit, tables=len(deployed_names()))
-
-
 def plan(url: str, run: RunKey, *, only: Sequence[str]) -> list[str]:
     """The tables of this run, largest source first so that the longest load does not start last.
 
+    A table whose file is wrong is planned too: its load fails with the file's sentence, hinders no other table, and
+    is what a retry repeats once the file is repaired.
+
     :param only: names of a subset; empty for all tables this deployment runs.
     :raises NoTablesError: no table is left.
-    :raises ConfigError: a file under include/config/tables/ is wrong.
+    :raises UnknownTableError: one of `only` has no file in this deployment; names the nearest.
     """
-    specs = registry.deployed()
-    if only:
-        specs = registry.choose(specs, only)
-    if not specs:
+    tables = registry.read_deployed()
+    names = list(registry.choose(dict.fromkeys(tables.names()), only)) if only else tables.names()
+    if not names:
         raise NoTablesError(
             f"No table to load: none under {load_settings().config_dir / 'tables'} belongs to the groups this "
             f"deployment runs (SLUICEWAY_GROUPS = {load_settings().groups!r})."
         )
     with connect(url) as session:
-        store.plan_tables(session, run, specs)
-    return sorted(specs, key=lambda name: -_size(specs[name].source))
+        store.plan_tables(session, run, names)
+    return sorted(names, key=lambda name: -_size(tables.right.get(name)))
 
 
-def _size(source: Source) -> int:
+def _size(spec: TableSpec | None) -> int:
+    """Bytes of the table's source; 0 where it is remote, or where the load says what is wrong."""
+    if spec is None or not isinstance(spec.source, LocatedSource):
+        return 0
     try:
-        return locate(source.uri).stat().st_size if isinstance(source, LocatedSource) else 0
+        return locate(spec.source.uri).stat().st_size
     except (SourceMissingError, ConfigError):
-        return 0  # remote, or its load says what is wrong
+        return 0
+
+
+def read_table(url: str, run: RunKey, name: str, try_number: int) -> TableSpec:
+    """What a planned table's file says when it is loaded. A file that is wrong, or gone, fails the table.
+
+    :raises ConfigError: the file is wrong; the ledger says why.
+    :raises UnknownTableError: it is gone since the run was planned; the ledger says so.
+    """
+    try:
+        return registry.read_one(name)
+    except (ConfigError, UnknownTableError) as error:
+        failed = TableRun(
+            dag_id=run.dag_id,
+            run_id=run.run_id,
+            table_name=name,
+            try_number=try_number,
+            status="failed",
+            error_type=type(error).__name__,
+            error=str(error),
+        )
+        with connect(url) as session:
+            store.write_table_run(session, failed)
+        raise
 
 
 def check_sources(url: str, run: RunKey, connections: Connections = from_environment) -> None:
     """Raises SourceMissingError that names every source of the run's tables that is not there."""
     with connect(url) as session:
         names = [each.table_name for each in store.table_runs(session, run)]
+    specs = registry.read().right
     problems = []
-    for name, spec in registry.choose(registry.deployed(), names).items():
+    # of a table whose file is wrong, or gone since the plan, its load says so
+    for name in [name for name in names if name in specs]:
         try:
-            check_exists(spec.source, connections)
+            check_exists(specs[name].source, connections)
         except (SourceMissingError, SourceUnavailableError) as error:
             problems.append(f"{name}: {error}")
         except ConfigError as error:
@@ -209,15 +233,17 @@ def validate(url: str, run: RunKey) -> None:
 
     :raises ValidationError: a table is missing, or holds other than the rows the ledger counted.
     """
-    specs = registry.read_all()
+    tables = registry.read()
     problems = []
     with connect(url) as session:
         # a load by another DAG writes its rows and their count at once: both are seen as of one moment
         session.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         for each in store.table_runs(session, run):
-            name, spec = each.table_name, specs.get(each.table_name)
-            if spec is None or each.status not in {"loaded", "unchanged"}:
+            name, spec = each.table_name, tables.right.get(each.table_name)
+            if each.status not in {"loaded", "unchanged"}:
                 problems.append(f"{name} is {each.status}")
+            elif spec is None:
+                problems.append(f"{name} has no right file any more: {tables.wrong.get(name, 'it is gone')}")
             elif not table_exists(session, spec):
                 problems.append(f"{name} is not in the warehouse")
             elif (count := count_rows(session, spec)) != (rows := _counted(session, each)):
@@ -323,11 +349,7 @@ def write_report(url: str, run: RunKey, settings: Settings | None = None) -> Pat
     from sluiceway.report.write import write_report as write
 
     settings = settings or load_settings()
-    try:
-        specs = registry.read_all(settings)
-    except SluicewayError:
-        log.exception("The report lacks descriptions and maps: a table's file is wrong")
-        specs = {}
+    specs = registry.read(settings).right
     with connect(url) as session:
         report = collect(session, run, specs)
     return write(report, settings.reports_dir)

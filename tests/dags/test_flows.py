@@ -178,7 +178,7 @@ def bag(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 def test_a_flow_is_its_dag_and_the_small_ones_it_needs(bag: dict[str, Any]) -> None:
     assert set(bag) == {
-        *("master_etl", "deploy_watch"),
+        *("master_etl", "deploy_watch", "run_watch"),
         *("landing", "landing__events", "landing__poll", "landing__morning__clock"),
         *("both", "cautious", "plain", "wrong__broken"),
     }
@@ -242,7 +242,7 @@ def test_who_is_followed_tells_and_its_verdict_stays_the_leaf_that_counts(bag: d
         "followers.failure": ["flow/landing/failure"],
         "followers.sub__load_table__always": ["flow/landing/task/sub.load_table/always"],
     }
-    assert bag["landing"]["teardowns"] == sorted(bag["landing"]["outlets"])
+    assert bag["landing"]["teardowns"] == sorted([*bag["landing"]["outlets"], "verdict"])
     assert bag["master_etl"]["outlets"] == {"followers.success": ["flow/master_etl/success"]}
     assert bag["cautious"]["condition"] == {
         "AssetAny": [

@@ -27,6 +27,7 @@ ACTION = ROOT / ".github" / "actions" / "trigger-etl"
 STAND_INS = ROOT / "tests" / "stand_ins"
 SHA = "0123456789abcdef0123456789abcdef01234567"
 RUN = f"deploy__{SHA}"
+OTHER = "fedcba9876543210fedcba9876543210fedcba98"
 OLD_TOKEN = "static-token-of-a-deployment"
 GITHUB = {
     "GITHUB_REPOSITORY": "owner/app",
@@ -204,13 +205,13 @@ def test_a_commit_that_failed_nine_times_needs_a_person(airflow: AirflowRest, ca
 
 @pytest.mark.parametrize("digits", [7, 12, 39])
 def test_a_run_named_by_a_short_commit_counts(airflow: AirflowRest, call: Caller, digits: int) -> None:
-    airflow.add_run(f"deploy__{SHA[:digits]}", "running")
+    airflow.add_run(f"deploy__{SHA[:digits]}", "running", conf={"commit_sha": SHA})
     assert call().output.startswith(f"run_id=deploy__{SHA[:digits]}\n")
     assert airflow.asked("POST", "dagRuns") == 0
 
 
 def test_a_failed_run_named_by_a_short_commit_leaves_the_full_name_free(airflow: AirflowRest, call: Caller) -> None:
-    airflow.add_run(f"deploy__{SHA[:7]}", "failed")
+    airflow.add_run(f"deploy__{SHA[:7]}", "failed", conf={"commit_sha": SHA})
     assert call().output.startswith(f"run_id={RUN}\n")
 
 
@@ -218,7 +219,7 @@ def test_a_failed_run_named_by_a_short_commit_leaves_the_full_name_free(airflow:
     "run_id", [f"deploy__{SHA[:7]}0000", f"deploy__{SHA[:6]}", f"deploy__{SHA[:7]}x", f"{RUN}_by_hand"]
 )
 def test_a_run_of_another_name_does_not_count(airflow: AirflowRest, call: Caller, run_id: str) -> None:
-    airflow.add_run(run_id, "running")
+    airflow.add_run(run_id, "running", conf={"commit_sha": SHA})
     assert call().output.startswith(f"run_id={RUN}\n")
 
 
@@ -230,6 +231,71 @@ def test_a_run_behind_the_first_page_counts(airflow: AirflowRest, call: Caller) 
     assert airflow.asked("POST", "dagRuns") == 0
 
 
+@pytest.mark.parametrize(
+    "conf", [{}, {"commit_sha": SHA, "tables": ["city"]}, {"commit_sha": SHA[::-1]}, {"tables": ["city"]}]
+)
+@pytest.mark.parametrize("state", ["queued", "running", "success"])
+def test_a_run_posted_by_hand_whose_conf_says_otherwise_does_not_stand_for_the_deploy(
+    airflow: AirflowRest, call: Caller, state: str, conf: dict[str, object]
+) -> None:
+    airflow.add_run(RUN, state, conf=conf)
+    done = call()
+    assert (done.code, done.output.splitlines()[0]) == (0, f"run_id={RUN}__2")
+    assert airflow.runs[f"{RUN}__2"]["conf"] == {"commit_sha": SHA}
+
+
+def test_a_run_posted_by_hand_in_the_very_moment_does_not_stand_for_the_deploy(
+    airflow: AirflowRest, call: Caller
+) -> None:
+    airflow.on_post = lambda: None if RUN in airflow.runs else airflow.add_run(RUN, "queued", conf={})
+    assert call().output.startswith(f"run_id={RUN}__2\n")
+
+
+def test_an_empty_list_of_tables_is_all_of_them(airflow: AirflowRest, call: Caller) -> None:
+    airflow.add_run(RUN, "success", conf={"commit_sha": SHA, "tables": []})
+    assert f"{RUN} already enqueued, success" in call().err
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "success", "failed"])
+def test_a_rollback_to_a_commit_that_succeeded_or_was_superseded_gets_its_run(
+    airflow: AirflowRest, call: Caller, state: str
+) -> None:
+    """A superseded run is green too."""
+    airflow.add_run(RUN, "success")
+    airflow.add_run(f"deploy__{OTHER}", state)
+    done = call()
+    assert (done.code, done.output.splitlines()[0]) == (0, f"run_id={RUN}__2")
+    assert f"{RUN}__2 already enqueued, queued" in call().err
+    airflow.runs[f"{RUN}__2"]["state"] = "success"
+    assert f"{RUN}__2 already enqueued, success" in call().err, "nothing came since the rollback"
+    assert len(airflow.runs) == 3
+
+
+def test_a_rollback_is_no_rollback_when_the_other_commit_came_before_or_is_none(
+    airflow: AirflowRest, call: Caller
+) -> None:
+    airflow.add_run(f"deploy__{OTHER}", "success")
+    airflow.add_run(RUN, "success")
+    airflow.add_run(f"{RUN}__2", "failed")
+    airflow.add_run(f"deploy__{OTHER}__2", "success", conf={"commit_sha": OTHER, "tables": ["city"]})
+    airflow.add_run("deploy__nothing", "success", conf={})
+    assert f"{RUN} already enqueued, success" in call().err
+    assert airflow.asked("POST", "dagRuns") == 0
+
+
+def test_a_rollback_behind_a_run_that_waits_needs_no_other(airflow: AirflowRest, call: Caller) -> None:
+    airflow.add_run(RUN, "queued")
+    airflow.add_run(f"deploy__{OTHER}", "queued")
+    assert f"{RUN} already enqueued, queued" in call().err
+
+
+def test_a_tenth_rollback_is_no_failure(airflow: AirflowRest, call: Caller) -> None:
+    for number in range(2, 12):
+        airflow.add_run(RUN if number == 2 else f"{RUN}__{number - 1}", "success")
+        airflow.add_run(f"deploy__{OTHER}__{number}", "success")
+    assert call().output.startswith(f"run_id={RUN}__11\n")
+
+
 def test_a_rollback_runs_a_commit_again_that_succeeded(airflow: AirflowRest, call: Caller) -> None:
     airflow.add_run(RUN, "success")
     assert call("--again").output.startswith(f"run_id={RUN}__2\n")
@@ -237,15 +303,17 @@ def test_a_rollback_runs_a_commit_again_that_succeeded(airflow: AirflowRest, cal
     assert len(airflow.runs) == 2
 
 
-@pytest.mark.parametrize("before", [None, "failed"])
+@pytest.mark.parametrize("before", [None, "failed", "success"])
 def test_twenty_calls_at_once_make_one_run(airflow: AirflowRest, call: Caller, before: str | None) -> None:
     if before is not None:
         airflow.add_run(RUN, before)
+    if before == "success":
+        airflow.add_run(f"deploy__{OTHER}", "success")
     with ThreadPoolExecutor(20) as pool:
         done = list(pool.map(lambda _: call(), range(20)))
     assert [each.code for each in done] == [0] * 20, [each.err for each in done]
     new = RUN if before is None else f"{RUN}__2"
-    assert list(airflow.runs) == ([RUN] if before else []) + [new]
+    assert [run_id for run_id in airflow.runs if OTHER not in run_id] == ([RUN] if before else []) + [new]
     assert {each.output.splitlines()[0] for each in done} == {f"run_id={new}"}
 
 

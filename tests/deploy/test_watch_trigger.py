@@ -10,11 +10,17 @@ from typing import Any
 import pytest
 
 from sluiceway.deploy.pace import LONGEST_S, Pace
+from sluiceway.ledger import deployments
+from sluiceway.ledger.warehouse import connect
+from sluiceway.sensors import deploy_runs
 from sluiceway.triggers import deploy_watch
 from sluiceway.triggers.deploy_watch import BLIND_AFTER, DeployWatchTrigger
 from tests.stand_ins.version_endpoint import VersionEndpoint
 
 POLL_S = 0.05
+X, N = "a" * 40, "b" * 40
+THERE = "deploy__there"
+"""A run that Airflow has."""
 
 
 @pytest.fixture
@@ -26,6 +32,14 @@ def endpoint(tmp_path: Path, setting: Callable[..., None]) -> Iterator[VersionEn
         )
         setting(config_dir=tmp_path)
         yield running
+
+
+@pytest.fixture
+def ledger(warehouse_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The warehouse whose ledger the watch writes; no run is in it, and none in Airflow."""
+    monkeypatch.setattr(deploy_watch, "warehouse_url", lambda: warehouse_url)
+    monkeypatch.setattr(deploy_runs, "run_exists", lambda _dag_id, run_id: run_id == THERE)
+    return warehouse_url
 
 
 async def events(seconds: float) -> list[dict[str, Any]]:
@@ -70,12 +84,13 @@ def test_a_short_commit_is_told_as_a_problem_for_it_names_no_run(endpoint: Versi
     assert "'abcdef1', 7 digits of a commit" in told["problem"]
 
 
+@pytest.mark.usefixtures("ledger")
 @pytest.mark.parametrize("is_loaded", [False, True])
 def test_one_event_says_that_it_sees_again_and_which_commit_is_new(
     endpoint: VersionEndpoint, monkeypatch: pytest.MonkeyPatch, is_loaded: bool
 ) -> None:
     """Airflow holds back an event that comes before the one before it has its run: the commit waited 30 s so."""
-    monkeypatch.setattr(deploy_watch, "needs_nothing", lambda *_: is_loaded)
+    monkeypatch.setattr(deploy_watch, "needs_run", lambda *_: not is_loaded)
     endpoint.fault = "500"
 
     async def told() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -90,6 +105,70 @@ def test_one_event_says_that_it_sees_again_and_which_commit_is_new(
     first, second = asyncio.run(told())
     assert list(first) == ["environment", "problem"]
     assert second["commit"] == (None if is_loaded else endpoint.commit)
+
+
+def test_a_commit_is_told_each_time_that_it_is_deployed(endpoint: VersionEndpoint, ledger: str) -> None:
+    """X, then N, then X again: a rollback; the cursor of the newest commit alone forgot none of it, the ledger does."""
+
+    async def told() -> list[str]:
+        events = DeployWatchTrigger(environment="staging", dag_id="master_etl").run()
+        commits = []
+        for commit in (X, N, X):
+            endpoint.commit = commit
+            commits.append((await asyncio.wait_for(anext(events), 30)).payload["commit"])
+            _run_is_there(ledger)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(events), 10 * POLL_S)
+        return commits
+
+    assert asyncio.run(told()) == [X, N, X]
+
+
+def test_a_restart_tells_no_commit_again_that_has_its_run(endpoint: VersionEndpoint, ledger: str) -> None:
+    assert [event["commit"] for event in asyncio.run(events(1.0))] == [endpoint.commit]
+    _run_is_there(ledger)
+    assert asyncio.run(events(1.0)) == []
+
+
+def test_a_restart_tells_a_commit_again_that_has_no_run_yet(endpoint: VersionEndpoint, ledger: str) -> None:
+    for _ in range(2):
+        assert [event["commit"] for event in asyncio.run(events(1.0))] == [endpoint.commit]
+    with connect(ledger) as session:
+        stint = deployments.current(session, "staging")
+        assert stint is not None
+        deployments.ask_for_run(session, stint, "deploy__lost")
+    assert [event["commit"] for event in asyncio.run(events(1.0))] == [endpoint.commit]
+
+
+def test_instances_that_answer_in_turns_are_no_rollback(endpoint: VersionEndpoint, ledger: str) -> None:
+    async def told() -> list[str]:
+        found: list[str] = []
+
+        async def listen() -> None:
+            async for event in DeployWatchTrigger(environment="staging", dag_id="master_etl").run():
+                found.append(event.payload["commit"])
+                _run_is_there(ledger)
+
+        listener = asyncio.create_task(listen())
+        for turn in range(20):
+            endpoint.commit = (X, N)[turn % 2]
+            asked = len(endpoint.requests)
+            while len(endpoint.requests) == asked:  # noqa: ASYNC110  # the endpoint counts in a thread
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(40 * POLL_S)
+        listener.cancel()
+        await asyncio.wait([listener])
+        return found
+
+    assert asyncio.run(told()) == [X, N, N], "and N again, which is there to stay in the end"
+
+
+def _run_is_there(ledger: str) -> None:
+    """As the consumer of an event leaves it."""
+    with connect(ledger) as session:
+        stint = deployments.current(session, "staging")
+        assert stint is not None
+        deployments.ask_for_run(session, stint, THERE)
 
 
 def test_a_watch_outlives_an_environment_whose_file_is_gone(

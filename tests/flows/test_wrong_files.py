@@ -12,7 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from sluiceway.cli import app
+from sluiceway.flows import spec
 from sluiceway.flows.check import check
+from sluiceway.ledger import store
 from tests.flows.configured import CLI, DATABASE, FILE, HOOK, NIGHTLY, after, configured, flow
 
 STOCK = flow(CLI)
@@ -212,6 +214,12 @@ def test_every_mistake_of_every_file_is_told(tmp_path: Path) -> None:
         "flow_type: is m",
     ):
         assert said in found
+
+
+def test_no_flow_is_called_as_the_ledger_calls_runs_without_airflow(tmp_path: Path) -> None:
+    (found,) = check(settings=configured(tmp_path, cli=flow(CLI)))
+    assert "cli.toml: id = 'cli': the ledger calls runs of `sluiceway tables run` so; rename the file" in found
+    assert spec.CLI == store.CLI
 
 
 def test_only_the_chosen_files_are_told_of(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from dev.stack import Stack
 from sluiceway.airflow_api import AirflowApi
 from sluiceway.ledger import store
-from sluiceway.ledger.store import Run, TableRun
+from sluiceway.ledger.store import Run, RunKey, TableRun
 from sluiceway.ledger.warehouse import connect
 
 DAG_ID = "master_etl"
@@ -120,11 +120,42 @@ class Deployment:
             for task in found
         }
 
-    def ledger(self, run_id: str) -> tuple[Run, dict[str, TableRun]]:
-        """The run's row and its tables' rows."""
+    def ledger(self, run_id: str, dag_id: str = DAG_ID) -> tuple[Run, dict[str, TableRun]]:
+        """The run's row and what it did to its tables."""
         with connect(self.stack.warehouse_url) as session:
-            tables = store.table_runs(session, run_id)
-            return store.runs(session, run_id=run_id)[0], {table.table_name: table for table in tables}
+            tables = store.table_runs(session, RunKey(dag_id, run_id))
+            (run,) = store.runs(session, dag_id=dag_id, run_id=run_id)
+            return run, {table.table_name: table for table in tables}
+
+    def clear(
+        self,
+        run_id: str,
+        *tasks: str | tuple[str, int],
+        only_failed: bool = False,
+        downstream: bool = False,
+        dag_id: str = DAG_ID,
+    ) -> list[str]:
+        """Clear tasks as a person does in the UI, all of the run's if none is named; the ids of those cleared."""
+        body: dict[str, Any] = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "only_failed": only_failed,
+            "include_downstream": downstream,
+            "reset_dag_runs": True,
+        }
+        if tasks:
+            body["task_ids"] = [list(each) if isinstance(each, tuple) else each for each in tasks]
+        found = self.api.post(f"dags/{dag_id}/clearTaskInstances", body)
+        return sorted({task["task_id"] for task in found["task_instances"]})
+
+    def mark(self, run_id: str, task: str, state: str, map_index: int = -1, dag_id: str = DAG_ID) -> None:
+        """Set a task's state as a person does in the UI."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task}"
+        self.api.patch(path + (f"/{map_index}" if map_index >= 0 else ""), {"new_state": state})
+
+    def map_index(self, run_id: str, table: str) -> int:
+        """Which of the mapped tasks loads the table."""
+        return int(self.tasks(run_id)[f"sub.load_table[{table}]"]["map_index"])
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """Rows of a statement in the warehouse."""
@@ -140,10 +171,15 @@ class Deployment:
         url = self.stack.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
         return psycopg.connect(url, autocommit=True, row_factory=dict_row)
 
+    def twin(self) -> Deployment:
+        """The same one, for another thread: with connections of its own."""
+        return Deployment(self.stack, self.api, self.config)
+
     def close(self) -> None:
         """Close what waits have opened."""
-        self._warehouse.close()
-        self._metadata.close()
+        for name in ("_warehouse", "_metadata"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
 
     def published(self) -> list[tuple[Any, ...]]:
         """What the web service reads: the view over t01."""

@@ -318,24 +318,3 @@ def test_a_run_can_be_neither_running_and_finished_nor_the_other_way(warehouse_u
     open_run("r1")
     with pytest.raises(WarehouseError, match="violates check constraint"), connect(warehouse_url) as session:
         store.close_run(session, R1, "running", None)
-
-
-def test_a_commit_is_loaded_once_a_green_run_loaded_all_tables_of_the_deployment(session: PsycopgSession) -> None:
-    for run_id, commit, status, tables in (
-        ("red", "a", "failed", ["city", "town"]),
-        ("partial", "b", "success", ["city"]),
-        ("whole", "c", "success", ["city", "town"]),
-    ):
-        run = RunKey("d", run_id)
-        store.open_run(session, run, commit_sha=commit, trigger_kind="test")
-        for table in tables:
-            store.write_table_run(session, loaded(run, table))
-        store.close_run(session, run, status, None)  # type: ignore[arg-type]
-    assert [store.commit_is_loaded(session, commit, tables=2) for commit in "abc"] == [False, False, True]
-
-
-def test_what_was_deployed_is_what_a_run_loaded_whatever_it_was_asked_for(session: PsycopgSession) -> None:
-    run = start(session, "by hand")
-    store.record_deployed_sha(session, run, "served")
-    store.close_run(session, run, "success", None)
-    assert store.commit_is_loaded(session, "served", tables=0)

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -30,6 +31,7 @@ CONFLICT = {
         "server when you look for ID 8ZXnRzCo",
     }
 }
+FIRST_RUN = datetime(2026, 7, 1, tzinfo=UTC)
 Reply = tuple[int, Any, dict[str, str]]
 
 
@@ -100,9 +102,13 @@ class AirflowRest:
         self.dags[dag_id] = dag
         return dag
 
-    def add_run(self, run_id: str, state: str, dag_id: str = "master_etl") -> None:
-        """A run that is there already."""
-        self.runs[run_id] = self._run(dag_id, {"dag_run_id": run_id, "conf": {}, "note": None}, state)
+    def add_run(
+        self, run_id: str, state: str, *, dag_id: str = "master_etl", conf: dict[str, Any] | None = None
+    ) -> None:
+        """A run that is there already, enqueued after those before it; its conf is what its id says."""
+        if conf is None:
+            conf = {"commit_sha": run_id.split("__")[1]}
+        self.runs[run_id] = self._run(dag_id, {"dag_run_id": run_id, "conf": conf, "note": None}, state)
 
     def __enter__(self) -> Self:
         airflow = self
@@ -273,20 +279,25 @@ class AirflowRest:
     def _list(self, query: dict[str, list[str]]) -> Reply:
         # as Airflow does it: a range that ends before the last letter's successor
         prefix = query["run_id_prefix_pattern"][0]
+        after = query.get("run_after_gt", [""])[0]
         found = [
-            run for run_id, run in list(self.runs.items()) if prefix <= run_id < prefix[:-1] + chr(ord(prefix[-1]) + 1)
+            run
+            for run_id, run in list(self.runs.items())
+            if prefix <= run_id < prefix[:-1] + chr(ord(prefix[-1]) + 1) and run["run_after"] > after
         ]
         offset, limit = int(query["offset"][0]), min(int(query["limit"][0]), 100)
         page = found[offset : offset + limit]
         document = {"dag_runs": page, "total_entries": len(found), "total_entries_limit": None}
         return 200, {**document, "next_cursor": None, "previous_cursor": None}, {}
 
-    @staticmethod
-    def _run(dag_id: str, given: dict[str, Any], state: str) -> dict[str, Any]:
+    def _run(self, dag_id: str, given: dict[str, Any], state: str) -> dict[str, Any]:
+        enqueued_at = FIRST_RUN + timedelta(seconds=len(self.runs))
         return {
             "dag_run_id": given["dag_run_id"],
             "dag_id": dag_id,
             "logical_date": None,
+            "queued_at": f"{enqueued_at:%FT%T.%fZ}",
+            "run_after": f"{enqueued_at:%FT%T.%fZ}",
             "run_type": "manual",
             "state": state,
             "triggered_by": "rest_api",

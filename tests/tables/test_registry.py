@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,6 +117,70 @@ def test_one_table_is_read_whatever_is_wrong_with_the_others(config: Path) -> No
     assert registry.read_one("city").name == "city"
     with pytest.raises(ConfigError):
         registry.read_all()
+
+
+def test_a_wrong_file_hinders_no_other_table_and_has_its_sentence(config: Path) -> None:
+    (config / "tables" / "town.toml").write_text("broken", encoding="utf-8")
+    tables = registry.read()
+    assert (sorted(tables.right), list(tables.wrong)) == (["city", "demo", "yearly"], ["town"])
+    assert "town.toml: is not valid TOML: " in tables.wrong["town"]
+    assert tables.names() == ["city", "demo", "town", "yearly"]
+
+
+@pytest.mark.parametrize(
+    ("text", "groups", "is_ours"),
+    [
+        ('group = "quickstart"\ncolour = "red"', "", False),
+        ('group = "quickstart"\ncolour = "red"', "quickstart", True),
+        ('group = "quickstart"  # so far it can be read\nkey =', "", False),
+        ("  group = 'quickstart'\nkey =", "quickstart", True),
+        ("key =", "", True),
+        ("key =", "quickstart", False),
+        ('group = "quickstart', "", True),
+        ("group = 3", "census", True),
+        ('key =\n[columns]\ngroup = "quickstart"', "", True),
+    ],
+)
+def test_a_wrong_file_is_of_the_group_that_can_be_read_in_it(
+    config: Path, setting: Setting, text: str, groups: str, is_ours: bool
+) -> None:
+    setting(groups=groups)
+    (config / "tables" / "wrong.toml").write_text(text, encoding="utf-8")
+    assert ("wrong" in registry.read_deployed().wrong) is is_ours
+    assert ("wrong" in deployed_names()) is is_ours
+
+
+def values(table: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The way to each value of a file, also to those that stand in none of the project's."""
+    for key, value in table.items():
+        yield (*path, key)
+        if isinstance(value, dict):
+            yield from values(value, (*path, key))
+    if not path:
+        yield from (("group",), ("on_missing",), ("geometry",), ("checks",), ("source", "connection"))
+
+
+@pytest.mark.parametrize("odd", [3, True, "", [], [1], {}, {"a": 1}, [{"a": {}}], date(2026, 1, 1)], ids=repr)
+def test_a_value_of_any_type_is_right_or_has_a_sentence(monkeypatch: pytest.MonkeyPatch, odd: object) -> None:
+    files = {tomllib.loads(path.read_text())["source"]["kind"]: path for path in ALL_FILES}
+    for path in files.values():
+        for *way, last in values(tomllib.loads(path.read_text())):
+            table = whole = tomllib.loads(path.read_text())
+            for key in way:
+                table = table[key]
+            table[last] = odd
+            monkeypatch.setattr(registry, "_read_toml", lambda _, whole=whole: whole)
+            with suppress(ConfigError):
+                registry.read_spec(path)
+
+
+def test_a_file_that_is_a_link_to_nowhere_or_a_folder_is_a_wrong_one(config: Path) -> None:
+    (config / "tables" / "lost.toml").symlink_to(config / "none.toml")
+    (config / "tables" / "folder.toml").mkdir()
+    wrong = registry.read_deployed().wrong
+    assert wrong["folder"].endswith("folder.toml: cannot be read: Is a directory.")
+    assert wrong["lost"].endswith("lost.toml: there is no such file.")
+    assert {"lost", "folder"} <= set(deployed_names())
 
 
 def test_one_table_is_read_of_any_group(config: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,6 +31,16 @@ class Deployed(BaseModel):
     def is_full(self) -> bool:
         """Whether all 40 digits are known."""
         return len(self.commit) == FULL
+
+
+class Sighting(BaseModel):
+    """One look at an environment, that saw the commit at some moment between the two."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    commit: str
+    began_at: datetime
+    ended_at: datetime
 
 
 def parse(text: str, place: str) -> Deployed:

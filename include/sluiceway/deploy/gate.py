@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.deploy.commit import FULL, same
-from sluiceway.deploy.probe import probe
+from sluiceway.deploy.commit import FULL, Sighting, same
+from sluiceway.deploy.order import WAITING, CommitRun, is_newer
+from sluiceway.deploy.probe import sight
 from sluiceway.deploy.spec import Environment
 from sluiceway.errors import EndpointUnavailableError, NoCommitError
+from sluiceway.ledger.deployments import Stint
 from sluiceway.sources.connections import Connections
 
-QueuedRun = Callable[[str], str | None]
-"""From a commit to the id of a run for it that waits; None when there is none."""
+WaitingRuns = Callable[[str], list[str]]
+"""From a commit to the ids of runs named by it that have not ended."""
+Write = Callable[[Sighting], None]
+"""Writes down what was seen, as well as it can."""
 
 
 class Sight(BaseModel):
@@ -23,14 +28,19 @@ class Sight(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    outcome: Literal["reached", "superseded", "waiting"]
+    outcome: Literal["reached", "contested", "superseded", "waiting"]
+    """contested: another commit is served and has `runs`, so who may read their conf judges which is the newer."""
     commit: str | None = None
     """What the environment serves; None when it did not say."""
+    runs: tuple[str, ...] = ()
+    """The runs named by what it serves that have not ended."""
     said: str
     """What was seen, as a sentence without its full stop."""
 
 
-async def look(spec: Environment, connections: Connections, commit: str, queued_run: QueuedRun) -> Sight:
+async def look(
+    spec: Environment, connections: Connections, commit: str, waiting_runs: WaitingRuns, write: Write
+) -> Sight:
     """One look. An environment that does not answer, or says something else than a commit, is waited for as well:
     a load balancer between two deploys does both.
 
@@ -38,18 +48,39 @@ async def look(spec: Environment, connections: Connections, commit: str, queued_
     :raises SettingsError: the connection that the environment names is missing or broken.
     """
     try:
-        found = await probe(spec, connections)
+        found, seen = await sight(spec, connections)
     except (EndpointUnavailableError, NoCommitError) as error:
         return Sight(outcome="waiting", said=str(error))
+    await asyncio.to_thread(write, seen)
     if same(found.commit, commit):
         served = commit if len(commit) == FULL else found.commit
         return Sight(outcome="reached", commit=served, said=f"{found.place} serves {served}")
-    # only a run that came later can still wait behind this one: runs begin in their order, one at a time
-    newer = await asyncio.to_thread(queued_run, found.commit)
-    if newer is None:
-        return Sight(outcome="waiting", commit=found.commit, said=f"{found.place} serves {found.commit}")
+    runs = await asyncio.to_thread(waiting_runs, found.commit)
     return Sight(
-        outcome="superseded",
+        outcome="contested" if runs else "waiting",
         commit=found.commit,
-        said=f"{spec.name} serves the newer commit {found.commit}, whose run {newer} waits; no table was touched",
+        runs=tuple(runs),
+        said=f"{found.place} serves {found.commit}",
     )
+
+
+def judge(
+    contested: Sight, environment: str, runs: Sequence[CommitRun], stint: Stint | None, enqueued_at: datetime
+) -> Sight:
+    """What a contested look comes to: the commit that is served supersedes a run if it is newer and a run of it waits.
+
+    :param runs: those named by what is served, ended ones too.
+    :param stint: the environment's newest.
+    :param enqueued_at: when the run that looked was enqueued.
+    """
+    served = str(contested.commit)
+    counting = [run for run in runs if run.counts_for(served)]
+    waiting = [run.run_id for run in counting if run.state in WAITING]
+    first = min((run.enqueued_at for run in counting), default=enqueued_at)
+    if stint is not None and not same(stint.commit_sha, served):
+        # the look was overtaken, and says nothing of what is served now: the next one is judged anew
+        return contested.model_copy(update={"outcome": "waiting", "runs": ()})
+    if not waiting or not is_newer(stint, first_enqueued_at=first, enqueued_at=enqueued_at):
+        return contested.model_copy(update={"outcome": "waiting"})
+    said = f"{environment} serves the newer commit {served}, whose run {waiting[-1]} waits; no table was touched"
+    return contested.model_copy(update={"outcome": "superseded", "said": said})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
-from sluiceway.deploy.commit import Deployed
+from sluiceway.deploy.commit import Deployed, Sighting
 from sluiceway.deploy.spec import Environment, HttpEnvironment
 from sluiceway.sources.connections import Connections, from_environment
 
@@ -23,6 +24,13 @@ async def probe(spec: Environment, connections: Connections = from_environment) 
     from sluiceway.deploy.cloud_run import probe_cloud_run
 
     return await probe_cloud_run(spec, connections)
+
+
+async def sight(spec: Environment, connections: Connections = from_environment) -> tuple[Deployed, Sighting]:
+    """As `probe`, with when that was."""
+    began_at = datetime.now(UTC)
+    found = await probe(spec, connections)
+    return found, Sighting(commit=found.commit, began_at=began_at, ended_at=datetime.now(UTC))
 
 
 def probe_now(spec: Environment, connections: Connections = from_environment) -> Deployed:

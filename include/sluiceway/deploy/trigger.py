@@ -23,7 +23,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import Any, NamedTuple
@@ -36,7 +36,7 @@ EXIT_CODES = """exit codes:
   2  an option or a variable is wrong
   3  Airflow cannot be reached, or does not let us in
   4  the DAG is missing, paused, broken, or not yet that of this build
-  5  Airflow refuses the run
+  5  Airflow refuses the run, or the commit has failed too often
 
 secrets come from the environment: AIRFLOW_TOKEN, or AIRFLOW_USERNAME and AIRFLOW_PASSWORD.
 On Astro, ASTRO_API_TOKEN is AIRFLOW_TOKEN's other name. On Composer gcloud has them.
@@ -45,8 +45,11 @@ On Astro, ASTRO_API_TOKEN is AIRFLOW_TOKEN's other name. On Composer gcloud has 
 RUN_ID = re.compile(r"deploy__([0-9a-f]{7,40})(?:__([0-9]+))?")
 SHORTEST = 7
 BUILD_TAG = "build:"
-RUNS_OF_A_COMMIT = 9
-"""After so many failures one more changes nothing; the deploy gate looks for as many."""
+RUNS_OF_A_COMMIT = 99
+"""The first, those after failed ones, and those of rollbacks to it; the deploy gate looks for as many."""
+FAILURES = 9
+"""After so many in a row one more changes nothing."""
+WAITING = ("queued", "running")
 ROUNDS = 5
 LONGEST_S = 24 * 3600.0
 PAGE = 100
@@ -434,63 +437,98 @@ def _names(tags: Any) -> list[str]:
 
 
 def enqueue(airflow: Airflow, order: Order) -> Enqueued:
-    """The commit's run, started unless one is there that has not failed."""
-    runs_path = f"dags/{quote(order.dag_id, safe='')}/dagRuns"
+    """The commit's run, started unless one is there that waits, or that is good and no other commit came since."""
+    path = f"dags/{quote(order.dag_id, safe='')}/dagRuns"
     for _ in range(ROUNDS):
-        found = dict(_runs(airflow, order, runs_path))
-        done = {"failed", "success"} if order.again else {"failed"}
-        standing = [run_id for run_id, state in found.items() if state not in done]
-        if standing:
-            return Enqueued(standing[-1], found[standing[-1]], new=False)
-        run_id = _free(order.commit, found)
+        found = [run for run in _runs(airflow, order, path, f"deploy__{order.commit[:SHORTEST]}") if _named(run, order)]
+        own = sorted((run for run in found if _counts(run, order.commit)), key=_age)
+        standing = _standing(airflow, order, path, own)
+        if standing is not None:
+            return Enqueued(str(standing["dag_run_id"]), str(standing["state"]), new=False)
+        run_id = _free(order.commit, [str(run["dag_run_id"]) for run in found], own)
         body = {"dag_run_id": run_id, "logical_date": None, "conf": order.conf, "note": order.note}
-        answer = airflow.post(runs_path, body)
+        answer = airflow.post(path, body)
         if answer.status < OK_END:
             airflow.must_say(answer, "dag_run_id", run_id)
             return Enqueued(run_id, str(answer.body.get("state")), new=True)
         if answer.status != CONFLICT:
             raise _refusal(airflow, order, run_id, answer)
         # it was not there a moment ago: another call made it, or ours did and its answer was lost
-        answer = airflow.get(f"{runs_path}/{quote(run_id, safe='')}")
+        answer = airflow.get(f"{path}/{quote(run_id, safe='')}")
         if answer.status < OK_END:
             airflow.must_say(answer, "dag_run_id", run_id)
-            return Enqueued(run_id, str(answer.body.get("state")), new=False)
-        if answer.status != NOT_FOUND:
+            if _counts(answer.body, order.commit):
+                return Enqueued(run_id, str(answer.body.get("state")), new=False)
+        elif answer.status != NOT_FOUND:
             raise _refusal(airflow, order, run_id, answer)
     raise RefusedError(
         f"Airflow says that the run {run_id} exists (409), and shows no such run. Look at the DAG's runs."
     )
 
 
-def _runs(airflow: Airflow, order: Order, path: str) -> Iterable[tuple[str, str]]:
-    """The commit's runs with their states, oldest first; also those named by a short SHA."""
+def _standing(airflow: Airflow, order: Order, path: str, own: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The run that this deploy needs no other beside."""
+    good = [run for run in own if run["state"] != "failed"]
+    waiting = [run for run in good if run["state"] in WAITING]
+    if waiting:
+        return waiting[-1]
+    if not good or order.again or _came_later(airflow, order, path, str(good[-1]["run_after"])):
+        return None
+    return good[-1]
+
+
+def _came_later(airflow: Airflow, order: Order, path: str, moment: str) -> bool:
+    """Whether a run of another commit was enqueued after the moment: then this deploy goes back to an earlier commit,
+    whose data is no longer in the tables, or never was, for its run was superseded and is green all the same."""
+    for run in _runs(airflow, order, path, "deploy__", run_after_gt=moment):
+        name = RUN_ID.fullmatch(str(run["dag_run_id"]))
+        if name and not order.commit.startswith(name[1]) and _counts(run, name[1]):
+            return True
+    return False
+
+
+def _runs(airflow: Airflow, order: Order, path: str, prefix: str, **params: str) -> Iterator[Mapping[str, Any]]:
+    """The DAG's runs whose ids begin so, oldest first; Airflow's answer may hold others too: the prefix is a range."""
     offset = 0
     while True:
-        # Airflow's answer may hold more than was asked for: the prefix is a range there
-        answer = airflow.get(
-            path, run_id_prefix_pattern=f"deploy__{order.commit[:SHORTEST]}", limit=PAGE, offset=offset, order_by="id"
-        )
+        answer = airflow.get(path, run_id_prefix_pattern=prefix, limit=PAGE, offset=offset, order_by="id", **params)
         if answer.status >= OK_END:
             raise _refusal(airflow, order, "", answer)
         page = answer.body.get("dag_runs") or []
-        for run in page:
-            name = RUN_ID.fullmatch(str(run["dag_run_id"]))
-            if name and order.commit.startswith(name[1]):
-                yield name[0], str(run["state"])
+        yield from page
         offset += len(page)
         if not page or offset >= int(answer.body.get("total_entries") or 0):
             return
 
 
-def _free(commit: str, found: Mapping[str, str]) -> str:
+def _named(run: Mapping[str, Any], order: Order) -> bool:
+    """Whether the run's id names the commit, by all of its digits or the first of them."""
+    name = RUN_ID.fullmatch(str(run["dag_run_id"]))
+    return name is not None and order.commit.startswith(name[1])
+
+
+def _counts(run: Mapping[str, Any], commit: str) -> bool:
+    """Whether the run loads that commit and all tables, as its conf says: anybody may name a run."""
+    conf = run.get("conf") or {}
+    return str(conf.get("commit_sha") or "").startswith(commit) and not conf.get("tables")
+
+
+def _age(run: Mapping[str, Any]) -> str:
+    """Sorts runs by when they were first enqueued, which a retry or a clear does not change."""
+    return str(run["run_after"]).rstrip("Z")
+
+
+def _free(commit: str, taken: Sequence[str], own: Sequence[Mapping[str, Any]]) -> str:
+    """The id of the commit's next run."""
+    failed = [run for run in own[-FAILURES:] if run["state"] == "failed"]
     names = [f"deploy__{commit}", *(f"deploy__{commit}__{number}" for number in range(2, RUNS_OF_A_COMMIT + 1))]
-    for name in names:
-        if name not in found:
-            return name
-    raise RefusedError(
-        f"{RUNS_OF_A_COMMIT} runs of {commit} are over, and one more would change nothing. "
-        f"See why {names[-1]} ended, then clear it in Airflow."
-    )
+    free = [name for name in names if name not in taken]
+    if not free or len(failed) == FAILURES:
+        raise RefusedError(
+            f"{len(own)} runs of {commit} are over, and one more would change nothing. "
+            f"See why {own[-1]['dag_run_id'] if own else names[-1]} ended, then clear it in Airflow."
+        )
+    return free[0]
 
 
 def _refusal(airflow: Airflow, order: Order, run_id: str, answer: Answer) -> TriggerError:
@@ -605,7 +643,9 @@ def parse(arguments: Sequence[str] | None, env: Mapping[str, str], prog: str | N
     what.add_argument("--repository", default=repository, metavar="OWNER/NAME", help="or GITHUB_REPOSITORY")
     what.add_argument("--actor", default=env.get("GITHUB_ACTOR"), metavar="NAME", help="or GITHUB_ACTOR")
     what.add_argument("--ci-run-url", default=run_url, metavar="URL", help="or that of the GitHub run")
-    what.add_argument("--again", action="store_true", help="also when the commit's last run succeeded: a rollback")
+    what.add_argument(
+        "--again", action="store_true", help="also when the commit's last run succeeded and no other came since"
+    )
     when = parser.add_argument_group("when")
     when.add_argument(
         "--build-id", metavar="ID", help="wait until the DAG shows the tag build:ID; default: not checked"

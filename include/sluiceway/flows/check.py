@@ -11,13 +11,14 @@ from sluiceway.errors import ConfigError, nearest
 from sluiceway.flows.files import FOLDER, Flow, flow_files, read_file
 from sluiceway.flows.kinds.deployment import DeploymentConfig
 from sluiceway.flows.kinds.flow import FlowConfig
-from sluiceway.flows.trigger import TriggerType
+from sluiceway.flows.params import MASTER
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.files import table_files
 
 OWN_DAGS = re.compile(r"^(?P<flow>.+?)__(events|poll|broken|.+__clock)$")
 """The DAGs that dags/flows.py makes beside a flow's."""
 TASKS = (
+    "opened",
     "deploy_gate",
     "plan",
     "pre.check_sources",
@@ -27,13 +28,11 @@ TASKS = (
     "sub.cleanup_history",
     "final.validate",
     "final.aggregate",
-    "final.report",
     "verdict",
 )
 """Of the master's graph, which flows of type tables go through too; a test holds them to the DAG's."""
 TAKE_EVENTS = "take_events"
-"""Where a flow has triggers whose events are kept, it is the first task."""
-MASTER = "master_etl"
+"""Where a flow has triggers whose events are kept, it is the second task."""
 ENVIRONMENTS = "environments"
 
 _DAG_ID = re.compile(r"""\bdag_id\s*=\s*["']([^"']+)["']""")
@@ -142,9 +141,7 @@ def _tasks(flow: Flow) -> tuple[str, ...] | None:
     """The tasks of a flow's DAG; None where only its Python knows them."""
     if flow.spec.flow_type != "tables" and flow.id != MASTER:
         return None
-    keeps = {TriggerType.SENSOR, TriggerType.API}
-    takes = any(trigger.config.enabled and trigger.trigger_type in keeps for trigger in flow.triggers.values())
-    return (TAKE_EVENTS, *TASKS) if takes else TASKS
+    return (TAKE_EVENTS, *TASKS) if flow.takes_events else TASKS
 
 
 def _cycles(flows: Mapping[Path, Flow]) -> Iterator[tuple[Path, str]]:

@@ -15,10 +15,12 @@ from sluiceway.flows import when
 from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.sentences import kind_problem, sentence
 from sluiceway.flows.spec import FlowSpec
-from sluiceway.flows.trigger import Trigger
+from sluiceway.flows.trigger import Trigger, TriggerType
 from sluiceway.settings import Settings, load_settings
 
 FOLDER = "flows"
+LEDGERED = frozenset({TriggerType.SENSOR, TriggerType.API})
+"""Types of triggers whose events stand in the ledger until a run takes them."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class Flow:
     def id(self) -> str:
         """Its id, and its DAG's."""
         return self.spec.id
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether its runs take events out of the ledger."""
+        return any(each.config.enabled and each.trigger_type in LEDGERED for each in self.triggers.values())
 
     def trigger(self, trigger_id: str) -> Trigger[Any]:
         """The trigger of that id.

@@ -17,6 +17,7 @@ from uuid import uuid4
 from pydantic_core import from_json
 
 from sluiceway.errors import AirflowApiError, ConfigError, nearest
+from sluiceway.flows.params import check_conf
 from sluiceway.flows.trigger import Trigger, TriggerConfig, TriggerContext, TriggerResult, TriggerType
 from sluiceway.settings import load_settings
 
@@ -151,7 +152,7 @@ def _value(text: str) -> Any:
 def order(config: TriggerConfig, context: TriggerContext) -> Order:
     """What enqueue posts.
 
-    :raises ConfigError: the batch id or a param cannot be sent.
+    :raises ConfigError: the batch id or a param cannot be sent, or the flow's run would not understand a param.
     """
     if context.batch_id is not None and not BATCH_ID.fullmatch(context.batch_id):
         raise ConfigError(
@@ -165,6 +166,7 @@ def order(config: TriggerConfig, context: TriggerContext) -> Order:
         json.dumps(conf, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"The params of {config.flow_id!r} are no JSON: {error}.") from error
+    check_conf(config.flow_id, conf)
     batch = context.batch_id or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}__{uuid4().hex[:6]}"
     return Order(
         f"dags/{quote(config.flow_id, safe='')}/dagRuns",
@@ -180,7 +182,7 @@ def order(config: TriggerConfig, context: TriggerContext) -> Order:
 def enqueue(config: TriggerConfig, context: TriggerContext) -> TriggerResult:
     """Start the flow's run, unless it is there already.
 
-    :raises ConfigError: the batch id or a param cannot be sent.
+    :raises ConfigError: see `order`.
     :raises SettingsError: no Airflow is named.
     :raises AirflowUnreachableError: Airflow does not answer.
     :raises AirflowApiError: Airflow does not let us in, or breaks.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
 from sluiceway.flows.trigger import ID, TriggerConfig
 
+CLI = "cli"
+"""What stands for the DAG of runs that are none of Airflow's: store.CLI, here without the ledger."""
 FlowType = Literal["tables", "job", "dag"]
 
 
@@ -18,7 +20,8 @@ class FlowSpec(BaseModel):
 
     id: str = Field(
         pattern=ID,
-        description="The id of the flow and of its DAG: the file's name without .toml, which need not be repeated.",
+        description="The id of the flow and of its DAG: the file's name without .toml, which need not be repeated. "
+        "`cli` is taken: the ledger calls runs of `sluiceway tables run` so.",
         examples=["orders"],
     )
     flow_type: FlowType = Field(
@@ -47,6 +50,13 @@ class FlowSpec(BaseModel):
     triggers: tuple[SerializeAsAny[TriggerConfig], ...] = Field(
         default=(), description="What starts it; see the kinds.", examples=[]
     )
+
+    @field_validator("id")
+    @classmethod
+    def _no_name_of_the_ledger(cls, value: str) -> str:
+        if value == CLI:
+            raise ValueError("the ledger calls runs of `sluiceway tables run` so; rename the file")
+        return value
 
     @model_validator(mode="after")
     def _tables_of_its_type(self) -> FlowSpec:

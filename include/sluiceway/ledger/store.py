@@ -207,18 +207,6 @@ def rewrite(
     )
 
 
-def commit_is_loaded(session: Session, commit: str, *, tables: int) -> bool:
-    """Whether a green run loaded that commit: all of the deployment's `tables`, for a run of a few proves nothing."""
-    rows = session.execute(
-        sql.SQL(
-            "SELECT 1 FROM etl.run WHERE status = 'success' AND {} = coalesce(deployed_sha, commit_sha) "
-            "AND (SELECT count(DISTINCT table_name) FROM etl.table_run AS t "
-            "WHERE (t.dag_id, t.run_id) = (run.dag_id, run.run_id)) >= {} LIMIT 1"
-        ).format(sql.Literal(commit), sql.Literal(tables))
-    )
-    return bool(rows)
-
-
 def plan_tables(session: Session, key: RunKey, names: Iterable[str]) -> None:
     """Write a `planned` row per table, so that a table that never reports is seen. A repeat keeps what tries did."""
     for name in names:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,12 +16,15 @@ from airflow.sdk import (
     AssetWatcher,
     MultipleCronTriggerTimetable,
     Param,
+    get_parsing_context,
 )
 
 from sluiceway.deploy.build import build_tags
 from sluiceway.errors import ConfigError
 from sluiceway.flows.assets import outcome_of, trigger_asset
+from sluiceway.flows.files import LEDGERED as LEDGERED
 from sluiceway.flows.files import Flow, flow_files, read_file
+from sluiceway.flows.params import OF_EVENTS, RunParam
 from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerType
 from sluiceway.flows.when import And, Expression, Name, Or
 from sluiceway.operators.retries import retry_arguments
@@ -33,8 +36,6 @@ if TYPE_CHECKING:
 
 SHORTEST_POLL_S = 60.0
 """Every look without a triggerer is a run of its own."""
-LEDGERED = frozenset({TriggerType.SENSOR, TriggerType.API})
-"""Types whose events stand in the ledger until a run takes them."""
 
 log = logging.getLogger(__name__)
 
@@ -144,19 +145,27 @@ def clocks(flow: Flow) -> list[Trigger[Any]]:
 
 def takes_events(flow: Flow | None) -> bool:
     """Whether runs of the flow take events out of the ledger."""
-    return flow is not None and any(trigger.trigger_type in LEDGERED for trigger in enabled(flow))
+    return flow is not None and flow.takes_events
 
 
 def event_params(flow: Flow | None) -> dict[str, Param]:
     """Params by which a run is told its event."""
-    if not takes_events(flow):
-        return {}
-    what = "What the trigger saw; it fills this in."
-    return {
-        "trigger_id": Param(None, type=["null", "string"], title="Trigger", description="Which trigger started it."),
-        "event": Param(None, type=["null", "object"], title="Event", description=what),
-        "events": Param(None, type=["null", "array"], title="Events", description=what),
-    }
+    return form(OF_EVENTS) if takes_events(flow) else {}
+
+
+def form(params: Mapping[str, RunParam]) -> dict[str, Param]:
+    """Airflow's params, which judge a run when it is asked for, and never again.
+
+    A task validates the conf of its run too, with the DAG of its own moment: what code or a table's file has become
+    meanwhile would end every task of a run that was right. So in a task's process they allow everything.
+    """
+    judges = get_parsing_context().task_id is None
+    return {name: _param(each, judges=judges) for name, each in params.items()}
+
+
+def _param(each: RunParam, *, judges: bool) -> Param:
+    schema = {**each.schema, **({"examples": list(each.examples)} if each.examples else {})} if judges else {}
+    return Param(each.default, each.description, schema={**schema, "title": each.title})
 
 
 def asset_of(trigger: Trigger[Any]) -> Asset:

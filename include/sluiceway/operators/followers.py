@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from airflow.sdk import Asset, TaskGroup
+from airflow.sdk import Asset, BaseOperator, TaskGroup
 from airflow.sdk.exceptions import AirflowSkipException
 
 from sluiceway.flows.assets import Outcome, followed
@@ -13,7 +13,7 @@ from sluiceway.operators.step import StepOperator
 from sluiceway.verdict import FOLLOWERS_GROUP
 
 if TYPE_CHECKING:
-    from airflow.sdk import DAG, BaseOperator, Context
+    from airflow.sdk import DAG, Context
     from airflow.sdk.definitions.mappedoperator import MappedOperator
     from pydantic import JsonValue
 
@@ -43,9 +43,15 @@ def tell_followers(dag: DAG, flows: Iterable[Flow], ends: Sequence[BaseOperator]
                 task_id="__".join([*(outcome.task_id or "").split("."), outcome.condition]).lstrip("_"),
                 step=_tell(outcome, [source.task_id for source in sources]),
                 outlets=[Asset(outcome.asset)],
-            ).as_teardown()
+            )
+            # with the run's setup, where it has one: when a part of the run runs again, its end is told again
+            tell.as_teardown(setups=[task for source in sources for task in _setups(source)])
             for source in sources:
                 source >> tell
+
+
+def _setups(source: BaseOperator | MappedOperator) -> Iterator[BaseOperator]:
+    return (task for task in source.upstream_list if isinstance(task, BaseOperator) and task.is_setup)
 
 
 def _tell(outcome: Outcome, sources: list[str]) -> Callable[[Context], str]:

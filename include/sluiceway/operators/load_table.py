@@ -38,12 +38,12 @@ class LoadTableOperator(BaseOperator):
         :raises EmptyExtractionError: nothing was extracted, or fewer rows than checks.min_rows.
         :raises SluicewayError: any other reason; see sluiceway.load.table.load_table.
         """
+        from sluiceway import steps
         from sluiceway.load.table import load_table
-        from sluiceway.tables import registry
 
         with recorded(context, table=self.table, conn_id=self.conn_id) as url:
             result = load_table(
-                registry.read_one(self.table),
+                steps.read_table(url, run_of(context), self.table, context["ti"].try_number),
                 url,
                 run=run_of(context),
                 try_number=context["ti"].try_number,

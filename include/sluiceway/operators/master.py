@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from airflow.sdk import Param
+from airflow.sdk import Param, get_parsing_context
 
 from sluiceway.errors import SluicewayError
+from sluiceway.flows.params import form_names, run_params
 from sluiceway.operators.connections import connections, warehouse_url
-from sluiceway.operators.flows import event_params
+from sluiceway.operators.flows import form
 from sluiceway.operators.recorded import opening_of, run_of
-from sluiceway.tables.files import deployed_names
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,48 +23,9 @@ log = logging.getLogger(__name__)
 
 def params(flow: Flow | None) -> dict[str, Param]:
     """The trigger form of master_etl, or of a flow that loads tables of its own."""
-    own = list(flow.spec.tables) if flow else []
-    names = own or deployed_names()
-    return {
-        "commit_sha": Param(
-            None,
-            type=["null", "string"],
-            pattern="^[0-9a-f]{40}$",
-            title="Commit",
-            description="Full SHA of the deployed commit, 40 hex digits; empty for a run by hand.",
-        ),
-        "repository": Param(
-            None,
-            type=["null", "string"],
-            pattern="^[^/\\s]+(/[^/\\s]+)+$",
-            title="Repository",
-            description="Whose commit it is: owner/name.",
-        ),
-        "actor": Param(None, type=["null", "string"], maxLength=100, title="Actor", description="Who deployed it."),
-        "ci_run_url": Param(
-            None,
-            type=["null", "string"],
-            pattern="^https?://[^\\s]+$",
-            title="CI run",
-            description="The address of the CI run that deployed it.",
-        ),
-        "tables": Param(
-            own,
-            type="array",
-            minItems=1 if own else 0,
-            items={"type": "string", **({"enum": names} if names else {})},
-            examples=names,
-            title="Tables",
-            description="Load these only." if own else "Load these only; empty for all.",
-        ),
-        "force": Param(
-            False,
-            type="boolean",
-            title="Force",
-            description="Load also tables whose source is unchanged since their last load.",
-        ),
-        **event_params(flow),
-    }
+    # the form alone names the tables: a task need not look for their files
+    names = form_names(flow) if get_parsing_context().task_id is None else []
+    return form(run_params(flow, names))
 
 
 def opened(context: Context) -> str:

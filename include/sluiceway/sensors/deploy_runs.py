@@ -1,47 +1,69 @@
-"""Runs named by their commit, deploy__<sha> and deploy__<sha>__2 and so on, as tasks and triggers may ask for them."""
+"""Runs named by their commit, deploy__<sha> and deploy__<sha>__2 and so on, as tasks and triggers may ask for them.
+
+A trigger may ask less than a task: Airflow's triggerer tells it which runs are there and their states, not their conf.
+"""
 
 from __future__ import annotations
 
+from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from sluiceway.deploy.commit import FULL
+from sluiceway.deploy.order import PREFIX, WAITING, CommitRun, run_ids
 
-PREFIX = "deploy__"
-ATTEMPTS = 9
-"""A commit's runs that are looked for: the first and those after failed ones."""
 GATE = "deploy_gate"
+NOT_FOUND = 404
 
 
-def run_id_of(commit: str) -> str:
-    """The id of a commit's first run."""
-    return f"{PREFIX}{commit}"
+def run_exists(dag_id: str, run_id: str) -> bool:
+    """Whether there is such a run, in any state."""
+    return RuntimeTaskInstance.get_dr_count(dag_id=dag_id, run_ids=[run_id]) > 0
 
 
-def run_exists(dag_id: str, commit: str) -> bool:
-    """Whether the commit has a run, in any state."""
-    return RuntimeTaskInstance.get_dr_count(dag_id=dag_id, run_ids=_run_ids(commit)) > 0
-
-
-def queued_run(dag_id: str, commit: str) -> str | None:
-    """The id of a run for that commit which waits for its turn.
+def existing(dag_id: str, commit: str) -> list[str]:
+    """The ids of the runs named by that commit, in order.
 
     :param commit: 7 to 40 hex digits; fewer than 40 match by prefix.
     """
-    ids = _run_ids(commit) if len(commit) == FULL else _run_ids_that_begin(dag_id, commit)
-    if not ids or not _queued(dag_id, ids):
-        return None
-    return next((run_id for run_id in ids if _queued(dag_id, [run_id])), None)
+    # each run has a gate, and its state is asked for by run id, in one question
+    if len(commit) == FULL:
+        ids = run_ids(commit)
+        found = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=[GATE], run_ids=ids)
+        return [run_id for run_id in ids if run_id in found]
+    found = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=[GATE])
+    return sorted(run_id for run_id in found if run_id.startswith(f"{PREFIX}{commit}"))
 
 
-def _run_ids(commit: str) -> list[str]:
-    return [run_id_of(commit), *(f"{run_id_of(commit)}__{attempt}" for attempt in range(2, ATTEMPTS + 1))]
+def waiting(dag_id: str, commit: str) -> list[str]:
+    """Those of them that go on, or wait for their turn."""
+    return [run_id for run_id in existing(dag_id, commit) if _waits(dag_id, run_id)]
 
 
-def _run_ids_that_begin(dag_id: str, commit: str) -> list[str]:
-    """There is no question by prefix, so the gates of all runs are asked for: a gate that never ran has no state."""
-    gates = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=[GATE])
-    return sorted(run_id for run_id, found in gates.items() if run_id.startswith(run_id_of(commit)) and not found[GATE])
+def read(dag_id: str, ids: list[str]) -> list[CommitRun]:
+    """The runs with their conf, without those that have gone away. For tasks: no trigger may ask that."""
+    found = (_read(dag_id, run_id) for run_id in ids)
+    return [run for run in found if run is not None]
 
 
-def _queued(dag_id: str, run_ids: list[str]) -> bool:
-    return RuntimeTaskInstance.get_dr_count(dag_id=dag_id, run_ids=run_ids, states=["queued"]) > 0
+def _waits(dag_id: str, run_id: str) -> bool:
+    return RuntimeTaskInstance.get_dr_count(dag_id=dag_id, run_ids=[run_id], states=list(WAITING)) > 0
+
+
+def _read(dag_id: str, run_id: str) -> CommitRun | None:
+    from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    try:
+        run = SUPERVISOR_COMMS.send(GetDagRun(dag_id=dag_id, run_id=run_id))
+    except AirflowRuntimeError as error:
+        if (error.error.detail or {}).get("status_code") == NOT_FOUND:
+            return None
+        raise
+    assert isinstance(run, DagRunResult)
+    return CommitRun(
+        run_id=run.run_id,
+        state=run.state.value,
+        enqueued_at=run.run_after,
+        ended_at=run.end_date,
+        conf=run.conf or {},
+    )

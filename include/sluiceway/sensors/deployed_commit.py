@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout, DownstreamTasksSkipped
@@ -18,6 +18,7 @@ from sluiceway.settings import load_settings
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from sluiceway.deploy.commit import Sighting
     from sluiceway.deploy.gate import Sight
     from sluiceway.deploy.spec import Environment
 
@@ -29,8 +30,8 @@ class DeployedCommitSensor(BaseSensorOperator):
     """Wait until the environment serves the run's commit.
 
     The environment is the one SLUICEWAY_ENVIRONMENT names; with none, every commit passes at once. A run without a
-    commit takes what the environment serves. When the environment serves another commit whose run waits already, this
-    one is superseded: everything behind the gate is skipped.
+    commit takes what the environment serves. When the environment serves a newer commit whose run waits already, this
+    one is superseded: everything behind the gate is skipped. deploy/order.py says which commit is the newer.
 
     Waits in the triggerer, or without one by looking again now and then.
 
@@ -50,6 +51,7 @@ class DeployedCommitSensor(BaseSensorOperator):
         """Return what the gate let through, as a sentence.
 
         :raises UnknownParamError: the run's conf has a key that is no param.
+        :raises DeployRunError: the run is named as a commit's, and its conf says otherwise.
         :raises DeployTimeoutError: the environment did not serve the commit in its time.
         """
         with recorded(context, conn_id=self.conn_id):
@@ -57,23 +59,33 @@ class DeployedCommitSensor(BaseSensorOperator):
 
     def _pass(self, context: Context) -> str:
         from sluiceway import steps
+        from sluiceway.deploy.order import contradiction
         from sluiceway.deploy.spec import read_environment
+        from sluiceway.errors import DeployRunError
 
         conf, sha = context["dag_run"].conf or {}, context["params"]["commit_sha"]
         steps.check_conf(conf, context["dag"].params)
+        problem = contradiction(context["dag_run"].run_id, conf)
+        if problem is not None:
+            raise DeployRunError(problem)
         name = load_settings().environment
         if name is None:
             return "No environment is named (SLUICEWAY_ENVIRONMENT): every commit passes."
         spec = read_environment(name)
-        return self._take_deployed(context, spec) if sha is None else self._look(context, spec, sha)
+        return self._take_deployed(context, spec) if sha is None else self._look(context, spec)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> str:
         """Take up what the trigger saw."""
         from sluiceway.deploy.gate import Sight
+        from sluiceway.deploy.spec import read_environment
 
-        asked = event.pop("asked")
+        asked, until = event.pop("asked"), datetime.fromtimestamp(event.pop("until"), UTC)
         with recorded(context, conn_id=self.conn_id):
-            return self._conclude(context, Sight.model_validate(event), asked)
+            spec = read_environment(str(load_settings().environment))
+            sight = self._judged(context, spec, Sight.model_validate(event))
+            if sight.outcome != "waiting" or datetime.now(UTC) >= until:
+                return self._conclude(context, sight, asked)
+            return self._wait_on(context, spec, sight, until=until, asked=asked)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As any sensor; when no trigger answered in time, look a last time."""
@@ -85,45 +97,84 @@ class DeployedCommitSensor(BaseSensorOperator):
             self.log.warning("No triggerer answered in the time of the gate: looking a last time")
             with recorded(context, conn_id=self.conn_id):
                 spec = read_environment(str(load_settings().environment))
-                return self._conclude(context, self._sight(context, spec, context["params"]["commit_sha"]), 2)
+                return self._conclude(context, self._sight(context, spec), 2)
 
     def _take_deployed(self, context: Context, spec: Environment) -> str:
         """The commit of a run that names none is the one that is deployed."""
         from sluiceway import steps
-        from sluiceway.deploy.probe import probe_now
+        from sluiceway.deploy.probe import sight
 
-        found = probe_now(spec, connections)
+        found, seen = asyncio.run(sight(spec, connections))
+        self._write(spec, seen)
         steps.record_deployed(warehouse_url(self.conn_id), run_of(context), found.commit)
         return self._said(f"The run names no commit; {found.place} serves {found.commit}.")
 
-    def _look(self, context: Context, spec: Environment, commit: str) -> str:
+    def _look(self, context: Context, spec: Environment) -> str:
         from sluiceway.sensors.triggerer import triggerer_is_there
-        from sluiceway.triggers.deployed_commit import DeployedCommitTrigger
 
-        sight = self._sight(context, spec, commit)
+        sight = self._sight(context, spec)
         now = datetime.now(UTC)
         until = (context["ti"].get_first_reschedule_date(context) or now) + timedelta(seconds=spec.timeout_s)
         looks = int(context.get("task_reschedule_count", 0)) + 1
         if sight.outcome != "waiting" or now >= until:
             return self._conclude(context, sight, looks)
+        if looks == 1 and triggerer_is_there():
+            return self._wait_on(context, spec, sight, until=until, asked=1)
+        self.log.info("%s; looking again in %g s, until %s", sight.said, spec.poll_s, f"{until:%H:%M:%S} UTC")
+        next_look = min(now + timedelta(seconds=spec.poll_s), until)
+        raise AirflowRescheduleException(next_look)  # type: ignore[no-untyped-call]
+
+    def _wait_on(self, context: Context, spec: Environment, sight: Sight, *, until: datetime, asked: int) -> NoReturn:
+        from sluiceway.triggers.deployed_commit import DeployedCommitTrigger
+
+        commit = context["params"]["commit_sha"]
         self.log.info("%s; waiting for %s until %s", sight.said, commit, f"{until:%H:%M:%S} UTC")
-        if looks > 1 or not triggerer_is_there():
-            next_look = min(now + timedelta(seconds=spec.poll_s), until)
-            raise AirflowRescheduleException(next_look)  # type: ignore[no-untyped-call]
         self.defer(
             trigger=DeployedCommitTrigger(
-                environment=spec.name, commit_sha=commit, dag_id=context["dag_run"].dag_id, until=until.timestamp()
+                environment=spec.name,
+                commit_sha=commit,
+                dag_id=context["dag_run"].dag_id,
+                until=until.timestamp(),
+                asked=asked,
+                passed_over=sight.runs,
+                served=sight.commit,
+                conn_id=self.conn_id,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=spec.timeout_s + GRACE_S),
+            timeout=until - datetime.now(UTC) + timedelta(seconds=GRACE_S),
         )
         raise AssertionError("unreachable: defer raises")
 
-    def _sight(self, context: Context, spec: Environment, commit: str) -> Sight:
+    def _sight(self, context: Context, spec: Environment) -> Sight:
         from sluiceway.deploy.gate import look
-        from sluiceway.sensors.deploy_runs import queued_run
+        from sluiceway.sensors.deploy_runs import waiting
 
-        return asyncio.run(look(spec, connections, commit, partial(queued_run, context["dag_run"].dag_id)))
+        dag_id, commit = context["dag_run"].dag_id, context["params"]["commit_sha"]
+        seen = asyncio.run(look(spec, connections, commit, partial(waiting, dag_id), partial(self._write, spec)))
+        return self._judged(context, spec, seen)
+
+    def _judged(self, context: Context, spec: Environment, sight: Sight) -> Sight:
+        """The same, but for a contested one, whose runs say what it comes to."""
+        from sluiceway.deploy.gate import judge
+        from sluiceway.deploy.history import current_stint
+        from sluiceway.sensors.deploy_runs import existing, read
+
+        if sight.outcome != "contested":
+            return sight
+        dag_run = context["dag_run"]
+        runs = read(dag_run.dag_id, existing(dag_run.dag_id, str(sight.commit)))
+        stint = current_stint(warehouse_url(self.conn_id), spec.name)
+        return judge(sight, spec.name, runs, stint, dag_run.run_after)
+
+    def _write(self, spec: Environment, seen: Sighting) -> None:
+        from sluiceway.deploy.history import write_sighting
+        from sluiceway.errors import SluicewayError
+
+        try:
+            write_sighting(warehouse_url(self.conn_id), spec.name, seen)
+        except SluicewayError as error:
+            # the order of two commits is then less well known, and the look goes on
+            self.log.warning("What %s serves could not be written down: %s", spec.name, error)
 
     def _conclude(self, context: Context, sight: Sight, asked: int) -> str:
         """End the wait as `sight` says."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import pydantic
 
 from sluiceway.errors import ConfigError, UnknownTableError, nearest
 from sluiceway.settings import Settings, load_settings
-from sluiceway.tables.files import table_files
+from sluiceway.tables.files import is_deployed, table_files
 from sluiceway.tables.source_spec import SOURCE_KINDS, LocatedSource, Paging
 from sluiceway.tables.spec import Checks, Column, Geometry, TableSpec
+
+T = TypeVar("T")
 
 _MODELS: dict[str, type[pydantic.BaseModel]] = {
     **SOURCE_KINDS,
@@ -35,6 +37,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such file.") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}.") from error
 
@@ -102,25 +106,53 @@ def read_from(spec: TableSpec, uri: str) -> TableSpec:
     return spec.model_copy(update={"source": source, "written_uri": None})
 
 
+class Tables(NamedTuple):
+    """The tables of files that are right, and what is wrong with the others: a sentence by the file's stem."""
+
+    right: dict[str, TableSpec]
+    wrong: dict[str, str]
+
+    def names(self) -> list[str]:
+        """Of all of them."""
+        return sorted({*self.right, *self.wrong})
+
+    def require(self) -> dict[str, TableSpec]:
+        """Every table; raises ConfigError with every problem of every file."""
+        if self.wrong:
+            raise ConfigError("\n".join(self.wrong.values()))
+        return self.right
+
+
+def read(settings: Settings | None = None) -> Tables:
+    """Every table under include/config/tables/, of all groups; a file that is wrong hinders no other table."""
+    tables = Tables({}, {})
+    for path in table_files((settings or load_settings()).config_dir):
+        try:
+            tables.right[path.stem] = read_spec(path)
+        except ConfigError as error:
+            tables.wrong[path.stem] = str(error)
+    return tables
+
+
+def read_deployed(settings: Settings | None = None) -> Tables:
+    """The tables this deployment runs, as `read`: those of its groups, also where the file that names one is wrong."""
+    settings = settings or load_settings()
+    right, wrong = read(settings)
+    folder = settings.config_dir / "tables"
+    return Tables(
+        {name: spec for name, spec in right.items() if settings.runs_group(spec.group)},
+        {name: said for name, said in wrong.items() if is_deployed(folder / f"{name}.toml", settings)},
+    )
+
+
 def read_all(settings: Settings | None = None) -> dict[str, TableSpec]:
     """Every table under include/config/tables/, of all groups; raises ConfigError with every problem of every file."""
-    settings = settings or load_settings()
-    specs: dict[str, TableSpec] = {}
-    problems: list[str] = []
-    for path in table_files(settings.config_dir):
-        try:
-            specs[path.stem] = read_spec(path)
-        except ConfigError as error:
-            problems.append(str(error))
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return specs
+    return read(settings).require()
 
 
 def deployed(settings: Settings | None = None) -> dict[str, TableSpec]:
-    """The tables this deployment runs: those of its groups."""
-    settings = settings or load_settings()
-    return {name: spec for name, spec in read_all(settings).items() if settings.runs_group(spec.group)}
+    """The tables this deployment runs: those of its groups; raises ConfigError with every problem of their files."""
+    return read_deployed(settings).require()
 
 
 def read_one(name: str, settings: Settings | None = None) -> TableSpec:
@@ -134,7 +166,7 @@ def read_one(name: str, settings: Settings | None = None) -> TableSpec:
     return read_spec(paths[name])
 
 
-def choose(specs: Mapping[str, TableSpec], names: Iterable[str]) -> dict[str, TableSpec]:
+def choose(specs: Mapping[str, T], names: Iterable[str]) -> dict[str, T]:
     """The named ones of `specs`; raises UnknownTableError that names the nearest."""
     wanted = list(names)
     for name in wanted:

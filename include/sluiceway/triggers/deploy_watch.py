@@ -11,25 +11,30 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from sluiceway.deploy.commit import require_full
+from sluiceway.deploy import history
+from sluiceway.deploy.commit import Deployed, Sighting, require_full, same
 from sluiceway.deploy.pace import Pace
-from sluiceway.deploy.probe import probe
-from sluiceway.deploy.spec import read_environment
+from sluiceway.deploy.probe import sight
+from sluiceway.deploy.spec import Environment, read_environment
 from sluiceway.errors import SluicewayError
+from sluiceway.operators.connections import warehouse_url
 from sluiceway.triggers.connections import resolved_connections
 
 if TYPE_CHECKING:
     from airflow.sdk.execution_time.context import AssetStateStoreAccessors
 
-CURSOR = "seen_commit"
-"""Key in the asset's state store: the newest commit that needs nothing more, as far as the watch has seen."""
+    from sluiceway.ledger.deployments import Stint
+
 BLIND = "blind"
-"""Key there: the watch has said that it cannot see."""
+"""Key in the asset's state store: the watch has said that it cannot see."""
 BLIND_AFTER = 3
 """Questions in a row without an answer before it is said: a deploy itself makes a gap of seconds."""
 REPEAT_S = 30.0
 """A commit that has no run this long after its event is told again: the event, or the run it started, was lost."""
 LONGEST_REPEAT_S = 3600.0
+RETURN_LOOKS = 3
+"""A commit that comes back is told after so many looks in a row: while instances are replaced, old and new ones answer
+in turns, and that is no rollback."""
 CRASH_S = 60.0
 
 
@@ -37,7 +42,8 @@ class DeployWatchTrigger(BaseEventTrigger):
     """Ask the environment again and again. An event for every new commit, one when the watch goes blind, one when it
     sees again and no commit is new; their payloads are {"commit", "place"}, {"problem"} and {"commit": None, "place"}.
 
-    At least one event a commit, for a commit counts as seen only when its run is there. The consumer is idempotent.
+    At least one event for each time that a commit is deployed: the ledger keeps that it needs nothing more only when
+    its run is there. The consumer is idempotent.
 
     :param environment: its name.
     :param dag_id: whose runs count.
@@ -66,23 +72,23 @@ class DeployWatchTrigger(BaseEventTrigger):
 
     async def _payloads(self) -> AsyncIterator[dict[str, Any]]:
         memory = _Memory(self.asset_state_store)
-        pace, repeat = Pace(REPEAT_S), _Repeat()
+        pace, repeat, turns = Pace(REPEAT_S), _Repeat(), _Turns()
         while True:
             try:
                 # read anew: an edit of the file counts without a restart
                 spec = await asyncio.to_thread(read_environment, self.environment)
                 pace.poll_s = spec.poll_s
-                found = require_full(await probe(spec, await resolved_connections(spec)))
+                found, stint = await _look(spec)
                 was_blind = await memory.get(BLIND)
                 if was_blind:
                     self.log.info("%s answers again and serves %s", self.environment, found.commit)
-                is_new = found.commit != await memory.get(CURSOR)
-                if is_new and await asyncio.to_thread(needs_nothing, self.dag_id, found.commit):
-                    await memory.set(CURSOR, found.commit)
-                    is_new = False
                 # one event alone: Airflow holds back a second one that comes before the first has its run
-                if is_new and repeat.is_due(found.commit):
-                    self.log.info("%s serves %s, which has no run yet", self.environment, found.commit)
+                if (
+                    stint is not None
+                    and await asyncio.to_thread(needs_run, self.dag_id, stint, turns.see(stint))
+                    and repeat.is_due(stint)
+                ):
+                    self.log.info("%s serves %s, which may need a run", self.environment, found.commit)
                     yield found.model_dump()
                 elif was_blind:
                     yield {"commit": None, "place": found.place}
@@ -100,31 +106,66 @@ class DeployWatchTrigger(BaseEventTrigger):
             await asyncio.sleep(wait)
 
 
-def needs_nothing(dag_id: str, commit: str) -> bool:
-    """Whether the commit has a run, or is loaded already: by a run that Airflow has forgotten, or that names no commit.
+async def _look(spec: Environment) -> tuple[Deployed, Stint | None]:
+    """One look, written down. The stint is None when a look of somebody else has seen another commit meanwhile.
 
+    :raises WarehouseUnavailableError: it cannot be written down.
+    """
+    found, seen = await sight(spec, await resolved_connections(spec))
+    require_full(found)
+    stint = await asyncio.to_thread(_write, spec.name, seen)
+    return found, stint if same(stint.commit_sha, found.commit) else None
+
+
+def _write(environment: str, seen: Sighting) -> Stint:
+    return history.write_sighting(warehouse_url(), environment, seen)
+
+
+def needs_run(dag_id: str, stint: Stint, looks: int) -> bool:
+    """Whether the commit that is served may need a run. Who starts it can tell better: a trigger reads no conf of runs.
+
+    :param looks: how many in a row have seen the stint.
     :raises WarehouseUnavailableError: the ledger cannot be asked.
     """
-    from sluiceway import steps
-    from sluiceway.operators.connections import warehouse_url
     from sluiceway.sensors.deploy_runs import run_exists
 
-    return run_exists(dag_id, commit) or steps.commit_is_loaded(warehouse_url(), commit)
+    if stint.settled_at is not None:
+        return False
+    url = warehouse_url()
+    has_run = stint.run_id is not None and run_exists(dag_id, stint.run_id)
+    if has_run or history.loads_of(url, dag_id, stint.commit_sha).is_current:
+        history.settle(url, stint)
+        return False
+    return looks >= RETURN_LOOKS or not history.has_returned(url, stint)
+
+
+@dataclass
+class _Turns:
+    """How many looks in a row have seen the same stint."""
+
+    stint_id: int | None = None
+    looks: int = 0
+
+    def see(self, stint: Stint) -> int:
+        """One look more."""
+        self.looks = self.looks + 1 if stint.id == self.stint_id else 1
+        self.stint_id = stint.id
+        return self.looks
 
 
 @dataclass
 class _Repeat:
-    """When to tell a commit again that still has no run: after REPEAT_S, then ever later."""
+    """When to tell a stint again that still has no run: after REPEAT_S, then ever later."""
 
-    commit: str | None = None
+    stint_id: int | None = None
     at: float = 0.0
     wait: float = REPEAT_S
 
-    def is_due(self, commit: str) -> bool:
+    def is_due(self, stint: Stint) -> bool:
         """Whether to tell it now; counts that as told."""
         now = time.monotonic()
-        if commit != self.commit:
-            self.commit, self.wait = commit, REPEAT_S
+        if stint.id != self.stint_id:
+            self.stint_id, self.wait = stint.id, REPEAT_S
         elif now < self.at:
             return False
         else:

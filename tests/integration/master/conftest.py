@@ -14,6 +14,7 @@ from dev.stack import Stack
 from sluiceway.airflow_api import AirflowApi
 from tests.conftest import THROWN_AWAY, let_through
 from tests.integration.deployment import CALM, DAG_ID, ROWS, Deployment, csv_of, name_of, write_table
+from tests.integration.master.histories import declare
 
 HURRIED_DAG_ID = "hurried_etl"
 """The same DAG with a time limit of 8 s."""
@@ -34,6 +35,7 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     (config / "sql" / "published.sql").write_text(
         "-- description: What the web service reads\n-- tables: t01\nSELECT id, value FROM t01\n", encoding="utf-8"
     )
+    declare(config)
     dags = folder / "dags"
     shutil.copytree(ROOT / "dags", dags)
     master = (dags / f"{DAG_ID}.py").read_text(encoding="utf-8")

@@ -71,13 +71,12 @@ def test_one_broken_table_of_twenty_leaves_the_others_loaded_and_publishes_nothi
     assert loaded.query("SELECT DISTINCT value FROM t07 WHERE id = 1") == [("v1",)]
     assert loaded.published() == published
     loads = [task for name, task in tasks.items() if name.startswith("sub.load_table")]
-    assert max(task["end_date"] for task in loads) <= tasks["final.report"]["start_date"], "the report waits for all"
+    assert max(task["end_date"] for task in loads) <= tasks["verdict"]["start_date"], "the verdict waits for all"
     assert tasks["sub.load_table[t07]"]["try_number"] == 1, "an empty extraction is not retried"
-    states = {name: tasks[name]["state"] for name in ("final.validate", "final.aggregate", "final.report", "verdict")}
+    states = {name: tasks[name]["state"] for name in ("final.validate", "final.aggregate", "verdict")}
     assert states == {
         "final.validate": "upstream_failed",
         "final.aggregate": "upstream_failed",
-        "final.report": "success",
         "verdict": "failed",
     }
 
@@ -101,7 +100,7 @@ def test_after_a_repair_retry_runs_only_the_failed_table_and_what_follows(loaded
 def test_final_can_be_repeated_alone(loaded: Deployment) -> None:
     run_id = loaded.run(tables=["t01"])
     loaded.query("UPDATE t01 SET value = 'by hand' WHERE id = 1")
-    final = ["final.validate", "final.aggregate", "final.report"]
+    final = ["final.validate", "final.aggregate"]
     loaded.api.post(
         f"dags/{DAG_ID}/clearTaskInstances",
         {
@@ -155,7 +154,7 @@ def test_a_missing_source_is_red(loaded: Deployment) -> None:
     source.with_suffix(".away").rename(source)
     run, tables = loaded.ledger(run_id)
     assert (run.status, tables["t10"].error_type) == ("failed", "SourceMissingError")
-    assert "pre.check_sources (failed)" in (run.note or "")
+    assert "pre.check_sources failed: SourceMissingError: t10" in (run.note or "")
 
 
 def test_a_killed_task_leaves_nothing_half_written_and_its_retry_loads_all(loaded: Deployment) -> None:
@@ -244,7 +243,7 @@ def test_a_conf_key_that_is_no_param_is_red_and_names_the_nearest(loaded: Deploy
     run_id = loaded.run(commit_hsa=SHA)
     run, tables = loaded.ledger(run_id)
     assert (run.status, tables) == ("failed", {})
-    assert "deploy_gate (failed)" in (run.note or "")
+    assert "deploy_gate failed: UnknownParamError: The run's conf has a key 'commit_hsa'" in (run.note or "")
     log = loaded.api.get(f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/deploy_gate/logs/1", full_content=True)
     assert "did you mean 'commit_sha'?" in str(log)
 
@@ -266,11 +265,13 @@ def test_a_run_that_takes_too_long_is_red_and_closed_on_the_ledger(loaded: Deplo
         loaded.api.trigger(HURRIED_DAG_ID, run_id := "too-long", {"tables": ["t16"], "force": True})
         loaded.until(lambda: True if loaded.api.run(HURRIED_DAG_ID, run_id)["state"] == "failed" else None)
         blocker.rollback()
-    closed = loaded.until(lambda: run if (run := loaded.ledger(run_id)[0]).finished_at else None)
-    assert (closed.status, closed.note) == ("failed", "ended before its verdict: timed_out")
+    closed = loaded.until(lambda: run if (run := loaded.ledger(run_id, HURRIED_DAG_ID)[0]).finished_at else None)
+    assert closed.status == "failed"
+    assert (closed.note or "").startswith("Ended before its verdict: timed out after ")
+    assert "t16" in (closed.note or "") and (closed.note or "").endswith("Nothing was published.")
 
 
-def test_a_run_marked_failed_by_hand_is_closed_by_the_next(loaded: Deployment) -> None:
+def test_a_run_marked_failed_by_hand_is_closed_and_the_next_goes_on(loaded: Deployment) -> None:
     with psycopg.connect(loaded.stack.warehouse_url) as blocker:
         blocker.execute("LOCK TABLE t13 IN ACCESS EXCLUSIVE MODE")
         run_id = loaded.trigger(tables=["t13"], force=True)
@@ -278,7 +279,9 @@ def test_a_run_marked_failed_by_hand_is_closed_by_the_next(loaded: Deployment) -
         loaded.api.patch(f"dags/{DAG_ID}/dagRuns/{run_id}", {"state": "failed"})
         blocker.rollback()
     next_run = loaded.run(tables=["t01"])
-    assert loaded.ledger(run_id)[0].status == "abandoned"
+    closed = loaded.until(lambda: run if (run := loaded.ledger(run_id)[0]).finished_at else None)
+    assert closed.status == "failed"
+    assert "t13" in (closed.note or "")
     assert loaded.ledger(next_run)[0].status == "success"
 
 

@@ -166,6 +166,32 @@ def test_twenty_calls_at_once_after_a_failure_make_one_run_more(deployment: Depl
     assert runs_of(deployment, sha) == [f"deploy__{sha}", f"deploy__{sha}__2"]
 
 
+def test_a_run_posted_by_hand_with_a_subset_of_tables_does_not_stand_for_the_deploy(
+    deployment: Deployment, call: Call, sha: str
+) -> None:
+    deployment.trigger(f"deploy__{sha}", tables=["t01"])
+    assert f"deploy__{sha}__2 enqueued" in call().stderr
+    assert deployment.wait(f"deploy__{sha}") == "failed", "the gate refuses it"
+    assert "its conf has no commit_sha" in (deployment.ledger(f"deploy__{sha}")[0].note or "")
+    assert deployment.wait(f"deploy__{sha}__2") == "success"
+    assert deployment.ledger(f"deploy__{sha}__2")[0].commit_sha == sha
+
+
+def test_twenty_calls_at_once_for_a_rollback_make_one_run(deployment: Deployment, call: Call, sha: str) -> None:
+    """CI sees no ledger: that a run of another commit was enqueued since tells a rollback."""
+    call()
+    deployment.wait(f"deploy__{sha}")
+    other = hashlib.sha1(sha.encode(), usedforsecurity=False).hexdigest()
+    assert call("--commit", other).returncode == 0
+    deployment.wait(f"deploy__{other}")
+    with ThreadPoolExecutor(20) as pool:
+        done = list(pool.map(lambda _: call(), range(20)))
+    assert [each.returncode for each in done] == [0] * 20, [each.stderr for each in done]
+    assert runs_of(deployment, sha) == [f"deploy__{sha}", f"deploy__{sha}__2"]
+    assert deployment.wait(f"deploy__{sha}__2") == "success"
+    assert "already enqueued, success" in call().stderr, "nothing came since"
+
+
 def test_a_run_by_hand_with_a_short_commit_counts(deployment: Deployment, call: Call, sha: str) -> None:
     deployment.trigger(f"deploy__{sha[:12]}", commit_sha=sha)
     done = call()

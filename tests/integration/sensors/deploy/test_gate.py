@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from sluiceway.report.write import report_file_name
 from tests.integration.deployment import DAG_ID, csv_of
 from tests.integration.sensors.deploy.staging import TABLES, WITHOUT_TRIGGERER, Staging, sha_of
@@ -9,6 +13,8 @@ from tests.integration.sensors.deploy.staging import TABLES, WITHOUT_TRIGGERER, 
 SKIPPED = {"plan", "pre.check_sources", "pre.check_warehouse", "sub.load_table", "sub.cleanup_staging"} | {
     "sub.cleanup_history", "final.validate", "final.aggregate"
 }  # fmt: skip
+BROKEN = "id\n1\n"
+"""A source without a column that is declared."""
 
 
 def test_a_run_waits_in_the_triggerer_until_staging_serves_its_commit(staging: Staging) -> None:
@@ -51,12 +57,64 @@ def test_a_run_is_superseded_by_the_newer_commit_that_waits_and_touches_nothing(
     assert (run.status, run.deployed_sha, tables) == ("superseded", sha_of("newer"), {})
     assert f"serves the newer commit {sha_of('newer')}, whose run {newer} waits" in (run.note or "")
     assert {name for name, state in states.items() if state == "skipped"} == SKIPPED
-    assert {name for name, state in states.items() if state == "success"} == {"deploy_gate", "final.report", "verdict"}
+    assert {name for name, state in states.items() if state == "success"} == {"opened", "deploy_gate", "verdict"}
     page = staging.stack.layout.reports / report_file_name(older)
     assert "Superseded" in page.read_text() and sha_of("newer") in page.read_text()
     assert staging.wait(newer) == "success"
     assert staging.ledger(newer)[0].status == "success"
     assert [row[0] for row in before] != [row[0] for row in staging.query("SELECT xmin::text FROM t01 ORDER BY id")]
+
+
+@pytest.mark.parametrize("how", ["retry", "again"])
+def test_a_commit_is_not_superseded_by_the_older_one_whose_run_is_repeated_while_it_is_rolled_out(
+    staging: Staging, how: str
+) -> None:
+    """The retry queues the older commit's run again, behind the newer one's. It was closed green and never loaded."""
+    older = staging.deploy(f"older, {how}")
+    staging.source("t01", BROKEN)
+    failed = staging.enqueue(older)
+    assert staging.wait(failed) == "failed"
+    staging.restore()
+    newer = staging.enqueue(sha_of(f"newer, {how}"), force=True)
+    staging.gate_state(newer, "deferred")
+    # for the other one, which waits in vain
+    staging.settings(timeout_s=2)
+    if how == "retry":
+        repeated = failed
+        staging.api.retry(DAG_ID, failed)
+    else:
+        repeated = staging.trigger(f"{failed}__2", commit_sha=older)
+    asked = len(staging.endpoint.requests)
+    staging.until(lambda: True if len(staging.endpoint.requests) > asked + 3 else None)
+    assert staging.state(newer) == "running", "it waits on, for the older commit is served"
+    staging.deploy(f"newer, {how}")
+    assert staging.wait(newer) == "success"
+    run, tables = staging.ledger(newer)
+    assert (run.status, run.deployed_sha, list(tables)) == ("success", sha_of(f"newer, {how}"), TABLES)
+    staging.wait(repeated)
+
+
+@pytest.mark.parametrize(
+    ("conf", "said"),
+    [
+        ({}, "and its conf has no commit_sha"),
+        ({"commit_sha": sha_of("something else")}, "and its conf has the commit_sha"),
+        ({"commit_sha": sha_of("posted by hand"), "tables": TABLES}, "and its conf names tables"),
+    ],
+)
+def test_a_run_named_as_a_commits_whose_conf_says_otherwise_is_refused_at_once(
+    staging: Staging, conf: dict[str, Any], said: str
+) -> None:
+    staging.deploy("posted by hand")
+    sha = sha_of("posted by hand")
+    # a conf each, and one commit: CI and the watch take the next free id
+    taken = [name for name in staging.runs() if sha in name]
+    run_id = staging.trigger(f"deploy__{sha}" + (f"__{len(taken) + 1}" if taken else ""), **conf)
+    assert staging.wait(run_id) == "failed"
+    run, tables = staging.ledger(run_id)
+    assert (run.status, tables) == ("failed", {})
+    assert said in (run.note or "")
+    assert staging.tasks(run_id)["deploy_gate"]["try_number"] == 1
 
 
 def test_seven_digits_supersede_too(staging: Staging) -> None:
@@ -80,7 +138,7 @@ def test_a_commit_that_never_comes_is_red_and_says_what_was_seen_last_and_how_of
     assert staging.wait(run_id) == "failed"
     run, tables = staging.ledger(run_id)
     assert (run.status, tables) == ("failed", {})
-    assert "deploy_gate (failed)" in (run.note or "")
+    assert "deploy_gate failed: DeployTimeoutError: staging did not serve" in (run.note or "")
     log = staging.log(run_id)
     assert "DeployTimeoutError" in log and f"serves {served}" in log and " times, seen last:" in log
     assert staging.tasks(run_id)["deploy_gate"]["try_number"] == 1, "more waiting does not help"
@@ -116,7 +174,7 @@ def test_without_a_triggerer_the_gate_looks_again_by_itself(staging: Staging) ->
     staging.gate_state(run_id, "up_for_reschedule", WITHOUT_TRIGGERER)
     staging.deploy("rescheduled")
     staging.until(lambda: True if staging.api.run(WITHOUT_TRIGGERER, run_id)["state"] == "success" else None)
-    run, tables = staging.ledger(run_id)
+    run, tables = staging.ledger(run_id, WITHOUT_TRIGGERER)
     assert (run.status, run.deployed_sha, len(tables)) == ("success", sha, len(TABLES))
 
 

@@ -8,7 +8,7 @@ from math import log2
 
 from bench.race import race
 from tests.integration.deployment import DAG_ID
-from tests.integration.sensors.deploy.staging import POLL_S, SCHEDULED_WATCH, WATCH, Staging, sha_of
+from tests.integration.sensors.deploy.staging import POLL_S, SCHEDULED_WATCH, TABLES, WATCH, Staging, sha_of
 from tests.integration.sensors.triggerers import Triggerers, frozen_triggerer
 
 
@@ -48,6 +48,92 @@ def test_a_run_that_ci_has_started_is_not_started_again(staging: Staging) -> Non
         _asked(staging, 4)
     assert staging.wait(run_id) == "success"
     assert [name for name in staging.runs() if sha in name] == [run_id]
+
+
+def test_a_rollback_gets_a_run_and_only_one(staging: Staging) -> None:
+    with staging.watching():
+        for text in ("rolled back to", "rolled back from"):
+            first = f"deploy__{staging.deploy(text)}"
+            staging.until(lambda name=first: True if staging.exists(name) else None)
+            assert staging.wait(first) == "success"
+        sha = staging.deploy("rolled back to")
+        staging.until(lambda: True if staging.exists(f"deploy__{sha}__2") else None)
+        assert staging.wait(f"deploy__{sha}__2") == "success"
+        _asked(staging, 5)
+    assert _runs_of(staging, sha) == [f"deploy__{sha}", f"deploy__{sha}__2"]
+    run, tables = staging.ledger(f"deploy__{sha}__2")
+    assert (run.status, run.deployed_sha, list(tables)) == ("success", sha, TABLES)
+
+
+def test_a_rollback_to_a_commit_whose_run_was_superseded_gets_a_run(staging: Staging) -> None:
+    staging.deploy("before")
+    superseded = staging.enqueue(sha := sha_of("superseded, and deployed later"))
+    staging.gate_state(superseded, "deferred")
+    newer = staging.enqueue(sha_of("supersedes, and is rolled back"))
+    staging.deploy("supersedes, and is rolled back")
+    assert staging.wait(newer) == "success"
+    assert staging.ledger(superseded)[0].status == "superseded"
+    staging.deploy("superseded, and deployed later")
+    with staging.watching():
+        staging.until(lambda: True if staging.exists(f"deploy__{sha}__2") else None)
+        assert staging.wait(f"deploy__{sha}__2") == "success"
+        _asked(staging, 4)
+    assert _runs_of(staging, sha) == [superseded, f"deploy__{sha}__2"]
+
+
+def test_a_rollback_while_another_commit_loads_supersedes_the_one_between(staging: Staging) -> None:
+    """Its run is newer than that of the commit gone back to, and what is deployed is older, once more."""
+    with staging.watching():
+        first = f"deploy__{staging.deploy('gone back to')}"
+        staging.until(lambda: True if staging.exists(first) else None)
+        assert staging.wait(first) == "success"
+        with staging.loads_held():
+            loading = staging.enqueue(staging.deploy("loads"), force=True)
+            staging.gate_state(loading, "success")
+            between = staging.enqueue(staging.deploy("between"))
+            _asked(staging, 3)
+            sha = staging.deploy("gone back to")
+            staging.until(lambda: True if staging.exists(f"deploy__{sha}__2") else None)
+        assert [staging.wait(run_id) for run_id in (loading, between, f"deploy__{sha}__2")] == ["success"] * 3
+    assert staging.ledger(between)[0].status == "superseded"
+    assert staging.ledger(f"deploy__{sha}__2")[0].status == "success"
+
+
+def test_while_a_run_waits_for_its_rollout_what_is_loaded_and_served_gets_no_run(staging: Staging) -> None:
+    sha = staging.deploy("loaded and served")
+    assert staging.wait(staging.enqueue(sha)) == "success"
+    waits = staging.enqueue(sha_of("rolled out later"))
+    staging.gate_state(waits, "deferred")
+    before = set(staging.runs())
+    with staging.watching():
+        _asked(staging, 6)
+        assert set(staging.runs()) == before
+        staging.deploy("rolled out later")
+        assert staging.wait(waits) == "success"
+        _asked(staging, 4)
+    assert set(staging.runs()) == before
+
+
+def test_a_run_of_a_few_tables_that_took_the_commits_id_does_not_stand_for_it(staging: Staging) -> None:
+    sha = staging.deploy("named by hand")
+    taken = staging.trigger(f"deploy__{sha}", tables=TABLES)
+    assert staging.wait(taken) == "failed"
+    with staging.watching():
+        staging.until(lambda: True if staging.exists(f"deploy__{sha}__2") else None)
+        assert staging.wait(f"deploy__{sha}__2") == "success"
+        _asked(staging, 4)
+    assert _runs_of(staging, sha) == [taken, f"deploy__{sha}__2"]
+
+
+def test_a_run_that_failed_is_not_started_again(staging: Staging) -> None:
+    sha = staging.deploy("fails")
+    staging.source("t01", "id\n1\n")
+    failed = staging.enqueue(sha)
+    assert staging.wait(failed) == "failed"
+    with staging.watching():
+        _asked(staging, 5)
+        staging.settle(WATCH)
+    assert _runs_of(staging, sha) == [failed]
 
 
 def test_an_endpoint_that_says_no_commit_starts_no_run_is_asked_rarely_and_makes_one_red_run_of_the_watch(
@@ -121,6 +207,10 @@ def _asked(staging: Staging, times: int) -> None:
     """Wait until the endpoint was asked that often from now on."""
     enough = len(staging.endpoint.requests) + times
     staging.until(lambda: True if len(staging.endpoint.requests) >= enough else None)
+
+
+def _runs_of(staging: Staging, sha: str) -> list[str]:
+    return sorted(name for name in staging.runs() if sha in name)
 
 
 def _no_longer_asked(staging: Staging) -> None:

@@ -99,7 +99,7 @@ def upgrade() -> None:
             FOREIGN KEY (dag_id, run_id) REFERENCES etl.run ON DELETE CASCADE
         )
     """)
-    # since: the last look that saw another commit, and the first that saw this one, between which it was deployed
+    # the commit was deployed between the last look that saw another one and the first that saw it
     op.execute("""
         CREATE TABLE etl.deployment (
             id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -107,7 +107,9 @@ def upgrade() -> None:
             commit_sha    text NOT NULL,
             other_seen_at timestamptz,
             first_seen_at timestamptz NOT NULL,
-            last_seen_at  timestamptz NOT NULL
+            last_seen_at  timestamptz NOT NULL,
+            run_id        text,
+            settled_at    timestamptz
         )
     """)
     op.execute("CREATE INDEX deployment_newest ON etl.deployment (environment, id DESC)")

@@ -1,0 +1,144 @@
+"""The params of runs that load tables: of master_etl and of flows of type tables. One definition for Airflow's form
+(operators/master.py makes its Params of it) and for whoever starts a run. Knows no Airflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import JsonValue
+
+from sluiceway.errors import ConfigError, nearest
+from sluiceway.settings import Settings, load_settings
+from sluiceway.tables.files import deployed_names, table_files
+
+if TYPE_CHECKING:
+    from sluiceway.flows.files import Flow
+
+MASTER = "master_etl"
+TABLES = "tables"
+
+
+@dataclass(frozen=True)
+class RunParam:
+    """One param of a run."""
+
+    default: JsonValue
+    title: str
+    description: str
+    rule: str
+    """What a value must be, in words: `write ...`."""
+    schema: Mapping[str, Any]
+    """The same as JSON schema, by which Airflow judges a run when it is asked for."""
+    examples: Sequence[str] = ()
+
+
+OF_EVENTS: Mapping[str, RunParam] = {
+    "trigger_id": RunParam(
+        None, "Trigger", "Which trigger started it.", "a trigger's id", {"type": ["null", "string"]}
+    ),
+    "event": RunParam(
+        None, "Event", "What the trigger saw; it fills this in.", "an object", {"type": ["null", "object"]}
+    ),
+    "events": RunParam(
+        None, "Events", "What the trigger saw; it fills this in.", "a list", {"type": ["null", "array"]}
+    ),
+}
+"""By which a run of a flow whose events are kept is told what happened."""
+
+
+def run_params(flow: Flow | None, names: Sequence[str] = ()) -> dict[str, RunParam]:
+    """The params of master_etl, or of a flow that loads tables of its own.
+
+    :param names: the tables of which a run may name some; none: any.
+    """
+    own = list(flow.spec.tables) if flow else []
+    each = {"type": "string", **({"enum": list(names)} if names else {})}
+    return {
+        "commit_sha": RunParam(
+            None,
+            "Commit",
+            "Full SHA of the deployed commit, 40 hex digits; empty for a run by hand.",
+            "40 hex digits in lower case",
+            {"type": ["null", "string"], "pattern": "^[0-9a-f]{40}$"},
+        ),
+        "repository": RunParam(
+            None,
+            "Repository",
+            "Whose commit it is: owner/name.",
+            "owner/name",
+            {"type": ["null", "string"], "pattern": "^[^/\\s]+(/[^/\\s]+)+$"},
+        ),
+        "actor": RunParam(
+            None,
+            "Actor",
+            "Who deployed it.",
+            "a text of at most 100 characters",
+            {"type": ["null", "string"], "maxLength": 100},
+        ),
+        "ci_run_url": RunParam(
+            None,
+            "CI run",
+            "The address of the CI run that deployed it.",
+            "an address, http:// or https://",
+            {"type": ["null", "string"], "pattern": "^https?://[^\\s]+$"},
+        ),
+        TABLES: RunParam(
+            list(own),
+            "Tables",
+            "Load these only." if own else "Load these only; empty for all.",
+            'a list of tables, ["a", "b"]' + (", at least one" if own else ""),
+            {"type": "array", "minItems": 1 if own else 0, "items": each},
+            names,
+        ),
+        "force": RunParam(
+            False,
+            "Force",
+            "Load also tables whose source is unchanged since their last load.",
+            "true or false",
+            {"type": "boolean"},
+        ),
+        **(OF_EVENTS if flow and flow.takes_events else {}),
+    }
+
+
+def form_names(flow: Flow | None) -> list[str]:
+    """The tables of which a form lets a run of master_etl, or of the flow, name some."""
+    return list(flow.spec.tables) if flow and flow.spec.tables else deployed_names()
+
+
+def check_conf(flow_id: str, conf: Mapping[str, Any], settings: Settings | None = None) -> None:
+    """See that a run of the flow would understand its conf. Of a DAG that somebody wrote the params are not known.
+
+    :raises ConfigError: it would not: a sentence for each param, with the nearest name.
+    """
+    from sluiceway.flows.files import FOLDER, read_file
+
+    config_dir = (settings or load_settings()).config_dir
+    path = config_dir / FOLDER / f"{flow_id}.toml"
+    flow = read_file(path) if path.is_file() else None
+    if flow_id != MASTER and not (flow and flow.spec.flow_type == "tables"):
+        return
+    # of all groups: which of them the deployment runs is known there, and Airflow refuses the others
+    names = list(flow.spec.tables) if flow and flow.spec.tables else [each.stem for each in table_files(config_dir)]
+    if problems := list(_problems(run_params(flow), names, conf)):
+        raise ConfigError("\n".join(f"A run of {flow_id!r}: {said}" for said in problems))
+
+
+def _problems(known: Mapping[str, RunParam], names: Sequence[str], conf: Mapping[str, Any]) -> Iterator[str]:
+    from jsonschema import Draft202012Validator
+
+    for name, value in conf.items():
+        if name not in known:
+            yield f"there is no param {name!r}{nearest(name, known)}"
+        elif name == TABLES and (unknown := _unknown(value, names)):
+            yield from (f"param {name!r}: there is no table {each!r}{nearest(each, names)}" for each in unknown)
+        elif not Draft202012Validator(known[name].schema).is_valid(value):
+            yield f"param {name!r} = {value!r}: write {known[name].rule}"
+
+
+def _unknown(value: Any, names: Sequence[str]) -> list[str]:
+    """The texts of a list that name no table."""
+    return [each for each in value if isinstance(each, str) and each not in names] if isinstance(value, list) else []

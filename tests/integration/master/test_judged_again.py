@@ -1,0 +1,212 @@
+"""The verdict follows the truth after any clear, retry or mark, on a real Airflow and a real PostGIS."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from tests.integration.deployment import DAG_ID, ROWS, Deployment, csv_of
+from tests.integration.master.test_run_colour import _waiting_client
+
+SLOW_S = 3
+WAITING_ENDED = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE application_name LIKE 'sluiceway load%' AND wait_event_type = 'Lock'"
+)
+
+
+@pytest.fixture
+def two(deployment: Deployment) -> Deployment:
+    """The deployment, in which t01 and t02 stand."""
+    if len(deployment.query("SELECT 1 FROM pg_class WHERE relname IN ('t01', 't02')")) < 2:
+        assert deployment.state(deployment.run(tables=["t01", "t02"])) == "success"
+    return deployment
+
+
+@contextmanager
+def failing_view(deployment: Deployment, *, after_s: int = 0) -> Iterator[None]:
+    """A view over t01 that cannot be made, for as long as the block lasts."""
+    path = deployment.config / "sql" / "zero.sql"
+    path.write_text(
+        "-- description: Cannot be\n-- tables: t01\n"
+        f"SELECT id / (CASE WHEN pg_sleep({after_s}) IS NULL THEN 1 ELSE 0 END) AS never FROM t01 LIMIT 1\n"
+    )
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
+def judged(deployment: Deployment, run_id: str, status: str, *, state: str | None = None) -> str:
+    """Wait until the ledger calls the run that, and Airflow too; the sentence and the remark."""
+
+    def found() -> str | None:
+        run, _ = deployment.ledger(run_id)
+        is_shown = state is None or deployment.state(run_id) == state
+        return f"{run.note} {run.remark or ''}" if run.status == status and run.finished_at and is_shown else None
+
+    return deployment.until(found)
+
+
+def test_only_failed_tasks_cleared_after_a_slow_view_failed_are_judged_when_the_view_has_failed_again(
+    two: Deployment,
+) -> None:
+    published = two.published()
+    two.source("t01", csv_of(ROWS, value="newer"))
+    with failing_view(two, after_s=SLOW_S):
+        run_id = two.run(tables=["t01"], force=True)
+        assert "final.aggregate failed: WarehouseError" in judged(two, run_id, "failed", state="failed")
+        two.clear(run_id, only_failed=True)
+        assert two.wait(run_id) == "failed"
+    tasks = two.tasks(run_id)
+    assert tasks["verdict"]["try_number"] == 2
+    assert tasks["verdict"]["start_date"] >= tasks["final.aggregate"]["end_date"]
+    run, _ = two.ledger(run_id)
+    assert (run.status, run.published_at) == ("failed", None)
+    assert "division by zero" in (run.note or "") and (run.note or "").endswith("Nothing was published.")
+    assert f"/runs/{run_id}/tasks/final.aggregate?try_number=2" in (run.note or "")
+    assert two.published() == published
+
+
+def test_one_mapped_load_cleared_alone_turns_the_run_red_when_its_source_is_empty_now_and_green_when_repaired(
+    two: Deployment,
+) -> None:
+    run_id = two.run(tables=["t01", "t02"], force=True)
+    assert two.state(run_id) == "success"
+    two.source("t02", "id,value\n")
+    cleared = two.clear(run_id, ("sub.load_table", two.map_index(run_id, "t02")))
+    assert cleared == ["opened", "sub.load_table", "verdict"]
+    assert two.wait(run_id) == "failed"
+    sentence = judged(two, run_id, "failed")
+    assert "1 of 2 tables failed: t02 (EmptyExtractionError" in sentence
+    assert sentence.strip().endswith("What was loaded is published.")
+    two.source("t02", csv_of(ROWS, value="repaired"))
+    two.clear(run_id, only_failed=True)
+    assert two.wait(run_id) == "failed", "what was loaded now is not published"
+    assert "loaded again after the run had published: t02" in judged(two, run_id, "failed")
+    two.clear(run_id, "final.aggregate")
+    assert two.wait(run_id) == "success"
+    assert "2 of 2 tables loaded" in judged(two, run_id, "success")
+
+
+def test_publishing_that_was_set_to_success_by_hand_has_not_published(two: Deployment) -> None:
+    published = two.published()
+    two.source("t01", csv_of(ROWS, value="unseen"))
+    with failing_view(two):
+        run_id = two.run(tables=["t01"], force=True)
+        assert two.state(run_id) == "failed"
+        two.mark(run_id, "final.aggregate", "success")
+        sentence = two.until(lambda: note if "by hand" in (note := two.ledger(run_id)[0].note or "") else None)
+    assert two.wait(run_id) == "failed"
+    assert two.ledger(run_id)[0].status == "failed"
+    assert "final.aggregate is success in Airflow, set by hand, and has not published" in sentence
+    assert two.published() == published
+
+
+def test_a_task_of_a_green_run_that_is_marked_failed_is_noted_within_a_minute(two: Deployment) -> None:
+    run_id = two.run(tables=["t01"], force=True)
+    two.mark(run_id, "sub.cleanup_history", "failed")
+    sentence = judged(two, run_id, "failed")
+    assert "sub.cleanup_history failed: marked so by hand" in sentence
+    assert "Changed after its verdict: sub.cleanup_history success -> failed" in sentence
+    two.mark(run_id, "sub.cleanup_history", "success")
+    assert "1 of 1 tables loaded" in judged(two, run_id, "success")
+
+
+def test_a_green_run_that_is_marked_failed_is_called_what_the_warehouse_holds_and_the_mark_is_noted(
+    two: Deployment,
+) -> None:
+    run_id = two.run(tables=["t01"], force=True)
+    two.api.patch(f"dags/{DAG_ID}/dagRuns/{run_id}", {"state": "failed"})
+    remark = two.until(lambda: two.ledger(run_id)[0].remark)
+    assert remark.startswith("Airflow shows the run as failed")
+    assert two.ledger(run_id)[0].status == "success"
+
+
+def test_a_check_that_a_person_sets_to_success_lets_the_run_go_on_and_is_named(two: Deployment) -> None:
+    away = two.config / "tables" / "t02.csv"
+    away.rename(away.with_suffix(".away"))
+    run_id = two.run(tables=["t01", "t02"])
+    away.with_suffix(".away").rename(away)
+    assert "pre.check_sources failed: SourceMissingError" in judged(two, run_id, "failed")
+    two.mark(run_id, "pre.check_sources", "success")
+    two.clear(run_id, ("sub.load_table", two.map_index(run_id, "t02")))
+    two.wait(run_id)
+    two.clear(run_id, only_failed=True)
+    assert two.wait(run_id) == "success"
+    assert "Marked success by hand: pre.check_sources." in judged(two, run_id, "success")
+
+
+def test_a_load_whose_process_is_killed_at_every_try_is_named_as_killed(two: Deployment) -> None:
+    two.source("t02", csv_of(ROWS, value="killed"))
+    with psycopg.connect(two.stack.warehouse_url) as blocker:
+        blocker.execute("LOCK TABLE t02 IN ACCESS EXCLUSIVE MODE")
+        run_id = two.trigger(tables=["t02"])
+        killed: set[int] = set()
+        while two.state(run_id) not in {"success", "failed"}:
+            if (pid := _waiting_client(two)) is not None:
+                killed.add(pid)
+                os.kill(pid, signal.SIGKILL)
+                # a server does not see that the client is gone while it waits for the lock, and the next try would wait
+                two.query(WAITING_ENDED)
+            time.sleep(0.2)
+        blocker.rollback()
+    assert len(killed) == 4
+    sentence = judged(two, run_id, "failed", state="failed")
+    assert "1 of 1 tables never reported: t02 (killed: its process that began" in sentence
+    assert "?try_number=4" in sentence
+
+
+def test_a_table_that_was_loaded_stays_loaded_when_a_second_try_finds_it_unchanged(two: Deployment) -> None:
+    two.source("t02", csv_of(ROWS, value="once") + "x,reject\n")
+    spec = two.config / "tables" / "t02.toml"
+    before = spec.read_text()
+    spec.write_text(before + "[checks]\nmax_rejects = 1\n")
+    try:
+        run_id = two.run(tables=["t02"])
+        assert two.state(run_id) == "success"
+        two.clear(run_id, ("sub.load_table", 0))
+        two.until(lambda: True if two.tasks(run_id)["verdict"]["try_number"] == 2 else None)
+        assert two.wait(run_id) == "success"
+    finally:
+        spec.write_text(before)
+    _, tables = two.ledger(run_id)
+    assert (tables["t02"].status, tables["t02"].updated, tables["t02"].rejected) == ("loaded", ROWS, 1)
+    assert two.query(f"SELECT try_number, status FROM etl.table_run WHERE run_id = '{run_id}' ORDER BY 1") == [
+        (0, "planned"),
+        (1, "loaded"),
+        (2, "unchanged"),
+    ]
+    assert two.query(f"SELECT count(*) FROM etl.reject WHERE run_id = '{run_id}'") == [(1,)]
+
+
+@pytest.mark.parametrize("for_good", [False, True], ids=["a while", "good"])
+def test_a_ledger_that_is_down_when_the_run_begins(two: Deployment, *, for_good: bool) -> None:
+    with refused(two):
+        run_id = two.trigger(tables=["t01"], force=True)
+        gate = "deploy_gate"
+        wanted = "failed" if for_good else "up_for_retry"
+        two.until(lambda: True if (task := two.tasks(run_id).get(gate)) and task["state"] == wanted else None)
+        assert two.tasks(run_id)["opened"]["state"] == "success", "a setup that fails takes the verdict with it"
+    state = two.wait(run_id)
+    run, _ = two.ledger(run_id)
+    assert (state, run.status) == (("failed", "failed") if for_good else ("success", "success"))
+    if for_good:
+        assert "deploy_gate failed: it never began" in (run.note or "")
+
+
+@contextmanager
+def refused(deployment: Deployment) -> Iterator[None]:
+    """The warehouse takes no new connection for as long as the block lasts."""
+    with psycopg.connect(deployment.stack.owner_url, autocommit=True) as connection:
+        connection.execute("ALTER DATABASE warehouse CONNECTION LIMIT 0")
+        try:
+            yield
+        finally:
+            connection.execute("ALTER DATABASE warehouse CONNECTION LIMIT -1")
