@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from sluiceway.errors import SourceMissingError, TargetMismatchError
+from sluiceway.ledger.store import RunKey
 from sluiceway.load.table import load_table
 from sluiceway.preview import LOOKED_AT, preview, standing
 from sluiceway.tables.spec import TableSpec
@@ -41,7 +42,7 @@ def test_rows_are_shown_with_typed_values(city: TableSpec) -> None:
 
 
 def test_rejects_and_repeated_keys_are_those_of_a_load(
-    city: TableSpec, warehouse_url: str, open_run: Callable[[str], str]
+    city: TableSpec, warehouse_url: str, open_run: Callable[[str], RunKey]
 ) -> None:
     found = preview(city)
     loaded = load_table(city, warehouse_url, run=open_run("r1"))
@@ -81,7 +82,7 @@ def test_a_table_that_is_not_there_is_said_to_be_new(city: TableSpec, warehouse_
 
 
 def test_a_table_of_the_declared_shape_fits(
-    city: TableSpec, warehouse_url: str, open_run: Callable[[str], str]
+    city: TableSpec, warehouse_url: str, open_run: Callable[[str], RunKey]
 ) -> None:
     load_table(city, warehouse_url, run=open_run("r1"))
     assert standing(city, warehouse_url) == "The warehouse's table city has 2 rows and the declared shape."

@@ -45,7 +45,8 @@ ASKER = "asker"
 EMPTIED = """
     SELECT CASE relkind WHEN 'S' THEN format('SELECT setval(%L, 1, false)', oid::regclass)
         ELSE format('DELETE FROM %s', oid::regclass) END
-    FROM pg_class WHERE relnamespace = 'etl'::regnamespace AND relkind IN ('r', 'S') AND relname <> 'alembic_version'
+    FROM pg_class WHERE relnamespace = 'etl'::regnamespace AND relkind IN ('r', 'S')
+        AND relname NOT IN ('alembic_version', 'compatible')
 """
 """Statements that take every row out of the ledger: a TRUNCATE writes all files anew and takes ten times as long."""
 FINGERPRINT = f"""

@@ -23,6 +23,7 @@ from psycopg import sql
 from dev.cluster import Cluster
 from sluiceway.errors import SchemaDriftError
 from sluiceway.ledger import store
+from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect
 from sluiceway.load.cast import Caster
 from sluiceway.load.table import load_table
@@ -376,7 +377,7 @@ def trip(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         )
         url = postgres.url("sluiceway_loader", name)
         with connect(url) as session:
-            store.open_run(session, run_id="r", dag_id=None, commit_sha=None, trigger_kind="test")
+            store.open_run(session, RunKey("dag", "r"), commit_sha=None, trigger_kind="test")
 
         def run(sql_type: str, texts: list[str]) -> list[str | None]:
             quoted = ('"' + text.replace('"', '""') + '"' for text in texts)
@@ -394,7 +395,7 @@ def trip(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             )
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("DROP TABLE IF EXISTS t")
-                load_table(spec, url, run_id="r", force=True)
+                load_table(spec, url, run=RunKey("dag", "r"), force=True)
                 return [row[0] for row in connection.execute("SELECT v::text FROM t ORDER BY id")]
 
         yield run

@@ -17,7 +17,7 @@ from sluiceway.errors import (
     TooManyRejectsError,
     WarehouseUnavailableError,
 )
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.tables.spec import TableSpec
 
@@ -41,7 +41,7 @@ Query = Callable[..., list[tuple[object, ...]]]
 
 
 @pytest.fixture
-def load(warehouse_url: str, open_run: Callable[[str], str]) -> Load:
+def load(warehouse_url: str, open_run: Callable[[str], RunKey]) -> Load:
     """Loads a spec as run r1, r2, ..."""
     count = 0
 
@@ -61,9 +61,9 @@ def test_a_first_load_inserts_every_row_with_its_run(write_spec: WriteSpec, load
     result = load(write_spec("city", CITY, city__csv=CSV))
     assert counts(result) == (3, 3, 0, 0, 0)
     assert query("SELECT id, name, people, founded::text, etl_run_id FROM city ORDER BY id") == [
-        (1, "Mayagüez", 1000, "1760-09-18", "r1"),
-        (2, "Ponce", None, None, "r1"),
-        (3, "NA", 5, "1692-01-01", "r1"),
+        (1, "Mayagüez", 1000, "1760-09-18", "master_etl/r1"),
+        (2, "Ponce", None, None, "master_etl/r1"),
+        (3, "NA", 5, "1692-01-01", "master_etl/r1"),
     ]
 
 
@@ -88,7 +88,7 @@ def test_one_edited_row_is_the_only_one_updated(write_spec: WriteSpec, load: Loa
     load(write_spec("city", CITY, city__csv=CSV))
     edited = load(write_spec("city", CITY, city__csv=CSV.replace("1000", "1001")))
     assert counts(edited) == (3, 0, 1, 2, 0)
-    assert query("SELECT id, people FROM city WHERE etl_run_id = 'r2'") == [(1, 1001)]
+    assert query("SELECT id, people FROM city WHERE etl_run_id = 'master_etl/r2'") == [(1, 1001)]
 
 
 def test_a_table_emptied_by_hand_is_loaded_again_although_its_source_is_unchanged(
@@ -185,7 +185,7 @@ def test_a_share_of_rejects_can_be_allowed(write_spec: WriteSpec, load: Load) ->
 
 
 def test_a_repeated_load_replaces_the_rejects_of_its_earlier_try(
-    write_spec: WriteSpec, warehouse_url: str, open_run: Callable[[str], str], query: Query
+    write_spec: WriteSpec, warehouse_url: str, open_run: Callable[[str], RunKey], query: Query
 ) -> None:
     spec = write_spec("city", CITY + "[checks]\nmax_rejects = 7\n", city__csv=BAD)
     for _ in range(2):
@@ -280,7 +280,7 @@ def test_a_source_that_is_not_there_names_the_nearest(write_spec: WriteSpec, loa
 def test_a_warehouse_that_does_not_answer_may_be_tried_again(write_spec: WriteSpec) -> None:
     spec = write_spec("city", CITY, city__csv=CSV)
     with pytest.raises(WarehouseUnavailableError, match=r"127\.0\.0\.1:1/none does not answer") as caught:
-        load_table(spec, "postgresql://u:secret@127.0.0.1:1/none", run_id="r")
+        load_table(spec, "postgresql://u:secret@127.0.0.1:1/none", run=RunKey("dag", "r"))
     assert "secret" not in str(caught.value)
 
 
@@ -297,7 +297,7 @@ def test_the_reader_can_read_a_loaded_table_and_change_nothing(
 
 
 def test_a_load_does_not_wait_for_who_writes_other_rows_of_its_table(
-    write_spec: WriteSpec, load: Load, warehouse_url: str, open_run: Callable[[str], str]
+    write_spec: WriteSpec, load: Load, warehouse_url: str, open_run: Callable[[str], RunKey]
 ) -> None:
     import psycopg
 

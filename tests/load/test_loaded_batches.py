@@ -21,7 +21,7 @@ from shapely import Point, Polygon
 from dev.cluster import Cluster
 from sluiceway.errors import SluicewayError
 from sluiceway.ledger import loaded_batches, store
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import PsycopgSession
 from sluiceway.load.cast import Caster
 from sluiceway.load.loaded_batches import LoadedBatches, digest
@@ -68,11 +68,10 @@ class Trial:
 
     def load(self, name: str, records: list[Record]) -> TableRun:
         (self.folder / f"{name}.json").write_text("\n".join(json.dumps(record) for record in records) + "\n")
-        run_id = uuid4().hex
-        session = PsycopgSession(self.asker)
-        store.open_run(session, run_id=run_id, dag_id=None, commit_sha=None, trigger_kind="test")
+        run = RunKey("dag", uuid4().hex)
+        store.open_run(PsycopgSession(self.asker), run, commit_sha=None, trigger_kind="test")
         self.cast.clear()
-        return load_table(read_spec(self.folder / f"{name}.toml"), self.url, run_id=run_id, force=True)
+        return load_table(read_spec(self.folder / f"{name}.toml"), self.url, run=run, force=True)
 
     def forget(self, name: str) -> None:
         self.execute("DELETE FROM etl.loaded_batches WHERE table_name = %s", name)
@@ -317,7 +316,7 @@ BOW_TIE = Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
 
 @pytest.mark.parametrize("invalid", ["repair", "reject"])
 def test_polygons_are_repaired_and_refused_as_the_first_time(
-    invalid: str, warehouse_url: str, open_run: Callable[[str], str], tmp_path: Path
+    invalid: str, warehouse_url: str, open_run: Callable[[str], RunKey], tmp_path: Path
 ) -> None:
     shapes = [SQUARE, BOW_TIE, SQUARE]
     geopandas.GeoDataFrame({"id": range(3)}, geometry=shapes, crs=4326).to_file(tmp_path / "park.geojson")
@@ -330,7 +329,7 @@ def test_polygons_are_repaired_and_refused_as_the_first_time(
 
 
 def test_the_same_numbers_in_another_crs_are_other_shapes(
-    warehouse_url: str, open_run: Callable[[str], str], query: Callable[..., Any], tmp_path: Path
+    warehouse_url: str, open_run: Callable[[str], RunKey], query: Callable[..., Any], tmp_path: Path
 ) -> None:
     (tmp_path / "spot.toml").write_text(
         'description = "Spots"\nkey = "id"\nsource = { kind = "vector", uri = "spot.gpkg" }\n'

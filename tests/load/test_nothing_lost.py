@@ -21,7 +21,7 @@ from dev.cluster import Cluster
 from dev.environment import ROOT
 from sluiceway.errors import EmptyExtractionError, SchemaDriftError, SluicewayError
 from sluiceway.ledger import store
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import PsycopgSession
 from sluiceway.load.session import BulkSession
 from sluiceway.load.table import load_table
@@ -74,14 +74,13 @@ class Trial:
         path.with_suffix(".csv").write_text("id,size,day,name\n" + "\n".join(quoted) + "\n", encoding="utf-8")
         return path
 
-    def open_run(self) -> str:
-        run_id = uuid4().hex
-        session = PsycopgSession(self.asker)
-        store.open_run(session, run_id=run_id, dag_id=None, commit_sha=None, trigger_kind="test")
-        return run_id
+    def open_run(self) -> RunKey:
+        run = RunKey("dag", uuid4().hex)
+        store.open_run(PsycopgSession(self.asker), run, commit_sha=None, trigger_kind="test")
+        return run
 
     def load(self, path: Path, *, force: bool = True) -> TableRun:
-        return load_table(read_spec(path), self.url, run_id=self.open_run(), force=force)
+        return load_table(read_spec(path), self.url, run=self.open_run(), force=force)
 
     def content(self, path: Path) -> Rows | None:
         """The warehouse table's rows, or None when there is no table."""
@@ -227,6 +226,7 @@ def test_an_error_at_any_statement_leaves_the_old_rows_or_all_new_ones(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from sluiceway.ledger.store import RunKey
 from sluiceway.load import session, staging
 from sluiceway.load.table import load_table
 from sluiceway.tables.registry import read_spec
@@ -261,7 +261,7 @@ elif point == "in COPY":
 elif point == "before commit":
     from sluiceway.ledger import store
     store.write_table_run = killed_after(store.write_table_run)
-load_table(read_spec(Path(path)), url, run_id=run_id, force=True)
+load_table(read_spec(Path(path)), url, run=RunKey("dag", run_id), force=True)
 if point == "after commit":
     kill()
 """
@@ -274,7 +274,7 @@ def test_a_killed_process_leaves_the_old_rows_or_all_new_ones(trial: Trial, poin
     before = trial.content(path)
     trial.put(path, AFTER)
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, point, str(path), trial.url, trial.open_run()],
+        [sys.executable, "-c", KILLED, point, str(path), trial.url, trial.open_run().run_id],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT / "include"), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,

@@ -29,7 +29,7 @@ from dev.cluster import Cluster
 from dev.environment import ROOT
 from dev.errors import PeersMissingError
 from dev.peers import ensure
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.sources.locate import locate
 from sluiceway.tables.registry import read_spec
@@ -70,7 +70,7 @@ def database(database: str, postgres: Cluster) -> str:
 class Both:
     """Loads a file by both programs into one database, and compares what stands there then."""
 
-    def __init__(self, postgres: Cluster, database: str, open_run: Callable[[str], str]) -> None:
+    def __init__(self, postgres: Cluster, database: str, open_run: Callable[[str], RunKey]) -> None:
         self._postgres = postgres
         self._database = database
         self._open_run = open_run
@@ -78,7 +78,7 @@ class Both:
     def load(self, spec: TableSpec, file: Path | str, *layer: str, options: tuple[str, ...] = ()) -> TableRun:
         """Load `spec` as its table, and the same file by ogr2ogr as peer.park."""
         url = self._postgres.url("sluiceway_loader", self._database)
-        result = load_table(spec, url, run_id=self._open_run("r1"), force=True)
+        result = load_table(spec, url, run=self._open_run("r1"), force=True)
         assert spec.geometry is not None
         source = ["-s_srs", spec.geometry.source_crs] if spec.geometry.source_crs else []
         encoding = ["-oo", f"ENCODING={spec.source.encoding}"] if _is_declared(spec.source, file) else []
@@ -189,7 +189,7 @@ def assert_same_shape(ours: str | None, theirs: str | None, where: str) -> None:
 
 
 @pytest.fixture
-def both(ogr2ogr: str, postgres: Cluster, database: str, open_run: Callable[[str], str]) -> Both:
+def both(ogr2ogr: str, postgres: Cluster, database: str, open_run: Callable[[str], RunKey]) -> Both:
     return Both(postgres, database, open_run)
 
 

@@ -14,7 +14,7 @@ from sluiceway.errors import (
     SourceUnreadableError,
     TooManyRejectsError,
 )
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.tables.spec import TableSpec
 
@@ -26,7 +26,7 @@ Load = Callable[..., TableRun]
 
 
 @pytest.fixture
-def load(write_spec: Callable[..., TableSpec], warehouse_url: str, open_run: Callable[[str], str]) -> Load:
+def load(write_spec: Callable[..., TableSpec], warehouse_url: str, open_run: Callable[[str], RunKey]) -> Load:
     """Loads one real file as table `real`: columns and geometry as TOML."""
 
     def run(

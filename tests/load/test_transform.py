@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sluiceway.errors import SchemaDriftError, TransformError
+from sluiceway.ledger.store import RunKey
 from sluiceway.load.table import load_table
 from sluiceway.tables.registry import read_spec
 
@@ -31,7 +32,7 @@ def transform(batch):
 
 
 @pytest.fixture
-def load(tmp_path: Path, warehouse_url: str, open_run: Callable[[str], str]) -> Callable[..., object]:
+def load(tmp_path: Path, warehouse_url: str, open_run: Callable[[str], RunKey]) -> Callable[..., object]:
     """Loads the table with this transform; the run's id is its number."""
 
     def run(transform: str, run_id: str = "r1", toml: str = TOML) -> object:

@@ -16,6 +16,7 @@ import pytest
 import zstandard
 
 from sluiceway.errors import SluicewayError, SourceMissingError, SourceUnreadableError
+from sluiceway.ledger.store import RunKey
 from sluiceway.load.table import load_table
 from sluiceway.sources.archive import MAX_RATIO, SMALL_BYTES, check_archive, open_bytes
 from sluiceway.tables.spec import TableSpec
@@ -300,7 +301,7 @@ def test_a_gz_with_a_wrong_checksum_is_unreadable(write: Write) -> None:
 
 @pytest.mark.parametrize("name", PACKED)
 def test_nothing_of_a_cut_file_is_loaded(
-    write_spec: WriteSpec, write: Write, warehouse_url: str, open_run: Callable[[str], str], query: Query, name: str
+    write_spec: WriteSpec, write: Write, warehouse_url: str, open_run: Callable[[str], RunKey], query: Query, name: str
 ) -> None:
     write(name, PACKED[name][:-20])
     spec = write_spec(

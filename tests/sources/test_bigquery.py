@@ -20,7 +20,7 @@ from sluiceway.errors import (
     SourceUnavailableError,
     SourceUnreadableError,
 )
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.sources import bigquery as module
 from sluiceway.sources.connections import Connection, Connections
@@ -76,7 +76,7 @@ def read(connections: Connections) -> Callable[[TableSpec], pa.Table]:
 
 @pytest.fixture
 def load(
-    warehouse_url: str, open_run: Callable[[str], str], connections: Connections
+    warehouse_url: str, open_run: Callable[[str], RunKey], connections: Connections
 ) -> Callable[[TableSpec], TableRun]:
     return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"), connections=connections)
 

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluiceway.errors import ConfigError, SchemaDriftError, SourceMissingError, SourceUnreadableError
+from sluiceway.ledger.store import RunKey
 from sluiceway.load.table import load_table
 from sluiceway.sources import csv as csv_source
 from sluiceway.sources import csv_text
@@ -648,7 +649,7 @@ def test_a_file_that_is_cut_at_the_wrong_character_is_an_error_soon(
 def test_unreadable_records_and_the_character_0_are_rejects(
     spec_of: Callable[..., TableSpec],
     warehouse_url: str,
-    open_run: Callable[[str], str],
+    open_run: Callable[[str], RunKey],
     query: Callable[..., list[tuple[object, ...]]],
 ) -> None:
     columns = 'id = "integer"\nname = "text"\n[checks]\nmax_rejects = 3\n'

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from sluiceway.errors import ConfigError, SchemaDriftError, SourceMissingError, SourceUnreadableError
+from sluiceway.ledger.store import RunKey
 from sluiceway.load.table import load_table
 from sluiceway.sources import excel as excel_source
 from sluiceway.tables.spec import TableSpec
@@ -130,7 +131,7 @@ def test_dates_among_texts_take_the_declared_format(spec_of: SpecOf) -> None:
 
 
 def test_values_load_and_what_is_no_value_is_a_reject(
-    spec_of: SpecOf, warehouse_url: str, open_run: Callable[[str], str], query: Query
+    spec_of: SpecOf, warehouse_url: str, open_run: Callable[[str], RunKey], query: Query
 ) -> None:
     rows = [
         ("id", "name", "people", "day"),

@@ -18,7 +18,7 @@ from sluiceway.errors import (
     SourceUnavailableError,
     SourceUnreadableError,
 )
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.sources import api_client
 from sluiceway.sources import gsheet as module
@@ -84,7 +84,7 @@ def read(write_spec: WriteSpec, connections: Connections) -> Read:
 
 @pytest.fixture
 def load(
-    warehouse_url: str, open_run: Callable[[str], str], connections: Connections
+    warehouse_url: str, open_run: Callable[[str], RunKey], connections: Connections
 ) -> Callable[[TableSpec], TableRun]:
     return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"), connections=connections)
 

@@ -22,7 +22,7 @@ from sluiceway.errors import (
     SourceUnavailableError,
     SourceUnreadableError,
 )
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.sources import api_client
 from sluiceway.sources import http_json as module
@@ -112,7 +112,7 @@ def things(write_spec: WriteSpec, serve: Serve) -> Callable[..., pa.Table]:
 
 
 @pytest.fixture
-def load(warehouse_url: str, open_run: Callable[[str], str]) -> Callable[[TableSpec], TableRun]:
+def load(warehouse_url: str, open_run: Callable[[str], RunKey]) -> Callable[[TableSpec], TableRun]:
     return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"), connections=connections)
 
 

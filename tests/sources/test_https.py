@@ -32,7 +32,7 @@ from sluiceway.errors import (
     SourceUnavailableError,
     SourceUnreadableError,
 )
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.sources import https
 from sluiceway.sources.connections import Connection
@@ -70,7 +70,7 @@ class Web:
     server: FileServer
     write_spec: WriteSpec
     url: str
-    open_run: Callable[[str], str]
+    open_run: Callable[[str], RunKey]
     query: Query
     connection: Connection | None = None
     _runs: list[str] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Web:
         return load_table(
             self.spec(path, more),
             self.url,
-            run_id=self.open_run(self._runs[-1]),
+            run=self.open_run(self._runs[-1]),
             force=force,
             connections=self.connections,
         )
@@ -109,7 +109,7 @@ class Web:
 
 
 @pytest.fixture
-def web(write_spec: WriteSpec, warehouse_url: str, open_run: Callable[[str], str], query: Query) -> Iterator[Web]:
+def web(write_spec: WriteSpec, warehouse_url: str, open_run: Callable[[str], RunKey], query: Query) -> Iterator[Web]:
     with FileServer() as server:
         yield Web(server, write_spec, warehouse_url, open_run, query)
 
@@ -777,7 +777,7 @@ def test_a_shapefile_in_a_zip_loads(web: Web, tmp_path: Path) -> None:
     web.serve(zipped(**{path.name: path.read_bytes() for path in folder.iterdir()}), "/download")
     toml = TOML.format(uri=f"{web.server.uri}/download").replace('"csv"', '"vector"')
     spec = web.write_spec("city", toml + '[geometry]\ntype = "Point"\n')
-    load_table(spec, web.url, run_id=web.open_run("r1"))
+    load_table(spec, web.url, run=web.open_run("r1"))
     assert web.query("SELECT id, name, ST_AsText(geom) FROM city ORDER BY id") == [
         (1, "Ponce", "POINT(1 2)"),
         (2, "Caguas", "POINT(3 4)"),

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from sluiceway.errors import ConfigError, SchemaDriftError, SourceMissingError, SourceUnreadableError
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.sources import json as json_source
 from sluiceway.sources.extraction import Unreadable
@@ -307,7 +307,7 @@ def test_a_transform_gets_every_key_known_so_far(spec_of: SpecOf, tmp_path: Path
 
 
 @pytest.fixture
-def load(warehouse_url: str, open_run: Callable[[str], str]) -> Callable[[TableSpec], TableRun]:
+def load(warehouse_url: str, open_run: Callable[[str], RunKey]) -> Callable[[TableSpec], TableRun]:
     return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"))
 
 

@@ -22,7 +22,7 @@ from sluiceway.errors import (
     SourceUnavailableError,
     SourceUnreadableError,
 )
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.sources import google_store, s3_store
 from sluiceway.sources.connections import Connection
@@ -66,7 +66,7 @@ class Bucket:
 
     write_spec: WriteSpec
     url: str
-    open_run: Callable[[str], str]
+    open_run: Callable[[str], RunKey]
     query: Query
     connection: Connection | None = None
     _runs: list[str] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Bucket:
         return load_table(
             self.spec(uri, more),
             self.url,
-            run_id=self.open_run(self._runs[-1]),
+            run=self.open_run(self._runs[-1]),
             force=force,
             connections=self.connections,
         )
@@ -96,7 +96,7 @@ class Bucket:
 
 
 @pytest.fixture
-def bucket(write_spec: WriteSpec, warehouse_url: str, open_run: Callable[[str], str], query: Query) -> Bucket:
+def bucket(write_spec: WriteSpec, warehouse_url: str, open_run: Callable[[str], RunKey], query: Query) -> Bucket:
     return Bucket(write_spec, warehouse_url, open_run, query)
 
 

@@ -17,7 +17,7 @@ import pytest
 import shapely
 
 from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.sources import parquet as parquet_source
 from sluiceway.tables.spec import TableSpec
@@ -123,7 +123,7 @@ def test_a_moment_keeps_its_zone(spec_of: SpecOf, path: Path) -> None:
 
 
 def test_values_load_into_their_declared_types(
-    spec_of: SpecOf, path: Path, warehouse_url: str, open_run: Callable[[str], str], query: Query
+    spec_of: SpecOf, path: Path, warehouse_url: str, open_run: Callable[[str], RunKey], query: Query
 ) -> None:
     table = pa.table(
         {
@@ -332,7 +332,7 @@ def test_parquets_own_geometry_type_is_read(spec_of: SpecOf, path: Path, written
 
 
 @pytest.fixture
-def load(warehouse_url: str, open_run: Callable[[str], str]) -> Callable[[TableSpec], TableRun]:
+def load(warehouse_url: str, open_run: Callable[[str], RunKey]) -> Callable[[TableSpec], TableRun]:
     return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"))
 
 

@@ -23,11 +23,12 @@ from sluiceway.errors import (
     EmptyExtractionError,
     SchemaDriftError,
     SettingsError,
+    ShrunkExtractionError,
     SourceMissingError,
     SourceUnavailableError,
     SourceUnreadableError,
 )
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.sources import open_source, sql_engine
 from sluiceway.sources import sql as module
@@ -95,7 +96,7 @@ def read(postgres_connections: Connections) -> Callable[..., pa.Table]:
 
 @pytest.fixture
 def load(
-    warehouse_url: str, open_run: Callable[[str], str], postgres_connections: Connections
+    warehouse_url: str, open_run: Callable[[str], RunKey], postgres_connections: Connections
 ) -> Callable[[TableSpec], TableRun]:
     return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"), connections=postgres_connections)
 
@@ -412,7 +413,8 @@ def test_rows_come_in_batches_of_bounded_size(
     assert len(batches) < 20
 
 
-INCREMENTAL = TABLE.replace('table = "city"', 'table = "city"\nwatermark = "changed"')
+WATERMARK = 'watermark = "changed"\nwatermark_lag = 0\n'
+INCREMENTAL = TABLE + WATERMARK
 
 
 @pytest.mark.parametrize(
@@ -445,12 +447,103 @@ def test_only_rows_from_the_watermark_on_are_read(
     for number, value in enumerate(values):
         escaped = value.replace("'", "''")
         run(f"INSERT INTO city VALUES ({number}, 'x', '{escaped}')")
-    toml = (
-        INCREMENTAL if how == "table" else query_of("SELECT * FROM city ORDER BY id DESC") + 'watermark = "changed"\n'
-    )
+    toml = INCREMENTAL if how == "table" else query_of("SELECT * FROM city ORDER BY id DESC") + WATERMARK
     with source_of(write_spec("city", toml), postgres_connections, watermark) as extraction:
         assert joined(extraction).num_rows == expected
         assert extraction.watermark == last
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "watermark", "expected"),
+    [
+        ("timestamptz", ["08:59:59+00", "09:00+00", "10:00+00"], "2020-01-02 10:00:00+00:00", [1, 2]),
+        ("timestamp", ["08:59:59", "09:00", "10:00"], "2020-01-02 10:00:00.5", [1, 2]),
+        ("date", ["", "", ""], "2020-01-03", [0, 1, 2]),
+        ("text", ["T08:59:59Z", "T09:00:00Z", "T10:00:00Z"], "2020-01-02T10:00:00Z", [1, 2]),
+    ],
+)
+@pytest.mark.parametrize("how", ["table", "query"])
+def test_rows_from_an_hour_before_the_watermark_on_are_read_unless_another_lag_is_declared(
+    write_spec: WriteSpec,
+    run: Callable[..., None],
+    read: Callable[..., pa.Table],
+    how: str,
+    kind: str,
+    values: list[str],
+    watermark: str,
+    expected: list[int],
+) -> None:
+    run(f"CREATE TABLE city (id integer, name text, changed {kind})")
+    for number, value in enumerate(values):
+        text = value if value.startswith("T") else f" {value}"
+        run(f"INSERT INTO city VALUES ({number}, 'x', '2020-01-02{text}')")
+    toml = TABLE if how == "table" else query_of("SELECT * FROM city")
+    table = read(write_spec("city", toml + 'watermark = "changed"\n'), watermark=watermark)
+    assert sorted(table.column("id").to_pylist()) == expected
+
+
+def test_a_row_that_is_committed_late_is_loaded_by_the_next_load(
+    write_spec: WriteSpec,
+    run: Callable[..., None],
+    owner_url: str,
+    warehouse_url: str,
+    open_run: Callable[[str], RunKey],
+    postgres_connections: Connections,
+) -> None:
+    columns = 'id = "integer", name = "text", changed = "timestamptz"'
+    query = query_of("SELECT * FROM src.city", columns)
+    spec = write_spec("city", query + 'watermark = "changed"\n')
+    run("CREATE TABLE city (id integer, name text, changed timestamptz)")
+    run("INSERT INTO city VALUES (1, 'a', '2020-01-01 09:59+00')")
+    with psycopg.connect(owner_url) as slow:
+        slow.execute("INSERT INTO src.city VALUES (2, 'late', '2020-01-01 10:00+00')")
+        run("INSERT INTO city VALUES (3, 'b', '2020-01-01 10:02+00')")
+        first = load_table(spec, warehouse_url, run=open_run("r1"), connections=postgres_connections)
+    run("INSERT INTO city VALUES (4, 'c', '2020-01-01 10:06+00')")
+    second = load_table(spec, warehouse_url, run=open_run("r2"), connections=postgres_connections)
+    assert (first.extracted, first.watermark) == (2, "2020-01-01 10:02:00+00:00")
+    assert (second.extracted, second.inserted, second.updated, second.unchanged) == (4, 2, 0, 2)
+    assert second.table_rows == 4
+
+
+def incremental(write_spec: WriteSpec, *, more: str = "") -> TableSpec:
+    columns = 'id = "integer", name = "text", changed = "bigint"'
+    return write_spec("city", query_of("SELECT * FROM src.city", columns) + WATERMARK + more)
+
+
+def test_after_an_increment_of_one_row_a_load_of_half_of_the_source_is_refused(
+    write_spec: WriteSpec,
+    run: Callable[..., None],
+    warehouse_url: str,
+    open_run: Callable[[str], RunKey],
+    postgres_connections: Connections,
+) -> None:
+    def load(run_id: str, *, force: bool = False) -> TableRun:
+        options = {"connections": postgres_connections, "force": force}
+        return load_table(spec, warehouse_url, run=open_run(run_id), **options)  # type: ignore[arg-type]
+
+    spec = incremental(write_spec)
+    run("CREATE TABLE city (id integer, name text, changed bigint)")
+    run("INSERT INTO city SELECT n, 'x', n FROM generate_series(1, 50) n")
+    assert (load("r1").extracted, load("r2").extracted) == (50, 1)
+    run("INSERT INTO city SELECT n, 'x', n FROM generate_series(51, 100) n")
+    grown = load("r3")
+    assert (grown.extracted, grown.inserted, grown.source_rows) == (51, 50, 100)
+    run("DELETE FROM city WHERE id <= 50")
+    assert load("r4").source_rows == 100
+    with pytest.raises(ShrunkExtractionError, match="gave 50 rows and 100 at the last good load"):
+        load("r5", force=True)
+
+
+def test_a_table_that_keeps_what_its_source_forgets_is_no_measure_of_the_source(
+    write_spec: WriteSpec, run: Callable[..., None], load: Callable[[TableSpec], TableRun]
+) -> None:
+    spec = write_spec("city", query_of("SELECT * FROM src.city"))
+    run("CREATE TABLE city (id integer, name text)")
+    for first in (1, 101, 201):
+        run("DELETE FROM city", f"INSERT INTO city SELECT n, 'x' FROM generate_series({first}, {first} + 99) n")
+        result = load(spec)
+    assert (result.table_rows, result.extracted) == (300, 100), "three times as many rows, and no false alarm"
 
 
 def test_rows_without_a_watermark_are_always_read(
@@ -561,7 +654,7 @@ def test_a_number_is_the_watermark_of_sqlite(
     # to SQLite any text is above any number: 10 >= '9' is false
     run_sqlite("CREATE TABLE city (id INTEGER, name TEXT, changed INTEGER)")
     run_sqlite("INSERT INTO city VALUES (1, 'a', 8), (2, 'b', 9), (3, 'c', 10)")
-    query = query_of("SELECT id, name, changed + 0 AS changed FROM city") + 'watermark = "changed"\n'
+    query = query_of("SELECT id, name, changed + 0 AS changed FROM city") + WATERMARK
     toml = INCREMENTAL if how == "table" else query
     with source_of(write_spec("city", toml), sqlite_connections, "9") as extraction:
         assert joined(extraction).column("id").to_pylist() == [2, 3]

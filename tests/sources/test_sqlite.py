@@ -12,7 +12,7 @@ import pytest
 import shapely
 
 from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.sources.sqlite import BATCH_BYTES, BATCH_ROWS, FIRST_ROWS
 from sluiceway.tables.spec import TableSpec
@@ -243,7 +243,7 @@ def test_a_transform_gets_every_column_and_the_geometry(
 
 
 @pytest.fixture
-def load(warehouse_url: str, open_run: Callable[[str], str]) -> Callable[[TableSpec], TableRun]:
+def load(warehouse_url: str, open_run: Callable[[str], RunKey]) -> Callable[[TableSpec], TableRun]:
     return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"))
 
 

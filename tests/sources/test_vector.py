@@ -19,7 +19,7 @@ from sluiceway.errors import (
     SourceUnreadableError,
     TooManyRejectsError,
 )
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.tables.spec import TableSpec
 from tests.sources.opened import opened
@@ -35,7 +35,7 @@ BOW_TIE = Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
 
 
 @pytest.fixture
-def load(warehouse_url: str, open_run: Callable[[str], str]) -> Load:
+def load(warehouse_url: str, open_run: Callable[[str], RunKey]) -> Load:
     return lambda spec: load_table(spec, warehouse_url, run=open_run("r1"), force=True)
 
 

@@ -17,7 +17,7 @@ import shapely
 
 from dev.peers import ensure
 from sluiceway.errors import EmptyExtractionError, SchemaDriftError, SourceMissingError, SourceUnreadableError
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.geometry import Cleaned, GeometryCleaner
 from sluiceway.load.table import load_table
 from sluiceway.tables.spec import TableSpec
@@ -271,7 +271,7 @@ def test_a_collection_without_a_feature_gives_no_row(tmp_path: Path) -> None:
     ids=["geojson", "json", "topojson", "kml", "gml"],
 )
 def test_a_file_without_a_feature_is_an_empty_extraction(
-    file: str, text: str, tmp_path: Path, warehouse_url: str, open_run: Callable[[str], str]
+    file: str, text: str, tmp_path: Path, warehouse_url: str, open_run: Callable[[str], RunKey]
 ) -> None:
     path = written(tmp_path / file, text)
     with pytest.raises(EmptyExtractionError, match=r"park: .*the source gave no rows"):
@@ -401,12 +401,12 @@ def test_folders_of_a_kml_are_layers(tmp_path: Path) -> None:
     assert names(park(path, {"name": ("Name", "text")}, layer="B")) == ["1"]
 
 
-def load(spec: TableSpec, url: str, run_id: str) -> TableRun:
-    return load_table(spec, url, run_id=run_id)
+def load(spec: TableSpec, url: str, run: RunKey) -> TableRun:
+    return load_table(spec, url, run=run)
 
 
 def test_binary_values_are_no_column_that_is_loaded(
-    tmp_path: Path, warehouse_url: str, open_run: Callable[[str], str]
+    tmp_path: Path, warehouse_url: str, open_run: Callable[[str], RunKey]
 ) -> None:
     path = tmp_path / "park.gpkg"
     frame().to_file(path, layer="park")

@@ -18,7 +18,7 @@ import pytest
 import shapely
 
 from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceUnreadableError
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from tests.tables.drafted import Drafted, zipped
 
@@ -31,7 +31,7 @@ BOW_TIE = shapely.Polygon([(10, 50), (11, 51), (11, 50), (10, 51)])
 
 
 @pytest.fixture
-def load(tmp_path: Path, warehouse_url: str, open_run: Callable[[str], str]) -> Load:
+def load(tmp_path: Path, warehouse_url: str, open_run: Callable[[str], RunKey]) -> Load:
     """Drafts and loads one file of `tmp_path` as table `drafted`."""
 
     def run(name: str, content: str | bytes | None = None, **asked: str) -> TableRun:

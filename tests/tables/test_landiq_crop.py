@@ -11,7 +11,7 @@ from shapely import Polygon
 
 from bench.landiq_file import write_shapefile
 from dev.environment import ROOT
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.settings import Settings
 from sluiceway.tables import registry
@@ -22,7 +22,7 @@ Rows = list[tuple[object, ...]]
 
 
 @pytest.fixture
-def load(warehouse_url: str, open_run: Callable[[str], str]) -> Callable[..., TableRun]:
+def load(warehouse_url: str, open_run: Callable[[str], RunKey]) -> Callable[..., TableRun]:
     """Loads landiq_crop from a file."""
 
     def run(path: Path, run_id: str = "r1") -> TableRun:

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from dev.cluster import Cluster
 from sluiceway.ledger import store
-from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect
 from sluiceway.load.table import load_table
 from sluiceway.sources.locate import locate
@@ -64,8 +64,8 @@ class Quickstart:
     def load(self, spec: TableSpec, run_id: str, *, force: bool = False) -> TableRun:
         """Load one table as a run of its own."""
         with connect(self.url) as session:
-            store.open_run(session, run_id=run_id, dag_id=None, commit_sha=None, trigger_kind="test")
-        return load_table(spec, self.url, run_id=run_id, force=force)
+            store.open_run(session, RunKey("dag", run_id), commit_sha=None, trigger_kind="test")
+        return load_table(spec, self.url, run=RunKey("dag", run_id), force=force)
 
     def query(self, statement: str) -> Rows:
         """Rows of one statement."""
@@ -194,4 +194,6 @@ def test_one_edited_line_of_the_source_updates_one_row(quickstart: Quickstart, t
     edited = spec.model_copy(update={"source": spec.source.model_copy(update={"uri": str(tmp_path / "airlines.csv")})})
     result = quickstart.load(edited, "edited")
     assert (result.extracted, result.inserted, result.updated, result.unchanged) == (16, 0, 1, 15)
-    assert quickstart.query("SELECT name, etl_run_id FROM airline WHERE carrier = 'VX'") == [("Virgin Mars", "edited")]
+    assert quickstart.query("SELECT name, etl_run_id FROM airline WHERE carrier = 'VX'") == [
+        ("Virgin Mars", "dag/edited")
+    ]

@@ -92,7 +92,11 @@ class TableRun(_Row):
     source_columns: dict[str, str] | None = None
     """The source's columns with the family of their type."""
     watermark: str | None = None
-    """Where an incremental source ended: the next load begins there."""
+    """Where an incremental source ended: the next load begins a little before it."""
+    source_rows: int | None = None
+    """How many rows the source held: all that a load of the whole gave, and what increments have brought since."""
+    note: str | None = None
+    """What a person should know of a good load."""
     error_type: str | None = None
     error: str | None = None
     finished_at: datetime | None = None
@@ -111,6 +115,8 @@ class Reject(_Row):
     column_name: str | None
     reason: str
     row: dict[str, Any]
+    key: dict[str, Any] | None = None
+    """Its key as it would stand in the warehouse; None where it cannot be read."""
 
 
 def _columns(model: type[_Row]) -> sql.Composed:
@@ -248,10 +254,11 @@ def write_rejects(session: Session, key: RunKey, table: str, try_number: int, re
         session.execute(
             sql.SQL(
                 "INSERT INTO etl.reject (dag_id, run_id, table_name, try_number, row_number, column_name, reason, "
-                '"row") VALUES ({}, {}, {}, {}, {}, {}, {}, {})'
+                '"row", key) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {})'
             ).format(
                 *map(sql.Literal, (*key, table, try_number, reject.row_number, reject.column_name, reject.reason)),
                 _literal(reject.row),
+                _literal(reject.key),
             )
         )
 
@@ -279,6 +286,13 @@ def _standing(tries: Sequence[TableRun]) -> TableRun:
         return tries[-1]
     loaded = [each for each in told if each.status == "loaded"]
     return loaded[-1] if loaded and told[-1].status == "unchanged" else told[-1]
+
+
+def is_loaded(session: Session, result: TableRun) -> bool:
+    """Whether that very try of a run stands in the ledger as loaded."""
+    return bool(
+        session.execute(sql.SQL("SELECT 1 FROM etl.table_run WHERE {} AND status = 'loaded'").format(is_of(result)))
+    )
 
 
 def last_good_load(session: Session, table: str) -> TableRun | None:
@@ -332,10 +346,13 @@ def rejects(session: Session, result: TableRun, *, limit: int = 20) -> list[Reje
     """The first rejects of a try at a table, by source row number."""
     rows = session.execute(
         sql.SQL(
-            'SELECT row_number, column_name, reason, "row" FROM etl.reject WHERE {} ORDER BY row_number LIMIT {}'
+            'SELECT row_number, column_name, reason, "row", key FROM etl.reject WHERE {} ORDER BY row_number LIMIT {}'
         ).format(is_of(result), sql.Literal(limit))
     )
-    return [Reject(row_number=r[0], column_name=r[1], reason=r[2], row=_json(r[3])) for r in rows]
+    return [
+        Reject(row_number=number, column_name=column, reason=reason, row=_json(row), key=_json(key))
+        for number, column, reason, row, key in rows
+    ]
 
 
 def is_of(result: TableRun) -> sql.Composed:

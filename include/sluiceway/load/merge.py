@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import LiteralString
 
 from psycopg import sql
 
 from sluiceway.errors import ShrunkExtractionError, TargetMismatchError
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session
-from sluiceway.load.stage_table import REMEMBERED, ROW_NUMBER, SCHEMA, NotAsRememberedError, short_name, stage_table
+from sluiceway.load.rejected import is_rejected
+from sluiceway.load.stage_table import (
+    REMEMBERED,
+    SCHEMA,
+    NotAsRememberedError,
+    idents,
+    short_name,
+    stage_table,
+    staged_value,
+)
 from sluiceway.tables.spec import CONTENT_KEY_COLUMN, DELETED_COLUMN, RUN_COLUMN, TableSpec
 
 CHANGED = "etl_changed"
@@ -22,10 +30,6 @@ _CATALOG_NAMES = {
     "timestamptz": "timestamp with time zone",
 }
 """How pg_catalog.format_type spells the types that it does not spell as the spec does."""
-
-
-_FORCE: dict[str, LiteralString] = {"XYZ": "ST_Force3DZ({})", "XYM": "ST_Force3DM({})", "XYZM": "ST_Force4D({})"}
-"""Heights and measures as declared: what a shape lacks is 0."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,6 @@ class Merged:
 def target_of(spec: TableSpec) -> sql.Identifier:
     """The warehouse table, quoted."""
     return sql.Identifier(SCHEMA, spec.name)
-
-
-def _idents(names: list[str] | tuple[str, ...], prefix: str | None = None) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(*filter(None, (prefix, name))) for name in names)
 
 
 def _column_types(spec: TableSpec) -> dict[str, str]:
@@ -63,23 +63,6 @@ def _catalog_spelling(declared: str) -> str:
     if declared.startswith("numeric(") and "," not in declared:
         rest = rest.replace(")", ",0)")
     return _CATALOG_NAMES.get(base, base) + bracket + rest
-
-
-def _staged(spec: TableSpec, column: str) -> sql.Composable:
-    """The value of a warehouse column, from the staging row `s`."""
-    if column == CONTENT_KEY_COLUMN:
-        names = list(spec.columns) + ([spec.geometry.column] if spec.geometry else [])
-        return sql.SQL("md5(ROW({})::text)::uuid").format(_idents(names, "s"))
-    if spec.geometry is not None and column == spec.geometry.column:
-        shape = sql.SQL("ST_GeomFromWKB({}, {})").format(sql.Identifier("s", column), sql.Literal(spec.geometry.srid))
-        if spec.geometry.dimensions != "XY":
-            shape = sql.SQL(_FORCE[spec.geometry.dimensions]).format(shape)
-        return sql.SQL("ST_Multi({})").format(shape) if spec.geometry.type.startswith("Multi") else shape
-    return sql.SQL("{}::{}").format(sql.Identifier("s", column), sql.SQL(spec.columns[column].type))
-
-
-def _key(spec: TableSpec) -> sql.Composed:
-    return sql.SQL(", ").join(_staged(spec, column) for column in spec.key_columns)
 
 
 def _same_key(spec: TableSpec) -> sql.Composed:
@@ -157,60 +140,6 @@ def _match_shape(session: Session, spec: TableSpec, types: dict[str, str]) -> No
             )
 
 
-def reject_duplicates(session: Session, spec: TableSpec, run: RunKey, try_number: int) -> int:
-    """Of rows that share a key the last stays; the others become rejects.
-
-    :returns: how many rows were rejected.
-    :raises NotAsRememberedError: of one of them only the key was staged.
-    """
-    # of 64 bits each: two keys of one hash only cost a closer look, and this takes a third of the time of grouping keys
-    hashes = session.execute(
-        sql.SQL("SELECT count(*) - count(DISTINCT hash_record_extended(ROW({}), 0)) AS fewer FROM {} s").format(
-            _key(spec), stage_table(spec)
-        )
-    )
-    if not hashes[0][0]:
-        return 0
-    what = "whole content" if spec.key == "content" else f"key ({', '.join(spec.key_columns)})"
-    rows = session.execute(
-        sql.SQL(
-            """
-            WITH ranked AS (
-                SELECT s.{number} AS number, max(s.{number}) OVER (PARTITION BY {key}) AS winner FROM {stage} s
-            ), lost AS (
-                DELETE FROM {stage} s USING ranked
-                WHERE s.{number} = ranked.number AND ranked.number < ranked.winner
-                RETURNING s.*, ranked.winner AS etl_winner
-            ), kept AS (
-                INSERT INTO etl.reject
-                    (dag_id, run_id, table_name, try_number, row_number, column_name, reason, "row")
-                SELECT {dag_id}, {run_id}, {table}, {try_number}, {number}, {column},
-                       {reason} || etl_winner || ', which is loaded',
-                       to_jsonb(lost) - {number_name} - {remembered_name} - 'etl_winner'
-                FROM lost RETURNING id
-            )
-            SELECT (SELECT count(*) FROM kept) AS rejected, count(*) FILTER (WHERE {remembered}) AS remembered FROM lost
-            """
-        ).format(
-            number=sql.Identifier(ROW_NUMBER),
-            number_name=sql.Literal(ROW_NUMBER),
-            remembered=sql.Identifier(REMEMBERED),
-            remembered_name=sql.Literal(REMEMBERED),
-            key=_key(spec),
-            stage=stage_table(spec),
-            dag_id=sql.Literal(run.dag_id),
-            run_id=sql.Literal(run.run_id),
-            table=sql.Literal(spec.name),
-            try_number=sql.Literal(try_number),
-            column=sql.Literal(None if spec.key == "content" else spec.key_columns[0]),
-            reason=sql.Literal(f"{what} is repeated by row "),
-        )
-    )
-    if rows[0][1]:
-        raise NotAsRememberedError
-    return int(rows[0][0])
-
-
 def check_remembered(session: Session, spec: TableSpec, versions: tuple[int, ...]) -> None:
     """Check that the rows of which only the keys were staged are there as the last load left them.
 
@@ -223,7 +152,7 @@ def check_remembered(session: Session, spec: TableSpec, versions: tuple[int, ...
             "LEFT JOIN {target} t ON {same_key} WHERE t.{run_column} IS NULL OR NOT t.xmin = ANY ({versions}::xid[])"
         ).format(
             keys=sql.SQL(", ").join(
-                sql.SQL("{} AS {}").format(_staged(spec, name), sql.Identifier(name)) for name in spec.key_columns
+                sql.SQL("{} AS {}").format(staged_value(spec, name), sql.Identifier(name)) for name in spec.key_columns
             ),
             stage=stage_table(spec),
             remembered=sql.Identifier(REMEMBERED),
@@ -237,11 +166,16 @@ def check_remembered(session: Session, spec: TableSpec, versions: tuple[int, ...
         raise NotAsRememberedError
 
 
-def merge(session: Session, spec: TableSpec, run: RunKey, try_number: int, *, new: bool, nothing_new: bool) -> Merged:
+def merge(
+    session: Session, spec: TableSpec, run: RunKey, *, new: bool, nothing_new: bool, rejects: int, without_key: int
+) -> Merged:
     """Upsert the staged rows; a row that did not change is not written.
 
     :param new: whether ensure_table has just made the table.
     :param nothing_new: whether the rows stand in the table already, all of them (check_remembered).
+    :param rejects: how many rows stand in REJECTED.
+    :param without_key: of how many of them the key cannot be read: any row of the table may be one of those, so that
+        none is taken away.
     :raises ShrunkExtractionError: on_missing would take away more rows than checks.max_shrink allows.
     """
     if new:
@@ -249,7 +183,8 @@ def merge(session: Session, spec: TableSpec, run: RunKey, try_number: int, *, ne
         merged = Merged(inserted=rows, updated=0, deleted=0, table_rows=rows)
     else:
         inserted, updated = (0, 0) if nothing_new else _upsert(session, spec, run)
-        deleted = _take_away_missing(session, spec, run, try_number) if spec.on_missing != "keep" else 0
+        takes_away = spec.on_missing != "keep" and not without_key
+        deleted = _take_away_missing(session, spec, run, rejects=rejects > 0) if takes_away else 0
         merged = Merged(inserted, updated, deleted, count_rows(session, spec))
     if spec.geometry is not None:
         _ensure_spatial_index(session, spec, spec.geometry.column)
@@ -280,14 +215,14 @@ def _fill(session: Session, spec: TableSpec, run: RunKey) -> int:
     session.execute(
         sql.SQL("INSERT INTO {} ({}, {}) SELECT {}, {} FROM {} s").format(
             target_of(spec),
-            _idents(columns),
+            idents(columns),
             sql.Identifier(RUN_COLUMN),
-            sql.SQL(", ").join(_staged(spec, name) for name in columns),
+            sql.SQL(", ").join(staged_value(spec, name) for name in columns),
             sql.Literal(str(run)),
             stage_table(spec),
         )
     )
-    session.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(target_of(spec), _idents(spec.key_columns)))
+    session.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(target_of(spec), idents(spec.key_columns)))
     return count_rows(session, spec)
 
 
@@ -301,7 +236,7 @@ def _upsert(session: Session, spec: TableSpec, run: RunKey) -> tuple[int, int]:
     values = [name for name in columns if name not in spec.key_columns]
     differs = [sql.SQL("t.{} IS NULL").format(sql.Identifier(RUN_COLUMN))]
     if values:
-        differs.append(sql.SQL("({}) IS DISTINCT FROM ({})").format(_idents(values, "t"), _idents(values, "n")))
+        differs.append(sql.SQL("({}) IS DISTINCT FROM ({})").format(idents(values, "t"), idents(values, "n")))
     assignments = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in [*values, RUN_COLUMN]]
     if spec.on_missing == "mark":
         differs.append(sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(DELETED_COLUMN)))
@@ -314,7 +249,7 @@ def _upsert(session: Session, spec: TableSpec, run: RunKey) -> tuple[int, int]:
         ).format(
             changed=sql.Identifier(CHANGED),
             staged=sql.SQL(", ").join(
-                sql.SQL("{} AS {}").format(_staged(spec, name), sql.Identifier(name)) for name in columns
+                sql.SQL("{} AS {}").format(staged_value(spec, name), sql.Identifier(name)) for name in columns
             ),
             stage=stage_table(spec),
             remembered=sql.Identifier(REMEMBERED),
@@ -336,10 +271,10 @@ def _upsert(session: Session, spec: TableSpec, run: RunKey) -> tuple[int, int]:
         ).format(
             changed=sql.Identifier(CHANGED),
             target=target_of(spec),
-            names=_idents(columns),
+            names=idents(columns),
             run_column=sql.Identifier(RUN_COLUMN),
             run_id=sql.Literal(str(run)),
-            key=_idents(spec.key_columns),
+            key=idents(spec.key_columns),
             assignments=sql.SQL(", ").join(assignments),
         )
     )[0]
@@ -354,21 +289,16 @@ def count_rows(session: Session, spec: TableSpec) -> int:
     return int(session.execute(sql.SQL("SELECT count(*) AS n FROM {} {}").format(target_of(spec), live))[0][0])
 
 
-def _take_away_missing(session: Session, spec: TableSpec, run: RunKey, try_number: int) -> int:
+def _take_away_missing(session: Session, spec: TableSpec, run: RunKey, *, rejects: bool) -> int:
     before = count_rows(session, spec)
     same_key = sql.SQL(" AND ").join(
-        sql.SQL("{} = {}").format(_staged(spec, column), sql.Identifier("t", column)) for column in spec.key_columns
-    )
-    # a row that is a reject today is still in the source: it must not count as missing
-    rejected = sql.SQL(" AND ").join(
-        sql.SQL('trim(r."row" ->> {}) = {}::text').format(sql.Literal(column), sql.Identifier("t", column))
+        sql.SQL("{} = {}").format(staged_value(spec, column), sql.Identifier("t", column))
         for column in spec.key_columns
     )
-    missing = sql.SQL(
-        "NOT EXISTS (SELECT FROM {} s WHERE {}) "
-        "AND NOT EXISTS (SELECT FROM etl.reject r "
-        "WHERE (r.dag_id, r.run_id, r.table_name, r.try_number) = ({}, {}, {}, {}) AND {})"
-    ).format(stage_table(spec), same_key, *map(sql.Literal, (*run, spec.name, try_number)), rejected)
+    missing: sql.Composable = sql.SQL("NOT EXISTS (SELECT FROM {} s WHERE {})").format(stage_table(spec), same_key)
+    if rejects:
+        # a row that is a reject today is still in the source: it must not count as missing
+        missing = sql.SQL("{} AND NOT {}").format(missing, is_rejected(spec, "t"))
     if spec.on_missing == "delete":
         statement = sql.SQL("DELETE FROM {} AS t WHERE {} RETURNING 1").format(target_of(spec), missing)
     else:

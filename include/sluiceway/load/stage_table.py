@@ -7,11 +7,12 @@ on one. Like a temporary one it costs no write-ahead log, and it is gone when th
 from __future__ import annotations
 
 import hashlib
+from typing import LiteralString
 
 from psycopg import sql
 
 from sluiceway.ledger.warehouse import Session
-from sluiceway.tables.spec import MAX_IDENTIFIER_BYTES, TableSpec
+from sluiceway.tables.spec import CONTENT_KEY_COLUMN, MAX_IDENTIFIER_BYTES, TableSpec
 
 SCHEMA = "public"
 ROW_NUMBER = "etl_row_number"
@@ -21,6 +22,9 @@ REMEMBERED = "etl_remembered"
 
 _TRAVELS_AS = {"varchar": "text", "numeric": "text", "uuid": "text", "jsonb": "text"}
 """What load/cast.py hands over; the rest travels as it is."""
+
+_FORCE: dict[str, LiteralString] = {"XYZ": "ST_Force3DZ({})", "XYM": "ST_Force3DM({})", "XYZM": "ST_Force4D({})"}
+"""Heights and measures as declared: what a shape lacks is 0."""
 
 
 class NotAsRememberedError(Exception):
@@ -61,3 +65,26 @@ def create_stage(session: Session, spec: TableSpec) -> None:
 def drop_stage(session: Session, spec: TableSpec) -> None:
     """Drop it."""
     session.execute(sql.SQL("DROP TABLE {}").format(stage_table(spec)))
+
+
+def idents(names: list[str] | tuple[str, ...], prefix: str | None = None) -> sql.Composed:
+    """Names, quoted, with a comma between them."""
+    return sql.SQL(", ").join(sql.Identifier(*filter(None, (prefix, name))) for name in names)
+
+
+def staged_value(spec: TableSpec, column: str) -> sql.Composable:
+    """The value of a warehouse column, from the staging row `s`."""
+    if column == CONTENT_KEY_COLUMN:
+        names = list(spec.columns) + ([spec.geometry.column] if spec.geometry else [])
+        return sql.SQL("md5(ROW({})::text)::uuid").format(idents(names, "s"))
+    if spec.geometry is not None and column == spec.geometry.column:
+        shape = sql.SQL("ST_GeomFromWKB({}, {})").format(sql.Identifier("s", column), sql.Literal(spec.geometry.srid))
+        if spec.geometry.dimensions != "XY":
+            shape = sql.SQL(_FORCE[spec.geometry.dimensions]).format(shape)
+        return sql.SQL("ST_Multi({})").format(shape) if spec.geometry.type.startswith("Multi") else shape
+    return cast_value(spec, column, sql.Identifier("s", column))
+
+
+def cast_value(spec: TableSpec, column: str, value: sql.Composable) -> sql.Composed:
+    """A value as the column's type in the warehouse."""
+    return sql.SQL("{}::{}").format(value, sql.SQL(spec.columns[column].type))

@@ -17,7 +17,7 @@ from sluiceway.ledger.store import Reject
 from sluiceway.load.cast import Caster, texts_to_null
 from sluiceway.load.loaded_batches import LoadedBatches, digest
 from sluiceway.load.pipeline import hand_over, read_ahead
-from sluiceway.load.rejects import RejectSpool, iter_rejects
+from sluiceway.load.rejects import RejectSpool, iter_rejects, keys_of
 from sluiceway.load.session import BulkSession
 from sluiceway.load.stage_table import REMEMBERED, ROW_NUMBER, NotAsRememberedError, create_stage, stage_name
 from sluiceway.sources.extraction import Extraction
@@ -143,7 +143,8 @@ class _Typing:
                 reasons.setdefault(index, []).append((name, reason))
         good = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
         if reasons:
-            self.spool.add(iter_rejects(raw, numbers, reasons))
+            key = () if self.spec.key == "content" else self.spec.key
+            self.spool.add(iter_rejects(raw, numbers, reasons, keys_of(typed, key, sorted(reasons))))
             keep = np.ones(raw.num_rows, dtype=bool)
             keep[list(reasons)] = False
             good = good.filter(pa.array(keep))

@@ -7,29 +7,26 @@ import logging
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg import sql
 
-from sluiceway.errors import (
-    EmptyExtractionError,
-    SchemaDriftError,
-    ShrunkExtractionError,
-    SluicewayError,
-    TooManyRejectsError,
-)
-from sluiceway.ledger import loaded_batches, store
+from sluiceway.errors import SluicewayError, TooManyRejectsError
+from sluiceway.ledger import loaded_batches, locks, store
+from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.store import Reject, RunKey, TableRun, TableStatus
 from sluiceway.ledger.warehouse import Session, connect
+from sluiceway.load.checks import check_drift, check_extracted, held_by_source
+from sluiceway.load.version import LOAD_VERSION
 from sluiceway.sources import open_source
 from sluiceway.sources.connections import Connections, from_environment
-from sluiceway.sources.locate import Fingerprint, located
+from sluiceway.sources.locate import Hashed, located
 from sluiceway.sources.place import Place
 from sluiceway.tables.spec import TableSpec
 
@@ -42,8 +39,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 10
-
-_CODE_DIRS = ("load", "sources", "tables")
 
 
 def peak_rss_bytes() -> int:
@@ -62,6 +57,8 @@ class _Attempt:
     extracted: int = 0
     rejected: int = 0
     sample: list[Reject] = field(default_factory=list)
+    is_written: bool = False
+    """Whether its row stands in a transaction that may have been committed."""
 
     def result(self, table: str, status: TableStatus, **values: Any) -> TableRun:
         """The try's row."""
@@ -77,19 +74,9 @@ class _Attempt:
         )
 
 
-@cache
-def code_fingerprint() -> str:
-    """sha256 of the code that decides what a load does: after a change, unchanged sources are loaded again."""
-    package = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for folder in _CODE_DIRS:
-        for path in sorted((package / folder).glob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
 def _spec_hash(spec: TableSpec) -> str:
-    return hashlib.sha256(f"{spec.fingerprint()}{code_fingerprint()}".encode()).hexdigest()
+    """What decides which rows a source becomes: the table's file and the version of the code."""
+    return hashlib.sha256(f"{spec.fingerprint()} {LOAD_VERSION}".encode()).hexdigest()
 
 
 def load_table(
@@ -101,7 +88,7 @@ def load_table(
     force: bool = False,
     connections: Connections = from_environment,
     progress: Progress | None = None,
-    hashed: Future[Fingerprint] | None = None,
+    hashed: Future[Hashed] | None = None,
 ) -> TableRun:
     """Load one table in one transaction, or not at all, and write what happened into the ledger.
 
@@ -110,7 +97,7 @@ def load_table(
     :param url: postgresql:// URL of the warehouse.
     :param run: the run that loads it.
     :param try_number: which try of the run's task it is; each has a row of its own.
-    :param force: load also when source, spec and code are those of the last good load.
+    :param force: load also when source, spec and LOAD_VERSION are those of the last good load.
     :param connections: finds what the source's connection holds.
     :param progress: told about every batch: rows so far, and of how many if known; by default the log tells it.
     :param hashed: what hash_ahead has begun for the spec's source.
@@ -118,24 +105,52 @@ def load_table(
     """
     attempt = _Attempt(run, try_number)
     try:
-        with ThreadPoolExecutor(1, "ask and import") as threads:
-            # while this thread hashes a local file, the ledger answers and what a load needs is imported
-            asked = threads.submit(_last_load, spec, url, force=force)
-            threads.submit(_import_for_load, spec, asked)
-            with located(spec.source, connections, known=lambda: asked.result().known, hashed=hashed) as place:
-                last = asked.result()
-                if last.run is not None and last.known is not None and place.fingerprint == last.known:
-                    return _record_unchanged(spec, url, attempt, last.run, place)
-                load = _Load(spec, url, last.run, attempt, progress or _log_progress(spec.name))
-                since = last.run.watermark if last.run is not None and last.intact else None
-                result = load.run(place, connections, since=since)
-                if result is None and last.run is not None:
-                    return _record_unchanged(spec, url, attempt, last.run, place)
-                assert result is not None
-                return result
+        with _turn(url, spec) as lock:
+            return _load_in_turn(spec, url, lock, attempt, force, connections, progress, hashed)
     except SluicewayError as error:
         _record_failure(spec, url, error, attempt)
         raise
+
+
+def _turn(url: str, spec: TableSpec) -> AbstractContextManager[LockedSession]:
+    """One load of a table at a time, from the first look at its source on.
+
+    Whoever read the source before another load was through could write what that load has overtaken.
+    """
+    return locks.hold(
+        url,
+        locks.of_load(spec.name),
+        after=locks.of_writing(spec.name),
+        application_name=_session_name(spec),
+        waiting=f"{spec.name}: another load of this table is under way; this one waits for its end",
+    )
+
+
+def _load_in_turn(
+    spec: TableSpec,
+    url: str,
+    lock: LockedSession,
+    attempt: _Attempt,
+    force: bool,  # the arguments of load_table
+    connections: Connections,
+    progress: Progress | None,
+    hashed: Future[Hashed] | None,
+) -> TableRun:
+    with ThreadPoolExecutor(1, "ask and import") as threads:
+        # while this thread hashes a local file, the ledger answers and what a load needs is imported
+        asked = threads.submit(_last_load, spec, lock, force=force)
+        threads.submit(_import_for_load, spec, asked)
+        with located(spec.source, connections, known=lambda: asked.result().known, hashed=hashed) as place:
+            last = asked.result()
+            if last.run is not None and last.known is not None and place.fingerprint == last.known:
+                return _record_unchanged(spec, lock, attempt, last.run, place)
+            load = _Load(spec, url, lock, last.run, attempt, progress or _log_progress(spec.name))
+            since = last.run.watermark if last.run is not None and last.intact else None
+            result = load.run(place, connections, since=since)
+            if result is None and last.run is not None:
+                return _record_unchanged(spec, lock, attempt, last.run, place)
+            assert result is not None
+            return result
 
 
 class _LastLoad(NamedTuple):
@@ -150,14 +165,12 @@ class _LastLoad(NamedTuple):
         return self.run.fingerprint if self.run is not None and self.intact else None
 
 
-def _last_load(spec: TableSpec, url: str, *, force: bool) -> _LastLoad:
-    with connect(url) as ledger:
-        _name_session(ledger, spec)
-        check_revision(ledger)
-        last = store.last_good_load(ledger, spec.name)
-        if force or last is None or last.spec_hash != _spec_hash(spec):
-            return _LastLoad(last, intact=False)
-        return _LastLoad(last, _stands(ledger, spec, last))
+def _last_load(spec: TableSpec, lock: LockedSession, *, force: bool) -> _LastLoad:
+    check_revision(lock)
+    last = store.last_good_load(lock, spec.name)
+    if force or last is None or last.spec_hash != _spec_hash(spec):
+        return _LastLoad(last, intact=False)
+    return _LastLoad(last, _stands(lock, spec, last))
 
 
 def _import_for_load(spec: TableSpec, asked: Future[_LastLoad]) -> None:
@@ -171,7 +184,9 @@ def _import_for_load(spec: TableSpec, asked: Future[_LastLoad]) -> None:
         import_module(module)
 
 
-def _record_unchanged(spec: TableSpec, url: str, attempt: _Attempt, last: TableRun, place: Place) -> TableRun:
+def _record_unchanged(
+    spec: TableSpec, lock: LockedSession, attempt: _Attempt, last: TableRun, place: Place
+) -> TableRun:
     # an unchanged table needs no Arrow, half a second of a task
     result = attempt.result(
         spec.name,
@@ -180,8 +195,9 @@ def _record_unchanged(spec: TableSpec, url: str, attempt: _Attempt, last: TableR
         bytes=place.size,
         fingerprint=place.fingerprint,
         spec_hash=last.spec_hash,
+        source_rows=last.source_rows,
     )
-    with connect(url) as ledger:
+    with lock.transaction() as ledger:
         store.begin_table(ledger, attempt.run, spec.name, attempt.try_number)
         store.write_table_run(ledger, result)
     log.info("%s: the source is unchanged since %s, nothing to load", spec.name, last.key)
@@ -216,6 +232,7 @@ class _Load:
 
     spec: TableSpec
     url: str
+    lock: LockedSession
     last: TableRun | None
     attempt: _Attempt
     progress: Progress
@@ -245,13 +262,13 @@ class _Load:
         from sluiceway.load.rejects import RejectSpool
         from sluiceway.load.session import bulk_session
 
-        spool = RejectSpool(self.attempt.sample)
+        spool = RejectSpool(self.attempt.sample, () if self.spec.key == "content" else self.spec.key)
         try:
             with (
                 open_source(self.spec, place, connections, watermark=since) as extraction,
                 bulk_session(self.url) as session,
             ):
-                _check_drift(self.spec, extraction, self.last)
+                check_drift(self.spec, extraction.columns, self._columns_before())
                 _prepare(session, self.spec)
                 store.begin_table(session, self.attempt.run, self.spec.name, self.attempt.try_number)
                 result = self._fill(session, extraction, spool, place, since, trusting=trusting)
@@ -265,6 +282,11 @@ class _Load:
             )
         return result
 
+    def _columns_before(self) -> Mapping[str, str]:
+        """The source's columns at the last load, if that was of this very spec."""
+        same = self.last is not None and self.last.spec_hash == _spec_hash(self.spec)
+        return (self.last.source_columns or {}) if same and self.last is not None else {}
+
     def _fill(
         self,
         session: BulkSession,
@@ -276,7 +298,8 @@ class _Load:
         trusting: bool,
     ) -> TableRun | None:
         from sluiceway.load.loaded_batches import LoadedBatches, way
-        from sluiceway.load.merge import check_remembered, ensure_table, merge, reject_duplicates, target_of
+        from sluiceway.load.merge import check_remembered, ensure_table, merge, target_of
+        from sluiceway.load.rejected import reject_duplicates, write_rejects
         from sluiceway.load.stage_table import NotAsRememberedError, drop_stage
         from sluiceway.load.staging import stage
 
@@ -289,11 +312,12 @@ class _Load:
         staged = stage(session, spec, extraction, spool, self.progress, memory)
         self.attempt.extracted, self.attempt.rejected = staged.extracted, spool.count
         if since is None:
-            _check_extracted(spec, staged.extracted, self.last)
+            check_extracted(spec, staged.extracted, self.last)
         elif staged.extracted == 0:
             drop_stage(session, spec)
             return None
-        _write_spool(session, spec, self.attempt, spool)
+        if spool.count:
+            write_rejects(session, spec, run, self.attempt.try_number, spool)
         repeated = reject_duplicates(session, spec, run, self.attempt.try_number) if staged.staged else 0
         rejected = spool.count + repeated
         self._check_rejects(session, staged.extracted, rejected)
@@ -306,9 +330,10 @@ class _Load:
             session,
             spec,
             run,
-            self.attempt.try_number,
             new=new,
             nothing_new=staged.staged == staged.remembered,
+            rejects=spool.count,
+            without_key=spool.without_key,
         )
         drop_stage(session, spec)
         result = self.attempt.result(
@@ -323,11 +348,19 @@ class _Load:
             repaired=staged.repaired,
             table_rows=merged.table_rows,
             bytes=place.size,
-            fingerprint=place.fingerprint,
+            # of a file that was written to meanwhile nobody knows what was read: it is read again
+            fingerprint=place.fingerprint if place.stands() else None,
             spec_hash=_spec_hash(spec),
             source_columns=dict(extraction.columns),
             watermark=extraction.watermark,
+            source_rows=held_by_source(
+                self.last, extracted=staged.extracted if since is None else None, inserted=merged.inserted
+            ),
+            note=_note(spec, spool.without_key),
         )
+        # with the lock gone another load may have read a newer source meanwhile; with it here, that one comes later
+        self.lock.check_held()
+        self.attempt.is_written = True
         store.write_table_run(session, result)
         if not (remembered and staged.remembered == staged.extracted and not merged.deleted):
             batches = memory.written() if memory is not None and not repeated else b""
@@ -350,67 +383,31 @@ class _Load:
 
 
 def _prepare(session: BulkSession, spec: TableSpec) -> None:
-    """One load of a table at a time, and settings on which the content key's text depends."""
-    _name_session(session, spec)
+    """Settings on which the content key's text depends, and a lock that lasts as long as the transaction itself."""
+    # by this name people find a load that waits, and cleanup_staging the sessions of lost workers
+    session.execute(sql.SQL("SET LOCAL application_name = {}").format(sql.Literal(_session_name(spec))))
     for statement in ("TimeZone = 'UTC'", "DateStyle = 'ISO'", "extra_float_digits = 1"):
         session.execute(sql.SQL("SET LOCAL " + statement))
     # the size of a temporary table is a guess: compiling a statement took 2 s, and running it as long without
     for statement in ("work_mem = '64MB'", "jit = off"):
         session.execute(sql.SQL("SET LOCAL " + statement))
-    session.execute(
-        sql.SQL("SELECT pg_advisory_xact_lock(hashtext({}))::text AS locked").format(
-            sql.Literal(f"sluiceway.load.{spec.name}")
-        )
+    session.execute(sql.SQL("SELECT pg_advisory_xact_lock({})::text AS locked").format(locks.of_writing(spec.name)))
+
+
+def _session_name(spec: TableSpec) -> str:
+    return f"sluiceway load {spec.name}"[: locks.LONGEST_NAME]
+
+
+def _note(spec: TableSpec, without_key: int) -> str | None:
+    """What a person should know of a good load."""
+    if spec.on_missing == "keep" or not without_key:
+        return None
+    note = (
+        f"the key of {without_key:,} reject{'s' if without_key != 1 else ''} cannot be read, and any row may be one of "
+        f"them: no row was taken away (on_missing = {spec.on_missing!r})"
     )
-
-
-def _name_session(session: Session, spec: TableSpec) -> None:
-    """By this name people find a load that waits, and cleanup_staging the sessions of lost workers."""
-    session.execute(sql.SQL("SET LOCAL application_name = {}").format(sql.Literal(f"sluiceway load {spec.name}"[:63])))
-
-
-def _check_drift(spec: TableSpec, extraction: Extraction, last: TableRun | None) -> None:
-    """A declared column whose kind of value changed since the last load of this very spec is an error."""
-    before = (last.source_columns or {}) if last is not None and last.spec_hash == _spec_hash(spec) else {}
-    if not before:
-        return
-    declared = {str(source) for name in spec.columns for source in spec.source_names(name)}
-    retyped = [
-        f"column {name!r} held {before[name]} and now holds {kind}"
-        for name, kind in extraction.columns.items()
-        if name in declared and before.get(name, kind) != kind
-    ]
-    if retyped:
-        raise SchemaDriftError(f"{spec.name}: {'; '.join(retyped)}. Adapt [columns] or the source.")
-    added = sorted(set(extraction.columns) - set(before))
-    if added:
-        log.warning("%s: the source has new columns, which are not loaded: %s", spec.name, ", ".join(added))
-
-
-def _check_extracted(spec: TableSpec, extracted: int, last: TableRun | None) -> None:
-    if extracted < spec.checks.min_rows:
-        found = f"only {extracted:,} row{'s' if extracted != 1 else ''}" if extracted else "no rows"
-        raise EmptyExtractionError(
-            f"{spec.name}: the source gave {found}, checks.min_rows is {spec.checks.min_rows:,}. Nothing was changed."
-        )
-    if last is not None and extracted < last.extracted * (1 - spec.checks.max_shrink):
-        raise ShrunkExtractionError(
-            f"{spec.name}: the source gave {extracted:,} rows and {last.extracted:,} at the last good load "
-            f"({last.key}), a fall of more than checks.max_shrink = {spec.checks.max_shrink:g}. Nothing was "
-            f"changed. If that is right, raise max_shrink for one load."
-        )
-
-
-def _write_spool(session: BulkSession, spec: TableSpec, attempt: _Attempt, spool: RejectSpool) -> None:
-    if not spool.count:
-        return
-    session.ingest("etl_stage_reject", spool.reader())
-    session.execute(
-        sql.SQL(
-            'INSERT INTO etl.reject (dag_id, run_id, table_name, try_number, row_number, column_name, reason, "row") '
-            'SELECT {}, {}, {}, {}, row_number, column_name, reason, "row"::jsonb FROM etl_stage_reject'
-        ).format(*map(sql.Literal, (*attempt.run, spec.name, attempt.try_number)))
-    )
+    log.warning("%s: %s", spec.name, note)
+    return note
 
 
 def _record_failure(spec: TableSpec, url: str, error: SluicewayError, attempt: _Attempt) -> None:
@@ -425,6 +422,9 @@ def _record_failure(spec: TableSpec, url: str, error: SluicewayError, attempt: _
     )
     try:
         with connect(url) as ledger:
+            if attempt.is_written and store.is_loaded(ledger, result):
+                log.warning("%s: the load was committed although its end was not heard", spec.name)
+                return
             store.begin_table(ledger, attempt.run, spec.name, attempt.try_number)
             store.write_table_run(ledger, result)
             store.write_rejects(ledger, attempt.run, spec.name, attempt.try_number, attempt.sample)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from sluiceway.errors import ConfigError, SourceMissingError, nearest
@@ -39,6 +42,23 @@ PIECE_BYTES = 32 << 20
 """Hashed by itself, so that two threads share one large file."""
 Fingerprint = tuple[str, int]
 """sha256 over the sha256 of a source's files, in pieces, in hex; and their size together, in bytes."""
+State = tuple[tuple[str, int, int, int, int], ...]
+"""Per file its path, inode, size and the times of its last change and modification, in ns."""
+TICK_NS = 1_000_000_000
+"""A file that was changed so short before it was hashed may have been changed again in the same tick of its times."""
+
+
+class Hashed(NamedTuple):
+    """A fingerprint, and how its files stood when it was taken."""
+
+    fingerprint: Fingerprint
+    state: State
+    at_ns: int
+
+    def holds(self, path: Path) -> bool:
+        """Whether the files are still those that were hashed."""
+        settled = all(max(changed, modified) < self.at_ns - TICK_NS for *_, changed, modified in self.state)
+        return settled and state_of(path) == self.state
 
 
 @contextmanager
@@ -47,13 +67,13 @@ def located(
     connections: Connections,
     *,
     known: Callable[[], str | None] = lambda: None,
-    hashed: Future[Fingerprint] | None = None,
+    hashed: Future[Hashed] | None = None,
 ) -> Iterator[Place]:
     """Find the source, and bring a remote file here for as long as the block lasts.
 
     :param known: says the fingerprint of the last good load; a remote file that still has it is not fetched. Of a local
         file nobody asks that: it may be found out meanwhile.
-    :param hashed: what hash_ahead has begun.
+    :param hashed: what hash_ahead has begun; it counts if the files have not been touched since.
     :raises SourceMissingError: there is no such package or file; names the nearest.
     :raises SourceUnavailableError: the server does not answer.
     :raises SourceUnreadableError: the download is not what was declared: its size, its checksum.
@@ -67,8 +87,11 @@ def located(
             yield place
         return
     path = locate(source.uri)
-    digest, size = hashed.result() if hashed is not None else fingerprint(path)
-    yield Place(name=path.name, fingerprint=digest, size=size, path=path)
+    ahead = hashed.result() if hashed is not None else None
+    found = ahead if ahead is not None and ahead.holds(path) else _hashed(path)
+    digest, size = found.fingerprint
+    stands = partial(_is_as_at, path, found.state)
+    yield Place(name=path.name, fingerprint=digest, size=size, path=path, stands=stands)
 
 
 def _remote(source: LocatedSource) -> ModuleType | None:
@@ -144,14 +167,38 @@ def parts_of(path: Path) -> list[Path]:
     )
 
 
-def hash_ahead(source: Source) -> Future[Fingerprint] | None:
-    """Begin to hash a local file while other things are done; None for what is no local file."""
+def hash_ahead(source: Source) -> Future[Hashed] | None:
+    """Begin to hash a local file while other things are done; None for what is no local file.
+
+    A load may have to wait for its turn then, while another one loads a newer file: see Hashed.
+    """
     if not isinstance(source, LocatedSource) or urlsplit(source.uri).scheme in REMOTE:
         return None
     threads = ThreadPoolExecutor(1, "hash ahead")
-    hashed = threads.submit(lambda: fingerprint(locate(source.uri)))
+    hashed = threads.submit(lambda: _hashed(locate(source.uri)))
     threads.shutdown(wait=False)
     return hashed
+
+
+def _hashed(path: Path) -> Hashed:
+    at_ns, state = time.time_ns(), state_of(path)
+    return Hashed(fingerprint(path), state, at_ns)
+
+
+def state_of(path: Path) -> State:
+    """What the file system says of a source's files; to write to one, or to put another in its place, changes it.
+
+    Nothing of files that are gone meanwhile.
+    """
+    try:
+        found = [(str(part), part.stat()) for part in parts_of(path)]
+    except FileNotFoundError:
+        return ()
+    return tuple((part, each.st_ino, each.st_size, each.st_ctime_ns, each.st_mtime_ns) for part, each in found)
+
+
+def _is_as_at(path: Path, state: State) -> bool:
+    return state_of(path) == state
 
 
 def fingerprint(path: Path) -> Fingerprint:

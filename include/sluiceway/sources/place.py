@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,3 +19,5 @@ class Place:
     """Bytes, where known."""
     path: Path | None = None
     """The local file. None for a source that is no file, and for a remote file that is still what `known` says."""
+    stands: Callable[[], bool] = lambda: True
+    """Whether what lies there is still what `fingerprint` was taken of."""

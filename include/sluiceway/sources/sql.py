@@ -35,6 +35,7 @@ from sluiceway.sources.extraction import Extraction, chosen_columns, geometry_co
 from sluiceway.sources.sql_code import READING, code_of, first_word
 from sluiceway.sources.sql_engine import WRONG_LOGIN, engine_of
 from sluiceway.sources.texts import json_text
+from sluiceway.sources.watermark import before
 from sluiceway.tables.source_spec import SqlSource
 from sluiceway.tables.spec import TableSpec
 
@@ -69,8 +70,8 @@ def open_sql(
 ) -> Iterator[Extraction]:
     """Open the table or the query; nothing is written there, and only one row in memory is ever undecided.
 
-    :param watermark: the highest value of `source.watermark` so far: rows at or above it are read, and those where it
-        is null.
+    :param watermark: the highest value of `source.watermark` so far: rows from `source.watermark_lag` before it on are
+        read, and those where it is null.
     """
     place = f"{source.connection}: {source.table or 'query'}"
     if source.query is not None:
@@ -192,7 +193,7 @@ def _open_table(
         sa.table(name, schema=schema or None)
     )
     if source.watermark is not None and watermark is not None:
-        statement = statement.where(_from_on(source.watermark, watermark, columns[source.watermark]))
+        statement = statement.where(_from_on(source, watermark, columns))
     return _Reading(
         spec=spec,
         source=source,
@@ -215,7 +216,7 @@ def _open_query(
         columns = _columns_of(session, probe)
         probe.close()
         _watermark_column(spec, source, columns, place)
-        above = _from_on(source.watermark, watermark, columns[source.watermark])
+        above = _from_on(source, watermark, columns)
         result = session.execute(sa.select(sa.text("*")).select_from(inner).where(above))
     else:
         result = session.execute(query)
@@ -247,8 +248,11 @@ def _watermark_column(spec: TableSpec, source: SqlSource, columns: Mapping[str, 
     return (source.watermark,)
 
 
-def _from_on(name: str, watermark: str, kind: str) -> sa.ColumnElement[bool]:
-    """Rows at or above the watermark; where it is null nobody knows whether they changed."""
+def _from_on(source: SqlSource, watermark: str, columns: Mapping[str, str]) -> sa.ColumnElement[bool]:
+    """Rows from a little before the watermark on; where it is null nobody knows whether they changed."""
+    name = str(source.watermark)
+    kind = columns[name]
+    watermark = before(watermark, source.watermark_lag, kind)
     # as a literal, so that the database gives it the column's type; a number in quotes would be a text to SQLite
     plain = _NUMBER.fullmatch(watermark) and kind in {"number", "other"}
     value: sa.ColumnElement[Any] = (

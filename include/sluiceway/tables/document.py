@@ -24,7 +24,7 @@ TABLES = Document(
     path=DOCS / "tables.md",
     models=MODELS,
     sections=frozenset({"source", "columns", "geometry", "checks", "paging"}),
-    no_keys=frozenset({"name", "transform", "kind"}),
+    no_keys=frozenset({"name", "transform", "written_uri", "kind"}),
     named={spec.check_name: "name"},
 )
 

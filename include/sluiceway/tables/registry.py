@@ -26,6 +26,8 @@ _MODELS: dict[str, type[pydantic.BaseModel]] = {
 }
 
 
+_NO_KEYS = frozenset({"name", "transform", "written_uri"})
+"""Fields of a TableSpec that no file may hold."""
 _NOT_KEYS = frozenset({*SOURCE_KINDS, "[key]", "literal['content']"})
 """What pydantic puts between the TOML keys of an error's location: union branches and the mark of a dict's key."""
 
@@ -46,7 +48,7 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
     model: type[pydantic.BaseModel] = TableSpec
     for part in location[:-1]:
         model = _MODELS.get(str(part), model)
-    return [name for name in model.model_fields if not (model is TableSpec and name in {"name", "transform"})]
+    return [name for name in model.model_fields if not (model is TableSpec and name in _NO_KEYS)]
 
 
 def _sentence(path: Path, problem: Any) -> str:
@@ -75,12 +77,14 @@ def read_spec(path: Path) -> TableSpec:
     data = _read_toml(path)
     if "name" in data:
         raise ConfigError(f"{path}: name: a table is named by its file, {path.stem!r}; remove the key")
+    if "transform" in data:
+        raise ConfigError(f"{path}: transform: is found by its name, transforms/{path.stem}.py; remove the key")
+    if "written_uri" in data:
+        raise ConfigError(f"{path}: written_uri: no such key{nearest('written_uri', _known_keys(('',)))}")
     source = data.get("source")
     if isinstance(source, dict) and isinstance(uri := source.get("uri"), str) and "://" not in uri:
         # a path in a file is relative to that file, wherever the worker stands
-        data = {**data, "source": {**source, "uri": str((path.parent / uri).resolve())}}
-    if "transform" in data:
-        raise ConfigError(f"{path}: transform: is found by its name, transforms/{path.stem}.py; remove the key")
+        data = {**data, "source": {**source, "uri": str((path.parent / uri).resolve())}, "written_uri": uri}
     transform = path.parent.parent / "transforms" / f"{path.stem}.py"
     if transform.is_file():
         data = {**data, "transform": transform.resolve()}
@@ -98,7 +102,8 @@ def read_from(spec: TableSpec, uri: str) -> TableSpec:
     if not isinstance(spec.source, LocatedSource):
         raise ConfigError(f"{spec.name}: --uri: a source of kind {spec.source.kind} is no file")
     place = uri if "://" in uri else str(Path(uri).resolve())
-    return spec.model_copy(update={"source": spec.source.model_copy(update={"uri": place})})
+    source = spec.source.model_copy(update={"uri": place})
+    return spec.model_copy(update={"source": source, "written_uri": None})
 
 
 class Tables(NamedTuple):

@@ -176,6 +176,13 @@ class SqlSource(TextValues):
         'on_missing = "keep".',
         examples=["updated_at"],
     )
+    watermark_lag: float = Field(
+        default=3600,
+        ge=0,
+        description="How far before its last value a load begins, for rows that are committed late: seconds of a time, "
+        "units of a number.",
+        examples=[600],
+    )
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:

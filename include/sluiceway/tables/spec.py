@@ -6,10 +6,11 @@ Holds the shape of the config and its rules. Does not read files (registry.py do
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -125,6 +126,13 @@ class Column(Frozen):
     @property
     def sql_type(self) -> SqlType:
         return SqlType.parse(self.type)
+
+
+_NOT_LOADED: Any = {
+    **dict.fromkeys(("description", "group", "checks", "transform", "written_uri"), True),
+    "source": {"watermark_lag"},
+}
+"""What changes no row that is loaded."""
 
 
 def _column_from_shorthand(value: object) -> object:
@@ -256,6 +264,9 @@ class TableSpec(Frozen):
     transform: Path | None = Field(
         default=None, description="Not a key: transforms/<table>.py beside the folder of this file, where it exists."
     )
+    written_uri: str | None = Field(
+        default=None, description="Not a key: source.uri as the file says it, where that is relative to the file."
+    )
 
     @field_validator("key", mode="before")
     @classmethod
@@ -317,7 +328,13 @@ class TableSpec(Frozen):
         return found if isinstance(found, tuple) else (found,)
 
     def fingerprint(self) -> str:
-        """sha256 of everything in the spec that can change what is loaded, the code of its transform included."""
-        text = self.model_dump_json(exclude={"description", "group", "checks", "transform"})
+        """sha256 of everything in the file that can change what is loaded, the code of its transform included.
+
+        Of what is written there: neither the folder in which it lies nor a key that this code has gained counts.
+        """
+        # in the order of the file, which is that of a content key's columns
+        written = self.model_dump(mode="json", exclude=_NOT_LOADED, exclude_defaults=True)
+        if self.written_uri is not None:
+            written["source"]["uri"] = self.written_uri
         code = self.transform.read_bytes() if self.transform is not None else b""
-        return hashlib.sha256(text.encode() + b"\0" + code).hexdigest()
+        return hashlib.sha256(json.dumps(written).encode() + b"\0" + code).hexdigest()

@@ -37,7 +37,14 @@ def upgrade() -> None:
     op.execute("""
         ALTER TABLE etl.table_run
             ADD COLUMN dag_id  text,
-            ADD COLUMN try_number  integer NOT NULL DEFAULT 1
+            ADD COLUMN try_number  integer NOT NULL DEFAULT 1,
+            ADD COLUMN source_rows  bigint,
+            ADD COLUMN note         text
+    """)
+    # of a load with a watermark nobody knows whether it was an increment: such a table keeps what it has
+    op.execute("""
+        UPDATE etl.table_run SET source_rows = CASE WHEN watermark IS NULL THEN extracted
+            ELSE greatest(extracted, table_rows) END WHERE status = 'loaded'
     """)
     op.execute("UPDATE etl.table_run SET dag_id = run.dag_id FROM etl.run WHERE run.run_id = table_run.run_id")
     op.execute("""
@@ -116,13 +123,20 @@ def downgrade() -> None:
     op.execute("ALTER TABLE etl.reject DROP CONSTRAINT reject_dag_id_run_id_table_name_try_number_fkey")
     op.execute("DROP INDEX etl.reject_table_run")
     op.execute("DELETE FROM etl.run WHERE (dag_id, run_id) NOT IN (SELECT max(dag_id), run_id FROM etl.run GROUP BY 2)")
-    # of a table's tries the newest stays, as one row stood for all of them before
+    # of a table's tries the one that stands (store.table_runs) stays, as one row stood for all of them before
     op.execute("""
-        DELETE FROM etl.table_run t WHERE EXISTS (
-            SELECT FROM etl.table_run n
-            WHERE (n.dag_id, n.run_id, n.table_name) = (t.dag_id, t.run_id, t.table_name)
-                AND n.try_number > t.try_number
+        WITH newest AS (
+            SELECT DISTINCT ON (dag_id, run_id, table_name) dag_id, run_id, table_name, try_number, status
+            FROM etl.table_run ORDER BY dag_id, run_id, table_name, status = 'planned', try_number DESC
+        ), stands AS (
+            SELECT dag_id, run_id, table_name, coalesce((
+                SELECT max(l.try_number) FROM etl.table_run l
+                WHERE n.status = 'unchanged' AND l.status = 'loaded'
+                    AND (l.dag_id, l.run_id, l.table_name) = (n.dag_id, n.run_id, n.table_name)
+            ), try_number) AS try_number FROM newest n
         )
+        DELETE FROM etl.table_run
+        WHERE (dag_id, run_id, table_name, try_number) NOT IN (SELECT * FROM stands)
     """)
     op.execute("""
         DELETE FROM etl.reject r WHERE NOT EXISTS (
@@ -134,7 +148,8 @@ def downgrade() -> None:
     op.execute("DROP INDEX etl.table_run_newest")
     op.execute("""
         ALTER TABLE etl.table_run DROP CONSTRAINT table_run_dag_id_run_id_fkey, DROP CONSTRAINT table_run_pkey,
-            DROP COLUMN dag_id, DROP COLUMN try_number, ADD PRIMARY KEY (run_id, table_name)
+            DROP COLUMN dag_id, DROP COLUMN try_number, DROP COLUMN source_rows, DROP COLUMN note,
+            ADD PRIMARY KEY (run_id, table_name)
     """)
     op.execute("""
         ALTER TABLE etl.run DROP CONSTRAINT run_pkey, ALTER dag_id DROP NOT NULL, ADD PRIMARY KEY (run_id),

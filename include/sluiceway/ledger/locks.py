@@ -1,0 +1,125 @@
+"""Advisory locks of a session of their own: held for as long as a piece of work lasts, and gone with its process.
+
+In autocommit, so that the session is `idle` and no transaction is open beside the work; PostgreSQL itself notices when
+the other side is gone. Not through a pooler that shares sessions among transactions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from sluiceway.ledger.store import RunKey
+from sluiceway.ledger.warehouse import PsycopgSession, Session, error_of
+
+log = logging.getLogger(__name__)
+
+LONGEST_NAME = 63
+"""Of an application_name; PostgreSQL cuts the rest."""
+IDLE_SECONDS, INTERVAL_SECONDS, PACKETS = 60, 10, 6
+"""Until a side of the connection asks whether the other is there, between questions, and how many; by default 2 h."""
+
+
+class LockedSession(PsycopgSession):
+    """A session that holds its lock; each statement is a transaction, unless they stand in `transaction`."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], url: str) -> None:
+        super().__init__(connection)
+        self._url = url
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Several statements, all or none."""
+        with self._connection.transaction():
+            yield self
+
+    def check_held(self) -> None:
+        """Raises WarehouseUnavailableError when the session is gone, and its lock with it."""
+        try:
+            self.execute(sql.SQL("SELECT 1"))
+        except psycopg.Error as error:
+            raise error_of(error, self._url) from error
+
+
+def of_load(table: str) -> sql.Composed:
+    """The lock of who loads a table: taken before anything is read, held until all is written."""
+    return _key("load", table)
+
+
+def of_writing(table: str) -> sql.Composed:
+    """The lock of the transaction that writes a table: it outlives a session that broke off."""
+    return _key("write", table)
+
+
+def of_run(key: RunKey) -> sql.Composed:
+    """The lock of the process that is a run of its own."""
+    return _key("run", str(key))
+
+
+def _key(what: str, name: str) -> sql.Composed:
+    return sql.SQL("hashtext({})").format(sql.Literal(f"sluiceway.{what}.{name}"))
+
+
+@contextmanager
+def hold(
+    url: str, lock: sql.Composed, *, application_name: str, after: sql.Composed | None = None, waiting: str = ""
+) -> Iterator[LockedSession]:
+    """Wait for `lock`, and hold it for as long as the block lasts.
+
+    :param after: a lock of transactions that must have been let go too.
+    :param waiting: what to log while another session holds the lock.
+    :raises WarehouseUnavailableError: the server does not answer or breaks off.
+    """
+    try:
+        connection = psycopg.connect(
+            url,
+            connect_timeout=10,
+            autocommit=True,
+            application_name=application_name[:LONGEST_NAME],
+            keepalives_idle=IDLE_SECONDS,
+            keepalives_interval=INTERVAL_SECONDS,
+            keepalives_count=PACKETS,
+        )
+        try:
+            session = LockedSession(connection, url)
+            _stay(session, connection.info.server_version)
+            if not session.execute(sql.SQL("SELECT pg_try_advisory_lock({})").format(lock))[0][0]:
+                log.info("%s", waiting)
+                session.execute(sql.SQL("SELECT pg_advisory_lock({})::text").format(lock))
+            if after is not None:
+                session.execute(sql.SQL("SELECT pg_advisory_xact_lock({})::text").format(after))
+            yield session
+        finally:
+            # no `with`: it would commit, and call work a failure that is done when the session has broken off
+            connection.close()
+    except psycopg.Error as error:
+        raise error_of(error, url) from error
+
+
+def is_free(session: Session, lock: sql.Composed) -> bool:
+    """Whether nobody holds the lock; then it is this transaction's until its end."""
+    return bool(session.execute(sql.SQL("SELECT pg_try_advisory_xact_lock({})").format(lock))[0][0])
+
+
+def _stay(session: Session, server_version: int) -> None:
+    """The server keeps the session while the work goes on, however long, and ends it when its process is gone."""
+    wanted = {
+        "tcp_keepalives_idle": IDLE_SECONDS,
+        "tcp_keepalives_interval": INTERVAL_SECONDS,
+        "tcp_keepalives_count": PACKETS,
+    }
+    if server_version >= 140_000:
+        wanted["idle_session_timeout"] = 0
+    session.execute(
+        sql.SQL("SELECT {}").format(
+            sql.SQL(", ").join(
+                sql.SQL("set_config({}, {}, false)").format(sql.Literal(name), sql.Literal(str(value)))
+                for name, value in wanted.items()
+            )
+        )
+    )

@@ -1,0 +1,132 @@
+"""Rejects that have reached the warehouse: into the ledger with their keys, and beside the rows they are. SQL only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from psycopg import sql
+
+from sluiceway.ledger.store import RunKey
+from sluiceway.ledger.warehouse import Session
+from sluiceway.load.stage_table import (
+    REMEMBERED,
+    ROW_NUMBER,
+    NotAsRememberedError,
+    cast_value,
+    stage_table,
+    staged_value,
+)
+from sluiceway.tables.spec import TableSpec
+
+if TYPE_CHECKING:
+    from sluiceway.load.rejects import RejectSpool
+    from sluiceway.load.session import BulkSession
+
+REJECTED = "etl_stage_reject"
+"""The temporary table of what could not be cast, with its keys."""
+KEY_PREFIX = "key_"
+"""Its columns with the key's values, key_0, key_1, ..., as texts that PostgreSQL casts."""
+_PLAIN_JSON = frozenset({"smallint", "integer", "bigint", "boolean"})
+
+
+def write_rejects(session: BulkSession, spec: TableSpec, run: RunKey, try_number: int, spool: RejectSpool) -> None:
+    """Hand the rejects over to the ledger; they stand in the temporary table REJECTED too until the end."""
+    session.ingest(REJECTED, spool.reader())
+    session.execute(
+        sql.SQL(
+            "INSERT INTO etl.reject "
+            '(dag_id, run_id, table_name, try_number, row_number, column_name, reason, "row", key) '
+            'SELECT {}, {}, {}, {}, row_number, column_name, reason, "row"::jsonb, {} FROM {}'
+        ).format(
+            *map(sql.Literal, (*run, spec.name, try_number)),
+            _key_as_json(spec, lambda name: _rejected_key(spec, name)),
+            sql.Identifier(REJECTED),
+        )
+    )
+
+
+def is_rejected(spec: TableSpec, alias: str) -> sql.Composed:
+    """The condition that a row of the warehouse table has the key of one of them."""
+    same_key = sql.SQL(" AND ").join(
+        sql.SQL("{} = {}").format(cast_value(spec, column, _rejected_key(spec, column)), sql.Identifier(alias, column))
+        for column in spec.key_columns
+    )
+    return sql.SQL("EXISTS (SELECT FROM {} WHERE {})").format(sql.Identifier(REJECTED), same_key)
+
+
+def reject_duplicates(session: Session, spec: TableSpec, run: RunKey, try_number: int) -> int:
+    """Of rows that share a key the last stays; the others become rejects.
+
+    :returns: how many rows were rejected.
+    :raises NotAsRememberedError: of one of them only the key was staged.
+    """
+    # of 64 bits each: two keys of one hash only cost a closer look, and this takes a third of the time of grouping keys
+    hashes = session.execute(
+        sql.SQL("SELECT count(*) - count(DISTINCT hash_record_extended(ROW({}), 0)) AS fewer FROM {} s").format(
+            _key(spec), stage_table(spec)
+        )
+    )
+    if not hashes[0][0]:
+        return 0
+    what = "whole content" if spec.key == "content" else f"key ({', '.join(spec.key_columns)})"
+    rows = session.execute(
+        sql.SQL(
+            """
+            WITH ranked AS (
+                SELECT s.{number} AS number, max(s.{number}) OVER (PARTITION BY {key}) AS winner FROM {stage} s
+            ), lost AS (
+                DELETE FROM {stage} s USING ranked
+                WHERE s.{number} = ranked.number AND ranked.number < ranked.winner
+                RETURNING s.*, ranked.winner AS etl_winner
+            ), kept AS (
+                INSERT INTO etl.reject
+                    (dag_id, run_id, table_name, try_number, row_number, column_name, reason, "row", key)
+                SELECT {dag_id}, {run_id}, {table}, {try_number}, {number}, {column},
+                       {reason} || etl_winner || ', which is loaded',
+                       to_jsonb(lost) - {number_name} - {remembered_name} - 'etl_winner', {key_json}
+                FROM lost RETURNING id
+            )
+            SELECT (SELECT count(*) FROM kept) AS rejected, count(*) FILTER (WHERE {remembered}) AS remembered FROM lost
+            """
+        ).format(
+            number=sql.Identifier(ROW_NUMBER),
+            number_name=sql.Literal(ROW_NUMBER),
+            remembered=sql.Identifier(REMEMBERED),
+            remembered_name=sql.Literal(REMEMBERED),
+            key=_key(spec),
+            stage=stage_table(spec),
+            dag_id=sql.Literal(run.dag_id),
+            run_id=sql.Literal(run.run_id),
+            table=sql.Literal(spec.name),
+            try_number=sql.Literal(try_number),
+            column=sql.Literal(None if spec.key == "content" else spec.key_columns[0]),
+            key_json=_key_as_json(spec, lambda name: sql.Identifier("lost", name)),
+            reason=sql.Literal(f"{what} is repeated by row "),
+        )
+    )
+    if rows[0][1]:
+        raise NotAsRememberedError
+    return int(rows[0][0])
+
+
+def _key_as_json(spec: TableSpec, value: Callable[[str], sql.Composable]) -> sql.Composable:
+    """A reject's key, from SQL for the value of each of its columns; null where one of them is null."""
+    if spec.key == "content":
+        return sql.SQL("NULL::jsonb")
+    parts = []
+    for name in spec.key:
+        cast = cast_value(spec, name, value(name))
+        # a number of many digits as a text: whoever reads JSON may take it for a float
+        shown = cast if spec.columns[name].sql_type.base in _PLAIN_JSON else sql.SQL("{}::text").format(cast)
+        parts.append(sql.SQL("{}, {}").format(sql.Literal(name), shown))
+    there = sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(value(name)) for name in spec.key)
+    return sql.SQL("CASE WHEN {} THEN jsonb_build_object({}) END").format(there, sql.SQL(", ").join(parts))
+
+
+def _rejected_key(spec: TableSpec, column: str) -> sql.Identifier:
+    return sql.Identifier(REJECTED, f"{KEY_PREFIX}{spec.key_columns.index(column)}")
+
+
+def _key(spec: TableSpec) -> sql.Composed:
+    return sql.SQL(", ").join(staged_value(spec, column) for column in spec.key_columns)
