@@ -31,7 +31,7 @@ def marks_wanted(run: Run, seen: Seen) -> Span | None:
     if seen.state is None or (not early and run.remark is None and _is_as_written(run, seen)):
         return None
     if early or run.finished_at is None:
-        return Span(seen.started_at or run.started_at, run.finished_at)
+        return Span(run.started_at, run.finished_at)
     return Span(run.finished_at, run.finished_at)
 
 

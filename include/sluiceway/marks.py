@@ -64,6 +64,8 @@ class Shown(NamedTuple):
     tasks: States
     changed_at: Mapping[str, datetime] = {}
     """When each task changed last, by name; empty where that is not known."""
+    began_at: Mapping[str, datetime] = {}
+    """When each task began last; what began after a mark is no longer as it was marked."""
 
 
 class _Act(NamedTuple):
@@ -108,7 +110,11 @@ def _took_effect(act: _Act, entry: Entry, shown: Shown) -> bool:
         return act.state is None or act.state == shown.state
     tasks = [name for name in shown.tasks if _is_about(act, name)]
     if act.state is not None:
-        tasks = [name for name in tasks if shown.tasks[name] == act.state]
+        tasks = [
+            name
+            for name in tasks
+            if shown.tasks[name] == act.state and (name not in shown.began_at or shown.began_at[name] <= entry.at)
+        ]
     return any(name not in shown.changed_at or shown.changed_at[name] >= entry.at for name in tasks)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -55,17 +55,18 @@ def _seen(api: AirflowApi, run: Run) -> Seen | None:
         if error.status == httpx.codes.FORBIDDEN:
             return None
         raise
-    states = {
-        task["task_id"] if task["map_index"] < 0 else f"{task['task_id']}_{task['map_index']}": task["state"]
-        for task in tasks
+    named = {
+        task["task_id"] if task["map_index"] < 0 else f"{task['task_id']}_{task['map_index']}": task for task in tasks
     }
+    states = {name: task["state"] for name, task in named.items()}
+    began_at = {name: at for name, task in named.items() if (at := _time(task["start_date"]))}
     seen = Seen(
         state=shown["state"], tasks=states, started_at=_time(shown["start_date"]), ended_at=_time(shown["end_date"])
     )
-    return seen.model_copy(update={"marks": _marks(api, run, seen)})
+    return seen.model_copy(update={"marks": _marks(api, run, seen, began_at)})
 
 
-def _marks(api: AirflowApi, run: Run, seen: Seen) -> tuple[str, ...]:
+def _marks(api: AirflowApi, run: Run, seen: Seen, began_at: Mapping[str, datetime]) -> tuple[str, ...]:
     """Who had a hand in it; nobody where the user may not read the audit log."""
     span = marks_wanted(run, seen)
     if span is None:
@@ -91,7 +92,7 @@ def _marks(api: AirflowApi, run: Run, seen: Seen) -> tuple[str, ...]:
             for entry in entries
         ],
         run.key,
-        Shown(seen.state, seen.tasks),
+        Shown(seen.state, seen.tasks, began_at=began_at),
         **span._asdict(),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
@@ -51,25 +51,33 @@ def seen_runs(session: Session, runs: Iterable[Run], user: Any) -> dict[RunKey, 
     wanted = {key: span for key, seen in shown.items() if (span := marks_wanted(found[key], seen[0]))}
     entries = _entries(session, wanted, user) if wanted else []
     for key, span in wanted.items():
-        seen, changed_at = shown[key]
-        marks = marks_of(entries, key, Shown(seen.state, seen.tasks, changed_at), **span._asdict())
-        shown[key] = seen.model_copy(update={"marks": marks}), changed_at
+        seen, times = shown[key]
+        marks = marks_of(entries, key, Shown(seen.state, seen.tasks, *times), **span._asdict())
+        shown[key] = seen.model_copy(update={"marks": marks}), times
     return {key: shown[key][0] if key in shown else Seen(state=None) for key in found}
 
 
-def _shown(session: Session, keys: list[RunKey]) -> dict[RunKey, tuple[Seen, dict[str, datetime]]]:
-    """Each run that Airflow has, and when its tasks changed last."""
+class _Times(NamedTuple):
+    """Of a run's tasks, by name."""
+
+    changed_at: dict[str, datetime]
+    began_at: dict[str, datetime]
+
+
+def _shown(session: Session, keys: list[RunKey]) -> dict[RunKey, tuple[Seen, _Times]]:
+    """Each run that Airflow has, and the times of its tasks."""
     states: dict[RunKey, dict[str, str | None]] = defaultdict(dict)
-    changed_at: dict[RunKey, dict[str, datetime]] = defaultdict(dict)
+    times: dict[RunKey, _Times] = defaultdict(lambda: _Times({}, {}))
     task = TaskInstance
-    columns = task.dag_id, task.run_id, task.task_id, task.map_index, task.state, task.updated_at
-    for dag_id, run_id, task_id, index, state, at in session.execute(
+    columns = task.dag_id, task.run_id, task.task_id, task.map_index, task.state, task.updated_at, task.start_date
+    for dag_id, run_id, task_id, index, state, *at in session.execute(
         select(*columns).where(tuple_(task.dag_id, task.run_id).in_(keys))
     ):
-        name = task_id if index < 0 else f"{task_id}_{index}"
-        states[RunKey(dag_id, run_id)][name] = str(state) if state else None
-        if at is not None:
-            changed_at[RunKey(dag_id, run_id)][name] = at
+        key, name = RunKey(dag_id, run_id), task_id if index < 0 else f"{task_id}_{index}"
+        states[key][name] = str(state) if state else None
+        for moments, moment in zip(times[key], at, strict=True):
+            if moment is not None:
+                moments[name] = moment
     rows = session.execute(
         select(DagRun.dag_id, DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.end_date).where(
             tuple_(DagRun.dag_id, DagRun.run_id).in_(keys)
@@ -78,7 +86,7 @@ def _shown(session: Session, keys: list[RunKey]) -> dict[RunKey, tuple[Seen, dic
     return {
         (key := RunKey(dag_id, run_id)): (
             Seen(state=str(state), tasks=states[key], started_at=started_at, ended_at=ended_at),
-            changed_at[key],
+            times[key],
         )
         for dag_id, run_id, state, started_at, ended_at in rows
     }

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Annotated
 from urllib.parse import quote
 
+from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, HTTPException, Request, status
@@ -64,7 +65,7 @@ class ListedRun(BaseModel):
 
 def page(template: str, *, code: int = status.HTTP_200_OK, **values: object) -> HTMLResponse:
     """A page of this plugin."""
-    return HTMLResponse(environment().get_template(template).render(**values), code, HEADERS)
+    return HTMLResponse(environment().get_template(template).render(code=code, **values), code, HEADERS)
 
 
 def run_asked_for(dag_id: str, run_id: str, user: GetUserDep) -> RunKey:
@@ -86,6 +87,8 @@ def _check_text(key: RunKey) -> None:
 @router.get("/reports")
 def list_reports(request: Request, user: GetUserDep) -> HTMLResponse:
     """The newest runs of the DAGs whose runs the user may read."""
+    if not get_auth_manager().is_authorized_dag(method="GET", user=user):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
     try:
         with connect(warehouse_url()) as ledger, create_session(scoped=False) as airflow:
             dags = readable_dags(user, newest.dag_ids(ledger), airflow)
