@@ -27,7 +27,7 @@ from sluiceway.errors import AirflowApiError, SluicewayError, UnknownTableError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import TableRun
 from sluiceway.ledger.warehouse import connect
-from sluiceway.report.write import report_file_name
+from sluiceway.report.write import report_file
 from sluiceway.settings import Settings
 from sluiceway.tables import registry
 
@@ -151,7 +151,7 @@ def verdict(stack: Stack, run_id: str, state: str, tables: Sequence[TableRun], s
     console.print(f"\n[bold {colour}]{colour.upper()}[/] {run_id} in {seconds:.1f} s")
     if run:
         console.print(escape(run[0].note or "no verdict was spoken"))
-    report = Path(stack.env["SLUICEWAY_REPORTS_DIR"]) / report_file_name(run_id)
+    report = Path(stack.env["SLUICEWAY_REPORTS_DIR"]) / report_file(store.RunKey(DAG_ID, run_id))
     if report.is_file():
         console.print(f"Report: {report}")
     console.print(f"Run:    {stack.url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}")
