@@ -357,16 +357,3 @@ def test_the_program_itself_loads_a_table_into_a_pipe(config: Path, warehouse_ur
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["inserted"] == 2
-
-
-def test_a_load_that_is_interrupted_closes_its_run(
-    run: Run, wired: Path, query: Query, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("sluiceway.load.table.load_table", interrupted)
-    assert run("tables", "run", "city").exit_code != 0
-    assert query("SELECT status, note, finished_at IS NOT NULL FROM etl.run") == [
-        ("failed", "ended by KeyboardInterrupt: ", True)
-    ]

@@ -1,7 +1,7 @@
 """`sluiceway`: tables and runs from the command line.
 
 Exit codes: 0 good; 1 the work failed, or the run that is shown is red; 2 a file, a name or an option is wrong, and
-nothing was started.
+nothing was started; 130 and 143 a load was stopped by Ctrl-C or SIGTERM, and a sentence says what has become of it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ import gc
 import json
 import logging
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from uuid import uuid4
 
 import typer
 from rich.logging import RichHandler
@@ -28,13 +26,12 @@ from sluiceway.console import sentences as _sentences
 from sluiceway.errors import (
     AirflowApiError,
     ConfigError,
-    LedgerMissingError,
-    SluicewayError,
     nearest,
 )
 from sluiceway.flows.commands import app as triggers_app
 from sluiceway.runs.commands import app as runs_app
 from sluiceway.settings import load_settings
+from sluiceway.stop import StoppedError, stoppable
 
 if TYPE_CHECKING:
     from sluiceway.tables.spec import TableSpec
@@ -155,62 +152,52 @@ def tables_run(
     uri: Annotated[str | None, typer.Option("--uri", help="Read this file or URL instead of the declared one.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Load one table without Airflow. Exit 1 when it was not loaded, 2 when the file is wrong.
+    """Load one table without Airflow. Exit 1 when it was not loaded, 2 when the file is wrong, 130 or 143 when stopped.
 
     Example: sluiceway tables run my_table.toml --warehouse postgresql://me@localhost/gis --json
     """
     from sluiceway.sources.locate import hash_ahead
     from sluiceway.tables import registry
 
-    with _sentences():
+    with _sentences(), _stopped(), stoppable() as stop:
         spec = registry.read_spec(Path(table)) if table.endswith(".toml") else registry.read_one(table)
         if uri is not None:
             spec = registry.read_from(spec, uri)
         url = _warehouse(warehouse)
-    hashed = hash_ahead(spec.source)
+        hashed = hash_ahead(spec.source)
 
-    # a fifth of a second, for which the hashing need not wait
-    from sluiceway.ledger import store
-    from sluiceway.ledger.warehouse import connect
-    from sluiceway.load.table import load_table
+        # a fifth of a second, for which the hashing need not wait
+        from sluiceway.local_run import load_here
 
-    run_id = f"cli__{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}__{uuid4().hex[:6]}"
-    with _sentences():
-        try:
-            _open_run(url, run_id, spec.name)
-        except LedgerMissingError:
-            # a warehouse named on the command line gets its ledger at the first use; a deployment's owner migrates it
-            if warehouse is None:
-                raise
-            from sluiceway.ledger.migrate import migrate
-
-            migrate(url)
-            _open_run(url, run_id, spec.name)
-        failure: SluicewayError | None = None
-        try:
-            with _progress(spec.name) as progress:
-                load_table(spec, url, run_id=run_id, force=force, progress=progress, hashed=hashed)
-        except SluicewayError as error:
-            failure = error
-        except BaseException as error:
-            with connect(url) as session:
-                store.close_run(session, run_id, "failed", f"ended by {type(error).__name__}: {error}")
-            raise
-        with connect(url) as session:
-            store.close_run(session, run_id, "failed" if failure else "success", str(failure) if failure else None)
-            result = store.table_runs(session, run_id)[0]
+        with _progress(spec.name) as progress:
+            ended = load_here(
+                spec, url, stop, force=force, migrating=warehouse is not None, progress=progress, hashed=hashed
+            )
+    result = ended.table
     if as_json:
         sys.stdout.write(result.model_dump_json(exclude={"source_columns"}, indent=2) + "\n")
-    elif failure is None:
+    elif ended.failure is None:
         out.print(
             f"{spec.name}: {result.status}, {result.extracted:,} extracted = {result.inserted:,} inserted + "
             f"{result.updated:,} updated + {result.unchanged:,} unchanged + {result.rejected:,} rejected; "
             f"{result.table_rows or 0:,} rows in the table; {result.seconds or 0:.1f} s, "
             f"{(result.peak_rss_bytes or 0) / 2**20:.0f} MB"
         )
-    if failure is not None:
-        err.print(f"[red]error:[/] {_plain(failure)}")
+    if result.note is not None:
+        err.print(_plain(f"{spec.name}: {result.note}"))
+    if ended.failure is not None:
+        err.print(f"[red]error:[/] {_plain(ended.failure)}")
         raise typer.Exit(EXIT_FAILED)
+
+
+@contextmanager
+def _stopped() -> Iterator[None]:
+    """Turns a signal into one sentence and the exit code that shells know it by."""
+    try:
+        yield
+    except StoppedError as error:
+        err.print(_plain(error.sentence))
+        raise typer.Exit(error.exit_code) from error
 
 
 @contextmanager
@@ -293,16 +280,6 @@ def tables_preview(
         out.print(f"  row {reject.row_number}: {_plain(reject.reason)}")
     if stands is not None:
         out.print(_plain(stands))
-
-
-def _open_run(url: str, run_id: str, table: str) -> None:
-    from sluiceway.ledger import store
-    from sluiceway.ledger.warehouse import connect
-
-    with connect(url) as session:
-        store.check_revision(session)
-        store.open_run(session, run_id=run_id, dag_id=None, commit_sha=None, trigger_kind="cli")
-        store.plan_tables(session, run_id, [table])
 
 
 @app.command(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import adbc_driver_manager as adbc
@@ -18,6 +18,7 @@ import pyarrow as pa
 from sluiceway.errors import WarehouseUnavailableError
 from sluiceway.ledger.warehouse import Statement, named_error, place
 from sluiceway.load.stage_table import SCHEMA
+from sluiceway.stop import breaking_off
 
 CONNECTION_FAILURE = "08006"
 INTERNAL_ERROR = "XX000"
@@ -78,6 +79,12 @@ def _database(url: str) -> adbc.AdbcDatabase:
     return database
 
 
+def _cancel(connection: adbc.AdbcConnection) -> None:
+    # what has ended meanwhile cannot be broken off
+    with suppress(adbc.Error):
+        connection.cancel()
+
+
 @contextmanager
 def bulk_session(url: str) -> Iterator[BulkSession]:
     """One transaction: committed at the end, rolled back when the body raises.
@@ -88,7 +95,7 @@ def bulk_session(url: str) -> Iterator[BulkSession]:
         connection = adbc.AdbcConnection(_database(url))
     except adbc.Error as error:
         raise WarehouseUnavailableError(f"The warehouse at {place(url)} does not answer: {error}") from error
-    with connection:
+    with connection, breaking_off(partial(_cancel, connection)):
         connection.set_autocommit(False)
         try:
             yield BulkSession(connection)

@@ -43,12 +43,14 @@ def runs_list(
     """
     from sluiceway.compare import truth_of
     from sluiceway.ledger import newest, store
+    from sluiceway.ledger.left_behind import close_left_behind
     from sluiceway.ledger.warehouse import connect
     from sluiceway.reconcile import as_written
 
     with sentences():
         url = _warehouse(warehouse)
         with connect(url) as session:
+            close_left_behind(session)
             found = store.runs(session, limit=limit)
             loads = newest.tables_of(session, found)
         seen = _asked(found)
@@ -86,12 +88,14 @@ def runs_show(
     Example: sluiceway runs show deploy__1f0c...
     """
     from sluiceway.ledger import store
+    from sluiceway.ledger.left_behind import close_left_behind
     from sluiceway.ledger.warehouse import connect
     from sluiceway.report.collect import collect
 
     with sentences():
         url = _warehouse(warehouse)
         with connect(url) as session:
+            close_left_behind(session)
             run = _one(run_id, store.runs(session, run_id=run_id, dag_id=dag_id))
         seen = _asked([run]).get(run.key)
         with connect(url) as session:

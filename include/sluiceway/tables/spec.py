@@ -129,7 +129,7 @@ class Column(Frozen):
 
 
 _NOT_LOADED: Any = {
-    **dict.fromkeys(("description", "group", "checks", "transform", "written_uri"), True),
+    **dict.fromkeys(("description", "group", "checks", "transform"), True),
     "source": {"watermark_lag"},
 }
 """What changes no row that is loaded."""
@@ -265,7 +265,9 @@ class TableSpec(Frozen):
         default=None, description="Not a key: transforms/<table>.py beside the folder of this file, where it exists."
     )
     written_uri: str | None = Field(
-        default=None, description="Not a key: source.uri as the file says it, where that is relative to the file."
+        default=None,
+        exclude=True,
+        description="Not a key: source.uri as the file says it, where that is relative to the file.",
     )
 
     @field_validator("key", mode="before")
