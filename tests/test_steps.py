@@ -386,7 +386,8 @@ def test_a_report_is_written_although_a_tables_file_is_broken(
     (config / "tables" / "b.toml").write_text("broken")
     steps.close_ledger(warehouse_url, opening(RUN), {})
     settings = Settings(config_dir=config, reports_dir=config / "reports")
-    assert RUN.run_id in steps.write_report(warehouse_url, RUN, settings).read_text(encoding="utf-8")
+    page = steps.write_report(warehouse_url, RUN, settings).read_text(encoding="utf-8")
+    assert RUN.run_id in page and "Table a" in page and "Table b" not in page
 
 
 def test_a_superseded_run_stays_superseded_when_a_part_of_it_runs_again(run: RunKey, warehouse_url: str) -> None:
