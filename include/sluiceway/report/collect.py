@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import sql
 
+from sluiceway.compare import named
 from sluiceway.errors import SluicewayError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import PLANNED_TRY, RunKey
@@ -129,7 +130,7 @@ def collect(
     if run is None:
         raise UnknownRunError(f"The ledger holds no run {key}; `sluiceway runs list` shows the newest.")
     facts = facts_of(session, run)
-    truth = reconcile(facts, seen) if seen else as_written(run)
+    truth = named(reconcile(facts, seen), seen) if seen else as_written(run)
     causes = causes_of(facts, truth, seen.tasks if seen else None)
     rejects = _reject_groups(session, facts.tables)
     if maps is None:
