@@ -98,7 +98,7 @@ def _progress(api: AirflowApi, warehouse_url: str, run_id: str) -> Iterator[tupl
     while True:
         state = str(api.run(DAG_ID, run_id)["state"])
         with connect(warehouse_url) as session:
-            tables = store.table_runs(session, run_id)
+            tables = store.table_runs(session, store.RunKey(DAG_ID, run_id))
         yield state, tables
         if state in FINISHED:
             return
@@ -144,7 +144,7 @@ def _table(tables: Sequence[TableRun]) -> Table:
 def verdict(stack: Stack, run_id: str, state: str, tables: Sequence[TableRun], seconds: float) -> None:
     """Print the run's colour and why, the counts, and where to look further."""
     with connect(stack.warehouse_url) as session:
-        run = store.runs(session, run_id=run_id)
+        run = store.runs(session, dag_id=DAG_ID, run_id=run_id)
     colour = "green" if state == "success" else "red"
     if not console.is_terminal:
         console.print(_table(tables))
