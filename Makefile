@@ -16,10 +16,12 @@ TESTS ?= tests
 ARGS ?=
 TABLES ?=
 N ?= 450000
+MINUTES ?= 5
+SEED ?= 14
 TARGET ?=
 BUILD_ID ?=
 
-.PHONY: help setup up down status airflow demo test lint lock bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch package clean
+.PHONY: help setup up down status airflow demo test lint lock histories soak bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch package clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +62,13 @@ lock: setup ## Pin the newest versions the requirements allow
 	$(LOCK) --upgrade -o requirements.lock requirements.txt
 	$(LOCK) --upgrade --no-deps -o requirements-demo.lock requirements-demo.txt
 	$(LOCK) --upgrade -c requirements.lock -o requirements-dev.lock requirements-dev.txt
+
+histories: setup ## Live N random lives of runs on a real Airflow and check what is said of them: make histories N=60 SEED=7
+	@HISTORIES=$(if $(filter-out file,$(origin N)),$(N),60) SEED=$(SEED) $(PYTHON) -m pytest tests/integration/master/test_histories.py \
+		-o timeout=14400 $(ARGS)
+
+soak: setup ## Run many flows at once beside deploys, retries and clears: make soak MINUTES=5 SEED=7
+	@$(PYTHON) -m tests.integration.soak --minutes $(MINUTES) --seed $(SEED)
 
 bench-master: setup ## Measure the master DAG
 	@$(PYTHON) -m bench.master $(ARGS)

@@ -127,7 +127,7 @@ def measure_tables(api: AirflowApi, warehouse_url: str, repeats: int) -> dict[st
         run_id, took = run(api, "master_etl", tables=names)
         seconds.append(took)
     with connect(warehouse_url) as session:
-        loads = store.table_runs(session, run_id)
+        loads = store.table_runs(session, store.RunKey("master_etl", run_id))
     longest = max(loads, key=lambda load: load.seconds or 0)
     largest = max(loads, key=lambda load: load.peak_rss_bytes or 0)
     return {

@@ -106,7 +106,7 @@ def _ended(api: AirflowApi, sha: str) -> list[str]:
 
 def _statuses(warehouse_url: str, runs: list[str]) -> dict[str, str]:
     with connect(warehouse_url) as session:
-        return {run: store.runs(session, run_id=run)[0].status for run in runs}
+        return {run: store.runs(session, dag_id=DAG_ID, run_id=run)[0].status for run in runs}
 
 
 def pick_up_seconds(api: AirflowApi, endpoint: VersionEndpoint, *, times: int) -> list[float]:

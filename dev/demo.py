@@ -27,7 +27,7 @@ from sluiceway.errors import AirflowApiError, SluicewayError, UnknownTableError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import TableRun
 from sluiceway.ledger.warehouse import connect
-from sluiceway.report.write import report_file_name
+from sluiceway.report.write import report_file
 from sluiceway.settings import Settings
 from sluiceway.tables import registry
 
@@ -98,7 +98,7 @@ def _progress(api: AirflowApi, warehouse_url: str, run_id: str) -> Iterator[tupl
     while True:
         state = str(api.run(DAG_ID, run_id)["state"])
         with connect(warehouse_url) as session:
-            tables = store.table_runs(session, run_id)
+            tables = store.table_runs(session, store.RunKey(DAG_ID, run_id))
         yield state, tables
         if state in FINISHED:
             return
@@ -144,14 +144,14 @@ def _table(tables: Sequence[TableRun]) -> Table:
 def verdict(stack: Stack, run_id: str, state: str, tables: Sequence[TableRun], seconds: float) -> None:
     """Print the run's colour and why, the counts, and where to look further."""
     with connect(stack.warehouse_url) as session:
-        run = store.runs(session, run_id=run_id)
+        run = store.runs(session, dag_id=DAG_ID, run_id=run_id)
     colour = "green" if state == "success" else "red"
     if not console.is_terminal:
         console.print(_table(tables))
     console.print(f"\n[bold {colour}]{colour.upper()}[/] {run_id} in {seconds:.1f} s")
     if run:
         console.print(escape(run[0].note or "no verdict was spoken"))
-    report = Path(stack.env["SLUICEWAY_REPORTS_DIR"]) / report_file_name(run_id)
+    report = Path(stack.env["SLUICEWAY_REPORTS_DIR"]) / report_file(store.RunKey(DAG_ID, run_id))
     if report.is_file():
         console.print(f"Report: {report}")
     console.print(f"Run:    {stack.url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}")

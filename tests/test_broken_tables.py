@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sluiceway import steps
-from sluiceway.errors import ConfigError, SourceMissingError, UnknownTableError
+from sluiceway.errors import ConfigError, SourceMissingError, UnknownTableError, ValidationError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect
@@ -127,3 +127,17 @@ def test_the_sources_of_the_others_are_checked_beside_a_broken_file_and_one_that
     (config / "tables" / "a.csv").unlink()
     with pytest.raises(SourceMissingError, match=r"^a: "):
         steps.check_sources(warehouse_url, run)
+
+
+def test_a_loaded_table_whose_file_is_gone_or_wrong_by_now_is_named_by_the_validation(
+    warehouse_url: str, run: RunKey, config: Path
+) -> None:
+    for name in steps.plan(warehouse_url, run, only=["a", "c"]):
+        load(warehouse_url, run, name)
+    steps.validate(warehouse_url, run)
+    (config / "tables" / "a.toml").unlink()
+    (config / "tables" / "c.toml").write_text(WRONG.format("c"))
+    with pytest.raises(ValidationError) as caught:
+        steps.validate(warehouse_url, run)
+    assert "a has no right file any more: it is gone; c has no right file any more: " in str(caught.value)
+    assert SENTENCE in str(caught.value)

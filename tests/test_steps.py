@@ -133,12 +133,6 @@ def test_a_plan_of_no_table_is_an_error(run: RunKey, warehouse_url: str, setting
         steps.plan(warehouse_url, run, only=[])
 
 
-def test_a_plan_of_a_broken_file_is_an_error(run: RunKey, warehouse_url: str, config: Path) -> None:
-    (config / "tables" / "c.toml").write_text("broken")
-    with pytest.raises(ConfigError, match=r"c\.toml"):
-        steps.plan(warehouse_url, run, only=["a"])
-
-
 def test_a_table_whose_source_is_gone_is_planned_all_the_same(run: RunKey, warehouse_url: str, config: Path) -> None:
     (config / "tables" / "b.csv").unlink()
     assert steps.plan(warehouse_url, run, only=[]) == ["c", "a", "b"]
@@ -392,7 +386,8 @@ def test_a_report_is_written_although_a_tables_file_is_broken(
     (config / "tables" / "b.toml").write_text("broken")
     steps.close_ledger(warehouse_url, opening(RUN), {})
     settings = Settings(config_dir=config, reports_dir=config / "reports")
-    assert RUN.run_id in steps.write_report(warehouse_url, RUN, settings).read_text(encoding="utf-8")
+    page = steps.write_report(warehouse_url, RUN, settings).read_text(encoding="utf-8")
+    assert RUN.run_id in page and "Table a" in page and "Table b" not in page
 
 
 def test_a_superseded_run_stays_superseded_when_a_part_of_it_runs_again(run: RunKey, warehouse_url: str) -> None:

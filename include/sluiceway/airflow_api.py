@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
@@ -10,6 +13,7 @@ import httpx
 from sluiceway.certificates import trusted
 from sluiceway.errors import AirflowApiError, AirflowUnreachableError, SettingsError
 from sluiceway.settings import Settings
+from sluiceway.verdict import VERDICT_TASK
 
 TIMEOUT_S = 30.0
 Method = Literal["GET", "POST", "PATCH"]
@@ -19,12 +23,17 @@ FAILED_STATES = frozenset({"failed", "upstream_failed", "skipped", "removed"})
 class AirflowApi:
     """Talks to one Airflow as one user. Use as a context manager."""
 
-    def __init__(self, url: str, username: str, password: str) -> None:
+    def __init__(self, url: str, username: str, password: str, *, within_s: float | None = None) -> None:
+        """Only notes how to reach it.
+
+        :param within_s: how long all questions together may take; None: each may take 30 s.
+        """
+        self._deadline = None if within_s is None else time.monotonic() + within_s
         self._client = httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT_S, verify=trusted())
         self._url, self._username, self._password = url, username, password
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: Settings, *, within_s: float | None = None) -> Self:
         """The Airflow that SLUICEWAY_AIRFLOW_URL, _USERNAME and _PASSWORD name.
 
         :raises SettingsError: one of them is missing.
@@ -34,7 +43,7 @@ class AirflowApi:
                 "No Airflow is named: set SLUICEWAY_AIRFLOW_URL, SLUICEWAY_AIRFLOW_USERNAME and "
                 "SLUICEWAY_AIRFLOW_PASSWORD, or start the local one with `make up`."
             )
-        return cls(settings.airflow_url, settings.airflow_username, settings.airflow_password)
+        return cls(settings.airflow_url, settings.airflow_username, settings.airflow_password, within_s=within_s)
 
     def __enter__(self) -> Self:
         answer = self._send("POST", "/auth/token", json={"username": self._username, "password": self._password})
@@ -100,17 +109,40 @@ class AirflowApi:
             if not page["task_instances"] or len(found) >= page["total_entries"]:
                 return found
 
+    def dags_with(self, run_id: str) -> list[str]:
+        """The DAGs that have a run of that id, as far as the user may read their runs."""
+        found = self.get("dags/~/dagRuns", run_id_prefix_pattern=run_id, limit=100)["dag_runs"]
+        return sorted(run["dag_id"] for run in found if run["dag_run_id"] == run_id)
+
+    def event_logs(self, dag_id: str, events: Iterable[str], after: datetime) -> list[dict[str, Any]]:
+        """The newest entries of the audit log on a DAG, of these events."""
+        found: list[dict[str, Any]] = self.get(
+            "eventLogs",
+            dag_id=dag_id,
+            included_events=list(events),
+            after=after.isoformat(),
+            order_by="-when",
+            limit=100,
+        )["event_logs"]
+        return found
+
     def retry(self, dag_id: str, run_id: str) -> list[str]:
-        """Clear a run's failed tasks and what follows them; nothing else runs again.
+        """Clear a run's failed tasks and what follows them; nothing else runs again but its first task and its verdict.
 
         :returns: the cleared task instances, a mapped one as `<task id>[<map index>]`.
         :raises AirflowApiError: the run has no failed task.
         """
-        causes = [
-            task
-            for task in self.task_instances(dag_id, run_id)
-            if task["state"] == "failed" and task["task_id"] != "verdict"
-        ]
+        tasks = self.task_instances(dag_id, run_id)
+        causes = [task for task in tasks if task["state"] == "failed" and task["task_id"] != VERDICT_TASK]
+        if not causes and any(task["task_id"] == VERDICT_TASK and task["state"] == "skipped" for task in tasks):
+            # of a run whose time was over Airflow skips what had not ended, and judges nothing
+            causes = [task for task in tasks if task["state"] == "skipped" and task["task_id"] != VERDICT_TASK]
+        if not causes and any(task["task_id"] == VERDICT_TASK and task["state"] == "failed" for task in tasks):
+            raise AirflowApiError(
+                f"Run {run_id} of {dag_id} has no failed task but its verdict: `sluiceway runs show {run_id} --dag "
+                f"{dag_id}` says what is wrong. Clear the task that it names in Airflow, or the verdict alone, to have "
+                "the run judged again once that is repaired."
+            )
         if not causes:
             raise AirflowApiError(f"Run {run_id} of {dag_id} has no failed task to retry.")
         answer = self.post(
@@ -134,7 +166,7 @@ class AirflowApi:
 
     def _send(self, method: Method, path: str, **arguments: Any) -> Any:
         try:
-            response = self._client.request(method, path, **arguments)
+            response = self._client.request(method, path, timeout=self._left(), **arguments)
         except httpx.TransportError as error:
             raise AirflowUnreachableError(f"Airflow at {self._url} does not answer: {error}") from error
         if not response.is_success or not _is_json(response):  # a login page in front of it redirects or is HTML
@@ -143,6 +175,14 @@ class AirflowApi:
                 status=response.status_code,
             )
         return response.json()
+
+    def _left(self) -> float:
+        if self._deadline is None:
+            return TIMEOUT_S
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise AirflowUnreachableError(f"Airflow at {self._url} does not answer in time.")
+        return min(left, TIMEOUT_S)
 
 
 def _is_json(response: httpx.Response) -> bool:

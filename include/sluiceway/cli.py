@@ -1,7 +1,7 @@
 """`sluiceway`: tables and runs from the command line.
 
-Exit codes: 0 good; 1 the work failed; 2 a file, a name or an option is wrong, and nothing was started; 130 and 143 a load
-was stopped by Ctrl-C or SIGTERM, and a sentence says what has become of it.
+Exit codes: 0 good; 1 the work failed, or the run that is shown is red; 2 a file, a name or an option is wrong, and
+nothing was started; 130 and 143 a load was stopped by Ctrl-C or SIGTERM, and a sentence says what has become of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.logging import RichHandler
@@ -29,6 +29,7 @@ from sluiceway.errors import (
     nearest,
 )
 from sluiceway.flows.commands import app as triggers_app
+from sluiceway.runs.commands import app as runs_app
 from sluiceway.settings import load_settings
 from sluiceway.stop import StoppedError, stoppable
 
@@ -47,7 +48,6 @@ app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="Refreshes a PostGIS warehouse after every deploy."
 )
 tables_app = typer.Typer(no_args_is_help=True, help="The tables under include/config/tables/.")
-runs_app = typer.Typer(no_args_is_help=True, help="Runs, as the ledger knows them.")
 ledger_app = typer.Typer(no_args_is_help=True, help="The ledger in the warehouse.")
 app.add_typer(tables_app, name="tables")
 app.add_typer(runs_app, name="runs")
@@ -280,108 +280,6 @@ def tables_preview(
         out.print(f"  row {reject.row_number}: {_plain(reject.reason)}")
     if stands is not None:
         out.print(_plain(stands))
-
-
-@runs_app.command("list")
-def runs_list(
-    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
-    warehouse: WarehouseOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List the newest runs with their verdicts.
-
-    Example: sluiceway runs list --limit 5
-    """
-    from sluiceway.ledger import store
-    from sluiceway.ledger.left_behind import close_left_behind
-    from sluiceway.ledger.warehouse import connect
-
-    with _sentences(), connect(_warehouse(warehouse)) as session:
-        close_left_behind(session)
-        found = store.runs(session, limit=limit)
-    if as_json:
-        sys.stdout.write(json.dumps([run.model_dump(mode="json") for run in found], indent=2) + "\n")
-        return
-    table = Table(Column("run", no_wrap=True), "commit", "started (UTC)", "status", "note", box=None, pad_edge=False)
-    for run in found:
-        table.add_row(
-            run.run_id,
-            (run.commit_sha or "")[:9],
-            f"{run.started_at:%Y-%m-%d %H:%M:%S}",
-            run.status,
-            _plain(run.note or ""),
-        )
-    out.print(table)
-
-
-@runs_app.command("show")
-def runs_show(
-    run_id: Annotated[str, typer.Argument(metavar="RUN")],
-    warehouse: WarehouseOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show what one run did to each table, and the first rejects.
-
-    Example: sluiceway runs show deploy__1f0c...
-    """
-    from sluiceway.ledger import store
-    from sluiceway.ledger.left_behind import close_left_behind
-    from sluiceway.ledger.warehouse import connect
-
-    with _sentences(), connect(_warehouse(warehouse)) as session:
-        close_left_behind(session)
-        found = store.runs(session, run_id=run_id)
-        if not found:
-            raise ConfigError(f"The ledger has no run {run_id!r}; `sluiceway runs list` shows the newest.")
-        tables = store.table_runs(session, run_id)
-        rejects = {t.table_name: store.rejects(session, run_id, t.table_name, limit=5) for t in tables if t.rejected}
-    if as_json:
-        document: dict[str, Any] = found[0].model_dump(mode="json")
-        document["tables"] = [table.model_dump(mode="json") for table in tables]
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
-        return
-    run = found[0]
-    out.print(f"[bold]{run.run_id}[/]: {run.status}. {_plain(run.note or '')}")
-    out.print(
-        f"commit {run.commit_sha or '(none)'}, started {run.started_at:%Y-%m-%d %H:%M:%S} UTC by {run.trigger_kind}"
-    )
-    counts = ("extracted", "inserted", "updated", "unchanged", "deleted", "rejected")
-    table = Table("table", "status", *counts, "rows", "seconds", "MB", box=None, pad_edge=False)
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for t in tables:
-        table.add_row(
-            t.table_name,
-            t.status,
-            *(f"{getattr(t, name):,}" for name in counts),
-            f"{t.table_rows:,}" if t.table_rows is not None else "",
-            f"{t.seconds:.1f}" if t.seconds is not None else "",
-            f"{t.peak_rss_bytes / 2**20:.0f}" if t.peak_rss_bytes else "",
-        )
-    out.print(table)
-    for t in tables:
-        if t.error:
-            out.print(f"\n[red]{t.table_name}[/]: {t.error_type}: {_plain(t.error)}")
-    for name, some in rejects.items():
-        out.print(f"\nRejects of {name}:")
-        for reject in some:
-            out.print(f"  row {reject.row_number}: {_plain(reject.reason)}")
-
-
-@runs_app.command("retry")
-def runs_retry(
-    run_id: Annotated[str, typer.Argument(metavar="RUN")],
-    dag_id: Annotated[str, typer.Option("--dag", help="The run's DAG.")] = "master_etl",
-) -> None:
-    """Run only the failed tables of a run again, and what follows them, in Airflow.
-
-    Example: sluiceway runs retry deploy__1f0c...
-    """
-    from sluiceway.airflow_api import AirflowApi
-
-    with _sentences(), AirflowApi.from_settings(load_settings()) as api:
-        cleared = api.retry(dag_id, run_id)
-    out.print(f"{len(cleared)} tasks of {run_id} run again: {_plain(', '.join(sorted(cleared)))}")
 
 
 @app.command(

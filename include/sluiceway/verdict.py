@@ -97,15 +97,16 @@ def _table_problems(facts: Facts) -> list[str]:
         told = "; ".join(f"{each.table_name} ({each.error_type}: {each.error})" for each in failed)
         problems.append(f"{len(failed)} of {count} tables failed: {told}")
     if silent:
-        told = "; ".join(f"{name} ({_why_silent(loads.get(name))})" for name in silent)
+        told = "; ".join(f"{name} ({why_silent(loads.get(name))})" for name in silent)
         problems.append(f"{len(silent)} of {count} tables never reported: {told}")
     return problems
 
 
-def _why_silent(task: TaskRun | None) -> str:
+def why_silent(task: TaskRun | None) -> str:
+    """Why a table has not reported, by the task that loads it."""
     if task is None:
         return "its task never began"
-    return _said(task) or "its task ended and reported nothing"
+    return said(task) or "its task ended and reported nothing"
 
 
 def _task_problems(facts: Facts, states: States) -> list[str]:
@@ -127,16 +128,17 @@ def _task_problems(facts: Facts, states: States) -> list[str]:
 def _failures(facts: Facts, states: States) -> list[str]:
     """The tasks that failed themselves, each with what it said; one that waited for another in vain says nothing."""
     tries = {task.name: task for task in facts.tasks}
-    return [f"{task} failed: {_why(tries.get(task))}" for task in sorted(states) if states[task] == "failed"]
+    return [f"{task} failed: {why(tries.get(task))}" for task in sorted(states) if states[task] == "failed"]
 
 
-def _why(task: TaskRun | None) -> str:
+def why(task: TaskRun | None) -> str:
+    """Why a task failed."""
     if task is None:
         return "it never began (marked so by hand, or its process did not start; Airflow's log of it may know)"
-    return _said(task) or f"marked so by hand, or its worker was lost after it had ended well{_log(task)}"
+    return said(task) or f"marked so by hand, or its worker was lost after it had ended well{_log(task)}"
 
 
-def _said(task: TaskRun) -> str | None:
+def said(task: TaskRun) -> str | None:
     """What a task's newest try left behind; None: it ended well."""
     if task.error is not None:
         return f"{task.error_type}: {' '.join(task.error.split())}{_log(task)}"
@@ -213,5 +215,5 @@ def _withheld(facts: Facts) -> list[str]:
 
 def _by_hand(facts: Facts, states: States) -> list[str]:
     """Tasks that Airflow calls good and that did not end well: a person decided so, and the run goes by it."""
-    marked = [task.name for task in facts.tasks if states.get(task.name) == "success" and _said(task) is not None]
+    marked = [task.name for task in facts.tasks if states.get(task.name) == "success" and said(task) is not None]
     return [f"Marked success by hand: {', '.join(sorted(marked))}."] if marked else []

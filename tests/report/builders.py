@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sluiceway.ledger.store import RunStatus
+from sluiceway.reconcile import Truth
 from sluiceway.report.model import RunReport, TableReport, headline, in_order, total
 from sluiceway.tables.spec import TableSpec
 
@@ -29,9 +30,10 @@ def a_report(*tables: TableReport, status: RunStatus = "success", **fields: Any)
         "trigger_kind": "deploy",
         "started_at": STARTED,
         "finished_at": STARTED + timedelta(seconds=8),
-        "note": None,
+        "note": "1 of 1 tables loaded." if status == "success" else None,
     } | fields
-    return RunReport(verdict=headline(status, rows, run["note"]), tables=rows, totals=total(rows), **run)
+    truth = Truth(status=status, sentence=run["note"])
+    return RunReport(verdict=headline(truth, rows), tables=rows, totals=total(rows), **run)
 
 
 def a_spec(name: str, geometry: str | None = "Point") -> TableSpec:

@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sluiceway.report.html import duration, render, size
-from sluiceway.report.model import RejectGroup, RejectSample, TableMap
+from sluiceway.report.html import duration, render, size, without_logs
+from sluiceway.report.model import RejectGroup, RejectSample, TableMap, TaskReport, WithheldView
 from tests.report.builders import a_report, a_table
 
 SCRIPT = "<script>alert('x')</script>"
@@ -42,7 +42,7 @@ class Page(HTMLParser):
 
 def test_a_green_page_shows_verdict_commit_and_counts() -> None:
     page = Page(render(a_report(a_table(extracted=1234567, inserted=1234567))))
-    assert "Green" in page.text and "1 table loaded." in page.text
+    assert "Green" in page.text and "1 of 1 tables loaded." in page.text
     assert "9f3c2a71b4" in page.text and "1,234,567" in page.text and "8.00 s" in page.text
 
 
@@ -77,9 +77,50 @@ def test_markup_in_any_text_is_shown_and_never_obeyed() -> None:
         map=TableMap(style="areas", width=9, height=9, dot=1, path=f'"/>{SCRIPT}', sampled=False),
     )  # fmt: skip
     texts = {"run_id": SCRIPT, "dag_id": SCRIPT, "commit_sha": SCRIPT, "deployed_sha": SCRIPT, "trigger_kind": SCRIPT}
-    html = render(a_report(table, status="failed", note=SCRIPT, **texts))
+    task = TaskReport(name=SCRIPT, state="failed", error_type=SCRIPT, error=SCRIPT, log_url=f"https://x/{SCRIPT}")
+    view = WithheldView(name=SCRIPT, reason=SCRIPT)
+    told = {"note": SCRIPT, "remark": SCRIPT, "tasks": (task,), "withheld": (view,)}
+    html = render(a_report(table, status="failed", **told, **texts))
     assert "<script" not in html
-    assert html.count("&lt;script&gt;") >= 10
+    assert html.count("&lt;script&gt;") >= 17
+
+
+def test_every_failed_table_and_task_leads_to_its_log() -> None:
+    lost = a_table("lost", status="failed", error="no rows", log_url="https://airflow/lost?try_number=2")
+    task = TaskReport(
+        name="final.aggregate", state="failed", error_type="UndefinedColumn", error="column x\ndoes not exist",
+        log_url="https://airflow/aggregate",
+    )  # fmt: skip
+    page = Page(render(a_report(lost, status="failed", tasks=(task,), note="Both failed.")))
+    assert {"https://airflow/lost?try_number=2", "https://airflow/aggregate"} == set(page.addresses)
+    assert "Red: lost, final.aggregate" in page.text and "column x\ndoes not exist" in page.text
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "//x", "https://a b", "ftp://x"])
+def test_what_is_no_web_address_is_no_link(address: str) -> None:
+    table = a_table(status="failed", error="no", log_url=address)
+    task = TaskReport(name="plan", state="failed", error_type=None, error="no", log_url=address)
+    assert Page(render(a_report(table, status="failed", note="no", tasks=(task,)))).addresses == []
+
+
+def test_a_view_that_was_kept_back_is_shown_with_the_reason() -> None:
+    view = WithheldView(name="county_area", reason="county failed in shop/r1")
+    text = Page(render(a_report(a_table(), withheld=(view,)))).text
+    assert "county_area" in text and "county failed in shop/r1" in text and "Green" in text
+
+
+def test_a_remark_stands_beside_the_sentence() -> None:
+    html = render(a_report(a_table(), remark="Changed after its verdict: plan success -> failed."))
+    assert '<p class="remark">Changed after its verdict: plan success -&gt; failed.</p>' in html
+
+
+def test_a_table_tells_how_often_it_was_tried_if_more_than_once() -> None:
+    assert "3 tries" in render(a_report(a_table(tries=3)))
+    assert "tries" not in Page(render(a_report(a_table()))).text
+
+
+def test_a_list_has_no_room_for_the_addresses_of_logs() -> None:
+    assert without_logs("plan failed: no (log: https://x/y?try_number=1). More.") == "plan failed: no. More."
 
 
 def test_rejects_show_reason_count_and_the_first_rows() -> None:

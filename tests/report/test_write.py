@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sluiceway.report.write import delete_reports, read_report, recent_reports, report_file_name, write_report
+from sluiceway.ledger.store import RunKey
+from sluiceway.report.model import TableMap
+from sluiceway.report.write import delete_reports, read_maps, read_page, report_file, write_report
 from tests.report.builders import a_report, a_table
 
 HOSTILE = [
@@ -15,30 +17,59 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("run_id", HOSTILE)
-def test_a_report_stays_in_its_folder_and_is_found_again(run_id: str, tmp_path: Path) -> None:
-    page = write_report(a_report(a_table(), run_id=run_id), tmp_path / "reports")
-    assert page.parent == tmp_path / "reports"
-    assert len(page.name.encode()) <= 200
+KEY = RunKey("master_etl", "deploy__9f3c2a7")
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_a_report_stays_in_its_folder_and_is_found_again(part: str, tmp_path: Path) -> None:
+    for dag_id, run_id in ((part, "r"), ("d", part), (part, part)):
+        page = write_report(a_report(a_table(), dag_id=dag_id, run_id=run_id), tmp_path / "reports")
+        assert page.resolve().parent.parent == tmp_path / "reports"
+        assert len(page.name.encode()) <= 200
+        found = read_page(RunKey(dag_id, run_id), tmp_path / "reports", why="It is old.")
+        assert found is not None
+        assert found.replace('<p class="stale">It is old.</p>\n', "") == page.read_text(encoding="utf-8") != found
     assert sorted(path.name for path in tmp_path.iterdir()) == ["reports"]
-    assert read_report(run_id, tmp_path / "reports") == page.read_text(encoding="utf-8")
 
 
-def test_no_two_run_ids_share_a_file() -> None:
-    cut = report_file_name("x" * 250).removesuffix(".html")
-    for one, other in combinations([*HOSTILE, cut], 2):
-        assert report_file_name(one) != report_file_name(other)
+def test_no_two_runs_share_a_file() -> None:
+    cut = report_file(RunKey("d", "x" * 250)).stem
+    files = [report_file(RunKey("d", part)) for part in [*HOSTILE, cut]]
+    files += [report_file(RunKey(part, "r")) for part in [*HOSTILE, cut]]
+    for one, other in combinations(files, 2):
+        assert one != other
+
+
+def test_the_same_run_id_of_two_dags_has_two_pages(tmp_path: Path) -> None:
+    for dag_id in ("shop", "orders"):
+        write_report(a_report(a_table(f"of_{dag_id}"), dag_id=dag_id), tmp_path)
+    found = read_page(RunKey("shop", KEY.run_id), tmp_path, why="") or ""
+    assert "of_shop" in found and "of_orders" not in found
 
 
 def test_a_run_without_a_report_has_none(tmp_path: Path) -> None:
-    assert read_report("nobody", tmp_path) is None
+    assert read_page(RunKey("master_etl", "nobody"), tmp_path, why="") is None
+    assert read_maps(RunKey("master_etl", "nobody"), tmp_path) == {}
+
+
+def test_the_maps_of_a_run_are_kept_beside_its_page(tmp_path: Path) -> None:
+    drawing = TableMap(style="dots", width=10, height=10, dot=2, path="M1 1h0", sampled=False)
+    page = write_report(a_report(a_table("place", map=drawing), a_table("plain")), tmp_path)
+    assert read_maps(KEY, tmp_path) == {"place": drawing}
+    page.with_suffix(".json").write_text('{"run_id": "of older code"}', encoding="utf-8")
+    assert read_maps(KEY, tmp_path) == {}
+
+
+def test_why_a_page_is_old_is_text_and_never_markup(tmp_path: Path) -> None:
+    write_report(a_report(a_table()), tmp_path)
+    assert "&lt;b&gt;" in (read_page(KEY, tmp_path, why="<b>") or "")
 
 
 def test_writing_again_replaces_the_page_and_leaves_nothing_else(tmp_path: Path) -> None:
     write_report(a_report(a_table()), tmp_path)
     page = write_report(a_report(a_table("other")), tmp_path)
     assert "other" in page.read_text(encoding="utf-8")
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".html", ".json"]
+    assert sorted(path.suffix for path in page.parent.iterdir()) == [".html", ".json"]
 
 
 def test_a_report_that_cannot_be_drawn_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,22 +77,16 @@ def test_a_report_that_cannot_be_drawn_leaves_the_old_one(tmp_path: Path, monkey
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         write_report(a_report(a_table("other")), tmp_path)
-    files = list(tmp_path.iterdir())
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 2 and before in [file.read_bytes() for file in files]
 
 
-def test_the_list_shows_the_newest_run_first(tmp_path: Path) -> None:
-    first = a_report(a_table(), run_id="first")
-    second = {"run_id": "second", "started_at": first.started_at.replace(year=2027)}
-    write_report(first.model_copy(update=second), tmp_path)
-    write_report(first, tmp_path)
-    assert [summary.run_id for summary in recent_reports(tmp_path)] == ["second", "first"]
-
-
-def test_old_reports_are_deleted_with_their_summary(tmp_path: Path) -> None:
+def test_old_reports_are_deleted_with_what_lies_beside_them(tmp_path: Path) -> None:
     old = write_report(a_report(a_table(), run_id="old"), tmp_path)
-    write_report(a_report(a_table(), run_id="new"), tmp_path)
-    os.utime(old, (0, 0))
-    assert delete_reports(tmp_path, older_than_days=90) == 1
-    assert [summary.run_id for summary in recent_reports(tmp_path)] == ["new"]
-    assert len(list(tmp_path.iterdir())) == 2
+    new = write_report(a_report(a_table(), run_id="new"), tmp_path)
+    of_older_code = tmp_path / "deploy__1.html"
+    of_older_code.write_text("", encoding="utf-8")
+    for page in (old, of_older_code):
+        os.utime(page, (0, 0))
+    assert delete_reports(tmp_path, older_than_days=90) == 2
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {new, new.with_suffix(".json")}

@@ -22,7 +22,7 @@ from tests.web.door import FLOWS, HOOK_DAGS, SECRET, Door
 
 ROOT = Path(__file__).parents[2]
 PASSWORDS = {"reader": "reads", "stranger": "knocks", "starter": "starts"}
-START_SECONDS = 60
+START_SECONDS = 180
 DAGS = """
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
@@ -32,6 +32,22 @@ for flow_id in ("orders", "closed", "twice", "plain", "asleep", "strict"):
         globals()[flow_id] = dag
 with DAG("stock", schedule=None):
     EmptyOperator(task_id="count")
+"""
+TABLE_DAGS = """
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, TaskGroup, task
+for dag_id in ("master_etl", "shop"):
+    with DAG(dag_id, schedule=None):
+        opened, plan = EmptyOperator(task_id="opened"), EmptyOperator(task_id="plan")
+        with TaskGroup("sub") as sub:
+            @task
+            def load_table(table): ...
+            load = load_table.expand(table=["a", "b"])
+        with TaskGroup("final") as final:
+            aggregate = EmptyOperator(task_id="aggregate")
+        verdict = EmptyOperator(task_id="verdict")
+        verdict.as_teardown(setups=opened, on_failure_fail_dagrun=True)
+        opened >> plan >> load >> aggregate >> verdict
 """
 
 
@@ -56,6 +72,7 @@ def door(
     (home / "dags").mkdir()
     (home / "dags" / "flows.py").write_text(DAGS, encoding="utf-8")
     (home / "dags" / "hooks.py").write_text(HOOK_DAGS, encoding="utf-8")
+    (home / "dags" / "tables.py").write_text(TABLE_DAGS, encoding="utf-8")
     with warehouses.lend() as database, metadata_database(postgres) as metadata:
         warehouse = postgres.url("sluiceway_loader", database)
         variables = {
@@ -141,16 +158,45 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def logged_in(server: str, user: str) -> Iterator[httpx.Client]:
-    answer = httpx.post(f"{server}/auth/token", json={"username": user, "password": PASSWORDS[user]})
+    password = PASSWORDS.get(user, user)
+    answer = httpx.post(f"{server}/auth/token", json={"username": user, "password": password})
     token = answer.raise_for_status().json()["access_token"]
     with httpx.Client(base_url=server, cookies={"_token": token}, headers={"Accept": "text/html"}) as client:
         yield client
+
+
+@pytest.fixture(scope="package")
+def fab(
+    tmp_path_factory: pytest.TempPathFactory, postgres: Cluster, warehouses: Warehouses, reports_dir: Path
+) -> Iterator[Door]:
+    """An API server whose users FAB manages: serve.py has who may read the runs of which DAG."""
+    home = tmp_path_factory.mktemp("airflow-fab")
+    (home / "config").mkdir()
+    (home / "dags").mkdir()
+    (home / "dags" / "tables.py").write_text(TABLE_DAGS, encoding="utf-8")
+    with warehouses.lend() as database, metadata_database(postgres) as metadata:
+        warehouse = postgres.url("sluiceway_loader", database)
+        variables = {
+            "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+            "AIRFLOW_CONN_WAREHOUSE": warehouse.replace("postgresql:", "postgres:"),
+            "SLUICEWAY_CONFIG_DIR": str(home / "config"),
+            "SLUICEWAY_REPORTS_DIR": str(reports_dir),
+        }
+        with serving(home, metadata, "prepare", "users", **variables) as url:
+            yield Door(home, url, variables, metadata, warehouse)
 
 
 @pytest.fixture
 def reader(server: str) -> Iterator[httpx.Client]:
     """A browser of a user who may read DAG runs."""
     yield from logged_in(server, "reader")
+
+
+@pytest.fixture
+def starter(server: str) -> Iterator[httpx.Client]:
+    """A browser of a user who may start runs, and mark and clear their tasks."""
+    yield from logged_in(server, "starter")
 
 
 @pytest.fixture

@@ -39,14 +39,14 @@ def test_the_import_check_can_fail(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("base_url", "path"),
     [
-        ("http://localhost:8080", "/sluiceway/reports/a%2Fb%2B1"),
-        ("https://host/airflow/", "/airflow/sluiceway/reports/a%2Fb%2B1"),
-        ("", "/sluiceway/reports/a%2Fb%2B1"),
+        ("http://localhost:8080", "/sluiceway/reports/shop/a%2Fb%2B1"),
+        ("https://host/airflow/", "/airflow/sluiceway/reports/shop/a%2Fb%2B1"),
+        ("", "/sluiceway/reports/shop/a%2Fb%2B1"),
     ],
 )
 def test_the_link_leads_to_the_report_below_the_base_url(
     base_url: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
-    key = cast("TaskInstanceKey", SimpleNamespace(run_id="a/b+1"))
+    key = cast("TaskInstanceKey", SimpleNamespace(dag_id="shop", run_id="a/b+1"))
     assert ReportLink().get_link(cast("BaseOperator", None), ti_key=key) == path

@@ -135,12 +135,12 @@ def loads(session: Session, dag_id: str, commit: str, *, tables: int) -> Loads:
     # a run that named no commit may have noted a short one
     rows = session.execute(
         sql.SQL(
-            "SELECT max(finished_at) FILTER (WHERE is_own AND is_whole), max(finished_at) FILTER (WHERE NOT is_own) "
-            "FROM (SELECT t.finished_at, starts_with({}, coalesce(r.deployed_sha, r.commit_sha)) AS is_own, "
-            "r.status = 'success' AND (SELECT count(DISTINCT table_name) FROM etl.table_run AS e "
-            "WHERE (e.dag_id, e.run_id) = (r.dag_id, r.run_id)) >= {} AS is_whole "
-            "FROM etl.run AS r JOIN etl.table_run AS t USING (dag_id, run_id) "
-            "WHERE t.status IN ('loaded', 'unchanged')) AS done"
+            "WITH done AS (SELECT starts_with({0}, coalesce(r.deployed_sha, r.commit_sha)) AS is_own, "
+            "r.status = 'success' AND count(DISTINCT t.table_name) >= {1} AS is_whole, "
+            "max(t.finished_at) FILTER (WHERE t.status IN ('loaded', 'unchanged')) AS newest_at "
+            "FROM etl.run AS r JOIN etl.table_run AS t USING (dag_id, run_id) GROUP BY r.dag_id, r.run_id) "
+            "SELECT max(newest_at) FILTER (WHERE is_own AND is_whole), max(newest_at) FILTER (WHERE NOT is_own) "
+            "FROM done"
         ).format(sql.Literal(commit), sql.Literal(tables))
     )
     loading = session.execute(

@@ -319,7 +319,7 @@ def runs(session: Session, *, limit: int = 20, dag_id: str | None = None, run_id
         if value is not None
     ]
     where = sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(conditions)) if conditions else sql.SQL("")
-    return _runs(session, sql.SQL("{} ORDER BY started_at DESC LIMIT {}").format(where, sql.Literal(limit)))
+    return runs_where(session, sql.SQL("{} ORDER BY started_at DESC LIMIT {}").format(where, sql.Literal(limit)))
 
 
 def run(session: Session, key: RunKey, *, locked: bool = False) -> Run | None:
@@ -339,7 +339,7 @@ def open_and_newest(session: Session, *, newest: int) -> list[Run]:
         "WHERE status = 'running' OR (dag_id, run_id) IN "
         "(SELECT dag_id, run_id FROM etl.run ORDER BY started_at DESC LIMIT {})"
     ).format(sql.Literal(newest))
-    return _runs(session, sql.SQL("{} ORDER BY started_at DESC").format(is_one))
+    return runs_where(session, sql.SQL("{} ORDER BY started_at DESC").format(is_one))
 
 
 def rejects(session: Session, result: TableRun, *, limit: int = 20) -> list[Reject]:
@@ -377,7 +377,8 @@ def forget_runs(session: Session, *, older_than_days: int) -> int:
     return len(rows)
 
 
-def _runs(session: Session, where: sql.Composable) -> list[Run]:
+def runs_where(session: Session, where: sql.Composable) -> list[Run]:
+    """The runs that a condition leaves, in its order."""
     rows = session.execute(sql.SQL("SELECT {} FROM etl.run {}").format(_columns(Run), where))
     found = [dict(zip(Run.model_fields, row, strict=True)) for row in rows]
     return [Run.model_validate({**row, "judged": _json(row["judged"])}) for row in found]

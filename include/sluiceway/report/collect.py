@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg import sql
 
+from sluiceway.compare import named
 from sluiceway.errors import SluicewayError
 from sluiceway.ledger import store
-from sluiceway.ledger.store import RunKey
+from sluiceway.ledger.store import PLANNED_TRY, RunKey
 from sluiceway.ledger.warehouse import Session
+from sluiceway.reconcile import Seen, as_written, reconcile
+from sluiceway.report.causes import causes_of
 from sluiceway.report.maps import draw_maps
 from sluiceway.report.model import (
     RejectGroup,
@@ -19,10 +24,12 @@ from sluiceway.report.model import (
     RunReport,
     TableMap,
     TableReport,
+    WithheldView,
     headline,
     in_order,
     total,
 )
+from sluiceway.steps import facts_of
 from sluiceway.tables.spec import TableSpec
 
 MAX_GROUPS = 20
@@ -88,7 +95,7 @@ def _table_report(
 ) -> TableReport:
     return TableReport(
         name=result.table_name,
-        description=spec.description if spec else "No longer in the configuration.",
+        description=spec.description if spec else "Not in the configuration of now, or its file is wrong.",
         source_bytes=result.bytes,
         rejects=rejects,
         map=drawn,
@@ -102,38 +109,52 @@ def _table_report(
     )  # fmt: skip
 
 
-def collect(session: Session, key: RunKey, specs: Mapping[str, TableSpec]) -> RunReport:
+def collect(
+    session: Session,
+    key: RunKey,
+    specs: Mapping[str, TableSpec],
+    *,
+    seen: Seen | None = None,
+    maps: Mapping[str, TableMap] | None = None,
+) -> RunReport:
     """The report of one run as the ledger tells it now.
 
-    Call it once the run's row is closed: before that the verdict reads "running", or "failed" as soon as a table is.
+    Call it once the run's row is closed: before that the verdict reads "running".
 
     :param specs: the tables' specs by name; a table without one keeps its numbers and has no map.
+    :param seen: the run as Airflow shows it now, to be compared with; None: the ledger's word stands.
+    :param maps: by table, in place of drawing them, which takes seconds.
     :raises UnknownRunError: the ledger holds no such run.
     """
     run = store.run(session, key)
     if run is None:
         raise UnknownRunError(f"The ledger holds no run {key}; `sluiceway runs list` shows the newest.")
-    results = store.table_runs(session, key)
-    rejects = _reject_groups(session, results)
-    maps = draw_maps(session, [specs[r.table_name] for r in results if r.table_name in specs])
+    facts = facts_of(session, run)
+    truth = named(reconcile(facts, seen), seen) if seen else as_written(run)
+    causes = causes_of(facts, truth, seen.tasks if seen else None)
+    rejects = _reject_groups(session, facts.tables)
+    if maps is None:
+        maps = draw_maps(session, [specs[r.table_name] for r in facts.tables if r.table_name in specs])
+    tries = Counter(each.table_name for each in store.table_tries(session, key) if each.try_number > PLANNED_TRY)
     tables = in_order(
-        _table_report(r, specs.get(r.table_name), rejects.get(r.table_name, ()), maps.get(r.table_name))
-        for r in results
+        _table_report(r, specs.get(r.table_name), rejects.get(r.table_name, ()), maps.get(r.table_name)).model_copy(
+            update={"tries": tries[r.table_name] or 1, **causes.tables.get(r.table_name, {})}
+        )
+        for r in facts.tables
     )
     return RunReport(
-        verdict=headline(run.status, tables, run.note),
+        verdict=headline(truth, tables, causes.quoted),
+        note=truth.sentence,
+        remark=truth.remark,
         tables=tables,
-        totals=total(tables),
-        **run.model_dump(
-            include={
-                "dag_id",
-                "run_id",
-                "commit_sha",
-                "deployed_sha",
-                "trigger_kind",
-                "started_at",
-                "finished_at",
-                "note",
-            }
+        tasks=causes.tasks,
+        published_at=run.published_at,
+        published=tuple(each.view_name for each in facts.publications if each.withheld is None),
+        withheld=tuple(
+            WithheldView(name=each.view_name, reason=each.withheld) for each in facts.publications if each.withheld
         ),
+        totals=total(tables),
+        finished_at=None if truth.status == "running" else run.finished_at,
+        compared_at=datetime.now(UTC) if seen else None,
+        **run.model_dump(include={"dag_id", "run_id", "commit_sha", "deployed_sha", "trigger_kind", "started_at"}),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -29,6 +30,10 @@ LEGEND = (
     ("rejected", "rejected"),
     ("dropped", "read, then not loaded"),
 )
+
+
+_LOG = re.compile(r" \(log: [^\s)]+\)")
+_WEB = re.compile(r"https?://\S+")
 
 
 class Segment(NamedTuple):
@@ -96,6 +101,11 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def without_logs(sentence: str) -> str:
+    """A verdict's sentence without the addresses of logs, for where there is no room for them."""
+    return _LOG.sub("", sentence)
+
+
 def moment(at: datetime | None) -> str:
     """2026-08-03 14:02:09 UTC."""
     return "–" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -113,6 +123,7 @@ def environment() -> Environment:
     )
     found.filters |= {"thousands": thousands, "size": size, "duration": duration, "moment": moment}
     found.filters["quoted"] = partial(quote, safe="")
+    found.tests["web_address"] = lambda address: address is not None and _WEB.fullmatch(address) is not None
     found.globals["words"] = VERDICT_WORDS
     return found
 

@@ -11,7 +11,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.ledger.store import RunStatus, TableStatus
+from sluiceway.ledger.store import RunKey, TableStatus
+from sluiceway.reconcile import Truth
+from sluiceway.verdict import Verdict
 
 _SEVERITY: dict[TableStatus, int] = {"failed": 0, "planned": 1, "loaded": 2, "unchanged": 3}
 
@@ -71,6 +73,10 @@ class TableReport(_Frozen):
     peak_rss_bytes: int | None = None
     error_type: str | None = None
     error: str | None = None
+    """Of a table that never reported: what became of its task."""
+    log_url: str | None = None
+    """Of the newest try of the task that loads it."""
+    tries: int = 1
     rejects: tuple[RejectGroup, ...] = ()
     """The most frequent first; may be fewer than there are."""
     map: TableMap | None = None
@@ -79,6 +85,25 @@ class TableReport(_Frozen):
     def rejects_listed(self) -> int:
         """How many of the rejects are in `rejects`."""
         return sum(group.count for group in self.rejects)
+
+
+class TaskReport(_Frozen):
+    """A task that failed, was killed, or was marked success although it had; a table tells of its own task."""
+
+    name: str
+    """`sub.load_table_3` for a mapped one."""
+    state: str | None
+    """As Airflow shows it."""
+    error_type: str | None
+    error: str
+    log_url: str | None = None
+
+
+class WithheldView(_Frozen):
+    """A view that the run's tables feed and that it left as it was."""
+
+    name: str
+    reason: str
 
 
 class Totals(_Frozen):
@@ -95,19 +120,12 @@ class Totals(_Frozen):
     """The largest of any table."""
 
 
-class Verdict(_Frozen):
-    """The run's colour and the sentence that says why."""
-
-    status: RunStatus
-    sentence: str
-
-
 class RunReport(_Frozen):
     """One run of a DAG."""
 
     verdict: Verdict
     run_id: str
-    dag_id: str | None
+    dag_id: str
     commit_sha: str | None
     """The commit the run was asked for."""
     deployed_sha: str | None
@@ -116,9 +134,24 @@ class RunReport(_Frozen):
     started_at: datetime
     finished_at: datetime | None
     note: str | None
+    """The whole sentence, with every error that `verdict` leaves to the tables and tasks below it."""
+    remark: str | None = None
+    """What was done to the run in Airflow after its verdict."""
     tables: tuple[TableReport, ...]
     """Failed first, then those that never reported, then by name."""
+    tasks: tuple[TaskReport, ...] = ()
+    published_at: datetime | None = None
+    published: tuple[str, ...] = ()
+    """Names of views."""
+    withheld: tuple[WithheldView, ...] = ()
     totals: Totals
+    compared_at: datetime | None = None
+    """When it was compared with what Airflow shows; None: it is as the ledger says."""
+
+    @property
+    def key(self) -> RunKey:
+        """Which run it is."""
+        return RunKey(self.dag_id, self.run_id)
 
     @property
     def seconds(self) -> float | None:
@@ -127,8 +160,16 @@ class RunReport(_Frozen):
 
     @property
     def failed(self) -> tuple[TableReport, ...]:
-        """The tables that turned the run red."""
-        return tuple(table for table in self.tables if table.status == "failed")
+        """The tables that turned the run red: those that failed, and those that never reported."""
+        if self.verdict.status == "running":
+            return tuple(table for table in self.tables if table.status == "failed")
+        return tuple(table for table in self.tables if table.status in {"failed", "planned"})
+
+    @property
+    def culprits(self) -> tuple[str, ...]:
+        """What a red run is red for, by name."""
+        tasks = (task.name for task in self.tasks if task.state != "success")
+        return (*(table.name for table in self.failed), *tasks)
 
 
 def in_order(tables: Iterable[TableReport]) -> tuple[TableReport, ...]:
@@ -151,42 +192,19 @@ def total(tables: Iterable[TableReport]) -> Totals:
     )
 
 
-def _names(tables: Iterable[TableReport]) -> str:
-    names = [table.name for table in tables]
-    if len(names) > 5:
-        names = [*names[:5], f"{len(names) - 5} more"]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def headline(truth: Truth, tables: Iterable[TableReport], quoted: Iterable[str] = ()) -> Verdict:
+    """The verdict on a run: the ledger's own sentence, or how far a run is that has none yet.
+
+    :param quoted: parts of the sentence that are told elsewhere, and are left out of it.
+    """
+    sentence = truth.sentence or _progress(list(tables))
+    for part in quoted:
+        sentence = sentence.replace(part, "")
+    return Verdict(status=truth.status, sentence=sentence)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def headline(status: RunStatus, tables: Iterable[TableReport], note: str | None) -> Verdict:
-    """The verdict on a run from its ledger row; a run that is still open is red as soon as a table failed."""
-    rows = list(tables)
-    failed = [table for table in rows if table.status == "failed"]
-    silent = [table for table in rows if table.status == "planned"]
-    loaded = [table for table in rows if table.status == "loaded"]
-    unchanged = len(rows) - len(failed) - len(silent) - len(loaded)
-    if failed and status in {"running", "failed", "abandoned"}:
-        late = f", {len(silent)} never reported" if silent and status != "running" else ""
-        kept = f"; {len(loaded) + unchanged} kept what they loaded" if loaded or unchanged else ""
-        return Verdict(status="failed", sentence=f"{len(failed)} of {_count(len(rows), 'table')} failed{late}{kept}.")
-    if status == "running":
-        done = f"{len(loaded) + unchanged} of {_count(len(rows), 'table')} done"
-        return Verdict(status=status, sentence=f"{done}, the verdict is not in yet.")
-    if status == "superseded":
-        return Verdict(status=status, sentence=note or "Staging moved on to a newer commit; nothing was touched.")
-    if status == "abandoned":
-        return Verdict(status=status, sentence="The run was ended from outside before its verdict.")
-    if status == "failed":
-        if silent:
-            return Verdict(status=status, sentence=f"{_names(silent)} never reported.")
-        sentence = "No table was loaded." if not rows else "Every table is good, and the run failed outside of them."
-        return Verdict(status=status, sentence=note or sentence)
-    parts = [f"{_count(len(loaded), 'table')} loaded"] if loaded else []
-    parts += [f"{unchanged:,} unchanged"] if unchanged else []
-    rejected = sum(table.rejected for table in rows)
-    parts += [f"{_count(rejected, 'row')} rejected"] if rejected else []
-    return Verdict(status=status, sentence=f"{', '.join(parts) or 'no tables'}.".capitalize())
+def _progress(tables: list[TableReport]) -> str:
+    failed = sum(table.status == "failed" for table in tables)
+    done = sum(table.status in {"loaded", "unchanged"} for table in tables)
+    noun = "table" if len(tables) == 1 else "tables"
+    return f"{done:,} of {len(tables):,} {noun} done{f', {failed:,} failed' if failed else ''}; no verdict yet."

@@ -1,48 +1,51 @@
-"""Keeps reports as files: the page of a run and, beside it, the few lines the list of reports shows."""
+"""Keeps reports as files: the page of a run as its verdict saw it and, beside it, the same as JSON.
+
+The API server serves the page anew from the ledger; from the files it takes the maps, which cost seconds, and the page
+itself when the ledger does not answer.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import tempfile
 import time
-from datetime import datetime
+from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
 import pydantic
 
-from sluiceway.ledger.store import RunStatus
+from sluiceway.ledger.store import RunKey
 from sluiceway.report.html import render
-from sluiceway.report.model import RunReport
+from sluiceway.report.model import RunReport, TableMap
 
 _LONGEST_STEM = 180
 """File systems allow 255 bytes; the rest is for the suffix and the temporary name."""
+_AS_WRITTEN = "<main>\n"
+"""After this a page of a run tells what is to be known of the page itself."""
+
+log = logging.getLogger(__name__)
 
 
-class ReportSummary(pydantic.BaseModel):
-    """What the list of reports says about one."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
-
-    run_id: str
-    status: RunStatus
-    sentence: str
-    commit_sha: str | None
-    started_at: datetime
-    seconds: float | None
+def report_file(key: RunKey) -> Path:
+    """The page's file below the reports' folder: one per run, a folder per DAG."""
+    return Path(_safe_name(key.dag_id)) / f"{_safe_name(key.run_id)}.html"
 
 
-def report_file_name(run_id: str) -> str:
-    """The page's file name: one per run id, of plain characters, never a path.
+def _safe_name(part: str) -> str:
+    """A name of plain characters, never a path and never hidden.
 
-    A long id is cut and ends in `@` and its sha256; `@` stands in no other name, so no two ids share one.
+    A long one is cut and ends in `@` and its sha256; `@` stands in no other name, so no two share one.
     """
-    stem = quote(run_id, safe="+:", errors="surrogatepass")
+    stem = quote(part, safe="+:", errors="surrogatepass")
+    if stem.startswith("."):
+        stem = f"%2E{stem[1:]}"
     if len(stem) > _LONGEST_STEM:
-        digest = hashlib.sha256(run_id.encode(errors="surrogatepass")).hexdigest()
+        digest = hashlib.sha256(part.encode(errors="surrogatepass")).hexdigest()
         stem = f"{stem[: _LONGEST_STEM - len(digest) - 1]}@{digest}"
-    return f"{stem}.html"
+    return stem or "%"
 
 
 def _write(path: Path, text: str) -> None:
@@ -59,40 +62,44 @@ def _write(path: Path, text: str) -> None:
 
 
 def write_report(report: RunReport, reports_dir: Path) -> Path:
-    """Write the run's page, in place of an earlier one, and return its path."""
-    reports_dir.mkdir(parents=True, exist_ok=True)
-    page = reports_dir / report_file_name(report.run_id)
-    summary = ReportSummary(
-        run_id=report.run_id,
-        status=report.verdict.status,
-        sentence=report.verdict.sentence,
-        commit_sha=report.commit_sha,
-        started_at=report.started_at,
-        seconds=report.seconds,
-    )
+    """Write the run's page, in place of an earlier one, and return its path. Beside it goes the report as JSON."""
+    page = reports_dir / report_file(report.key)
+    page.parent.mkdir(parents=True, exist_ok=True)
     _write(page, render(report))
-    _write(page.with_suffix(".json"), summary.model_dump_json())
+    _write(page.with_suffix(".json"), report.model_dump_json())
     return page
 
 
-def read_report(run_id: str, reports_dir: Path) -> str | None:
-    """The run's page, None when there is none."""
-    page = reports_dir / report_file_name(run_id)
-    return page.read_text(encoding="utf-8") if page.is_file() else None
+def read_page(key: RunKey, reports_dir: Path, *, why: str) -> str | None:
+    """The run's page as it was written, and on it why it is not the page of now; None when there is none.
+
+    :param why: plain text.
+    """
+    page = reports_dir / report_file(key)
+    if not page.is_file():
+        return None
+    told = f'<p class="stale">{escape(why)}</p>\n'
+    return page.read_text(encoding="utf-8").replace(_AS_WRITTEN, f"{_AS_WRITTEN}{told}", 1)
 
 
-def recent_reports(reports_dir: Path, *, limit: int = 100) -> list[ReportSummary]:
-    """The newest reports first."""
-    files = sorted(reports_dir.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
-    found = [ReportSummary.model_validate_json(file.read_bytes()) for file in files[:limit]]
-    return sorted(found, key=lambda summary: summary.started_at, reverse=True)
+def read_maps(key: RunKey, reports_dir: Path) -> dict[str, TableMap]:
+    """The maps that the run drew, by table; none when its report is on another machine, deleted, or of older code."""
+    kept = (reports_dir / report_file(key)).with_suffix(".json")
+    try:
+        report = RunReport.model_validate_json(kept.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except pydantic.ValidationError as error:
+        log.warning("%s is of other code: the run's page lacks its maps: %s", kept, error)
+        return {}
+    return {table.name: table.map for table in report.tables if table.map is not None}
 
 
 def delete_reports(reports_dir: Path, *, older_than_days: float) -> int:
     """Delete the pages written longer ago than that; returns how many."""
     oldest = time.time() - older_than_days * 86_400
-    old = [page for page in reports_dir.glob("*.html") if page.stat().st_mtime < oldest]
+    old = [page for page in reports_dir.rglob("*.html") if page.stat().st_mtime < oldest]
     for page in old:
         page.with_suffix(".json").unlink(missing_ok=True)
-        page.unlink()
+        page.unlink(missing_ok=True)
     return len(old)

@@ -79,7 +79,8 @@ class DeployedCommitSensor(BaseSensorOperator):
         from sluiceway.deploy.gate import Sight
         from sluiceway.deploy.spec import read_environment
 
-        asked, until = event.pop("asked"), datetime.fromtimestamp(event.pop("until"), UTC)
+        # a trigger of the release before says no `until`: its look was the last one
+        asked, until = event.pop("asked"), datetime.fromtimestamp(event.pop("until", 0), UTC)
         with recorded(context, conn_id=self.conn_id):
             spec = read_environment(str(load_settings().environment))
             sight = self._judged(context, spec, Sight.model_validate(event))

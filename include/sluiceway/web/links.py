@@ -21,9 +21,9 @@ def reports_path() -> str:
     return f"{urlsplit(base_url).path.rstrip('/')}{URL_PREFIX}/reports"
 
 
-def report_path(run_id: str) -> str:
+def report_path(dag_id: str, run_id: str) -> str:
     """The report of one run."""
-    return f"{reports_path()}/{quote(run_id, safe='')}"
+    return f"{reports_path()}/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
 
 
 class ReportLink(BaseOperatorLink):
@@ -37,4 +37,4 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The path of the report of the task's run."""
-        return report_path(ti_key.run_id)
+        return report_path(ti_key.dag_id, ti_key.run_id)

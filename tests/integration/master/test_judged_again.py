@@ -163,6 +163,21 @@ def test_a_load_whose_process_is_killed_at_every_try_is_named_as_killed(two: Dep
     assert "?try_number=4" in sentence
 
 
+def test_a_connection_that_is_missing_in_airflow_is_named_with_its_table(two: Deployment) -> None:
+    spec = two.config / "tables" / "t02.toml"
+    before = spec.read_text()
+    spec.write_text(
+        'description = "Of a database"\nkey = "id"\ncolumns = { id = "integer", value = "text" }\n'
+        'source = { kind = "sql", connection = "nowhere", table = "t02" }\n'
+    )
+    try:
+        run_id = two.run(tables=["t02"])
+    finally:
+        spec.write_text(before)
+    sentence = judged(two, run_id, "failed", state="failed")
+    assert "t02 (" in sentence and "nowhere" in sentence
+
+
 def test_a_table_that_was_loaded_stays_loaded_when_a_second_try_finds_it_unchanged(two: Deployment) -> None:
     two.source("t02", csv_of(ROWS, value="once") + "x,reject\n")
     spec = two.config / "tables" / "t02.toml"

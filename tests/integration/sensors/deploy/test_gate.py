@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sluiceway.report.write import report_file_name
+from sluiceway.ledger.store import RunKey
+from sluiceway.report.write import report_file
 from tests.integration.deployment import DAG_ID, csv_of
 from tests.integration.sensors.deploy.staging import TABLES, WITHOUT_TRIGGERER, Staging, sha_of
 
@@ -58,7 +59,7 @@ def test_a_run_is_superseded_by_the_newer_commit_that_waits_and_touches_nothing(
     assert f"serves the newer commit {sha_of('newer')}, whose run {newer} waits" in (run.note or "")
     assert {name for name, state in states.items() if state == "skipped"} == SKIPPED
     assert {name for name, state in states.items() if state == "success"} == {"opened", "deploy_gate", "verdict"}
-    page = staging.stack.layout.reports / report_file_name(older)
+    page = staging.stack.layout.reports / report_file(RunKey(DAG_ID, older))
     assert "Superseded" in page.read_text() and sha_of("newer") in page.read_text()
     assert staging.wait(newer) == "success"
     assert staging.ledger(newer)[0].status == "success"

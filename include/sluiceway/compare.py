@@ -1,0 +1,57 @@
+"""What is to be said of a run that Airflow was asked about: reads no more of the ledger than that needs.
+
+Who asks: the page and the list in the API server (web/airflow.py), `sluiceway runs` (runs/airflow.py).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sluiceway.ledger.store import Run
+from sluiceway.ledger.warehouse import Session
+from sluiceway.reconcile import Seen, Truth, reconcile
+from sluiceway.steps import facts_of
+from sluiceway.verdict import Facts, judged_states
+
+GOOD = frozenset({"success", "superseded"})
+
+
+class Span(NamedTuple):
+    """From when on a run's marks are of interest."""
+
+    since: datetime
+    cleared_since: datetime | None
+    """A clear is undone by the verdict after it."""
+
+
+def marks_wanted(run: Run, seen: Seen) -> Span | None:
+    """From when on it matters what people did to the run; None: nothing that is to be said is about that."""
+    early = (run.note or "").startswith("Ended before its verdict") or "by hand" in (run.note or "")
+    if seen.state is None or (not early and run.remark is None and _is_as_written(run, seen)):
+        return None
+    if early or run.finished_at is None:
+        return Span(run.started_at, run.finished_at)
+    return Span(run.finished_at, run.finished_at)
+
+
+def truth_of(session: Session, run: Run, seen: Seen) -> Truth:
+    """Reconcile the run with what Airflow shows of it; whoever had a hand in it is named."""
+    is_judged_anew = seen.has_ended and (run.status == "running" or run.judged != judged_states(seen.tasks))
+    return named(reconcile(facts_of(session, run) if is_judged_anew else Facts(run=run), seen), seen)
+
+
+def named(truth: Truth, seen: Seen) -> Truth:
+    """The same, with the marks that it does not tell."""
+    untold = [mark for mark in seen.marks if mark not in truth.text]
+    if not untold:
+        return truth
+    remark = " ".join(filter(None, [truth.remark, f"By hand: {'; '.join(untold)}."]))
+    return truth.model_copy(update={"remark": remark})
+
+
+def _is_as_written(run: Run, seen: Seen) -> bool:
+    if not seen.has_ended:
+        return run.status == "running" or run.judged is None
+    is_alike = run.judged == judged_states(seen.tasks) and (seen.state == "success") == (run.status in GOOD)
+    return run.status != "running" and is_alike

@@ -1,0 +1,44 @@
+"""The newest runs, as lists of runs show them. Every function runs in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from psycopg import sql
+
+from sluiceway.ledger import store
+from sluiceway.ledger.store import Run, RunKey
+from sluiceway.ledger.warehouse import Session
+
+
+def dag_ids(session: Session) -> set[str]:
+    """The DAGs that have runs."""
+    rows = session.execute(sql.SQL("SELECT DISTINCT dag_id FROM etl.run WHERE dag_id <> {}").format(_CLI))
+    return {dag_id for (dag_id,) in rows}
+
+
+def runs_of(session: Session, dag_ids: Collection[str], *, limit: int) -> list[Run]:
+    """The newest runs of these DAGs, the newest first."""
+    if not dag_ids:
+        return []
+    where = sql.SQL("WHERE dag_id IN ({}) ORDER BY started_at DESC LIMIT {}").format(
+        sql.SQL(", ").join(map(sql.Literal, sorted(dag_ids))), sql.Literal(limit)
+    )
+    return store.runs_where(session, where)
+
+
+def tables_of(session: Session, runs: Iterable[Run]) -> dict[RunKey, str]:
+    """The table that each run of `sluiceway tables run` loads."""
+    run_ids = [run.run_id for run in runs if run.dag_id == store.CLI]
+    if not run_ids:
+        return {}
+    rows = session.execute(
+        sql.SQL(
+            "SELECT run_id, string_agg(DISTINCT table_name, ', ') FROM etl.table_run WHERE dag_id = {} "
+            "AND run_id IN ({}) GROUP BY run_id"
+        ).format(_CLI, sql.SQL(", ").join(map(sql.Literal, run_ids)))
+    )
+    return {RunKey(store.CLI, run_id): names for run_id, names in rows}
+
+
+_CLI = sql.Literal(store.CLI)

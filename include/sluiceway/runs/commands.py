@@ -1,0 +1,182 @@
+"""`sluiceway runs`: what runs did, and running again what failed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Column, Table
+
+from sluiceway.console import EXIT_FAILED, err, out, plain, sentences
+from sluiceway.errors import ConfigError
+from sluiceway.settings import load_settings
+
+if TYPE_CHECKING:
+    from sluiceway.ledger.store import Run, RunKey
+    from sluiceway.reconcile import Seen
+
+app = typer.Typer(no_args_is_help=True, help="Runs, as the ledger knows them and Airflow shows them.")
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
+DagOption = Annotated[
+    str | None, typer.Option("--dag", metavar="DAG", help="The run's DAG, where several have a run of that id.")
+]
+WarehouseOption = Annotated[
+    str | None, typer.Option("--warehouse", metavar="URL", help="postgresql:// URL; else SLUICEWAY_WAREHOUSE_URL.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+COUNTS = ("extracted", "inserted", "updated", "unchanged", "deleted", "rejected")
+
+
+@app.command("list")
+def runs_list(
+    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the newest runs with their verdicts, compared with Airflow where SLUICEWAY_AIRFLOW_URL names one.
+
+    Example: sluiceway runs list --limit 5
+    """
+    from sluiceway.compare import truth_of
+    from sluiceway.ledger import newest, store
+    from sluiceway.ledger.left_behind import close_left_behind
+    from sluiceway.ledger.warehouse import connect
+    from sluiceway.reconcile import as_written
+
+    with sentences():
+        url = _warehouse(warehouse)
+        with connect(url) as session:
+            close_left_behind(session)
+            found = store.runs(session, limit=limit)
+            loads = newest.tables_of(session, found)
+        seen = _asked(found)
+        with connect(url) as session:
+            truths = [truth_of(session, run, seen[run.key]) if run.key in seen else as_written(run) for run in found]
+    if as_json:
+        _print_json(
+            [
+                _document(run, truth, run.key in seen) | {"table": loads.get(run.key)}
+                for run, truth in zip(found, truths, strict=True)
+            ]
+        )
+        return
+    table = Table(
+        "dag", Column("run", no_wrap=True), "commit", "started (UTC)", "status", "note", box=None, pad_edge=False
+    )
+    for run, truth in zip(found, truths, strict=True):
+        dag = f"{run.dag_id}: {loads[run.key]}" if run.key in loads else run.dag_id
+        cells = plain(dag), plain(run.run_id), (run.commit_sha or "")[:9], f"{run.started_at:%Y-%m-%d %H:%M:%S}"
+        table.add_row(*cells, truth.status, plain(truth.text))
+    out.print(table)
+
+
+@app.command("show")
+def runs_show(
+    run_id: RunArgument,
+    dag_id: DagOption = None,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what one run did to each table, why it is red, and the first rejects. Exit 1 when it is red.
+
+    Compared with Airflow where SLUICEWAY_AIRFLOW_URL names one.
+
+    Example: sluiceway runs show deploy__1f0c...
+    """
+    from sluiceway.ledger import store
+    from sluiceway.ledger.left_behind import close_left_behind
+    from sluiceway.ledger.warehouse import connect
+    from sluiceway.report.collect import collect
+
+    with sentences():
+        url = _warehouse(warehouse)
+        with connect(url) as session:
+            close_left_behind(session)
+            run = _one(run_id, store.runs(session, run_id=run_id, dag_id=dag_id))
+        seen = _asked([run]).get(run.key)
+        with connect(url) as session:
+            report = collect(session, run.key, {}, seen=seen, maps={})
+            tables = store.table_runs(session, run.key)
+            rejects = {t.table_name: store.rejects(session, t, limit=5) for t in tables if t.rejected}
+    if as_json:
+        from sluiceway.reconcile import Truth
+
+        truth = Truth(status=report.verdict.status, sentence=report.note, remark=report.remark)
+        document = _document(run, truth, seen is not None)
+        document["tables"] = [table.model_dump(mode="json") for table in tables]
+        document["tasks"] = [task.model_dump(mode="json") for task in report.tasks]
+        document["withheld"] = {view.name: view.reason for view in report.withheld}
+        _print_json(document)
+    else:
+        from sluiceway.runs import show
+
+        show.run(report)
+        show.rejects(rejects)
+    if report.verdict.status in {"failed", "abandoned"}:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command("retry")
+def runs_retry(run_id: RunArgument, dag_id: DagOption = None) -> None:
+    """Run only the failed tasks of a run again, and what follows them, in Airflow; its verdict judges it anew.
+
+    Example: sluiceway runs retry deploy__1f0c...
+    """
+    from sluiceway.airflow_api import AirflowApi
+
+    with sentences(), AirflowApi.from_settings(load_settings()) as api:
+        found = dag_id or _dag_of(api.dags_with(run_id), run_id)
+        cleared = api.retry(found, run_id)
+    out.print(f"{len(cleared)} tasks of {plain(f'{found}/{run_id}')} run again: {plain(', '.join(sorted(cleared)))}")
+
+
+def _warehouse(url: str | None) -> str:
+    return url or load_settings().require_warehouse_url()
+
+
+def _one(run_id: str, found: Sequence[Run]) -> Run:
+    if not found:
+        raise ConfigError(f"The ledger has no run {run_id!r}; `sluiceway runs list` shows the newest.")
+    if len(found) > 1:
+        raise ConfigError(_several(run_id, [run.dag_id for run in found]))
+    return found[0]
+
+
+def _dag_of(dags: Sequence[str], run_id: str) -> str:
+    if not dags:
+        raise ConfigError(f"Airflow has no run {run_id!r} that you may read.")
+    if len(dags) > 1:
+        raise ConfigError(_several(run_id, dags))
+    return dags[0]
+
+
+def _several(run_id: str, dags: Sequence[str]) -> str:
+    return f"Several DAGs have a run {run_id!r}: name one of {', '.join(sorted(dags))} with --dag."
+
+
+def _asked(runs: Sequence[Run]) -> Mapping[RunKey, Seen]:
+    """The runs as Airflow shows them; where it cannot be asked, one line says so."""
+    from sluiceway.runs.airflow import NotAskedError, ask
+
+    try:
+        return ask(load_settings(), runs)
+    except NotAskedError as error:
+        err.print(plain(str(error)))
+        return {}
+
+
+def _document(run: Run, truth: Any, is_compared: bool) -> dict[str, Any]:
+    return run.model_dump(mode="json") | {
+        "status": truth.status,
+        "note": truth.sentence,
+        "remark": truth.remark,
+        "compared_with_airflow": is_compared,
+    }
+
+
+def _print_json(document: Any) -> None:
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")

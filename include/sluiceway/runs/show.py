@@ -1,0 +1,64 @@
+"""Prints one run: the sentence first, then what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rich.table import Table
+
+from sluiceway.console import out, plain
+from sluiceway.ledger.store import Reject
+from sluiceway.report.model import RunReport, TableReport
+
+COUNTS = ("extracted", "inserted", "updated", "unchanged", "deleted", "rejected")
+
+
+def run(report: RunReport) -> None:
+    """Sentence, remark, whatever it is red for with the address of its log, and the tables."""
+    out.print(f"[bold]{plain(str(report.key))}[/]: {report.verdict.status}. {plain(report.verdict.sentence)}")
+    if report.remark:
+        out.print(plain(report.remark))
+    out.print(
+        f"commit {report.commit_sha or '(none)'}, started {report.started_at:%Y-%m-%d %H:%M:%S} UTC "
+        f"by {report.trigger_kind}"
+    )
+    if report.tables:
+        out.print(_tables(report.tables))
+    for table in report.tables:
+        if table.error:
+            _problem(table.name, table.error_type, table.error, table.log_url)
+    for task in report.tasks:
+        _problem(task.name, task.error_type, task.error, task.log_url)
+    for view in report.withheld:
+        out.print(f"\n[yellow]{plain(view.name)}[/] was not published: {plain(view.reason)}")
+
+
+def rejects(found: Mapping[str, Iterable[Reject]]) -> None:
+    """The first rows of each table that were not loaded."""
+    for name, some in found.items():
+        out.print(f"\nRejects of {name}:")
+        for reject in some:
+            out.print(f"  row {reject.row_number}: {plain(reject.reason)}")
+
+
+def _tables(tables: Iterable[TableReport]) -> Table:
+    shown = Table("table", "status", "tries", *COUNTS, "rows", "seconds", "MB", box=None, pad_edge=False)
+    for column in shown.columns[2:]:
+        column.justify = "right"
+    for table in tables:
+        shown.add_row(
+            table.name,
+            table.status,
+            str(table.tries) if table.tries > 1 else "",
+            *(f"{getattr(table, name):,}" for name in COUNTS),
+            f"{table.table_rows:,}" if table.table_rows is not None else "",
+            f"{table.seconds:.1f}" if table.seconds is not None else "",
+            f"{table.peak_rss_bytes / 2**20:.0f}" if table.peak_rss_bytes else "",
+        )
+    return shown
+
+
+def _problem(name: str, kind: str | None, error: str, log_url: str | None) -> None:
+    out.print(f"\n[red]{plain(name)}[/]: {plain(f'{kind}: {error}' if kind else error)}")
+    if log_url:
+        out.print(f"  log: {plain(log_url)}")

@@ -1,0 +1,125 @@
+"""`sluiceway runs` without an Airflow: what it shows is the ledger's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from sluiceway.cli import app
+from sluiceway.ledger import publications, store, tasks
+from sluiceway.ledger.store import CLI, RunKey
+from sluiceway.ledger.tasks import TaskRun
+from sluiceway.ledger.warehouse import connect
+
+GREEN, RED, TWIN, BY_HAND = (
+    RunKey("master_etl", "r1"),
+    RunKey("shop", "r2"),
+    RunKey("shop", "r1"),
+    RunKey(CLI, "cli__1"),
+)
+LOG = "https://airflow.example/log?try_number=2"
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(warehouse_url: str) -> Run:
+    """Runs one command on a ledger of four runs."""
+    with connect(warehouse_url) as session:
+        for key, status, note in (
+            (GREEN, "success", "1 of 1 tables loaded."),
+            (RED, "failed", f"1 of 1 tables failed: city (E: no rows). plan failed: X: what (log: {LOG}). Nothing."),
+            (TWIN, "running", None),
+            (BY_HAND, "success", None),
+        ):
+            store.open_run(session, key, None, "manual")
+            store.plan_tables(session, key, ["city"])
+            if status != "running":
+                store.close_run(session, key, status, note, {"plan": "failed"} if key == RED else {})
+        a_try(session, GREEN, status="loaded")
+        a_try(session, RED, status="failed", error_type="E", error="first")
+        a_try(session, RED, status="failed", error_type="E", error="no rows", try_number=2)
+        task = TaskRun(**RED._asdict(), task_id="plan", log_url=LOG)
+        tasks.begin(session, task)
+        tasks.end(session, task, KeyError("what"))
+        publications.record(session, GREEN, {"area": "town failed in shop/r2"})
+    return lambda *arguments: CliRunner().invoke(app, ["runs", *arguments, "--warehouse", warehouse_url])
+
+
+def a_try(session: Any, key: RunKey, **values: Any) -> None:
+    store.write_table_run(session, store.TableRun(**key._asdict(), table_name="city", **values))
+
+
+def words(result: Result) -> str:
+    return " ".join(result.stdout.split())
+
+
+def test_runs_are_listed_by_dag_and_id_and_those_of_the_command_line_by_their_table(run: Run) -> None:
+    listed = words(run("list"))
+    assert "cli: city cli__1" in listed and "shop r1" in listed and "master_etl r1" in listed
+    found = {(each["dag_id"], each["run_id"]): each for each in json.loads(run("list", "--json").stdout)}
+    assert set(found) == {GREEN, RED, TWIN, BY_HAND}
+    assert (found[BY_HAND]["table"], found[GREEN]["table"]) == ("city", None)
+
+
+def test_an_id_that_several_dags_have_asks_which_is_meant(run: Run) -> None:
+    result = run("show", "r1")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Several DAGs have a run 'r1': name one of master_etl, shop with --dag." in result.stderr
+    assert "master_etl/r1: success." in run("show", "r1", "--dag", "master_etl").stdout
+
+
+def test_a_dag_without_such_a_run_is_a_usage_error(run: Run) -> None:
+    assert run("show", "r2", "--dag", "master_etl").exit_code == 2
+
+
+def test_a_red_run_exits_with_1_and_says_each_cause_once_with_its_log(run: Run) -> None:
+    result = run("show", "r2")
+    assert result.exit_code == 1
+    assert "shop/r2: failed. 1 of 1 tables failed: city. plan failed" in words(result)
+    assert result.stdout.count("no rows") == 1 and "city: E: no rows" in result.stdout
+    assert "plan: KeyError: 'what'" in result.stdout and f"  log: {LOG}" in result.stdout
+    document = json.loads(run("show", "r2", "--json").stdout)
+    assert (document["dag_id"], document["status"]) == ("shop", "failed")
+    assert [(task["name"], task["log_url"]) for task in document["tasks"]] == [("plan", LOG)]
+
+
+def test_a_good_or_running_run_exits_with_0(run: Run) -> None:
+    assert run("show", "r1", "--dag", "master_etl").exit_code == 0
+    assert run("show", "r1", "--dag", "shop").exit_code == 0
+    assert run("show", "cli__1").exit_code == 0
+
+
+def test_the_tries_of_a_table_are_shown_when_there_is_more_than_one(run: Run) -> None:
+    (table,) = [line.split() for line in run("show", "r2").stdout.splitlines() if line.startswith("city  ")]
+    assert table[:3] == ["city", "failed", "2"]
+
+
+def test_a_view_that_was_kept_back_is_shown_with_the_reason(run: Run) -> None:
+    assert "area was not published: town failed in shop/r2" in run("show", "r1", "--dag", "master_etl").stdout
+
+
+def test_without_an_airflow_one_line_says_so_and_the_ledger_is_shown(run: Run) -> None:
+    for command in (("list",), ("show", "r1", "--dag", "master_etl")):
+        result = run(*command)
+        assert result.exit_code == 0
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("Airflow was not asked, this is what the ledger says: No Airflow is named")
+        assert "Airflow" not in result.stdout
+    assert json.loads(run("show", "r1", "--dag", "master_etl", "--json").stdout)["compared_with_airflow"] is False
+
+
+def test_of_a_run_of_the_command_line_airflow_is_not_asked(run: Run) -> None:
+    assert run("show", "cli__1").stderr == ""
+
+
+def test_an_airflow_that_does_not_answer_hides_nothing(run: Run, setting: Callable[..., None]) -> None:
+    setting(airflow_url="http://127.0.0.1:1", airflow_username="me", airflow_password="secret")
+    result = run("list")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (0, 1)
+    assert "Airflow at http://127.0.0.1:1 does not answer" in result.stderr and "secret" not in result.output
+    assert "master_etl" in result.stdout
