@@ -21,7 +21,7 @@ from dev.cluster import Cluster
 from dev.environment import ROOT
 from sluiceway.ledger import store
 from sluiceway.ledger.left_behind import close_left_behind
-from sluiceway.ledger.store import RunKey
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect
 
 Query = Callable[..., list[tuple[object, ...]]]
@@ -281,3 +281,15 @@ def test_runs_of_airflow_are_left_alone_and_who_may_only_read_closes_nothing(
     with connect(warehouse_url) as session:
         assert close_left_behind(session) == [RunKey("cli", "left")]
     assert query("SELECT dag_id, status FROM etl.run ORDER BY 1") == [("cli", "failed"), ("master_etl", "running")]
+
+
+def test_the_error_that_a_killed_command_had_told_stands(warehouse_url: str, query: Query) -> None:
+    run = RunKey("cli", "left")
+    failed = {"status": "failed", "error_type": "SchemaDriftError", "error": "column 'id' is missing"}
+    with connect(warehouse_url) as session:
+        store.open_run(session, run, commit_sha=None, trigger_kind="cli")
+        store.write_table_run(session, TableRun.model_validate({**run._asdict(), "table_name": "city", **failed}))
+    with connect(warehouse_url) as session:
+        assert close_left_behind(session) == [run]
+    assert query(TABLES) == [tuple(failed.values())]
+    assert query(RUNS) == [("cli", "failed", f"{KILLED}nothing was changed", True)]
