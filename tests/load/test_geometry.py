@@ -17,8 +17,8 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from shapely import GeometryCollection, LineString, MultiPolygon, Point, Polygon
 
 from sluiceway.errors import SchemaDriftError, SluicewayError, SourceUnreadableError
-from sluiceway.load import merge
 from sluiceway.load.geometry import Cleaned, GeometryCleaner
+from sluiceway.load.stage_table import staged_value
 from sluiceway.tables.spec import TableSpec
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "sluiceway-hypothesis")  # no .hypothesis in the checkout
@@ -291,7 +291,7 @@ def test_postgis_gets_the_declared_dimensions_of_any_given_ones(
         wkb = shapely.to_wkb(cornered(kind, given), output_dimension=4, flavor=flavor)
         cleaner_ = cleaner(kind, dimensions=declared)
         cleaned = cleaner_.clean(pa.record_batch({"geom": pa.array([wkb], pa.binary())}))
-        expression = merge._staged(cleaner_.spec, "geom").as_string(None)
+        expression = staged_value(cleaner_.spec, "geom").as_string(None)
         (row,) = query(
             f"SELECT ST_Zmflag(g), ST_Z(p), ST_M(p), ST_SRID(g), g::geometry::{cleaner_.geometry.sql_type} IS NULL "
             f"FROM (SELECT g, ST_PointN(ST_Boundary(ST_Boundary(g)), 1) AS unused, "
