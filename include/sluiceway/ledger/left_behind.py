@@ -37,9 +37,12 @@ def close_left_behind(session: Session) -> list[RunKey]:
 def _is_gone(session: Session, key: RunKey) -> bool:
     # the server may still be at work on the last thing that a killed process has sent, the commit itself perhaps
     tables = [each.table_name for each in store.table_runs(session, key)]
-    return locks.is_free(session, locks.of_run(key)) and all(
-        locks.is_free(session, locks.of_writing(each)) for each in tables
-    )
+    free = [locks.of_run(key), *map(locks.of_writing, tables)]
+    if not all(locks.is_free(session, each) for each in free):
+        return False
+    found = store.run(session, key)
+    # it may have closed its row itself just before it let go of its lock
+    return found is not None and found.status == "running"
 
 
 def close_stopped(session: Session, key: RunKey, why: str) -> str:
@@ -55,7 +58,8 @@ def close_stopped(session: Session, key: RunKey, why: str) -> str:
         return sentence
     sentence = f"{why}; nothing was changed"
     for each in tables:
-        if each.status not in {"loaded", "unchanged"}:
+        # an error that a killed run had told stands; that of a stopped one may be the signal's doing
+        if each.status == "planned" or (each.status == "failed" and why != KILLED):
             _write_stopped(session, each, sentence)
     store.close_run(session, key, "failed", sentence)
     return sentence
