@@ -65,7 +65,7 @@ lock: setup ## Pin the newest versions the requirements allow
 
 histories: setup ## Live N random lives of runs on a real Airflow and check what is said of them: make histories N=60 SEED=7
 	@HISTORIES=$(if $(filter-out file,$(origin N)),$(N),60) SEED=$(SEED) $(PYTHON) -m pytest tests/integration/master/test_histories.py \
-		-o timeout=14400 $(ARGS)
+		-o timeout=14400 -o log_file=.local/histories.log -o log_file_level=INFO $(ARGS)
 
 soak: setup ## Run many flows at once beside deploys, retries and clears: make soak MINUTES=5 SEED=7
 	@$(PYTHON) -m tests.integration.soak --minutes $(MINUTES) --seed $(SEED)

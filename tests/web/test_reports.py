@@ -220,11 +220,13 @@ def test_a_hundred_runs_are_listed_at_once(reader: httpx.Client, starter: httpx.
         in_ledger(door, key)
         in_airflow(door, key)
     mark(starter, key, "plan", "failed")
-    reader.get("/sluiceway/reports")
-    started = time.monotonic()
     listed = reader.get("/sluiceway/reports").text
-    seconds = time.monotonic() - started
     assert listed.count('class="state ') == 100 and "plan marked failed by starter" in listed
+    for path in ("/sluiceway/reports", address(key)):
+        assert min(_seconds(reader, path) for _ in range(5)) < 0.3  # the best of five: others use this machine, too
+
+
+def _seconds(reader: httpx.Client, path: str) -> float:
     started = time.monotonic()
-    reader.get(address(key))
-    assert seconds < 0.6 and time.monotonic() - started < 0.6, seconds  # of the 0.3 s wanted, on a busy machine
+    reader.get(path).raise_for_status()
+    return time.monotonic() - started

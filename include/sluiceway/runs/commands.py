@@ -28,7 +28,6 @@ WarehouseOption = Annotated[
     str | None, typer.Option("--warehouse", metavar="URL", help="postgresql:// URL; else SLUICEWAY_WAREHOUSE_URL.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-COUNTS = ("extracted", "inserted", "updated", "unchanged", "deleted", "rejected")
 
 
 @app.command("list")

@@ -7,6 +7,7 @@ what its source held when its last load began, and if the view was made in this 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import re
@@ -37,6 +38,7 @@ SETTLED_S = 1.5
 """A run that has ended and stays so for this long is not about to be changed by its own tasks."""
 
 
+log = logging.getLogger(__name__)
 FIRST_TABLE = 9
 TABLES_EACH = 3
 
@@ -326,7 +328,9 @@ def live(deployment: Deployment, *, lives: int, seed: int, steps: int = 3) -> li
             life = Life(deployment.twin(), flow, random.Random(f"{seed}/{number}"))
             try:
                 life.live(steps)
+                log.info("life %d: %s", number, "; ".join(life.told))
             except AssertionError as error:
+                log.exception("life %d", number)
                 wrong.append(f"life {number} of seed {seed}: {error}")
             finally:
                 life.deployment.restore()
