@@ -811,7 +811,8 @@ def test_no_transaction_is_open_for_a_load_that_is_fetched(web: Web) -> None:
         with psycopg.connect(web.url) as session:
             found = session.execute(
                 "SELECT state, xact_start, backend_xmin FROM pg_stat_activity "
-                "WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() AND application_name <> %s",
+                "WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() "
+                "AND application_name <> %s",
                 [ASKER],
             ).fetchall()
         open_.extend(found)
