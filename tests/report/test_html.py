@@ -165,3 +165,8 @@ def test_durations_read_like_durations(seconds: float | None, text: str) -> None
 )
 def test_sizes_are_decimal(number: int | None, text: str) -> None:
     assert size(number) == text
+
+
+def test_what_a_load_leaves_to_a_person_stands_with_its_table() -> None:
+    page = render(a_report(a_table("city", note="no row was taken away: the key of 1 reject cannot be read")))
+    assert "no row was taken away: the key of 1 reject cannot be read" in page

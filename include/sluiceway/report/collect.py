@@ -103,7 +103,7 @@ def _table_report(
             field: getattr(result, field)
             for field in (
                 "status", "extracted", "inserted", "updated", "unchanged", "deleted", "rejected", "repaired",
-                "table_rows", "seconds", "peak_rss_bytes", "error_type", "error",
+                "table_rows", "seconds", "peak_rss_bytes", "error_type", "error", "note",
             )
         },
     )  # fmt: skip

@@ -74,6 +74,8 @@ class TableReport(_Frozen):
     error_type: str | None = None
     error: str | None = None
     """Of a table that never reported: what became of its task."""
+    note: str | None = None
+    """What a person should know of a load that is good."""
     log_url: str | None = None
     """Of the newest try of the task that loads it."""
     tries: int = 1

@@ -25,6 +25,8 @@ def run(report: RunReport) -> None:
     if report.tables:
         out.print(_tables(report.tables))
     for table in report.tables:
+        if table.note:
+            out.print(f"\n{table.name}: {plain(table.note)}")
         if table.error:
             _problem(table.name, table.error_type, table.error, table.log_url)
     for task in report.tasks:
