@@ -93,7 +93,7 @@ def test_a_run_whose_time_was_over_says_so_and_names_what_had_not_ended() -> Non
     assert (truth.status, truth.sentence) == (
         "failed",
         "Ended before its verdict: timed out after 360 min. 1 of 1 tables never reported: city (its task never began). "
-        "Nothing was published.",
+        "not finished: final.aggregate (cut off), sub.load_table_0 (cut off). Nothing was published.",
     )
 
 

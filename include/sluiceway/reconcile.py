@@ -14,6 +14,7 @@ from sluiceway.verdict import VERDICT_TASK, Facts, judge, judged_states
 
 ENDED = frozenset({"success", "failed"})
 CHANGES_SHOWN = 10
+CUT_OFF = "cut off"
 SHOWN = "Airflow shows the run as "
 
 
@@ -87,7 +88,8 @@ def _going_on(run: Run, seen: Seen) -> Truth:
 def _never_judged(facts: Facts, seen: Seen) -> Truth:
     """Airflow is done with a run that has no verdict: its time was over, or its verdict was killed or set by hand."""
     states = judged_states(seen.tasks)
-    found = judge(facts, {task: state for task, state in states.items() if state != "skipped"})
+    # what Airflow skipped because the run was over is not what a run may skip
+    found = judge(facts, {task: CUT_OFF if state == "skipped" else state for task, state in states.items()})
     verdict = seen.tasks.get(VERDICT_TASK)
     if verdict == "skipped" and seen.state == "failed":
         after = f" after {_span(seen)}" if _span(seen) else ""

@@ -22,7 +22,7 @@ from sluiceway.errors import (
     ValidationError,
     nearest,
 )
-from sluiceway.ledger import events, publications, store, tasks
+from sluiceway.ledger import deployments, events, publications, store, tasks
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.store import Run, RunKey, TableRun
 from sluiceway.ledger.tasks import TaskRun
@@ -222,6 +222,7 @@ def cleanup_history(url: str, settings: Settings | None = None) -> int:
     with connect(url) as session:
         forgotten = store.forget_runs(session, older_than_days=settings.history_days)
         _, untaken = events.forget_events(session, older_than_days=settings.history_days)
+        deployments.forget(session, older_than_days=settings.history_days)
     if untaken:
         log.warning("%d events were forgotten that no run had taken in %d days", untaken, settings.history_days)
     delete_reports(settings.reports_dir, older_than_days=settings.history_days)

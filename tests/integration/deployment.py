@@ -78,6 +78,14 @@ class Deployment:
         finally:
             for path in others:
                 path.with_suffix(".away").rename(path)
+            # the form names the tables that there were when the file was parsed
+            self.parse(f"{DAG_ID}.py")
+            self.until(lambda: True if set(self._form_tables()) >= {path.stem for path in others} else None)
+
+    def _form_tables(self) -> list[str]:
+        tables = self.api.get(f"dags/{DAG_ID}/details")["params"]["tables"]
+        names: list[str] = tables["schema"]["items"].get("enum", [])
+        return names
 
     def parse(self, *files: str) -> None:
         """Have Airflow parse DAG files at once, as after an edit."""

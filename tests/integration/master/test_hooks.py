@@ -126,7 +126,7 @@ def test_a_signed_request_starts_one_run_with_its_params(hooked: Deployment) -> 
     headers = timed(body)
     run = run_of(hooked, post(hooked, "hook", body, headers), "hook")
     assert (run["state"], run["conf"]["tables"], run["conf"]["trigger_id"]) == ("success", ["t02"], "hook")
-    assert list(hooked.ledger(run["run_id"])[1]) == ["t02"]
+    assert list(hooked.ledger(run["run_id"], FLOW_ID)[1]) == ["t02"]
     assert post(hooked, "hook", body, headers).status_code == 409
     assert set(hooked.runs(FLOW_ID)) - set(before) == {run["run_id"]}
 
@@ -141,7 +141,7 @@ def test_a_deployment_status_of_github_starts_a_run_of_its_commit(hooked: Deploy
     }
     run = run_of(hooked, post(hooked, "deployed", body, headers), "deployed")
     assert (run["state"], run["conf"]["commit_sha"]) == ("success", sha)
-    assert hooked.ledger(run["run_id"])[0].commit_sha == sha
+    assert hooked.ledger(run["run_id"], FLOW_ID)[0].commit_sha == sha
 
 
 def test_no_refusal_starts_anything(hooked: Deployment) -> None:
@@ -214,7 +214,7 @@ def test_the_command_starts_a_flow_once_per_batch(hooked: Deployment) -> None:
         )
         == "success"
     )
-    assert list(hooked.ledger(run_id)[1]) == ["t03"]
+    assert list(hooked.ledger(run_id, FLOW_ID)[1]) == ["t03"]
 
 
 def test_the_command_refuses_a_disabled_trigger_and_starts_nothing(hooked: Deployment) -> None:
