@@ -192,7 +192,7 @@ def supervisor_of(stack: Stack) -> int:
     return int(json.loads(stack.layout.record.read_text())["pid"])
 
 
-def test_a_second_stack_runs_beside_the_first_and_leaves_nothing_however_it_ends(
+def test_a_second_stack_runs_beside_the_first_and_leaves_nothing_when_its_supervisor_is_killed(
     stack: Stack, beside: Path, empty: Path
 ) -> None:
     with another_program(beside, empty) as (_program, second, processes):
@@ -201,7 +201,11 @@ def test_a_second_stack_runs_beside_the_first_and_leaves_nothing_however_it_ends
         os.kill(supervisor_of(second), signal.SIGKILL)
         assert_nothing_is_left(second, processes)
         assert get(f"{stack.url}/api/v2/dags", stack.token()) == 200
-    # the same folder again: what kill -9 left in it is no obstacle
+
+
+def test_the_folder_of_a_killed_stack_serves_again_and_nothing_is_left_when_program_and_guard_are_killed(
+    beside: Path, empty: Path
+) -> None:
     with another_program(beside, empty) as (program, second, processes):
         os.kill(json.loads(second.layout.record.read_text())["guard_pid"], signal.SIGKILL)
         program.kill()
