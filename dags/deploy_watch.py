@@ -11,10 +11,9 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG
 
 from sluiceway.deploy.build import build_tags
+from sluiceway.ids import MASTER
 from sluiceway.operators import deploy_watch
 from sluiceway.operators.retries import retry_arguments
-
-MASTER = "master_etl"
 
 with DAG(
     dag_id="deploy_watch",

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from sluiceway.facts import Facts
 from sluiceway.reconcile import Seen, Truth, as_written, reconcile
-from sluiceway.verdict import Facts
 from tests.test_verdict import AT, GREEN_STATES, LATER, run, table
 
 GREEN = {"status": "success", "note": "all good", "finished_at": LATER, "judged": GREEN_STATES, "published_at": LATER}

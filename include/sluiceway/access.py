@@ -15,17 +15,17 @@ from urllib.parse import quote
 
 from sluiceway.airflow_api import AirflowApi
 from sluiceway.errors import AccessError, AirflowApiError
+from sluiceway.ids import MASTER
 
 ROLE = "CI trigger"
-DAG_ID = "master_etl"
 Right = tuple[str, str]
 RIGHTS: frozenset[Right] = frozenset(
     {
-        ("can_read", f"DAG:{DAG_ID}"),
+        ("can_read", f"DAG:{MASTER}"),
         # Airflow asks for it beside can_create to trigger; it also lets the role pause and unpause this one DAG
-        ("can_edit", f"DAG:{DAG_ID}"),
-        ("can_read", f"DAG Run:{DAG_ID}"),
-        ("can_create", f"DAG Run:{DAG_ID}"),
+        ("can_edit", f"DAG:{MASTER}"),
+        ("can_read", f"DAG Run:{MASTER}"),
+        ("can_create", f"DAG Run:{MASTER}"),
         # Airflow itself adds it to every role each time the API server starts; it opens the UI's empty frame
         ("can_read", "Website"),
     }
@@ -74,7 +74,7 @@ def _set_up_role(api: AirflowApi, wait_s: float) -> str:
         return f"The role {ROLE!r} was right already."
     _grant(api, exists=found is not None, wait_s=wait_s)
     if found is None:
-        return f"The role {ROLE!r} was created: it reads and triggers {DAG_ID}."
+        return f"The role {ROLE!r} was created: it reads and triggers {MASTER}."
     return f"The role {ROLE!r} was corrected: {_difference(held)}."
 
 
@@ -88,11 +88,11 @@ def _grant(api: AirflowApi, *, exists: bool, wait_s: float) -> None:
             else:
                 api.auth("POST", "roles", body)
         except AirflowApiError as error:
-            if f":{DAG_ID}" not in str(error):
+            if f":{MASTER}" not in str(error):
                 raise
             if time.monotonic() > deadline:
                 raise AccessError(
-                    f"Airflow has not parsed {DAG_ID}, so nobody can be granted anything on it: deploy the DAGs, look "
+                    f"Airflow has not parsed {MASTER}, so nobody can be granted anything on it: deploy the DAGs, look "
                     "for an import error, and run this again."
                 ) from error
             time.sleep(PARSE_POLL_S)

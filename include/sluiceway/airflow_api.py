@@ -12,8 +12,8 @@ import httpx
 
 from sluiceway.certificates import trusted
 from sluiceway.errors import AirflowApiError, AirflowUnreachableError, SettingsError
+from sluiceway.ids import VERDICT_TASK
 from sluiceway.settings import Settings
-from sluiceway.verdict import VERDICT_TASK
 
 TIMEOUT_S = 30.0
 Method = Literal["GET", "POST", "PATCH"]

@@ -350,7 +350,7 @@ def _trigger_flow(
         document = {"method": "POST", "url": f"{url}/api/v2/{order.path}", "body": order.body}
         sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
         return
-    result = trigger.activate(asked)
+    result = service.activate(trigger, asked)
     if not result.success:
         raise AirflowApiError(result.message)
     err.print(_plain(f"{flow_id}: {result.message}"))

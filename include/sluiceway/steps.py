@@ -11,6 +11,7 @@ from typing import NamedTuple
 from psycopg import sql
 
 from sluiceway import views
+from sluiceway.deploy import stints
 from sluiceway.errors import (
     ConfigError,
     NoTablesError,
@@ -22,7 +23,8 @@ from sluiceway.errors import (
     ValidationError,
     nearest,
 )
-from sluiceway.ledger import deployments, events, publications, store, tasks
+from sluiceway.facts import facts_of
+from sluiceway.ledger import events, publications, store, tasks
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.store import Run, RunKey, TableRun
 from sluiceway.ledger.tasks import TaskRun
@@ -35,7 +37,7 @@ from sluiceway.sources.locate import check_exists, locate
 from sluiceway.tables import registry
 from sluiceway.tables.source_spec import LocatedSource
 from sluiceway.tables.spec import TableSpec
-from sluiceway.verdict import Facts, States, Verdict, judge
+from sluiceway.verdict import States, Verdict, judge
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +224,7 @@ def cleanup_history(url: str, settings: Settings | None = None) -> int:
     with connect(url) as session:
         forgotten = store.forget_runs(session, older_than_days=settings.history_days)
         _, untaken = events.forget_events(session, older_than_days=settings.history_days)
-        deployments.forget(session, older_than_days=settings.history_days)
+        stints.forget(session, older_than_days=settings.history_days)
     if untaken:
         log.warning("%d events were forgotten that no run had taken in %d days", untaken, settings.history_days)
     delete_reports(settings.reports_dir, older_than_days=settings.history_days)
@@ -289,16 +291,6 @@ def _why_withheld(session: Session, view: views.View, became: Mapping[str, str |
         if last is not None and last.status == "failed":
             return f"{table} failed in {last.key}"
     return None
-
-
-def facts_of(session: Session, run: Run) -> Facts:
-    """All that the ledger knows of a run."""
-    return Facts(
-        run=run,
-        tables=tuple(store.table_runs(session, run.key)),
-        tasks=tuple(tasks.newest(session, run.key)),
-        publications=tuple(publications.of_run(session, run.key)),
-    )
 
 
 def close_ledger(url: str, opening: Opening, states: States) -> Verdict:

@@ -6,15 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.ledger.publications import Publication
-from sluiceway.ledger.store import Run, RunStatus, TableRun
+from sluiceway.facts import Facts
+from sluiceway.ids import FOLLOWERS_GROUP, LOADING_TASK, PUBLISHING_TASK, VERDICT_TASK
+from sluiceway.ledger.store import RunStatus, TableRun
 from sluiceway.ledger.tasks import TaskRun
-
-VERDICT_TASK = "verdict"
-PUBLISHING_TASK = "final.aggregate"
-LOADING_TASK = "sub.load_table"
-FOLLOWERS_GROUP = "followers"
-"""Of the tasks that tell other flows how the run has ended: no part of what is judged."""
 
 GOOD = frozenset({"success", "removed"})
 """The only good ends. "skipped" is good in a run that had nothing to do and in no other; "removed" is a mapped task
@@ -36,17 +31,6 @@ class Verdict(_Frozen):
 
     status: RunStatus
     sentence: str
-
-
-class Facts(_Frozen):
-    """All that the ledger knows of a run."""
-
-    run: Run
-    tables: tuple[TableRun, ...] = ()
-    """What it did to each."""
-    tasks: tuple[TaskRun, ...] = ()
-    """The newest try of each task."""
-    publications: tuple[Publication, ...] = ()
 
 
 def judged_states(states: States) -> dict[str, str | None]:

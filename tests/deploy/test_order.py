@@ -9,8 +9,8 @@ import pytest
 
 from sluiceway.deploy.gate import Sight, judge
 from sluiceway.deploy.order import CommitRun, contradiction, is_newer, needs_nothing, next_run_id, run_ids
+from sluiceway.deploy.stints import Loads, Stint
 from sluiceway.errors import DeployRunError
-from sluiceway.ledger.deployments import Loads, Stint
 
 SHA, OTHER = "a" * 40, "b" * 40
 RUN = f"deploy__{SHA}"

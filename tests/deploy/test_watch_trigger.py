@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from sluiceway.deploy import stints
 from sluiceway.deploy.pace import LONGEST_S, Pace
-from sluiceway.ledger import deployments
 from sluiceway.ledger.warehouse import connect
 from sluiceway.sensors import deploy_runs
 from sluiceway.triggers import deploy_watch
@@ -134,9 +134,9 @@ def test_a_restart_tells_a_commit_again_that_has_no_run_yet(endpoint: VersionEnd
     for _ in range(2):
         assert [event["commit"] for event in asyncio.run(events(1.0))] == [endpoint.commit]
     with connect(ledger) as session:
-        stint = deployments.current(session, "staging")
+        stint = stints.current(session, "staging")
         assert stint is not None
-        deployments.ask_for_run(session, stint, "deploy__lost")
+        stints.ask_for_run(session, stint, "deploy__lost")
     assert [event["commit"] for event in asyncio.run(events(1.0))] == [endpoint.commit]
 
 
@@ -166,9 +166,9 @@ def test_instances_that_answer_in_turns_are_no_rollback(endpoint: VersionEndpoin
 def _run_is_there(ledger: str) -> None:
     """As the consumer of an event leaves it."""
     with connect(ledger) as session:
-        stint = deployments.current(session, "staging")
+        stint = stints.current(session, "staging")
         assert stint is not None
-        deployments.ask_for_run(session, stint, THERE)
+        stints.ask_for_run(session, stint, THERE)
 
 
 def test_a_watch_outlives_an_environment_whose_file_is_gone(

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from sluiceway.events import Event
 from sluiceway.flows.registry import TriggerRegistry
-from sluiceway.flows.trigger import Event, SensorTrigger, TriggerContext
+from sluiceway.flows.trigger import SensorTrigger, TriggerContext
 from sluiceway.sources.connections import Connections, from_environment
 
 

@@ -13,6 +13,7 @@ from sluiceway.flows import TriggerContext, TriggerRegistry, TriggerType
 from sluiceway.flows.files import flow_of
 from sluiceway.flows.kinds.api import ApiTrigger
 from sluiceway.flows.kinds.schedule import ScheduleTrigger
+from sluiceway.flows.service import activate
 from sluiceway.flows.trigger import SensorTrigger, Trigger
 
 
@@ -31,7 +32,7 @@ def test_whoever_asks_is_let_through() -> None:
 
 
 def test_a_disabled_trigger_starts_nothing_and_gives_its_reason() -> None:
-    result = made(type="cli", enabled=False, description="closed until May").activate(TriggerContext())
+    result = activate(made(type="cli", enabled=False, description="closed until May"), TriggerContext())
     assert (result.success, result.run_id) == (False, None)
     assert result.message == (
         "Trigger 't' of flow 'f' is disabled (enabled = false): closed until May. Enable it in the flow's file."

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from dev.cluster import Cluster
 from sluiceway.errors import LookOvertakenError
-from sluiceway.flows.trigger import Event, Look
+from sluiceway.events import Event, Look
 from sluiceway.ledger import events
 from sluiceway.ledger.warehouse import PsycopgSession
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from psycopg import sql
 
+from sluiceway.facts import facts_of
 from sluiceway.ledger import publications, store, tasks
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.tasks import TaskRun
@@ -12,7 +13,6 @@ from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.reconcile import Seen
 from sluiceway.report.collect import MAX_GROUPS, UnknownRunError, collect
 from sluiceway.report.model import RunReport
-from sluiceway.steps import facts_of
 from sluiceway.verdict import judge
 from tests.report.builders import a_spec
 

@@ -14,8 +14,9 @@ import pytest
 from pydantic import JsonValue
 
 from sluiceway.errors import SourceUnavailableError
+from sluiceway.events import Event, Look
 from sluiceway.flows.registry import TriggerRegistry
-from sluiceway.flows.trigger import Event, Look, SensorConfig, SensorTrigger
+from sluiceway.flows.trigger import SensorConfig, SensorTrigger
 from sluiceway.ledger import events
 from sluiceway.ledger.events import TriggerState
 from sluiceway.ledger.warehouse import connect

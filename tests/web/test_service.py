@@ -19,7 +19,15 @@ from typer.testing import CliRunner
 from sluiceway.airflow_api import AirflowApi
 from sluiceway.cli import app
 from sluiceway.errors import AirflowUnreachableError, ConfigError
-from sluiceway.flows import Trigger, TriggerContext, TriggerRegistry, TriggerResult, TriggerService, TriggerType
+from sluiceway.flows import (
+    Trigger,
+    TriggerContext,
+    TriggerRegistry,
+    TriggerResult,
+    TriggerService,
+    TriggerType,
+    service,
+)
 from tests.web.conftest import PASSWORDS
 
 FLOWS = {
@@ -216,7 +224,7 @@ def test_one_trigger_is_created_checked_and_activated_by_hand(batch: str) -> Non
     trigger = TriggerRegistry.create_trigger({"id": "mine", "type": "cli", "flow_id": "plain"})
     context = TriggerContext(batch_id=batch)
     assert trigger.should_trigger(context)
-    assert trigger.activate(context).run_id == f"cli__mine__{batch}"
+    assert service.activate(trigger, context).run_id == f"cli__mine__{batch}"
 
 
 def test_the_python_api_is_imported_without_airflow_and_without_a_client() -> None:

@@ -13,8 +13,8 @@ from sluiceway.deploy.commit import FULL, Sighting, same
 from sluiceway.deploy.order import WAITING, CommitRun, is_newer
 from sluiceway.deploy.probe import sight
 from sluiceway.deploy.spec import Environment
+from sluiceway.deploy.stints import Stint
 from sluiceway.errors import EndpointUnavailableError, NoCommitError
-from sluiceway.ledger.deployments import Stint
 from sluiceway.sources.connections import Connections
 
 WaitingRuns = Callable[[str], list[str]]

@@ -1,31 +1,31 @@
-"""What is written down of the commits that an environment serves: ledger/deployments.py by the warehouse's URL."""
+"""What is written down of the commits that an environment serves: deploy/stints.py by the warehouse's URL."""
 
 from __future__ import annotations
 
+from sluiceway.deploy import stints
 from sluiceway.deploy.commit import Sighting
-from sluiceway.ledger import deployments
-from sluiceway.ledger.deployments import Loads, Stint
+from sluiceway.deploy.stints import Loads, Stint
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.warehouse import connect
 from sluiceway.tables.files import deployed_names
 
 
 def write_sighting(url: str, environment: str, seen: Sighting) -> Stint:
-    """Write down what a look has seen; the newest stint, as `deployments.note` tells it."""
+    """Write down what a look has seen; the newest stint, as `stints.note` tells it."""
     with connect(url) as session:
-        return deployments.note(session, environment, seen)
+        return stints.note(session, environment, seen)
 
 
 def current_stint(url: str, environment: str) -> Stint | None:
     """Since when the environment serves what it serves, as far as anybody has looked."""
     with connect(url) as session:
-        return deployments.current(session, environment)
+        return stints.current(session, environment)
 
 
 def has_returned(url: str, stint: Stint) -> bool:
     """Whether the environment served the commit before, and another one since."""
     with connect(url) as session:
-        return deployments.has_returned(session, stint)
+        return stints.has_returned(session, stint)
 
 
 def loads_of(url: str, dag_id: str, commit: str) -> Loads:
@@ -35,16 +35,16 @@ def loads_of(url: str, dag_id: str, commit: str) -> Loads:
     """
     with connect(url) as session:
         check_revision(session)
-        return deployments.loads(session, dag_id, commit, tables=len(deployed_names()))
+        return stints.loads(session, dag_id, commit, tables=len(deployed_names()))
 
 
 def ask_for_run(url: str, stint: Stint, run_id: str) -> None:
     """Note which run the watch starts for the stint."""
     with connect(url) as session:
-        deployments.ask_for_run(session, stint, run_id)
+        stints.ask_for_run(session, stint, run_id)
 
 
 def settle(url: str, stint: Stint) -> None:
     """Note that the stint needs nothing more."""
     with connect(url) as session:
-        deployments.settle(session, stint)
+        stints.settle(session, stint)

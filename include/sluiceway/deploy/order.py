@@ -14,14 +14,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from sluiceway.deploy.commit import FULL, SHORTEST, same
+from sluiceway.deploy.stints import Loads, Stint
 from sluiceway.errors import DeployRunError
-from sluiceway.ledger.deployments import Loads, Stint
+from sluiceway.ids import DEPLOY_RUNS
 
-PREFIX = "deploy__"
 RUNS_OF_A_COMMIT = 99
 """A commit's runs: the first, those after failed ones, and those of rollbacks to it."""
 WAITING = ("queued", "running")
-_NAMED = re.compile(rf"{PREFIX}([0-9a-f]{{{SHORTEST},{FULL}}})(?:__[0-9]+)?")
+_NAMED = re.compile(rf"{DEPLOY_RUNS}([0-9a-f]{{{SHORTEST},{FULL}}})(?:__[0-9]+)?")
 
 
 class CommitRun(BaseModel):
@@ -46,7 +46,7 @@ class CommitRun(BaseModel):
 
 def run_ids(commit: str) -> list[str]:
     """The ids of the commit's runs, in order."""
-    first = f"{PREFIX}{commit}"
+    first = f"{DEPLOY_RUNS}{commit}"
     return [first, *(f"{first}__{number}" for number in range(2, RUNS_OF_A_COMMIT + 1))]
 
 
@@ -63,12 +63,12 @@ def next_run_id(commit: str, taken: Collection[str]) -> str:
 
 def contradiction(run_id: str, conf: Mapping[str, Any]) -> str | None:
     """How the conf of a run that is named as a commit's says that it is not, as a sentence; None: it does not."""
-    if not run_id.startswith(PREFIX):
+    if not run_id.startswith(DEPLOY_RUNS):
         return None
     named, commit = _NAMED.fullmatch(run_id), conf.get("commit_sha")
     should = "Name it otherwise, or start the commit's run with `sluiceway trigger`."
     if named is None:
-        return f"The run's id begins with {PREFIX} and names no commit, {SHORTEST} to {FULL} hex digits. {should}"
+        return f"The run's id begins with {DEPLOY_RUNS} and names no commit, {SHORTEST} to {FULL} hex digits. {should}"
     if not commit:
         wrong = "has no commit_sha"
     elif not same(str(commit), named[1]):

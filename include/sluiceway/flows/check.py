@@ -11,7 +11,7 @@ from sluiceway.errors import ConfigError, nearest
 from sluiceway.flows.files import FOLDER, Flow, flow_files, read_file
 from sluiceway.flows.kinds.deployment import DeploymentConfig
 from sluiceway.flows.kinds.flow import FlowConfig
-from sluiceway.flows.params import MASTER
+from sluiceway.ids import MASTER
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.files import table_files
 

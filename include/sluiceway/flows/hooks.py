@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NoReturn
 
@@ -14,28 +13,15 @@ from pydantic import JsonValue
 from pydantic_core import from_json
 
 from sluiceway.errors import HookRefusedError, SourceUnreadableError
+from sluiceway.events import UNTIMED, Signed
 from sluiceway.flows.kinds.api import ApiTrigger
 from sluiceway.flows.trigger import TriggerContext
 
 GITHUB_EVENT = "X-GitHub-Event"
 DEPLOYMENT_STATUS = "deployment_status"
-UNTIMED = "body:"
-"""Begins the key of an event whose sender signs no time: the ledger never forgets it, else it could be replayed."""
 PREFIX = "sha256="
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _DELIVERY = re.compile(r"[!-~]{1,200}")
-
-
-@dataclass(frozen=True)
-class Signed:
-    """A request that its sender has signed."""
-
-    key: str
-    """Of its event: the same key a second time is a replay."""
-    digest: str
-    """SHA-256 of what was signed, in hex: a replay under another delivery id, which nobody signs, has the same."""
-    delivery: str | None
-    """The sender's name of this delivery."""
 
 
 def authenticate(trigger: ApiTrigger, secret: str, headers: Mapping[str, str], body: bytes, now: float) -> Signed:

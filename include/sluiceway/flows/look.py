@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from sluiceway.flows.trigger import Look, SensorConfig, SensorTrigger
+from sluiceway.events import Look
+from sluiceway.flows.trigger import SensorConfig, SensorTrigger
 from sluiceway.ledger import events
 from sluiceway.ledger.events import TriggerState
 from sluiceway.ledger.warehouse import connect

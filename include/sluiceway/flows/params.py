@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 
 from sluiceway.errors import ConfigError, nearest
+from sluiceway.ids import MASTER
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.files import deployed_names, table_files
 
 if TYPE_CHECKING:
     from sluiceway.flows.files import Flow
 
-MASTER = "master_etl"
 TABLES = "tables"
 
 

@@ -19,6 +19,7 @@ from pydantic_core import from_json
 from sluiceway.errors import AirflowApiError, ConfigError, nearest
 from sluiceway.flows.params import check_conf
 from sluiceway.flows.trigger import Trigger, TriggerConfig, TriggerContext, TriggerResult, TriggerType
+from sluiceway.ids import triggered_runs
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class TriggerService:
         :raises ConfigError: there is no such flow or trigger; names the nearest.
         :raises AirflowUnreachableError: Airflow does not answer.
         """
-        return self.find(flow_id, trigger_type, trigger_id).activate(context or TriggerContext())
+        return activate(self.find(flow_id, trigger_type, trigger_id), context or TriggerContext())
 
     def find(
         self, flow_id: str, trigger_type: TriggerType | str | None = None, trigger_id: str | None = None
@@ -171,12 +172,19 @@ def order(config: TriggerConfig, context: TriggerContext) -> Order:
     return Order(
         f"dags/{quote(config.flow_id, safe='')}/dagRuns",
         {
-            "dag_run_id": f"{config.type}__{config.id}__{batch}",
+            "dag_run_id": f"{triggered_runs(config.type, config.id)}{batch}",
             "logical_date": None,
             "conf": conf,
             "note": f"Started by the trigger {config.id} ({config.type})",
         },
     )
+
+
+def activate(trigger: Trigger[Any], context: TriggerContext) -> TriggerResult:
+    """Start the trigger's flow as `enqueue` does. A disabled trigger starts nothing and says why."""
+    if not trigger.config.enabled:
+        return TriggerResult(False, trigger.config.id, trigger.config.flow_id, trigger.refusal())
+    return enqueue(trigger.config, context)
 
 
 def enqueue(config: TriggerConfig, context: TriggerContext) -> TriggerResult:

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from sluiceway.events import Event, Look
+from sluiceway.ids import SCHEDULED_RUNS, triggered_runs
 from sluiceway.sources.connections import Connections, from_environment
 
 ID = r"^[A-Za-z][A-Za-z0-9_]{0,99}$"
@@ -56,7 +58,7 @@ class TriggerConfig(BaseModel):
     @property
     def run_prefix(self) -> str:
         """How the ids of the runs begin that this trigger starts by name."""
-        return "scheduled__" if self.type == TriggerType.SCHEDULE else f"{self.type}__{self.id}__"
+        return SCHEDULED_RUNS if self.type == TriggerType.SCHEDULE else triggered_runs(self.type, self.id)
 
 
 class SensorConfig(TriggerConfig):
@@ -84,24 +86,6 @@ class SensorConfig(TriggerConfig):
         "triggerer, as on Cloud Composer).",
         examples=["poll"],
     )
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened at the watched place."""
-
-    key: str
-    """Its identity among the events of its trigger: the same happening seen twice has the same key."""
-    facts: Mapping[str, JsonValue]
-    """What the run is told: path, size, old and new value, ..."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """What one look found: the events since the cursor, oldest first, and the cursor behind them."""
-
-    events: tuple[Event, ...]
-    cursor: JsonValue
 
 
 @dataclass
@@ -154,14 +138,6 @@ class Trigger(ABC, Generic[C]):
 
         :raises SluicewayError: the watched place cannot be seen.
         """
-
-    def activate(self, context: TriggerContext) -> TriggerResult:
-        """Start the flow through Airflow's REST API. A disabled trigger starts nothing and says why."""
-        if not self.config.enabled:
-            return TriggerResult(False, self.config.id, self.config.flow_id, self.refusal())
-        from sluiceway.flows.service import enqueue
-
-        return enqueue(self.config, context)
 
     def refusal(self) -> str:
         """Why a disabled trigger starts nothing."""

@@ -16,7 +16,7 @@ from psycopg import sql
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from sluiceway.errors import LookOvertakenError
-from sluiceway.flows.trigger import Event, Look
+from sluiceway.events import Event, Look
 from sluiceway.ledger.warehouse import Session
 
 BATCH = 500
@@ -229,7 +229,7 @@ def forget_events(session: Session, *, older_than_days: int) -> tuple[int, int]:
 
     :returns: how many events were deleted, and how many of them no run had taken.
     """
-    from sluiceway.flows.hooks import UNTIMED
+    from sluiceway.events import UNTIMED
 
     days = sql.Literal(older_than_days)
     rows = session.execute(

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from psycopg import sql
 from pydantic import JsonValue
 
-from sluiceway.flows.hooks import Signed
-from sluiceway.flows.trigger import Event
+from sluiceway.events import Event, Signed
 from sluiceway.ledger import events
 from sluiceway.ledger.warehouse import Session
 

@@ -9,6 +9,7 @@ from psycopg import sql
 
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session
+from sluiceway.load.rejects import KEY_PREFIX, RejectSpool
 from sluiceway.load.stage_table import (
     REMEMBERED,
     ROW_NUMBER,
@@ -20,13 +21,10 @@ from sluiceway.load.stage_table import (
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
-    from sluiceway.load.rejects import RejectSpool
     from sluiceway.load.session import BulkSession
 
 REJECTED = "etl_stage_reject"
 """The temporary table of what could not be cast, with its keys."""
-KEY_PREFIX = "key_"
-"""Its columns with the key's values, key_0, key_1, ..., as texts that PostgreSQL casts."""
 _PLAIN_JSON = frozenset({"smallint", "integer", "bigint", "boolean"})
 
 

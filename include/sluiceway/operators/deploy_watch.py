@@ -16,7 +16,7 @@ from sluiceway.settings import load_settings
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from sluiceway.ledger.deployments import Stint
+    from sluiceway.deploy.stints import Stint
 
 SHORTEST_SCHEDULE_S = 60.0
 """Every look without a triggerer is a run of its own."""

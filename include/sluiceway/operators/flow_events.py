@@ -35,11 +35,11 @@ def take_events(context: Context) -> list[dict[str, Any]]:
     A run that was woken for nothing, for another one has taken the events, ends here, green.
     """
     from sluiceway.flows.files import read_flow
+    from sluiceway.ids import VERDICT_TASK
     from sluiceway.ledger import events, store
     from sluiceway.ledger.warehouse import connect
     from sluiceway.operators.flows import LEDGERED, enabled, per_event
     from sluiceway.operators.recorded import run_of
-    from sluiceway.verdict import VERDICT_TASK
 
     dag_run, conf = context["dag_run"], context["dag_run"].conf or {}
     if conf.get("event"):

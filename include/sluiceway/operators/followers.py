@@ -9,8 +9,8 @@ from airflow.sdk import Asset, BaseOperator, TaskGroup
 from airflow.sdk.exceptions import AirflowSkipException
 
 from sluiceway.flows.assets import Outcome, followed
+from sluiceway.ids import FOLLOWERS_GROUP
 from sluiceway.operators.step import StepOperator
-from sluiceway.verdict import FOLLOWERS_GROUP
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG, Context

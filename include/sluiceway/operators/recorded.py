@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 
+from sluiceway.ids import DEPLOY_RUNS
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.tasks import UNMAPPED, TaskRun
 from sluiceway.operators.connections import CONN_ID, warehouse_url
@@ -36,7 +37,7 @@ def run_of(context: Context) -> RunKey:
 def opening_of(context: Context) -> Opening:
     """What the run's ledger row begins with."""
     dag_run = context["dag_run"]
-    kind = "deploy" if dag_run.run_id.startswith("deploy__") else dag_run.run_type.value
+    kind = "deploy" if dag_run.run_id.startswith(DEPLOY_RUNS) else dag_run.run_type.value
     commit = (dag_run.conf or {}).get("commit_sha")
     return Opening(run_of(context), str(commit) if commit else None, kind, dag_run.run_after)
 

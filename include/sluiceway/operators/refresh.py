@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import TaskGroup, TriggerRule, chain
 
+from sluiceway.ids import VERDICT_TASK
 from sluiceway.operators import master
 from sluiceway.operators.flow_events import take_events
 from sluiceway.operators.load_table import LoadTableOperator
 from sluiceway.operators.step import recorded_step, step
 from sluiceway.operators.verdict import VerdictOperator
 from sluiceway.sensors.deployed_commit import DeployedCommitSensor
-from sluiceway.verdict import VERDICT_TASK
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator

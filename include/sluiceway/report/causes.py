@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from sluiceway.facts import Facts
+from sluiceway.ids import VERDICT_TASK
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.reconcile import Truth
 from sluiceway.report.model import TaskReport
-from sluiceway.verdict import VERDICT_TASK, Facts, States, said, why, why_silent
+from sluiceway.verdict import States, said, why, why_silent
 
 
 class Causes(NamedTuple):

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from sluiceway.compare import named
 from sluiceway.errors import SluicewayError
+from sluiceway.facts import facts_of
 from sluiceway.ledger import store
 from sluiceway.ledger.store import PLANNED_TRY, RunKey
 from sluiceway.ledger.warehouse import Session
@@ -29,7 +30,6 @@ from sluiceway.report.model import (
     in_order,
     total,
 )
-from sluiceway.steps import facts_of
 from sluiceway.tables.spec import TableSpec
 
 MAX_GROUPS = 20

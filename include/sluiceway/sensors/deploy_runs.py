@@ -9,7 +9,8 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from sluiceway.deploy.commit import FULL
-from sluiceway.deploy.order import PREFIX, WAITING, CommitRun, run_ids
+from sluiceway.deploy.order import WAITING, CommitRun, run_ids
+from sluiceway.ids import DEPLOY_RUNS
 
 GATE = "deploy_gate"
 NOT_FOUND = 404
@@ -31,7 +32,7 @@ def existing(dag_id: str, commit: str) -> list[str]:
         found = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=[GATE], run_ids=ids)
         return [run_id for run_id in ids if run_id in found]
     found = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=[GATE])
-    return sorted(run_id for run_id in found if run_id.startswith(f"{PREFIX}{commit}"))
+    return sorted(run_id for run_id in found if run_id.startswith(f"{DEPLOY_RUNS}{commit}"))
 
 
 def waiting(dag_id: str, commit: str) -> list[str]:

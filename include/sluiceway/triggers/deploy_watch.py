@@ -23,7 +23,7 @@ from sluiceway.triggers.connections import resolved_connections
 if TYPE_CHECKING:
     from airflow.sdk.execution_time.context import AssetStateStoreAccessors
 
-    from sluiceway.ledger.deployments import Stint
+    from sluiceway.deploy.stints import Stint
 
 BLIND = "blind"
 """Key in the asset's state store: the watch has said that it cannot see."""

@@ -7,8 +7,8 @@ import logging
 import time
 
 from sluiceway.errors import TransientError
+from sluiceway.events import Event
 from sluiceway.flows.kinds.queue import QueueConfig, QueueTrigger
-from sluiceway.flows.trigger import Event
 from sluiceway.ledger import events
 from sluiceway.triggers.shared import Names, Shared
 

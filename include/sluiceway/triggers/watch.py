@@ -17,9 +17,10 @@ from pydantic import JsonValue
 
 from sluiceway.deploy.pace import Pace
 from sluiceway.errors import LookOvertakenError, SluicewayError
+from sluiceway.events import Look
 from sluiceway.flows.kinds.queue import QueueTrigger
 from sluiceway.flows.look import config_hash, cursor_of, has_moved
-from sluiceway.flows.trigger import Look, SensorTrigger
+from sluiceway.flows.trigger import SensorTrigger
 from sluiceway.ledger import events
 from sluiceway.ledger.events import TriggerState
 from sluiceway.triggers.listen import Listener

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect
 
 from sluiceway.errors import HookRefusedError, SettingsError, SluicewayError
+from sluiceway.events import Signed
 from sluiceway.flows import hooks
 from sluiceway.flows.kinds.api import ApiConfig, ApiTrigger
 from sluiceway.ledger import hooks as ledger
@@ -148,7 +149,7 @@ def take(trigger: ApiTrigger, headers: Mapping[str, str], body: bytes) -> tuple[
     )
 
 
-def _start(config: ApiConfig, signed: hooks.Signed, params: dict[str, Any]) -> int:
+def _start(config: ApiConfig, signed: Signed, params: dict[str, Any]) -> int:
     names = config.flow_id, config.id
     url = warehouse_url()
     with connect(url) as session:

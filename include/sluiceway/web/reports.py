@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sluiceway.compare import truth_of
 from sluiceway.errors import SluicewayError
+from sluiceway.ids import MASTER
 from sluiceway.ledger import newest, store
 from sluiceway.ledger.store import RunKey, RunStatus
 from sluiceway.ledger.warehouse import Session, connect
@@ -32,7 +33,6 @@ from sluiceway.tables.spec import TableSpec
 from sluiceway.web.airflow import readable_dags, seen_runs
 from sluiceway.web.connections import warehouse_url
 
-MASTER = "master_etl"
 """Whose runs alone had reports when an address was a run id."""
 LISTED = 100
 HEADERS = {

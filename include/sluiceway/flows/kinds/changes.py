@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from sluiceway.events import Event, Look
 from sluiceway.flows.kinds.cursor import remember, resume
 from sluiceway.flows.kinds.storable import event_key
-from sluiceway.flows.trigger import Event, Look
 
 Counts = Callable[[Any, Any], bool]
 

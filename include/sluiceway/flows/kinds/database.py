@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_validator
 
 from sluiceway.errors import SettingsError
+from sluiceway.events import Look
 from sluiceway.flows.connection import ConnectionId, EngineConfig
 from sluiceway.flows.kinds.changes import compare_value
 from sluiceway.flows.registry import TriggerRegistry
-from sluiceway.flows.trigger import Look, SensorConfig, SensorTrigger
+from sluiceway.flows.trigger import SensorConfig, SensorTrigger
 from sluiceway.settings import load_settings
 from sluiceway.sources.connections import Connection, Connections, from_uri
 from sluiceway.sources.sql_code import READING, code_of, first_word
@@ -128,10 +129,18 @@ class DatabaseTrigger(SensorTrigger[DatabaseConfig]):
 
     def observe(self, connections: Connections, cursor: JsonValue) -> JsonValue:
         """One statement, in a read-only transaction."""
-        from sluiceway.flows.kinds.database_look import look
+        from sluiceway.flows.kinds.database_look import Question, look
 
+        config = self.config
+        question = Question(
+            config.table_name,
+            config.timestamp_column,
+            config.custom_query,
+            config.condition,
+            config.statement_timeout_s,
+        )
         at = time.time()
-        return {"at": at, "value": look(self.config, self._connection(connections))}
+        return {"at": at, "value": look(question, self._connection(connections))}
 
     def compare(self, observation: Any, cursor: JsonValue) -> Look:
         """At most one event."""

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from datetime import time as clock
 from decimal import Decimal
@@ -28,7 +29,6 @@ from sluiceway.errors import (
     SourceUnreadableError,
     nearest,
 )
-from sluiceway.flows.kinds.database import DatabaseConfig
 from sluiceway.flows.kinds.storable import storable
 from sluiceway.sources.connections import Connection
 from sluiceway.sources.sql_engine import WRONG_LOGIN, engine_of
@@ -44,7 +44,18 @@ _engines: dict[tuple[object, ...], tuple[Connection, sa.Engine]] = {}
 _lock = threading.Lock()
 
 
-def look(config: DatabaseConfig, connection: Connection) -> JsonValue:
+@dataclass(frozen=True)
+class Question:
+    """What a database is asked; the keys of the sensor's file that say so."""
+
+    table_name: str | None
+    timestamp_column: str | None
+    custom_query: str | None
+    condition: str | None
+    statement_timeout_s: float
+
+
+def look(question: Question, connection: Connection) -> JsonValue:
     """The number of rows; {"newest", "rows"}; or what the query gives.
 
     :raises SourceMissingError: there is no such table.
@@ -53,38 +64,38 @@ def look(config: DatabaseConfig, connection: Connection) -> JsonValue:
     :raises SourceUnreadableError: it refuses the statement, or takes too long.
     """
     engine = _engine(connection)
-    where = f"{connection.conn_id}: {config.table_name or 'custom_query'}"
+    where = f"{connection.conn_id}: {question.table_name or 'custom_query'}"
     driver = f"{engine.dialect.name}+{engine.dialect.driver}"
     for key in ("condition", "custom_query"):
-        if getattr(config, key) is not None and driver not in GUARDED:
+        if getattr(question, key) is not None and driver not in GUARDED:
             raise ConfigError(
                 f"{where}: {key} is not sent to {driver}, which cannot promise to run one statement that only reads; "
                 f"make a view there, and watch it by table_name"
             )
     try:
-        with _named_errors(config, connection, where), _session(engine, config.statement_timeout_s) as session:
+        with _named_errors(question, connection, where), _session(engine, question.statement_timeout_s) as session:
             # a cursor of the server's: PostgreSQL declares one for a single SELECT and for nothing else
-            statement = _statement(config).execution_options(stream_results=True)
+            statement = _statement(question).execution_options(stream_results=True)
             result = session.execute(statement)
             names = list(result.keys())
             rows = [tuple(row) for row in result.fetchmany(2)]
             result.close()
     except SourceMissingError as error:
-        raise SourceMissingError(f"{error}{_near(config, connection)}") from error
-    return _value(config, where, names, rows)
+        raise SourceMissingError(f"{error}{_near(question, connection)}") from error
+    return _value(question, where, names, rows)
 
 
-def _statement(config: DatabaseConfig) -> sa.Select[Any]:
-    if config.custom_query is not None:
-        query = sa.text(_escaped(config.custom_query)).columns().subquery("q")
+def _statement(question: Question) -> sa.Select[Any]:
+    if question.custom_query is not None:
+        query = sa.text(_escaped(question.custom_query)).columns().subquery("q")
         return sa.select(sa.text("*")).select_from(query)
-    schema, _, name = str(config.table_name).rpartition(".")
+    schema, _, name = str(question.table_name).rpartition(".")
     table = sa.table(name, schema=schema or None)
     # the line's end is for a comment at the end of the condition
-    conditions = [sa.text(f"({_escaped(config.condition)})")] if config.condition is not None else []
-    if config.timestamp_column is None:
+    conditions = [sa.text(f"({_escaped(question.condition)})")] if question.condition is not None else []
+    if question.timestamp_column is None:
         return sa.select(sa.func.count()).select_from(table).where(*conditions)
-    column: sa.ColumnClause[Any] = sa.column(config.timestamp_column)
+    column: sa.ColumnClause[Any] = sa.column(question.timestamp_column)
     # it stands twice below, and is looked for once
     newest = sa.select(sa.func.max(column).label("at")).select_from(table).where(*conditions).cte("newest")
     equal: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(table)
@@ -128,13 +139,13 @@ def _session(engine: sa.Engine, timeout_s: float) -> Iterator[sa.Connection]:
         yield session
 
 
-def _value(config: DatabaseConfig, where: str, names: list[str], rows: list[tuple[Any, ...]]) -> JsonValue:
+def _value(question: Question, where: str, names: list[str], rows: list[tuple[Any, ...]]) -> JsonValue:
     if len(rows) > 1:
         raise SourceUnreadableError(
             f"{where}: gives more than one row, and one value is compared; make one of them: count, max, string_agg"
         )
     values = [_json(value) for value in rows[0]] if rows else []
-    if config.detection_mode == "timestamp_column":
+    if question.timestamp_column is not None:
         return {"newest": values[0], "rows": values[1]}
     if len(values) < 2:
         found = values[0] if values else None
@@ -162,38 +173,38 @@ def _json(value: Any) -> JsonValue:
 
 
 @contextmanager
-def _named_errors(config: DatabaseConfig, connection: Connection, where: str) -> Iterator[None]:
+def _named_errors(question: Question, connection: Connection, where: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise _named(config, connection, where, error) from error
+        raise _named(question, connection, where, error) from error
     except sqlite3.Warning as error:
         # until Python 3.12, what SQLite's driver says of a second statement
-        raise _several(config, where) from error
+        raise _several(question, where) from error
 
 
-def _several(config: DatabaseConfig, where: str) -> ConfigError:
-    return ConfigError(f"{where}: {_text(config)} holds more than one statement; it must be one")
+def _several(question: Question, where: str) -> ConfigError:
+    return ConfigError(f"{where}: {_text(question)} holds more than one statement; it must be one")
 
 
-def _text(config: DatabaseConfig) -> str:
-    if config.custom_query is not None:
+def _text(question: Question) -> str:
+    if question.custom_query is not None:
         return "custom_query"
-    return "condition" if config.condition is not None else "table_name"
+    return "condition" if question.condition is not None else "table_name"
 
 
-def _named(config: DatabaseConfig, connection: Connection, where: str, error: DBAPIError) -> SluicewayError:
+def _named(question: Question, connection: Connection, where: str, error: DBAPIError) -> SluicewayError:
     said = next(iter(str(error.orig).strip().splitlines()), type(error.orig).__name__)
     state = getattr(error.orig, "sqlstate", None) or ""
     hint = getattr(getattr(error.orig, "diag", None), "message_hint", None)
     full = f"{where}: {said}" + (f" ({hint})" if hint else "")
-    by_time = config.timestamp_column is not None
+    by_time = question.timestamp_column is not None
     if "multiple commands" in said or "one statement at a time" in said:
-        return _several(config, where)
+        return _several(question, where)
     if state == "57014" or "interrupted" in said:
         return SourceUnreadableError(
-            f"{where}: took longer than {config.statement_timeout_s:g} s (statement_timeout_s); "
-            f"{f'index {config.timestamp_column}' if by_time else 'look more rarely, and allow more'}"
+            f"{where}: took longer than {question.statement_timeout_s:g} s (statement_timeout_s); "
+            f"{f'index {question.timestamp_column}' if by_time else 'look more rarely, and allow more'}"
         )
     if state == "42501":
         return SourceUnreadableError(f"{full}; grant SELECT to the user of connection {connection.conn_id!r}")
@@ -202,22 +213,22 @@ def _named(config: DatabaseConfig, connection: Connection, where: str, error: DB
     if state in {"42P01", "3F000"} or "no such table" in said:
         return SourceMissingError(full)
     if state == "42703" or "no such column" in said:
-        return SchemaDriftError(f"{full}; correct {'timestamp_column or ' if by_time else ''}{_text(config)}")
+        return SchemaDriftError(f"{full}; correct {'timestamp_column or ' if by_time else ''}{_text(question)}")
     if isinstance(error, OperationalError) and not state and WRONG_LOGIN.search(said):
         return SettingsError(f"{full}; correct connection {connection.conn_id!r}")
     lost = error.connection_invalidated or state[:2] in {"08", "40", "53", "57"} or "is locked" in said
     unreached = isinstance(error, OperationalError) and not state and type(error.orig).__module__ != "sqlite3"
     if lost or unreached:
         return SourceUnavailableError(f"{full}; try again later")
-    return SourceUnreadableError(f"{full}; correct {_text(config)}")
+    return SourceUnreadableError(f"{full}; correct {_text(question)}")
 
 
-def _near(config: DatabaseConfig, connection: Connection) -> str:
+def _near(question: Question, connection: Connection) -> str:
     """A hint to the table that was meant."""
-    if config.table_name is None:
+    if question.table_name is None:
         return "; correct custom_query"
     engine = engine_of("sensor", connection)
-    schema, _, _ = config.table_name.rpartition(".")
+    schema, _, _ = question.table_name.rpartition(".")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SAWarning)
@@ -227,4 +238,4 @@ def _near(config: DatabaseConfig, connection: Connection) -> str:
         known = []
     finally:
         engine.dispose()
-    return nearest(config.table_name, {f"{schema}.{name}" if schema else name for name in known})
+    return nearest(question.table_name, {f"{schema}.{name}" if schema else name for name in known})

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue
 
+from sluiceway.events import Look
 from sluiceway.flows.kinds.changes import compare_value
 from sluiceway.flows.registry import TriggerRegistry
-from sluiceway.flows.trigger import Look, SensorConfig, SensorTrigger
+from sluiceway.flows.trigger import SensorConfig, SensorTrigger
 from sluiceway.sources.connections import Connections
 
 

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
+from sluiceway.events import Look
 from sluiceway.flows.kinds.files import EventType, checked_path, compare_files, observe_file
 from sluiceway.flows.registry import TriggerRegistry
-from sluiceway.flows.trigger import Look, SensorConfig, SensorTrigger
+from sluiceway.flows.trigger import SensorConfig, SensorTrigger
 from sluiceway.sources.connections import Connections
 
 

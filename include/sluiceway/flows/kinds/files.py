@@ -18,9 +18,9 @@ from typing import Any, Literal
 from pydantic import JsonValue
 
 from sluiceway.errors import SourceMissingError, SourceUnavailableError, SourceUnreadableError, nearest
+from sluiceway.events import Event, Look
 from sluiceway.flows.kinds.cursor import remember, resume
 from sluiceway.flows.kinds.storable import event_key
-from sluiceway.flows.trigger import Event, Look
 
 EventType = Literal["created", "modified", "deleted", "all"]
 MOST_FILES = 100_000

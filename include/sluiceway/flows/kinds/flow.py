@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 from pydantic import Field
 
+from sluiceway.events import Event
 from sluiceway.flows.registry import TriggerRegistry
-from sluiceway.flows.trigger import ID, Event, Trigger, TriggerConfig, TriggerContext
+from sluiceway.flows.trigger import ID, Trigger, TriggerConfig, TriggerContext
 
 STATES = {
     "success": ("success",),

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_validator
 
+from sluiceway.events import Look
 from sluiceway.flows.connection import ConnectionId
 from sluiceway.flows.json_path import JsonPath
 from sluiceway.flows.kinds.changes import compare_value
 from sluiceway.flows.registry import TriggerRegistry
-from sluiceway.flows.trigger import Look, SensorConfig, SensorTrigger
+from sluiceway.flows.trigger import SensorConfig, SensorTrigger
 from sluiceway.sources.connections import Connections
 
 
@@ -78,10 +79,12 @@ class HttpTrigger(SensorTrigger[HttpConfig]):
 
     def observe(self, connections: Connections, cursor: JsonValue) -> JsonValue:
         """One GET."""
-        from sluiceway.flows.kinds.http_look import look
+        from sluiceway.flows.kinds.http_look import Question, look
 
+        config = self.config
+        question = Question(config.url, config.json_path, config.header, config.connection, config.request_timeout_s)
         at = time.time()
-        return {"at": at, "value": look(self.config, connections)}
+        return {"at": at, "value": look(question, connections)}
 
     def compare(self, observation: Any, cursor: JsonValue) -> Look:
         """At most one event."""

@@ -10,12 +10,13 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import Field, JsonValue, StringConstraints
 
 from sluiceway.errors import SourceUnreadableError
+from sluiceway.events import Event, Look
 from sluiceway.flows.connection import ConnectionId
 from sluiceway.flows.kinds.cursor import remember, resume
 from sluiceway.flows.kinds.files import EventType
 from sluiceway.flows.kinds.storable import event_key, storable
 from sluiceway.flows.registry import TriggerRegistry
-from sluiceway.flows.trigger import Event, Look, SensorConfig, SensorTrigger
+from sluiceway.flows.trigger import SensorConfig, SensorTrigger
 from sluiceway.sources.connections import Connections
 
 MOST_OBJECTS = 100_000

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, JsonValue
 
 from sluiceway.errors import SourceUnreadableError
+from sluiceway.events import Event
 from sluiceway.flows.connection import ConnectionId
 from sluiceway.flows.kinds.storable import event_key, storable
 from sluiceway.flows.registry import TriggerRegistry
-from sluiceway.flows.trigger import Event, SensorConfig, Trigger, TriggerContext
+from sluiceway.flows.trigger import SensorConfig, Trigger, TriggerContext
 
 _REDIS = re.compile(r"redis\+pubsub://(?P<channel>[^\s\x00]{1,500})")
 _GOOGLE = re.compile(

@@ -9,9 +9,10 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from sluiceway.errors import nearest
+from sluiceway.events import Event
 from sluiceway.flows import cron
 from sluiceway.flows.registry import TriggerRegistry
-from sluiceway.flows.trigger import Event, Trigger, TriggerConfig, TriggerContext
+from sluiceway.flows.trigger import Trigger, TriggerConfig, TriggerContext
 
 
 class ScheduleConfig(TriggerConfig):

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from psycopg import sql
 
+from sluiceway.deploy import stints
 from sluiceway.deploy.commit import Sighting
-from sluiceway.ledger import deployments, store
-from sluiceway.ledger.deployments import Stint
+from sluiceway.deploy.stints import Stint
+from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey, RunStatus, TableRun, TableStatus
 from sluiceway.ledger.warehouse import PsycopgSession, connect
 
@@ -29,9 +30,7 @@ def at(minute: float) -> datetime:
 
 
 def look(session: PsycopgSession, commit: str, minute: float, *, takes: float = 0.1) -> Stint:
-    return deployments.note(
-        session, "staging", Sighting(commit=commit, began_at=at(minute), ended_at=at(minute + takes))
-    )
+    return stints.note(session, "staging", Sighting(commit=commit, began_at=at(minute), ended_at=at(minute + takes)))
 
 
 def test_a_stint_lasts_until_a_look_sees_another_commit(session: PsycopgSession) -> None:
@@ -40,15 +39,15 @@ def test_a_stint_lasts_until_a_look_sees_another_commit(session: PsycopgSession)
     assert (first[-1].first_seen_at, first[-1].last_seen_at, first[-1].other_seen_at) == (at(0.1), at(2), None)
     second = look(session, N, 3)
     assert (second.commit_sha, second.other_seen_at, second.first_seen_at) == (N, at(2), at(3.1))
-    assert deployments.current(session, "staging") == second
-    assert deployments.current(session, "production") is None
+    assert stints.current(session, "staging") == second
+    assert stints.current(session, "production") is None
 
 
 def test_a_commit_that_comes_back_begins_another_stint(session: PsycopgSession) -> None:
     first, between, again = look(session, X, 0), look(session, N, 1), look(session, X, 2)
     assert again.id not in {first.id, between.id}
     assert (again.other_seen_at, again.settled_at) == (at(1), None)
-    assert [deployments.has_returned(session, stint) for stint in (first, between, again)] == [False, False, True]
+    assert [stints.has_returned(session, stint) for stint in (first, between, again)] == [False, False, True]
 
 
 def test_a_look_that_was_overtaken_is_dropped(session: PsycopgSession) -> None:
@@ -66,9 +65,9 @@ def test_seven_digits_are_the_same_commit_and_all_of_them_are_kept(session: Psyc
 
 def test_what_a_stint_needs_is_kept(session: PsycopgSession) -> None:
     stint = look(session, X, 0)
-    deployments.ask_for_run(session, stint, "deploy__x")
+    stints.ask_for_run(session, stint, "deploy__x")
     assert look(session, X, 1).run_id == "deploy__x"
-    deployments.settle(session, stint)
+    stints.settle(session, stint)
     assert look(session, X, 2).settled_at is not None
 
 
@@ -76,7 +75,7 @@ def test_old_stints_are_forgotten_but_for_the_newest_of_each_environment(session
     for minute, commit in enumerate((X, N, X)):
         stint = look(session, commit, minute)
     session.execute(sql.SQL("UPDATE etl.deployment SET last_seen_at = now() - interval '91 days'"))
-    deployments.forget(session, older_than_days=90)
+    stints.forget(session, older_than_days=90)
     rows = session.execute(sql.SQL("SELECT id FROM etl.deployment"))
     assert rows == [(stint.id,)]
 
@@ -104,7 +103,7 @@ def run(
 
 
 def is_current(session: PsycopgSession, commit: str) -> bool:
-    return deployments.loads(session, "master_etl", commit, tables=len(TABLES)).is_current
+    return stints.loads(session, "master_etl", commit, tables=len(TABLES)).is_current
 
 
 def test_a_commits_data_are_there_once_a_green_run_loaded_all_tables(session: PsycopgSession) -> None:
@@ -152,4 +151,4 @@ def test_superseded_runs_are_told_of_the_dag_that_is_asked_for(session: PsycopgS
         run(session, run_id, X, {}, dag_id=dag_id)
         store.record_outcome(session, RunKey(dag_id, run_id), "superseded", "why", deployed_sha=N)
     store.record_deployed_sha(session, RunKey("master_etl", "b"), X)
-    assert deployments.loads(session, "master_etl", X, tables=2).superseded == {"a"}
+    assert stints.loads(session, "master_etl", X, tables=2).superseded == {"a"}

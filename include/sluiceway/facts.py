@@ -1,0 +1,34 @@
+"""What the ledger knows of a run: what its verdict, its page and every comparison with Airflow go by."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from sluiceway.ledger import publications, store, tasks
+from sluiceway.ledger.publications import Publication
+from sluiceway.ledger.store import Run, TableRun
+from sluiceway.ledger.tasks import TaskRun
+from sluiceway.ledger.warehouse import Session
+
+
+class Facts(BaseModel):
+    """All that the ledger knows of a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: Run
+    tables: tuple[TableRun, ...] = ()
+    """What it did to each."""
+    tasks: tuple[TaskRun, ...] = ()
+    """The newest try of each task."""
+    publications: tuple[Publication, ...] = ()
+
+
+def facts_of(session: Session, run: Run) -> Facts:
+    """All that the ledger knows of a run."""
+    return Facts(
+        run=run,
+        tables=tuple(store.table_runs(session, run.key)),
+        tasks=tuple(tasks.newest(session, run.key)),
+        publications=tuple(publications.of_run(session, run.key)),
+    )

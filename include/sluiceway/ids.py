@@ -1,0 +1,24 @@
+"""Names that several wings spell: the master DAG, its tasks, and how the ids of runs begin.
+
+deploy/trigger.py says them once more: it is a file of its own, which goes to machines without this package.
+"""
+
+from __future__ import annotations
+
+MASTER = "master_etl"
+"""The DAG that loads all tables."""
+DEPLOY_RUNS = "deploy__"
+"""Begins the ids of runs for a deployed commit: deploy__<sha>, deploy__<sha>__2 and so on."""
+SCHEDULED_RUNS = "scheduled__"
+"""Begins the ids that Airflow gives to the runs of a timetable."""
+
+VERDICT_TASK = "verdict"
+PUBLISHING_TASK = "final.aggregate"
+LOADING_TASK = "sub.load_table"
+FOLLOWERS_GROUP = "followers"
+"""Of the tasks that tell other flows how the run has ended: no part of what is judged."""
+
+
+def triggered_runs(trigger_type: str, trigger_id: str) -> str:
+    """Begins the ids of the runs that a trigger starts by name."""
+    return f"{trigger_type}__{trigger_id}__"
