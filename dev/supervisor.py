@@ -127,7 +127,7 @@ class Supervisor:
 
     def _start_ledger_migration(self) -> subprocess.Popen[bytes] | None:
         """`sluiceway ledger migrate`, beside Airflow's start."""
-        if not (ROOT / "include/sluiceway/cli.py").exists():
+        if not (ROOT / "include/sluiceway/cli/app.py").exists():
             return None
         with self._log("ledger") as output:
             command = [str(Path(sys.executable).parent / "sluiceway"), "ledger", "migrate"]

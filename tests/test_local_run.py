@@ -62,7 +62,7 @@ def start(environment: dict[str, str]) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def run(*arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", "from sluiceway.cli import app; app()", *arguments]
+        command = [sys.executable, "-c", "from sluiceway.cli.app import app; app()", *arguments]
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
         )

@@ -65,7 +65,7 @@ def environment(packages: Path, config: Path) -> dict[str, str]:
 
 
 def checked(packages: Path, config: Path) -> subprocess.CompletedProcess[str]:
-    code = "import sys; sys.argv = ['sluiceway', 'triggers', 'check']; from sluiceway.cli import app; app()"
+    code = "import sys; sys.argv = ['sluiceway', 'triggers', 'check']; from sluiceway.cli.app import app; app()"
     return subprocess.run(
         [sys.executable, "-c", code],
         env=environment(packages, config),

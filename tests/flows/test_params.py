@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from dev.environment import ROOT
-from sluiceway.cli import app
+from sluiceway.cli.app import app
 from sluiceway.errors import ConfigError
 from sluiceway.flows import TriggerContext, TriggerService
 from sluiceway.flows.params import check_conf, run_params

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sluiceway.cli import app
+from sluiceway.cli.app import app
 from sluiceway.flows import spec
 from sluiceway.flows.check import check
 from sluiceway.ledger import store

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dev.environment import ROOT
-from sluiceway.cli import app
+from sluiceway.cli.app import app
 
 DATA = ROOT.parent / "shared" / "data"
 REAL = DATA / "real"

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sluiceway.airflow_api import AirflowApi
-from sluiceway.cli import app
+from sluiceway.cli.app import app
 from sluiceway.errors import SettingsError
 from sluiceway.flows import TriggerContext, TriggerRegistry
 from tests.flows.configured import after, configured, flow

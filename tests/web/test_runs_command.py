@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from sluiceway.cli import app
+from sluiceway.cli.app import app
 from sluiceway.ledger.store import RunKey
 from tests.web.conftest import PASSWORDS
 from tests.web.door import Door

@@ -17,7 +17,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from sluiceway.airflow_api import AirflowApi
-from sluiceway.cli import app
+from sluiceway.cli.app import app
 from sluiceway.errors import AirflowUnreachableError, ConfigError
 from sluiceway.flows import (
     Trigger,

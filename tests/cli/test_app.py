@@ -15,8 +15,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from dev.environment import ROOT
-from sluiceway import console
-from sluiceway.cli import app
+from sluiceway.cli import console
+from sluiceway.cli.app import app
 from sluiceway.ledger.warehouse import LEDGER_REVISION
 
 Query = Callable[..., list[tuple[object, ...]]]
@@ -341,7 +341,7 @@ def test_a_bug_is_not_dressed_up_as_a_sentence(run: Run, config: Path, monkeypat
 
 def test_the_program_itself_loads_a_table_into_a_pipe(config: Path, warehouse_url: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from sluiceway.cli import app; app()", "tables", "run", "city", "--json"],
+        [sys.executable, "-c", "from sluiceway.cli.app import app; app()", "tables", "run", "city", "--json"],
         capture_output=True,
         text=True,
         check=False,

@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from sluiceway.cli import app
+from sluiceway.cli.app import app
 
 Run = Callable[..., Result]
 

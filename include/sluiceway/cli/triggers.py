@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from sluiceway.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, sentences
+from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, sentences
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:

@@ -20,16 +20,16 @@ import typer
 from rich.logging import RichHandler
 from rich.table import Column, Table
 
-from sluiceway.console import EXIT_FAILED, EXIT_USAGE, err, out
-from sluiceway.console import plain as _plain
-from sluiceway.console import sentences as _sentences
+from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out
+from sluiceway.cli.console import plain as _plain
+from sluiceway.cli.console import sentences as _sentences
+from sluiceway.cli.runs import app as runs_app
+from sluiceway.cli.triggers import app as triggers_app
 from sluiceway.errors import (
     AirflowApiError,
     ConfigError,
     nearest,
 )
-from sluiceway.flows.commands import app as triggers_app
-from sluiceway.runs.commands import app as runs_app
 from sluiceway.settings import load_settings
 from sluiceway.stop import StoppedError, stoppable
 
@@ -206,7 +206,7 @@ def _progress(table: str) -> Iterator[Callable[[int, int | None], None] | None]:
     if not err.is_terminal:
         yield None
         return
-    from sluiceway.progress import load_progress
+    from sluiceway.cli.progress import load_progress
 
     with load_progress(err, table) as tell:
         yield tell

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from sluiceway.console import EXIT_FAILED, err, out, plain, sentences
+from sluiceway.cli.console import EXIT_FAILED, err, out, plain, sentences
 from sluiceway.errors import ConfigError
 from sluiceway.settings import load_settings
 
@@ -111,10 +111,10 @@ def runs_show(
         document["withheld"] = {view.name: view.reason for view in report.withheld}
         _print_json(document)
     else:
-        from sluiceway.runs import show
+        from sluiceway.cli import shown_runs
 
-        show.run(report)
-        show.rejects(rejects)
+        shown_runs.run(report)
+        shown_runs.rejects(rejects)
     if report.verdict.status in {"failed", "abandoned"}:
         raise typer.Exit(EXIT_FAILED)
 
@@ -159,7 +159,7 @@ def _several(run_id: str, dags: Sequence[str]) -> str:
 
 def _asked(runs: Sequence[Run]) -> Mapping[RunKey, Seen]:
     """The runs as Airflow shows them; where it cannot be asked, one line says so."""
-    from sluiceway.runs.airflow import NotAskedError, ask
+    from sluiceway.cli.airflow_runs import NotAskedError, ask
 
     try:
         return ask(load_settings(), runs)

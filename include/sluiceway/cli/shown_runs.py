@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from rich.table import Table
 
-from sluiceway.console import out, plain
+from sluiceway.cli.console import out, plain
 from sluiceway.ledger.store import Reject
 from sluiceway.report.model import RunReport, TableReport
 

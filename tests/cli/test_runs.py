@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from sluiceway.cli import app
+from sluiceway.cli.app import app
 from sluiceway.ledger import publications, store, tasks
 from sluiceway.ledger.store import CLI, RunKey
 from sluiceway.ledger.tasks import TaskRun

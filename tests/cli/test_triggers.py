@@ -11,7 +11,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from dev.environment import ROOT
-from sluiceway.cli import app
+from sluiceway.cli.app import app
 from sluiceway.flows.check import TAKE_EVENTS, TASKS
 from sluiceway.flows.files import read_flow
 from sluiceway.flows.look import look_now
