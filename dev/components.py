@@ -48,19 +48,6 @@ def import_tasks() -> None:
     Not pyogrio: it brings pandas, 100 MB that the tables without a geometry do not need.
     """
 
-    import sluiceway.load.session
-    import sluiceway.load.staging
-    import sluiceway.load.table
-    import sluiceway.operators.load_table
-    import sluiceway.operators.master
-    import sluiceway.operators.refresh
-    import sluiceway.operators.retries
-    import sluiceway.operators.step
-    import sluiceway.report.collect
-    import sluiceway.report.write
-    import sluiceway.sources.csv
-    import sluiceway.steps  # noqa: F401
-
     files = {Path(module.__file__) for name, module in sys.modules.items() if is_ours(name) and module.__file__}
     written = {file: file.stat().st_mtime_ns for file in files}
     os.register_at_fork(after_in_child=partial(forget_if_edited, written))

@@ -27,7 +27,7 @@ from sluiceway.errors import AirflowApiError, SluicewayError, UnknownTableError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import TableRun
 from sluiceway.ledger.warehouse import connect
-from sluiceway.report.write import report_file
+from sluiceway.run.report.write import report_file
 from sluiceway.settings import Settings
 from sluiceway.tables import registry
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from sluiceway import steps
 from sluiceway.errors import ConfigError, SourceMissingError, UnknownTableError, ValidationError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect
 from sluiceway.load.table import load_table
+from sluiceway.run import steps
 
 TOML = 'description = "T"\nkey = "id"\nsource = {{ kind = "csv", uri = "{}.csv" }}\ncolumns = {{ id = "integer" }}\n'
 WRONG = TOML.replace("integer", "integr")

@@ -30,7 +30,7 @@ from dev.environment import ROOT
 from dev.stack import Stack
 from sluiceway.airflow_api import AirflowApi
 from sluiceway.errors import AirflowApiError
-from sluiceway.verdict import judged_states
+from sluiceway.run.verdict import judged_states
 from tests.conftest import THROWN_AWAY, let_through
 from tests.integration.deployment import CALM, DAG_ID, ROWS, Deployment, csv_of, write_table
 

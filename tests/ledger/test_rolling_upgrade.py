@@ -20,12 +20,12 @@ from psycopg import sql
 
 from dev.cluster import Cluster
 from dev.environment import ROOT
-from sluiceway import steps
 from sluiceway.errors import LedgerMissingError
 from sluiceway.ledger.migrate import _config, migrate
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import LEDGER_REVISION
-from sluiceway.steps import Opening
+from sluiceway.run import steps
+from sluiceway.run.steps import Opening
 
 OLD_REVISION = "0005"
 OLD_CODE = "ac884573d769ff8e605238fa2523660795e668a4"

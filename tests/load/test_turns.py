@@ -17,13 +17,13 @@ import psycopg
 import pytest
 
 from dev.environment import ROOT
-from sluiceway import steps
 from sluiceway.errors import WarehouseUnavailableError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect
 from sluiceway.load import session, table
 from sluiceway.load.table import load_table
+from sluiceway.run import steps
 from sluiceway.sources.locate import TICK_NS, hash_ahead
 from sluiceway.tables.spec import TableSpec
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from dev.environment import ROOT
-from sluiceway import views
 from sluiceway.errors import ConfigError, UnknownTableError
+from sluiceway.run import views
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables import registry
 from sluiceway.tables.files import deployed_names, table_files

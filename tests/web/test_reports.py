@@ -13,10 +13,10 @@ import psycopg
 import pytest
 
 from sluiceway.ledger.store import RunKey
-from sluiceway.report.model import TableMap
-from sluiceway.report.write import report_file, write_report
-from sluiceway.steps import Opening, close_ledger
-from tests.report.builders import a_report, a_table
+from sluiceway.run.report.model import TableMap
+from sluiceway.run.report.write import report_file, write_report
+from sluiceway.run.steps import Opening, close_ledger
+from tests.run.report.builders import a_report, a_table
 from tests.web.conftest import serving
 from tests.web.door import Door
 from tests.web.runs import GOOD, SENTENCE, in_airflow, in_ledger

@@ -10,12 +10,12 @@ from functools import partial
 import httpx
 
 from sluiceway.airflow_api import AirflowApi
-from sluiceway.compare import marks_wanted
 from sluiceway.errors import AirflowApiError, AirflowUnreachableError, SettingsError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import Run, RunKey
-from sluiceway.marks import EVENTS, Entry, Shown, marks_of
-from sluiceway.reconcile import Seen
+from sluiceway.run.compare import marks_wanted
+from sluiceway.run.marks import EVENTS, Entry, Shown, marks_of
+from sluiceway.run.reconcile import Seen
 from sluiceway.settings import Settings
 
 WITHIN_S = 6.0

@@ -118,7 +118,7 @@ def tables_check(
 
     Example: sluiceway tables check include/config/tables/us_county.toml
     """
-    from sluiceway import views
+    from sluiceway.run import views
     from sluiceway.tables import registry
     from sluiceway.tables.files import table_files
 
@@ -167,7 +167,7 @@ def tables_run(
         hashed = hash_ahead(spec.source)
 
         # a fifth of a second, for which the hashing need not wait
-        from sluiceway.local_run import load_here
+        from sluiceway.run.local_run import load_here
 
         with _progress(spec.name) as progress:
             ended = load_here(
@@ -258,7 +258,7 @@ def tables_preview(
 
     Example: sluiceway tables preview my_table.toml --rows 5
     """
-    from sluiceway.preview import preview, standing
+    from sluiceway.infer.preview import preview, standing
     from sluiceway.tables import registry
 
     with _sentences():

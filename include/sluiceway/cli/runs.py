@@ -16,7 +16,7 @@ from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
     from sluiceway.ledger.store import Run, RunKey
-    from sluiceway.reconcile import Seen
+    from sluiceway.run.reconcile import Seen
 
 app = typer.Typer(no_args_is_help=True, help="Runs, as the ledger knows them and Airflow shows them.")
 
@@ -40,11 +40,11 @@ def runs_list(
 
     Example: sluiceway runs list --limit 5
     """
-    from sluiceway.compare import truth_of
     from sluiceway.ledger import newest, store
     from sluiceway.ledger.left_behind import close_left_behind
     from sluiceway.ledger.warehouse import connect
-    from sluiceway.reconcile import as_written
+    from sluiceway.run.compare import truth_of
+    from sluiceway.run.reconcile import as_written
 
     with sentences():
         url = _warehouse(warehouse)
@@ -89,7 +89,7 @@ def runs_show(
     from sluiceway.ledger import store
     from sluiceway.ledger.left_behind import close_left_behind
     from sluiceway.ledger.warehouse import connect
-    from sluiceway.report.collect import collect
+    from sluiceway.run.report.collect import collect
 
     with sentences():
         url = _warehouse(warehouse)
@@ -102,7 +102,7 @@ def runs_show(
             tables = store.table_runs(session, run.key)
             rejects = {t.table_name: store.rejects(session, t, limit=5) for t in tables if t.rejected}
     if as_json:
-        from sluiceway.reconcile import Truth
+        from sluiceway.run.reconcile import Truth
 
         truth = Truth(status=report.verdict.status, sentence=report.note, remark=report.remark)
         document = _document(run, truth, seen is not None)

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from sluiceway.cli.console import out, plain
 from sluiceway.ledger.store import Reject
-from sluiceway.report.model import RunReport, TableReport
+from sluiceway.run.report.model import RunReport, TableReport
 
 COUNTS = ("extracted", "inserted", "updated", "unchanged", "deleted", "rejected")
 

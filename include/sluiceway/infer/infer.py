@@ -22,13 +22,13 @@ from sluiceway.infer.dialect import Dialect, sheet_shape
 from sluiceway.infer.draft import Draft, Entry
 from sluiceway.infer.encoding import Found
 from sluiceway.infer.key import Key, find_key
+from sluiceway.infer.preview import Preview, preview_at
 from sluiceway.infer.recognise import recognise
 from sluiceway.infer.shapes import Shapes, geometry_in_coordinates, geometry_in_text
 from sluiceway.infer.tables_of_sqlite import only_table
 from sluiceway.infer.text import find_text
 from sluiceway.infer.types import ColumnType, Types, find_types
 from sluiceway.infer.values import SourceColumn, Values, kept_values
-from sluiceway.preview import Preview, preview_at
 from sluiceway.sources import open_source
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.extraction import Extraction, Unreadable, family

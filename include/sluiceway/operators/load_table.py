@@ -38,8 +38,8 @@ class LoadTableOperator(BaseOperator):
         :raises EmptyExtractionError: nothing was extracted, or fewer rows than checks.min_rows.
         :raises SluicewayError: any other reason; see sluiceway.load.table.load_table.
         """
-        from sluiceway import steps
         from sluiceway.load.table import load_table
+        from sluiceway.run import steps
 
         with recorded(context, table=self.table, conn_id=self.conn_id) as url:
             result = load_table(

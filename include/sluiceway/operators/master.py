@@ -35,7 +35,7 @@ def opened(context: Context) -> str:
     that a run of which a part runs again is judged again. A setup that fails takes its teardown with it, so this one
     never does: what keeps the ledger from opening stops the first task behind it, which is judged.
     """
-    from sluiceway import steps
+    from sluiceway.run import steps
 
     try:
         steps.open_ledger(warehouse_url(), opening_of(context))
@@ -47,48 +47,48 @@ def opened(context: Context) -> str:
 
 def plan(context: Context) -> list[str]:
     """The tables of this run."""
-    from sluiceway import steps
+    from sluiceway.run import steps
 
     return steps.plan(warehouse_url(), run_of(context), only=context["params"]["tables"])
 
 
 def check_sources(context: Context) -> None:
     """Every table's source is there."""
-    from sluiceway import steps
+    from sluiceway.run import steps
 
     steps.check_sources(warehouse_url(), run_of(context), connections)
 
 
 def check_warehouse(_context: Context) -> None:
     """The warehouse answers, and the loading role may do what it must."""
-    from sluiceway import steps
+    from sluiceway.run import steps
 
     steps.check_warehouse(warehouse_url())
 
 
 def cleanup_staging(_context: Context) -> None:
     """End what lost workers left in the warehouse."""
-    from sluiceway import steps
+    from sluiceway.run import steps
 
     steps.cleanup_staging(warehouse_url())
 
 
 def cleanup_history(_context: Context) -> None:
     """Forget old runs."""
-    from sluiceway import steps
+    from sluiceway.run import steps
 
     steps.cleanup_history(warehouse_url())
 
 
 def validate(context: Context) -> None:
     """The warehouse holds what the ledger says."""
-    from sluiceway import steps
+    from sluiceway.run import steps
 
     steps.validate(warehouse_url(), run_of(context))
 
 
 def aggregate(context: Context) -> list[str]:
     """Publish: refresh the views that the run's tables feed."""
-    from sluiceway import steps
+    from sluiceway.run import steps
 
     return steps.aggregate(warehouse_url(), run_of(context))

@@ -20,7 +20,7 @@ from sluiceway.ids import DEPLOY_RUNS
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.tasks import UNMAPPED, TaskRun
 from sluiceway.operators.connections import CONN_ID, warehouse_url
-from sluiceway.steps import Opening
+from sluiceway.run.steps import Opening
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -49,7 +49,7 @@ def recorded(context: Context, *, table: str | None = None, conn_id: str = CONN_
     :param table: which one the task loads, if it loads one.
     :raises WarehouseUnavailableError: the ledger does not answer: nothing was begun.
     """
-    from sluiceway import steps
+    from sluiceway.run import steps
 
     url, instance = warehouse_url(conn_id), context["ti"]
     map_index = instance.map_index if instance.map_index is not None else UNMAPPED

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk.execution_time.comms import DagRunResult
 
     from sluiceway.ledger.store import Run
-    from sluiceway.reconcile import Seen
+    from sluiceway.run.reconcile import Seen
 
 NEWEST = 50
 """Judged runs that are looked at; all that have no verdict are, too."""
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 def compare_runs(_context: Context) -> int:
     """Compare what the ledger says of the newest runs with what Airflow shows, and put the ledger right."""
-    from sluiceway import steps
+    from sluiceway.run import steps
 
     url, changed = warehouse_url(), 0
     runs = sorted(steps.watched_runs(url, newest=NEWEST), key=lambda run: run.dag_id)
@@ -43,8 +43,8 @@ def _changed(dag_id: str, runs: list[Run]) -> Iterable[tuple[Run, Seen]]:
     """The runs of a DAG that Airflow shows otherwise. One question answers for all runs that are as they were."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    from sluiceway.reconcile import Seen
-    from sluiceway.verdict import judged_states
+    from sluiceway.run.reconcile import Seen
+    from sluiceway.run.verdict import judged_states
 
     states = RuntimeTaskInstance.get_task_states(dag_id=dag_id, run_ids=[run.run_id for run in runs])
     as_expected = {

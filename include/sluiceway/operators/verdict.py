@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 from sluiceway.errors import RunFailedError, SluicewayError, TransientError
 from sluiceway.operators.connections import CONN_ID, warehouse_url
 from sluiceway.operators.recorded import opening_of, run_of
-from sluiceway.verdict import judged_states
+from sluiceway.run.verdict import judged_states
 from sluiceway.web.links import ReportLink
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class VerdictOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Return the verdict's sentence; raises RunFailedError with it when the run is red."""
-        from sluiceway import steps
+        from sluiceway.run import steps
 
         url, run = warehouse_url(self.conn_id), run_of(context)
         found = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])

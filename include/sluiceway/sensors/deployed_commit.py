@@ -58,10 +58,10 @@ class DeployedCommitSensor(BaseSensorOperator):
             return self._pass(context)
 
     def _pass(self, context: Context) -> str:
-        from sluiceway import steps
         from sluiceway.deploy.order import contradiction
         from sluiceway.deploy.spec import read_environment
         from sluiceway.errors import DeployRunError
+        from sluiceway.run import steps
 
         conf, sha = context["dag_run"].conf or {}, context["params"]["commit_sha"]
         steps.check_conf(conf, context["dag"].params)
@@ -102,8 +102,8 @@ class DeployedCommitSensor(BaseSensorOperator):
 
     def _take_deployed(self, context: Context, spec: Environment) -> str:
         """The commit of a run that names none is the one that is deployed."""
-        from sluiceway import steps
         from sluiceway.deploy.probe import sight
+        from sluiceway.run import steps
 
         found, seen = asyncio.run(sight(spec, connections))
         self._write(spec, seen)
@@ -179,8 +179,8 @@ class DeployedCommitSensor(BaseSensorOperator):
 
     def _conclude(self, context: Context, sight: Sight, asked: int) -> str:
         """End the wait as `sight` says."""
-        from sluiceway import steps
         from sluiceway.errors import DeployTimeoutError
+        from sluiceway.run import steps
 
         url, run = warehouse_url(self.conn_id), run_of(context)
         if sight.outcome == "reached":

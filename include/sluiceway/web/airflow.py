@@ -16,10 +16,10 @@ from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from sluiceway.compare import Span, marks_wanted
 from sluiceway.ledger.store import Run, RunKey
-from sluiceway.marks import ANY, EVENTS, Entry, Shown, marks_of
-from sluiceway.reconcile import Seen
+from sluiceway.run.compare import Span, marks_wanted
+from sluiceway.run.marks import ANY, EVENTS, Entry, Shown, marks_of
+from sluiceway.run.reconcile import Seen
 
 
 def readable_dags(

@@ -17,16 +17,16 @@ from fastapi import APIRouter, Depends, HTTPException, Request, status
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.compare import truth_of
 from sluiceway.errors import SluicewayError
 from sluiceway.ids import MASTER
 from sluiceway.ledger import newest, store
 from sluiceway.ledger.store import RunKey, RunStatus
 from sluiceway.ledger.warehouse import Session, connect
-from sluiceway.reconcile import Seen
-from sluiceway.report.collect import collect
-from sluiceway.report.html import environment, render, without_logs
-from sluiceway.report.write import read_maps, read_page
+from sluiceway.run.compare import truth_of
+from sluiceway.run.reconcile import Seen
+from sluiceway.run.report.collect import collect
+from sluiceway.run.report.html import environment, render, without_logs
+from sluiceway.run.report.write import read_maps, read_page
 from sluiceway.settings import load_settings
 from sluiceway.tables import registry
 from sluiceway.tables.spec import TableSpec

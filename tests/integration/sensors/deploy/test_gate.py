@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sluiceway.ledger.store import RunKey
-from sluiceway.report.write import report_file
+from sluiceway.run.report.write import report_file
 from tests.integration.deployment import DAG_ID, csv_of
 from tests.integration.sensors.deploy.staging import TABLES, WITHOUT_TRIGGERER, Staging, sha_of
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sluiceway import views
 from sluiceway.errors import ConfigError, WarehouseError
 from sluiceway.ledger.warehouse import connect
+from sluiceway.run import views
+from sluiceway.run.views import View
 from sluiceway.settings import Settings
-from sluiceway.views import View
 
 Query = Callable[..., list[tuple[object, ...]]]
 

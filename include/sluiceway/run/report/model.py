@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from sluiceway.ledger.store import RunKey, TableStatus
-from sluiceway.reconcile import Truth
-from sluiceway.verdict import Verdict
+from sluiceway.run.reconcile import Truth
+from sluiceway.run.verdict import Verdict
 
 _SEVERITY: dict[TableStatus, int] = {"failed": 0, "planned": 1, "loaded": 2, "unchanged": 3}
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sluiceway.facts import Facts
 from sluiceway.ids import VERDICT_TASK
 from sluiceway.ledger.tasks import TaskRun
-from sluiceway.reconcile import Truth
-from sluiceway.report.model import TaskReport
-from sluiceway.verdict import States, said, why, why_silent
+from sluiceway.run.facts import Facts
+from sluiceway.run.reconcile import Truth
+from sluiceway.run.report.model import TaskReport
+from sluiceway.run.verdict import States, said, why, why_silent
 
 
 class Causes(NamedTuple):

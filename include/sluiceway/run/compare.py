@@ -8,11 +8,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sluiceway.facts import Facts, facts_of
 from sluiceway.ledger.store import Run
 from sluiceway.ledger.warehouse import Session
-from sluiceway.reconcile import Seen, Truth, reconcile
-from sluiceway.verdict import judged_states
+from sluiceway.run.facts import Facts, facts_of
+from sluiceway.run.reconcile import Seen, Truth, reconcile
+from sluiceway.run.verdict import judged_states
 
 GOOD = frozenset({"success", "superseded"})
 

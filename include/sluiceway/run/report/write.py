@@ -18,8 +18,8 @@ from urllib.parse import quote
 import pydantic
 
 from sluiceway.ledger.store import RunKey
-from sluiceway.report.html import render
-from sluiceway.report.model import RunReport, TableMap
+from sluiceway.run.report.html import render
+from sluiceway.run.report.model import RunReport, TableMap
 
 _LONGEST_STEM = 180
 """File systems allow 255 bytes; the rest is for the suffix and the temporary name."""

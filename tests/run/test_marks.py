@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sluiceway.ledger.store import RunKey
-from sluiceway.marks import Entry, Shown, marks_of
+from sluiceway.run.marks import Entry, Shown, marks_of
 
 KEY = RunKey("shop", "r1")
 ENDED = datetime(2026, 8, 3, 12, 0, tzinfo=UTC)

@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from sluiceway.facts import facts_of
 from sluiceway.ledger import publications, store, tasks
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.ledger.warehouse import Session, connect
-from sluiceway.reconcile import Seen
-from sluiceway.report.collect import MAX_GROUPS, UnknownRunError, collect
-from sluiceway.report.model import RunReport
-from sluiceway.verdict import judge
-from tests.report.builders import a_spec
+from sluiceway.run.facts import facts_of
+from sluiceway.run.reconcile import Seen
+from sluiceway.run.report.collect import MAX_GROUPS, UnknownRunError, collect
+from sluiceway.run.report.model import RunReport
+from sluiceway.run.verdict import judge
+from tests.run.report.builders import a_spec
 
 RUN = RunKey("master_etl", "deploy__1")
 LOG = "https://airflow/log"

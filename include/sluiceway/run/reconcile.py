@@ -9,10 +9,10 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.facts import Facts
 from sluiceway.ids import VERDICT_TASK
 from sluiceway.ledger.store import Run, RunStatus
-from sluiceway.verdict import judge, judged_states
+from sluiceway.run.facts import Facts
+from sluiceway.run.verdict import judge, judged_states
 
 ENDED = frozenset({"success", "failed"})
 CHANGES_SHOWN = 10

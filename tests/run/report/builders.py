@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sluiceway.ledger.store import RunStatus
-from sluiceway.reconcile import Truth
-from sluiceway.report.model import RunReport, TableReport, headline, in_order, total
+from sluiceway.run.reconcile import Truth
+from sluiceway.run.report.model import RunReport, TableReport, headline, in_order, total
 from sluiceway.tables.spec import TableSpec
 
 STARTED = datetime(2026, 8, 3, 14, 2, 9, tzinfo=UTC)

@@ -4,9 +4,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sluiceway.report.html import duration, render, size, without_logs
-from sluiceway.report.model import RejectGroup, RejectSample, TableMap, TaskReport, WithheldView
-from tests.report.builders import a_report, a_table
+from sluiceway.run.report.html import duration, render, size, without_logs
+from sluiceway.run.report.model import RejectGroup, RejectSample, TableMap, TaskReport, WithheldView
+from tests.run.report.builders import a_report, a_table
 
 SCRIPT = "<script>alert('x')</script>"
 VOID = {"meta", "link", "br", "img", "input", "hr"}

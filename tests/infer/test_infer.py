@@ -14,7 +14,7 @@ from sluiceway.errors import (
     SourceUnreadableError,
 )
 from sluiceway.infer.infer import Asked, check_output, infer
-from tests.tables.drafted import Drafted, drafted, gzipped, zipped
+from tests.infer.drafted import Drafted, drafted, gzipped, zipped
 
 ROWS = "".join(f"{number},x\n" for number in range(1, 40))
 CITIES = {

@@ -9,7 +9,6 @@ import psycopg
 import pytest
 
 from dev.cluster import Cluster
-from sluiceway import steps
 from sluiceway.errors import (
     ConfigError,
     EmptyExtractionError,
@@ -24,9 +23,10 @@ from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect
 from sluiceway.load.table import load_table
-from sluiceway.reconcile import Seen
+from sluiceway.run import steps
+from sluiceway.run.reconcile import Seen
+from sluiceway.run.steps import Opening
 from sluiceway.settings import Settings
-from sluiceway.steps import Opening
 from sluiceway.tables import registry
 
 Query = Callable[..., list[tuple[object, ...]]]

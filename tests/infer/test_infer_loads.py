@@ -20,7 +20,7 @@ import shapely
 from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceUnreadableError
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
-from tests.tables.drafted import Drafted, zipped
+from tests.infer.drafted import Drafted, zipped
 
 Query = Callable[..., list[tuple[object, ...]]]
 Load = Callable[..., TableRun]

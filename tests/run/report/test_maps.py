@@ -7,9 +7,9 @@ import psycopg
 import pytest
 
 from sluiceway.ledger.warehouse import connect
-from sluiceway.report.maps import BOX, MAX_PATH_BYTES, UNITS, draw_maps
-from sluiceway.report.model import TableMap
-from tests.report.builders import a_spec
+from sluiceway.run.report.maps import BOX, MAX_PATH_BYTES, UNITS, draw_maps
+from sluiceway.run.report.model import TableMap
+from tests.run.report.builders import a_spec
 from tests.warehouses import ASKER
 
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from sluiceway.reconcile import Truth
-from sluiceway.report.model import TableReport, TaskReport, headline
-from tests.report.builders import a_report, a_table
+from sluiceway.run.reconcile import Truth
+from sluiceway.run.report.model import TableReport, TaskReport, headline
+from tests.run.report.builders import a_report, a_table
 
 
 def failed(name: str) -> TableReport:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from sluiceway.ledger.store import RunKey
-from sluiceway.report.model import TableMap
-from sluiceway.report.write import delete_reports, read_maps, read_page, report_file, write_report
-from tests.report.builders import a_report, a_table
+from sluiceway.run.report.model import TableMap
+from sluiceway.run.report.write import delete_reports, read_maps, read_page, report_file, write_report
+from tests.run.report.builders import a_report, a_table
 
 HOSTILE = [
     "manual__2026-08-03T14:02:09+00:00", "../../etc/passwd", "..", "a/b", "a%2Fb", "a b", "a\\b", "é", "\0", "con",

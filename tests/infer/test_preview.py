@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from sluiceway.errors import SourceMissingError, TargetMismatchError
+from sluiceway.infer.preview import LOOKED_AT, preview, standing
 from sluiceway.ledger.store import RunKey
 from sluiceway.load.table import load_table
-from sluiceway.preview import LOOKED_AT, preview, standing
 from sluiceway.tables.spec import TableSpec
 
 WriteSpec = Callable[..., TableSpec]

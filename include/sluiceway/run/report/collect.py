@@ -10,16 +10,16 @@ from typing import Any
 
 from psycopg import sql
 
-from sluiceway.compare import named
 from sluiceway.errors import SluicewayError
-from sluiceway.facts import facts_of
 from sluiceway.ledger import store
 from sluiceway.ledger.store import PLANNED_TRY, RunKey
 from sluiceway.ledger.warehouse import Session
-from sluiceway.reconcile import Seen, as_written, reconcile
-from sluiceway.report.causes import causes_of
-from sluiceway.report.maps import draw_maps
-from sluiceway.report.model import (
+from sluiceway.run.compare import named
+from sluiceway.run.facts import facts_of
+from sluiceway.run.reconcile import Seen, as_written, reconcile
+from sluiceway.run.report.causes import causes_of
+from sluiceway.run.report.maps import draw_maps
+from sluiceway.run.report.model import (
     RejectGroup,
     RejectSample,
     RunReport,

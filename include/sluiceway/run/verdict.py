@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.facts import Facts
 from sluiceway.ids import FOLLOWERS_GROUP, LOADING_TASK, PUBLISHING_TASK, VERDICT_TASK
 from sluiceway.ledger.store import RunStatus, TableRun
 from sluiceway.ledger.tasks import TaskRun
+from sluiceway.run.facts import Facts
 
 GOOD = frozenset({"success", "removed"})
 """The only good ends. "skipped" is good in a run that had nothing to do and in no other; "removed" is a mapped task

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from sluiceway import views
 from sluiceway.deploy import stints
 from sluiceway.errors import (
     ConfigError,
@@ -23,21 +22,22 @@ from sluiceway.errors import (
     ValidationError,
     nearest,
 )
-from sluiceway.facts import facts_of
 from sluiceway.ledger import events, publications, store, tasks
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.store import Run, RunKey, TableRun
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.load.merge import count_rows, table_exists
-from sluiceway.reconcile import Seen, Truth, as_written, reconcile
+from sluiceway.run import views
+from sluiceway.run.facts import facts_of
+from sluiceway.run.reconcile import Seen, Truth, as_written, reconcile
+from sluiceway.run.verdict import States, Verdict, judge
 from sluiceway.settings import Settings, load_settings
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import check_exists, locate
 from sluiceway.tables import registry
 from sluiceway.tables.source_spec import LocatedSource
 from sluiceway.tables.spec import TableSpec
-from sluiceway.verdict import States, Verdict, judge
 
 log = logging.getLogger(__name__)
 
@@ -218,7 +218,7 @@ def cleanup_history(url: str, settings: Settings | None = None) -> int:
 
     :returns: how many runs were forgotten.
     """
-    from sluiceway.report.write import delete_reports
+    from sluiceway.run.report.write import delete_reports
 
     settings = settings or load_settings()
     with connect(url) as session:
@@ -338,8 +338,8 @@ def reconcile_run(url: str, run: Run, seen: Seen) -> Truth | None:
 
 def write_report(url: str, run: RunKey, settings: Settings | None = None) -> Path:
     """Write the run's page into SLUICEWAY_REPORTS_DIR and return its path."""
-    from sluiceway.report.collect import collect
-    from sluiceway.report.write import write_report as write
+    from sluiceway.run.report.collect import collect
+    from sluiceway.run.report.write import write_report as write
 
     settings = settings or load_settings()
     specs = registry.read(settings).right

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sluiceway.facts import Facts
-from sluiceway.reconcile import Seen, Truth, as_written, reconcile
-from tests.test_verdict import AT, GREEN_STATES, LATER, run, table
+from sluiceway.run.facts import Facts
+from sluiceway.run.reconcile import Seen, Truth, as_written, reconcile
+from tests.run.test_verdict import AT, GREEN_STATES, LATER, run, table
 
 GREEN = {"status": "success", "note": "all good", "finished_at": LATER, "judged": GREEN_STATES, "published_at": LATER}
 ALL_STATES = {**GREEN_STATES, "verdict": "success"}

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from sluiceway.facts import Facts
 from sluiceway.ledger.publications import Publication
 from sluiceway.ledger.store import Run, TableRun
 from sluiceway.ledger.tasks import TaskRun
-from sluiceway.verdict import States, Verdict, judge, judged_states
+from sluiceway.run.facts import Facts
+from sluiceway.run.verdict import States, Verdict, judge, judged_states
 
 AT = datetime(2026, 8, 3, 14, 2, 9, tzinfo=UTC)
 LATER = AT + timedelta(minutes=5)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from sluiceway.ledger.store import RunKey
-from sluiceway.verdict import States
+from sluiceway.run.verdict import States
 
 EVENTS = (
     "patch_task_instance",

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from sluiceway.report.model import RunReport, TableReport
+from sluiceway.run.report.model import RunReport, TableReport
 
 TEMPLATES = Path(__file__).parent
 

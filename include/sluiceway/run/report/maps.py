@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from psycopg import sql
 
 from sluiceway.ledger.warehouse import Session
-from sluiceway.report.model import TableMap
+from sluiceway.run.report.model import TableMap
 from sluiceway.tables.spec import DELETED_COLUMN, TableSpec
 
 BOX = (320, 200)
