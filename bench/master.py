@@ -29,9 +29,9 @@ from rich.table import Table
 
 from dev.environment import ROOT
 from dev.stack import Stack
-from sluiceway.airflow_api import AirflowApi
 from sluiceway.ledger import store
 from sluiceway.ledger.warehouse import connect
+from sluiceway.rest.airflow_api import AirflowApi
 from sluiceway.settings import Settings
 from sluiceway.tables import registry
 

@@ -28,10 +28,10 @@ from rich.console import Console
 
 from dev.environment import ROOT
 from dev.stack import Stack
-from sluiceway.airflow_api import AirflowApi
 from sluiceway.errors import AirflowApiError
 from sluiceway.ledger import store
 from sluiceway.ledger.warehouse import connect
+from sluiceway.rest.airflow_api import AirflowApi
 from tests.stand_ins.version_endpoint import VersionEndpoint
 
 FOLDER = ROOT / ".local" / "race"

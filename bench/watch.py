@@ -26,7 +26,7 @@ from rich.table import Table
 
 from dev.environment import ROOT
 from dev.stack import Stack
-from sluiceway.airflow_api import AirflowApi
+from sluiceway.rest.airflow_api import AirflowApi
 
 BENCH = ROOT / ".local" / "bench-watch"
 RESULTS = ROOT / "bench" / "results" / "watch.json"

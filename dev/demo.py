@@ -22,11 +22,11 @@ from rich.table import Table
 from dev.environment import ROOT
 from dev.errors import StackError
 from dev.stack import Stack
-from sluiceway.airflow_api import AirflowApi
 from sluiceway.errors import AirflowApiError, SluicewayError, UnknownTableError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import TableRun
 from sluiceway.ledger.warehouse import connect
+from sluiceway.rest.airflow_api import AirflowApi
 from sluiceway.run.report.write import report_file
 from sluiceway.settings import Settings
 from sluiceway.tables import registry

@@ -312,7 +312,7 @@ def test_an_offence_is_noticed(offends: Any, code: str) -> None:
 @pytest.mark.parametrize(
     ("offends", "code"),
     [
-        (imports_airflow, "from sluiceway.airflow_api import AirflowApi\n"),
+        (imports_airflow, "from sluiceway.rest.airflow_api import AirflowApi\n"),
         (prints, "console.print('x')\n"),
         (swallows, "try:\n    f()\nexcept BaseException:\n    undo()\n    raise\n"),
         (swallows, "try:\n    f()\nexcept ValueError:\n    pass\n"),

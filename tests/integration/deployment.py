@@ -16,10 +16,10 @@ import pytest
 from psycopg.rows import dict_row
 
 from dev.stack import Stack
-from sluiceway.airflow_api import AirflowApi
 from sluiceway.ledger import store
 from sluiceway.ledger.store import Run, RunKey, TableRun
 from sluiceway.ledger.warehouse import connect
+from sluiceway.rest.airflow_api import AirflowApi
 
 DAG_ID = "master_etl"
 DEADLINE_S = 120

@@ -28,8 +28,8 @@ import psycopg
 
 from dev.environment import ROOT
 from dev.stack import Stack
-from sluiceway.airflow_api import AirflowApi
 from sluiceway.errors import AirflowApiError
+from sluiceway.rest.airflow_api import AirflowApi
 from sluiceway.run.verdict import judged_states
 from tests.conftest import THROWN_AWAY, let_through
 from tests.integration.deployment import CALM, DAG_ID, ROWS, Deployment, csv_of, write_table

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sluiceway import access
-from sluiceway.airflow_api import AirflowApi
 from sluiceway.errors import AccessError
+from sluiceway.rest import access
+from sluiceway.rest.airflow_api import AirflowApi
 
 
 def test_without_fab_setup_is_one_sentence_that_says_where_to_look(server: str) -> None:

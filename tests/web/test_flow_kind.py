@@ -11,10 +11,10 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner
 
-from sluiceway.airflow_api import AirflowApi
 from sluiceway.cli.app import app
 from sluiceway.errors import SettingsError
 from sluiceway.flows import TriggerContext, TriggerRegistry
+from sluiceway.rest.airflow_api import AirflowApi
 from tests.flows.configured import after, configured, flow
 from tests.web.conftest import PASSWORDS
 

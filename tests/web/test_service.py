@@ -16,7 +16,6 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from sluiceway.airflow_api import AirflowApi
 from sluiceway.cli.app import app
 from sluiceway.errors import AirflowUnreachableError, ConfigError
 from sluiceway.flows import (
@@ -28,6 +27,7 @@ from sluiceway.flows import (
     TriggerType,
     service,
 )
+from sluiceway.rest.airflow_api import AirflowApi
 from tests.web.conftest import PASSWORDS
 
 FLOWS = {

@@ -9,10 +9,10 @@ from functools import partial
 
 import httpx
 
-from sluiceway.airflow_api import AirflowApi
 from sluiceway.errors import AirflowApiError, AirflowUnreachableError, SettingsError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import Run, RunKey
+from sluiceway.rest.airflow_api import AirflowApi
 from sluiceway.run.compare import marks_wanted
 from sluiceway.run.marks import EVENTS, Entry, Shown, marks_of
 from sluiceway.run.reconcile import Seen

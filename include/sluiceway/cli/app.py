@@ -383,8 +383,8 @@ def access_setup(
 
     Example: sluiceway access setup --user ci
     """
-    from sluiceway import access
-    from sluiceway.airflow_api import AirflowApi
+    from sluiceway.rest import access
+    from sluiceway.rest.airflow_api import AirflowApi
 
     with _sentences(), AirflowApi.from_settings(settings := load_settings()) as api:
         done = access.setup(api, user=user, password=settings.ci_password)

@@ -125,7 +125,7 @@ def runs_retry(run_id: RunArgument, dag_id: DagOption = None) -> None:
 
     Example: sluiceway runs retry deploy__1f0c...
     """
-    from sluiceway.airflow_api import AirflowApi
+    from sluiceway.rest.airflow_api import AirflowApi
 
     with sentences(), AirflowApi.from_settings(load_settings()) as api:
         found = dag_id or _dag_of(api.dags_with(run_id), run_id)

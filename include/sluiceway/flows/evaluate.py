@@ -110,8 +110,8 @@ def last_runs(flows: Iterable[Flow], settings: Settings) -> dict[tuple[str, str]
     """The last run that each trigger started by name, as far as an Airflow is named in the settings."""
     from urllib.parse import quote
 
-    from sluiceway.airflow_api import AirflowApi
     from sluiceway.errors import AirflowApiError
+    from sluiceway.rest.airflow_api import AirflowApi
 
     if settings.airflow_url is None:
         return {}

@@ -23,8 +23,8 @@ from sluiceway.ids import triggered_runs
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
-    from sluiceway.airflow_api import AirflowApi
     from sluiceway.flows.files import Flow
+    from sluiceway.rest.airflow_api import AirflowApi
 
 BATCH_ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,120}")
 """What Airflow lets a run id hold."""
@@ -195,7 +195,7 @@ def enqueue(config: TriggerConfig, context: TriggerContext) -> TriggerResult:
     :raises AirflowUnreachableError: Airflow does not answer.
     :raises AirflowApiError: Airflow does not let us in, or breaks.
     """
-    from sluiceway.airflow_api import AirflowApi
+    from sluiceway.rest.airflow_api import AirflowApi
 
     wanted = order(config, context)
     with AirflowApi.from_settings(load_settings()) as api:

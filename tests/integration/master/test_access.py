@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from dev.environment import ROOT
-from sluiceway import access
-from sluiceway.access import RIGHTS, ROLE
-from sluiceway.airflow_api import AirflowApi
 from sluiceway.errors import AccessError, AirflowApiError
+from sluiceway.rest import access
+from sluiceway.rest.access import RIGHTS, ROLE
+from sluiceway.rest.airflow_api import AirflowApi
 from tests.integration.deployment import DAG_ID, Deployment
 from tests.integration.master.conftest import HURRIED_DAG_ID
 

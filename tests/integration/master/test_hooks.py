@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from dev.environment import ROOT
-from sluiceway import access
-from sluiceway.airflow_api import AirflowApi
 from sluiceway.errors import AirflowApiError
+from sluiceway.rest import access
+from sluiceway.rest.airflow_api import AirflowApi
 from tests.integration.deployment import DAG_ID, Deployment
 from tests.signing import signature
 

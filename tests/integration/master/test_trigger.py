@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from dev.environment import ROOT
-from sluiceway import access
 from sluiceway.errors import AirflowApiError
+from sluiceway.rest import access
 from tests.integration.deployment import DAG_ID, Deployment
 
 SCRIPT = ROOT / "include" / "sluiceway" / "deploy" / "trigger.py"

@@ -11,7 +11,7 @@ import pytest
 
 from dev.environment import ROOT
 from dev.stack import Stack
-from sluiceway.airflow_api import AirflowApi
+from sluiceway.rest.airflow_api import AirflowApi
 from tests.conftest import THROWN_AWAY, let_through
 from tests.integration.deployment import CALM, DAG_ID, ROWS, csv_of, name_of, write_table
 from tests.integration.sensors.deploy.staging import SCHEDULED_WATCH, WATCH, WITHOUT_TRIGGERER, Staging, sha_of

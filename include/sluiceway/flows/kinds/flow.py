@@ -48,7 +48,7 @@ class FlowTrigger(Trigger[FlowConfig]):
 
     def should_trigger(self, context: TriggerContext) -> bool:
         """Whether the source has ended so since the cursor; see Trigger."""
-        from sluiceway.airflow_api import AirflowApi
+        from sluiceway.rest.airflow_api import AirflowApi
         from sluiceway.settings import load_settings
 
         config, now = self.config, datetime.now(UTC).isoformat()

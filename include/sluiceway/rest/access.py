@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from sluiceway.airflow_api import AirflowApi
 from sluiceway.errors import AccessError, AirflowApiError
 from sluiceway.ids import MASTER
+from sluiceway.rest.airflow_api import AirflowApi
 
 ROLE = "CI trigger"
 Right = tuple[str, str]

@@ -1,0 +1,1 @@
+"""Airflow seen from outside, over its REST API."""
