@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from dev.docs.flows import TRIGGERS
 from dev.environment import ROOT
-from sluiceway.flows.document import TRIGGERS
+from tests.dev.docs.test_flows import blocks
 from tests.flows.configured import configured, flow
-from tests.flows.test_document import blocks
 
 (PROJECT,) = [block for block in blocks("toml") if block.startswith("[project]")]
 (MODULE,) = [block for block in blocks("python") if "register_trigger" in block]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from sluiceway.document import toml
+from dev.docs.keys import toml
+from dev.docs.tables import MODELS, TABLES
 from sluiceway.errors import ConfigError
-from sluiceway.tables.document import MODELS, TABLES
 from sluiceway.tables.source_spec import SOURCE_KINDS
 
 FILE = {"uri": "a.csv"}
@@ -66,7 +66,7 @@ def parsed(name: str, key: str, example: object) -> BaseModel:
 
 def test_the_document_is_up_to_date() -> None:
     text = TABLES.path.read_text(encoding="utf-8")
-    assert TABLES.written(text) == text, "run python -m sluiceway.tables.document"
+    assert TABLES.written(text) == text, "run python -m dev.docs.tables"
 
 
 def test_a_changed_table_is_found() -> None:

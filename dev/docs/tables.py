@@ -1,4 +1,4 @@
-"""The tables of keys in docs/tables.md, from the models of a table's file: python -m sluiceway.tables.document."""
+"""The tables of keys in docs/tables.md, from the models of a table's file: python -m dev.docs.tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from sluiceway.document import DOCS, Document
+from dev.docs.keys import DOCS, Document
 from sluiceway.tables import source_spec, spec
 
 MODELS: Mapping[str, type[BaseModel]] = {

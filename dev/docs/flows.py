@@ -1,4 +1,4 @@
-"""The tables of keys in docs/triggers.md, from the models of flows and triggers: python -m sluiceway.flows.document."""
+"""The tables of keys in docs/triggers.md, from the models of flows and triggers: python -m dev.docs.flows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from sluiceway.document import DOCS, Document
+from dev.docs.keys import DOCS, Document
 from sluiceway.flows import connection, json_path
 from sluiceway.flows.connection import EngineConfig
 from sluiceway.flows.registry import TriggerRegistry

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from sluiceway.document import toml
+from dev.docs.flows import TRIGGERS
+from dev.docs.keys import toml
 from sluiceway.flows.check import check
-from sluiceway.flows.document import TRIGGERS
 from sluiceway.flows.files import FOLDER
 from sluiceway.flows.registry import TriggerRegistry
 from tests.flows.configured import CLI, configured, flow
@@ -68,7 +68,7 @@ def parsed(name: str, key: str, example: object) -> BaseModel:
 
 
 def test_the_document_is_up_to_date() -> None:
-    assert TRIGGERS.written(TEXT) == TEXT, "run python -m sluiceway.flows.document"
+    assert TRIGGERS.written(TEXT) == TEXT, "run python -m dev.docs.flows"
 
 
 def test_every_model_has_its_table_in_the_document() -> None:

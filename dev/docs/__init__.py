@@ -1,0 +1,1 @@
+"""What generates the reference pages of docs/ from the code."""
