@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from sluiceway.errors import SourceMissingError, SourceUnavailableError, SourceUnreadableError
 from sluiceway.flows.kinds import objects
-from sluiceway.sources import listing, s3_listing, s3_store
 from sluiceway.sources.connections import Connection
+from sluiceway.sources.places import listing, s3_listing, s3_store
 from tests.flows.looks import Looks, trigger_of
 from tests.stand_ins.file_server import FileServer
 from tests.stand_ins.google_storage import TOKEN, GoogleStorage, Stored

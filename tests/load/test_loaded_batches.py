@@ -26,7 +26,7 @@ from sluiceway.ledger.warehouse import PsycopgSession
 from sluiceway.load.cast import Caster
 from sluiceway.load.loaded_batches import LoadedBatches, digest
 from sluiceway.load.table import load_table
-from sluiceway.sources import json as json_source
+from sluiceway.sources.formats import json as json_source
 from sluiceway.tables.registry import read_spec
 from tests.warehouses import Warehouses
 

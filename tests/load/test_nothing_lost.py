@@ -252,7 +252,7 @@ def killed_within(batches):
 if point == "before COPY":
     session.BulkSession.append = kill
 elif point == "in COPY":
-    import sluiceway.sources.csv as csv
+    import sluiceway.sources.formats.csv as csv
     csv.BLOCK_BYTES = 64
     real = session.BulkSession.append
     import pyarrow as pa

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sluiceway.deploy.commit import Deployed, parse, shortened
 from sluiceway.deploy.spec import CloudRunEnvironment
 from sluiceway.errors import EndpointUnavailableError, NoCommitError, SettingsError, nearest
-from sluiceway.sources.api_client import LOCAL_HOSTS
 from sluiceway.sources.connections import Connections
+from sluiceway.sources.services.api_client import LOCAL_HOSTS
 
 if TYPE_CHECKING:
     from google.cloud.run_v2.types import Revision, Service
@@ -51,7 +51,7 @@ async def probe_cloud_run(spec: CloudRunEnvironment, connections: Connections) -
 
 def _credentials(spec: CloudRunEnvironment, connections: Connections) -> dict[str, Any]:
     """What the library's clients are made with."""
-    from sluiceway.sources.google_credentials import google_credentials, google_extra
+    from sluiceway.sources.services.google_credentials import google_credentials, google_extra
 
     connection = connections(spec.connection)
     endpoint = google_extra(connection, "endpoint")

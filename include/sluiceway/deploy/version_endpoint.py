@@ -13,8 +13,8 @@ from sluiceway.certificates import trusted
 from sluiceway.deploy.commit import Deployed, parse, shortened
 from sluiceway.deploy.spec import HttpEnvironment
 from sluiceway.errors import ConfigError, EndpointUnavailableError, NoCommitError, nearest
-from sluiceway.sources.api_client import LOCAL_HOSTS
 from sluiceway.sources.connections import Connections, secret_headers
+from sluiceway.sources.services.api_client import LOCAL_HOSTS
 
 MAX_BODY_BYTES = 64 << 10
 

@@ -32,9 +32,9 @@ from sluiceway.infer.values import SourceColumn, Values, kept_values
 from sluiceway.sources import open_source
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.extraction import Extraction, Unreadable, family
+from sluiceway.sources.formats.vector.shapefile import check_whole
 from sluiceway.sources.locate import located
 from sluiceway.sources.place import Place
-from sluiceway.sources.shapefile import check_whole
 from sluiceway.tables.registry import read_spec
 from sluiceway.tables.source_spec import CsvSource
 from sluiceway.tables.spec import TableSpec, check_name

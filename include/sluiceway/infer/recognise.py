@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceUnreadableError, nearest
-from sluiceway.sources.archive import open_bytes
+from sluiceway.sources.formats.archive import open_bytes
 
 HEAD_BYTES = 1 << 16
 MOST_BYTES = 8 * 2**30

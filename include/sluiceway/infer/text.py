@@ -12,7 +12,7 @@ from sluiceway.errors import SourceUnreadableError
 from sluiceway.infer.dialect import Dialect, find_dialect
 from sluiceway.infer.encoding import Found, find_encoding
 from sluiceway.infer.recognise import MOST_BYTES
-from sluiceway.sources.archive import open_bytes
+from sluiceway.sources.formats.archive import open_bytes
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -24,7 +24,7 @@ from sluiceway.ledger.store import Reject, RunKey, TableRun, TableStatus
 from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.load.checks import check_drift, check_extracted, held_by_source
 from sluiceway.load.version import LOAD_VERSION
-from sluiceway.sources import open_source
+from sluiceway.sources import module_of, open_source
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import Hashed, located
 from sluiceway.sources.place import Place
@@ -177,7 +177,7 @@ def _import_for_load(spec: TableSpec, asked: Future[_LastLoad]) -> None:
     """Half a second of imports; none for a table that is probably unchanged."""
     if asked.result().known is not None:
         return
-    modules = [f"sluiceway.sources.{spec.source.kind}", "sluiceway.load.staging", "sluiceway.load.merge"]
+    modules = [module_of(spec.source.kind), "sluiceway.load.staging", "sluiceway.load.merge"]
     if spec.geometry is not None:
         modules.append("sluiceway.load.geometry")
     for module in modules:
@@ -246,7 +246,7 @@ class _Load:
         import pyarrow as pa
 
         from sluiceway.load.stage_table import NotAsRememberedError
-        from sluiceway.sources.arrow import leave_pandas_out
+        from sluiceway.sources.formats.arrow import leave_pandas_out
 
         # Arrow's own allocator keeps 30 to 40 MB that it no longer needs, and is no faster here
         pa.set_memory_pool(pa.system_memory_pool())

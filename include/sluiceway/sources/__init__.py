@@ -18,8 +18,20 @@ if TYPE_CHECKING:
     from sluiceway.sources.place import Place
     from sluiceway.tables.spec import TableSpec
 
-_FILES = ("csv", "json", "parquet", "excel", "sqlite", "vector")
-_SERVICES = ("sql", "bigquery", "http_json", "gsheet")
+_FILES = {
+    "csv": "csv",
+    "json": "json",
+    "parquet": "parquet",
+    "excel": "excel",
+    "sqlite": "sqlite",
+    "vector": "vector.vector",
+}
+"""Kind of source -> its module in formats/; in services/ a module bears its kind's name."""
+
+
+def module_of(kind: str) -> str:
+    """The name of the module that reads sources of a kind; importing it costs up to half a second."""
+    return f"{__name__}.formats.{_FILES[kind]}" if kind in _FILES else f"{__name__}.services.{kind}"
 
 
 def open_source(
@@ -35,7 +47,7 @@ def open_source(
     """
     kind = spec.source.kind
     # each reader is imported only when used: GDAL alone costs half a second and 50 MB
-    opener: Callable[..., Any] = getattr(import_module(f"sluiceway.sources.{kind}"), f"open_{kind}")
+    opener: Callable[..., Any] = getattr(import_module(module_of(kind)), f"open_{kind}")
     opened: AbstractContextManager[Extraction]
     if kind in _FILES:
         opened = opener(spec, spec.source, place.path)

@@ -97,7 +97,7 @@ def located(
 def _remote(source: LocatedSource) -> ModuleType | None:
     """The module that fetches the source; imported only when it is needed."""
     module = REMOTE.get(urlsplit(source.uri).scheme)
-    return import_module(f"sluiceway.sources.{module}") if module is not None else None
+    return import_module(f"sluiceway.sources.places.{module}") if module is not None else None
 
 
 def source_name(source: Source) -> str:

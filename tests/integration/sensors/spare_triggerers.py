@@ -20,8 +20,8 @@ from dev import components
 
 WATCHING = (
     "airflow.providers.common.messaging.triggers.msg_queue",
-    "sluiceway.sources.google_listing",
-    "sluiceway.sources.s3_listing",
+    "sluiceway.sources.places.google_listing",
+    "sluiceway.sources.places.s3_listing",
     "sluiceway.triggers.watch",
 )
 """What a triggerer imports once it watches."""

@@ -16,7 +16,7 @@ from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.trigger import SensorConfig, SensorTrigger
 from sluiceway.settings import load_settings
 from sluiceway.sources.connections import Connection, Connections, from_uri
-from sluiceway.sources.sql_code import READING, code_of, first_word
+from sluiceway.sources.services.sql_code import READING, code_of, first_word
 
 WAREHOUSE = "warehouse"
 

@@ -31,7 +31,7 @@ from sluiceway.errors import (
 )
 from sluiceway.flows.kinds.storable import storable
 from sluiceway.sources.connections import Connection
-from sluiceway.sources.sql_engine import WRONG_LOGIN, engine_of
+from sluiceway.sources.services.sql_engine import WRONG_LOGIN, engine_of
 
 MOST_EQUAL = 1_000
 """Rows with the newest timestamp that are counted: a bulk load may give millions the same one."""

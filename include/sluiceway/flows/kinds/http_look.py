@@ -14,8 +14,8 @@ from pydantic import JsonValue
 from sluiceway.certificates import trusted
 from sluiceway.errors import ConfigError, SourceMissingError, SourceUnavailableError, SourceUnreadableError, nearest
 from sluiceway.flows.kinds.storable import storable
-from sluiceway.sources.api_client import LOCAL_HOSTS
 from sluiceway.sources.connections import Connections, secret_headers
+from sluiceway.sources.services.api_client import LOCAL_HOSTS
 
 MAX_BODY_BYTES = 1 << 20
 LONGEST_VALUE = 10_000

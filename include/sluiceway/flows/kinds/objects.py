@@ -83,7 +83,7 @@ class ObjectsTrigger(SensorTrigger[O]):
 
     def observe(self, connections: Connections, cursor: JsonValue) -> JsonValue:
         """All names behind the prefix."""
-        from sluiceway.sources.listing import store_of
+        from sluiceway.sources.places.listing import store_of
 
         at = time.time()
         found: dict[str, JsonValue] = {}

@@ -1,0 +1,1 @@
+"""Files by what they hold: one module per kind, each yields Arrow record batches."""

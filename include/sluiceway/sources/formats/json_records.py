@@ -1,0 +1,209 @@
+"""Records out of a JSON document of any size, one by one: an answer of 50,000 records takes 60 MB, parsed 400 MB."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from sluiceway.sources.formats.texts import Number
+
+CHUNK_BYTES = 1 << 16
+LARGEST_VALUE = 64 << 20
+"""Characters of one record or one other value; what is larger is taken for broken."""
+
+_DECODER = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=str, strict=False)
+_BLANK = " \t\r\n"
+
+
+class BrokenJsonError(ValueError):
+    """The document is no JSON."""
+
+
+class CutJsonError(BrokenJsonError):
+    """The document ends before its time."""
+
+
+@dataclass
+class Document:
+    """What was found in a document, besides its records. Complete once all records were read."""
+
+    found: bool = False
+    """Whether there are records at all where they should stand."""
+    cursor: Any = None
+    """The value where the next cursor should stand."""
+    keys: list[str] = field(default_factory=list)
+    """The keys of the objects on the way to the records, joined by dots; for messages."""
+    other: dict[str, Any] = field(default_factory=dict)
+    """Short texts and lists beside the records, such as an error."""
+    digest: str = ""
+    """Of the records as they are spelled."""
+
+
+def read_records(
+    stream: IO[bytes], document: Document, *, records: str | None, cursor: str | None = None, encoding: str = "utf-8"
+) -> Iterator[tuple[Any, str]]:
+    """The records and their spelling, one by one.
+
+    :param stream: the document; is read from where it stands.
+    :param document: filled on the way.
+    :param records: where the records stand, keys joined by dots; None: the document is the records.
+    :param cursor: where the next cursor stands, keys joined by dots.
+    :raises BrokenJsonError: the document is no JSON; CutJsonError where it breaks off.
+    """
+    text = _Text(stream, encoding)
+    digest = hashlib.sha256()
+    for value, spelling in _walk(text, document, _keys(records), _keys(cursor) if cursor else None, ""):
+        digest.update(spelling.encode("utf-8", "surrogatepass") + b"\n")
+        yield value, spelling
+    if text.peek():
+        raise BrokenJsonError(f"{text.rest(20)!r} follows its end")
+    document.digest = digest.hexdigest()
+
+
+def _keys(path: str | None) -> tuple[str, ...]:
+    return tuple(path.split(".")) if path else ()
+
+
+def _walk(
+    text: _Text, document: Document, records: tuple[str, ...] | None, cursor: tuple[str, ...] | None, where: str
+) -> Iterator[tuple[Any, str]]:
+    """Go through one value, which holds the records, the cursor, both or neither."""
+    if records == ():
+        yield from _elements(text, document)
+    elif text.peek() == "{":
+        for key in _members(text):
+            path = f"{where}.{key}" if where else key
+            to_records = records[1:] if records and records[0] == key else None
+            to_cursor = cursor[1:] if cursor and cursor[0] == key else None
+            if records:
+                document.keys.append(path)
+            if to_records is not None or to_cursor:
+                yield from _walk(text, document, to_records, to_cursor, path)
+            else:
+                value, spelling = text.value()
+                if to_cursor == ():
+                    document.cursor = value
+                if len(spelling) <= 1000:
+                    document.other[path] = value
+    else:
+        text.value()
+
+
+def _elements(text: _Text, document: Document) -> Iterator[tuple[Any, str]]:
+    first = text.peek()
+    if first == "[":
+        document.found = True
+        text.take("[")
+        if text.peek() == "]":
+            text.take("]")
+            return
+        while True:
+            yield text.value()
+            if text.take(",]") == "]":
+                return
+    elif first == "{":
+        document.found = True
+        yield text.value()
+    else:
+        # null, as some say that nothing was found; any other single value is no record
+        value, spelling = text.value()
+        document.found = value is None
+        if value is not None:
+            document.other["its records"] = spelling[:100]
+
+
+def _members(text: _Text) -> Iterator[str]:
+    """The keys of an object; the value of each has to be read before the next one."""
+    text.take("{")
+    if text.peek() == "}":
+        text.take("}")
+        return
+    while True:
+        if text.peek() != '"':
+            raise text.broken("a key in double quotes")
+        key, _ = text.value()
+        text.take(":")
+        yield key
+        if text.take(",}") == "}":
+            return
+
+
+class _Text:
+    """A window on the document that moves forward."""
+
+    def __init__(self, stream: IO[bytes], encoding: str) -> None:
+        self._stream = stream
+        utf_8 = codecs.lookup(encoding).name in {"utf-8", "ascii"}
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig" if utf_8 else encoding)()
+        self._window = ""
+        self._at = 0
+        self._ended = False
+
+    def _more(self, size: int | None = None) -> bool:
+        if self._ended:
+            return False
+        chunk = self._stream.read(size or CHUNK_BYTES)
+        self._ended = not chunk
+        try:
+            self._window = self._window[self._at :] + self._decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            raise BrokenJsonError(str(error)) from error
+        self._at = 0
+        return True
+
+    def peek(self) -> str:
+        """The next character that is not blank; empty at the end."""
+        while True:
+            while self._at < len(self._window):
+                if self._window[self._at] not in _BLANK:
+                    return self._window[self._at]
+                self._at += 1
+            if not self._more():
+                return ""
+
+    def take(self, one_of: str) -> str:
+        """Step over one of these characters, which must be next."""
+        found = self.peek()
+        if not found or found not in one_of:
+            raise self.broken(" or ".join(map(repr, one_of)))
+        self._at += 1
+        return found
+
+    def value(self) -> tuple[Any, str]:
+        """The next value and its spelling."""
+        if not self.peek():
+            raise self.broken("a value")
+        size = CHUNK_BYTES
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._window, self._at)
+            except RecursionError as error:
+                raise BrokenJsonError("it is nested too deeply") from error
+            except json.JSONDecodeError as error:
+                # it may be complete with what follows
+                if self._ended and (error.pos >= len(self._window) or error.msg.startswith("Unterminated")):
+                    raise CutJsonError("it breaks off") from error
+                if len(self._window) - self._at > LARGEST_VALUE or not self._more(size):
+                    raise BrokenJsonError(f"{error.msg}: {self.rest(20)!r}") from error
+            else:
+                # 12 may go on as 12.5 or 12e+5, of which the window may hold 12e+
+                number_may_go_on = isinstance(value, Number) and len(self._window) - end <= 2
+                if not number_may_go_on or not self._more(size):
+                    spelling = self._window[self._at : end]
+                    self._at = end
+                    return value, spelling
+            size *= 2
+
+    def broken(self, expected: str) -> BrokenJsonError:
+        """What to raise where something else was expected."""
+        if not self.peek():
+            return CutJsonError("it breaks off")
+        return BrokenJsonError(f"{expected} expected, not {self.rest(20)!r}")
+
+    def rest(self, characters: int) -> str:
+        """The next characters; for messages."""
+        return self._window[self._at : self._at + characters]

@@ -1,0 +1,221 @@
+"""Parquet files, with the geometry of GeoParquet 1 or of Parquet's own GEOMETRY and GEOGRAPHY types.
+
+Values keep their types. What has no counterpart in PostgreSQL, or none that the casts know, is spelled as text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError, nearest
+from sluiceway.sources.extraction import Extraction, chosen_columns, family, geometry_columns
+from sluiceway.sources.formats.texts import text_array
+from sluiceway.tables.source_spec import ParquetSource
+from sluiceway.tables.spec import Geometry, TableSpec
+
+BATCH_BYTES = 2 << 20
+MOST_ROWS = 20_000
+"""Of a batch, whatever the file says about its size: a repeated text counts once there."""
+BUFFER_BYTES = 1 << 18
+"""Read at once of each column; without it, all of a row group is."""
+
+DEFAULT_CRS = "OGC:CRS84"
+"""What both ways to store a geometry mean when they name none."""
+
+
+@contextmanager
+def open_parquet(spec: TableSpec, source: ParquetSource, path: Path) -> Iterator[Extraction]:
+    """Open the file; the geometry is its primary one unless `geometry.source` names another column."""
+    if source.member is not None:
+        raise ConfigError(f"{spec.name}: source.member: Parquet is read unpacked; name the file itself as source.uri")
+    with _open(spec, path) as file:
+        schema = file.schema_arrow
+        shape = _shape(spec, file, path.name)
+        columns = {field.name: family(_read_as(field.type)) for field in schema if field.name != shape.column}
+        chosen = chosen_columns(spec, columns, path.name) | shape.columns
+        for name in chosen.values():
+            if schema.names.count(name) > 1:
+                raise SchemaDriftError(f"{spec.name}: {path.name} holds column {name!r} twice")
+        yield Extraction(
+            columns=columns,
+            batches=_batches(spec, file, chosen, path.name),
+            total_rows=file.metadata.num_rows,
+            crs=shape.crs,
+        )
+
+
+@contextmanager
+def _open(spec: TableSpec, path: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        file = pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceUnreadableError(f"{spec.name}: {path.name} cannot be read: {_one_line(error)}") from error
+    with file:
+        yield file
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Where the geometry is."""
+
+    columns: dict[str, str]
+    """Column of a batch -> column of the file."""
+    crs: str | None = None
+    column: str | None = None
+    """The column that is a geometry and nothing else."""
+
+
+def _shape(spec: TableSpec, file: pq.ParquetFile, place: str) -> _Shape:
+    geometry = spec.geometry
+    if geometry is None:
+        return _Shape({})
+    names = file.schema_arrow.names
+    named = geometry_columns(spec, names, place)
+    if geometry.x is not None:
+        return _Shape(named)
+    primary, known = _of_geoparquet(spec, file, place) or _of_parquet(file)
+    name = geometry.source or primary
+    if name is None:
+        raise SchemaDriftError(_no_geometry(spec, geometry, known, names, place))
+    if name not in names:
+        raise SourceUnreadableError(f"{spec.name}: {place} says that column {name!r} is its geometry, and has none")
+    if name not in known:
+        return _Shape(named, column=name)
+    encoding, crs = known[name]
+    if encoding != "WKB":
+        raise SourceUnreadableError(
+            f"{spec.name}: {place} holds its geometry {name!r} in the encoding {encoding!r}; only WKB is read: write "
+            f"the file anew with that encoding"
+        )
+    return _Shape({geometry.column: name}, crs, name)
+
+
+def _no_geometry(spec: TableSpec, geometry: Geometry, known: Mapping[str, Any], names: list[str], place: str) -> str:
+    if known:
+        what = f"holds {len(known)} geometries: {', '.join(known)}; name one"
+    else:
+        what = f"says nothing about a geometry; name the column that holds it{nearest(geometry.column, names)}"
+    return f"{spec.name}: {place} {what} as geometry.source"
+
+
+Known = dict[str, tuple[str, str | None]]
+"""Column -> encoding and CRS."""
+
+
+def _of_geoparquet(spec: TableSpec, file: pq.ParquetFile, place: str) -> tuple[str | None, Known] | None:
+    """The primary geometry and all, from the file's metadata: https://geoparquet.org/releases/v1.1.0"""
+    text = (file.schema_arrow.metadata or {}).get(b"geo")
+    if text is None:
+        return None
+    try:
+        document = json.loads(text)
+        known = {name: (str(column["encoding"]), _crs(column)) for name, column in document["columns"].items()}
+        return str(document["primary_column"]), known
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SourceUnreadableError(
+            f"{spec.name}: {place} holds GeoParquet metadata that is broken: {error}"
+        ) from error
+
+
+def _crs(column: Mapping[str, Any]) -> str | None:
+    crs = column.get("crs", DEFAULT_CRS)
+    return crs if crs is None or isinstance(crs, str) else json.dumps(crs)
+
+
+def _of_parquet(file: pq.ParquetFile) -> tuple[str | None, Known]:
+    """The only geometry, if there is one, and all, from the types of the columns."""
+    known: Known = {}
+    for position in range(len(file.schema)):
+        column = file.schema.column(position)
+        if column.logical_type.type in {"GEOMETRY", "GEOGRAPHY"}:
+            crs = json.loads(column.logical_type.to_json()).get("crs") or DEFAULT_CRS
+            known[column.path] = ("WKB", _named_crs(crs if isinstance(crs, str) else json.dumps(crs), file))
+    return (next(iter(known)) if len(known) == 1 else None), known
+
+
+def _named_crs(crs: str, file: pq.ParquetFile) -> str | None:
+    kind, _, name = crs.partition(":")
+    if kind == "srid":
+        return f"EPSG:{name}" if name != "0" else None
+    if kind == "projjson":
+        found = (file.metadata.metadata or {}).get(name.encode())
+        return found.decode() if found is not None else crs
+    return crs
+
+
+def _batches(
+    spec: TableSpec, file: pq.ParquetFile, chosen: Mapping[str, str], place: str
+) -> Generator[pa.RecordBatch, None, None]:
+    seen = 0
+    names = list(dict.fromkeys(chosen.values()))
+    try:
+        for batch in file.iter_batches(batch_size=_rows(file, names), columns=names, use_threads=False):
+            seen += batch.num_rows
+            if not batch.num_rows:
+                continue
+            columns = {name: _plain(batch.column(name)) for name in names}
+            whole = pa.RecordBatch.from_arrays([columns[name] for name in chosen.values()], names=list(chosen))
+            rows = max(1, whole.num_rows * BATCH_BYTES // max(BATCH_BYTES, whole.nbytes))
+            for start in range(0, whole.num_rows, rows):
+                yield whole.slice(start, rows)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceUnreadableError(
+            f"{spec.name}: {place} cannot be read after row {seen:,}: {_one_line(error)}"
+        ) from error
+    if seen != file.metadata.num_rows:
+        raise SourceUnreadableError(
+            f"{spec.name}: {place} says it holds {file.metadata.num_rows:,} rows and gave {seen:,}"
+        )
+
+
+def _rows(file: pq.ParquetFile, names: list[str]) -> int:
+    """How many rows make a batch."""
+    size = 0
+    for group in range(file.metadata.num_row_groups):
+        for position in range(file.metadata.num_columns):
+            column = file.metadata.row_group(group).column(position)
+            if column.path_in_schema.split(".")[0] in names or column.path_in_schema in names:
+                size += column.total_uncompressed_size
+    rows: int = file.metadata.num_rows * BATCH_BYTES // max(size, 1)
+    return max(1, min(MOST_ROWS, rows))
+
+
+def _read_as(kind: pa.DataType) -> pa.DataType:
+    """The type in which a column of type `kind` is handed over."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.string() if kind.extension_name == "arrow.uuid" else _read_as(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return _read_as(kind.value_type)
+    if pa.types.is_null(kind) or pa.types.is_string_view(kind) or pa.types.is_decimal256(kind):
+        return pa.string()
+    if pa.types.is_binary_view(kind):
+        return pa.binary()
+    if pa.types.is_float16(kind):
+        return pa.float32()
+    if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
+        return pa.decimal128(kind.precision, kind.scale)
+    return kind
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    kind = values.type
+    if isinstance(kind, pa.BaseExtensionType):
+        if kind.extension_name == "arrow.uuid":
+            return text_array([None if value is None else str(value) for value in values.to_pylist()])
+        return _plain(values.storage)
+    if pa.types.is_dictionary(kind):
+        return _plain(values.dictionary_decode())
+    target = _read_as(kind)
+    return values if target == kind else values.cast(target)
