@@ -24,7 +24,7 @@ from sluiceway.sources.extraction import Extraction
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
-    from sluiceway.load.geometry import GeometryCleaner
+    from sluiceway.load.geometry.geometry import GeometryCleaner
 
 Progress = Callable[[int, int | None], None]
 """Rows so far, and of how many if that is known."""
@@ -155,7 +155,7 @@ class _Typing:
         if self.spec.geometry is None:
             return None
         # shapely, pyproj and their data are only loaded for tables with a geometry
-        from sluiceway.load.geometry import GeometryCleaner
+        from sluiceway.load.geometry.geometry import GeometryCleaner
 
         return GeometryCleaner(self.spec, self.spec.geometry, self.extraction.crs)
 

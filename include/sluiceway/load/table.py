@@ -179,7 +179,7 @@ def _import_for_load(spec: TableSpec, asked: Future[_LastLoad]) -> None:
         return
     modules = [module_of(spec.source.kind), "sluiceway.load.staging", "sluiceway.load.merge"]
     if spec.geometry is not None:
-        modules.append("sluiceway.load.geometry")
+        modules.append("sluiceway.load.geometry.geometry")
     for module in modules:
         import_module(module)
 

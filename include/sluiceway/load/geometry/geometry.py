@@ -15,9 +15,9 @@ import pyproj
 import shapely
 
 from sluiceway.errors import SourceUnreadableError
-from sluiceway.load import coordinates, polygons
-from sluiceway.load.reprojection import Reprojection
-from sluiceway.load.shapes import Shapes, from_batch, from_wkb, wkb_of
+from sluiceway.load.geometry import coordinates, polygons
+from sluiceway.load.geometry.reprojection import Reprojection
+from sluiceway.load.geometry.shapes import Shapes, from_batch, from_wkb, wkb_of
 from sluiceway.tables.spec import Geometry, TableSpec
 
 Array = np.ndarray[Any, Any]

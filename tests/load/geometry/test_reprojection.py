@@ -6,7 +6,7 @@ import numpy as np
 import pyproj
 import pytest
 
-from sluiceway.load.reprojection import Reprojection
+from sluiceway.load.geometry.reprojection import Reprojection
 
 
 def boxes_of_the_world(step: float) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import MultiPolygon, Point, Polygon
 
-from sluiceway.load import polygons
+from sluiceway.load.geometry import polygons
 
 SQUARE = Polygon([(0, 0), (4, 0), (4, 4), (0, 4)])
 HOLED = Polygon(SQUARE.exterior, [[(1, 1), (1, 2), (2, 2)]])

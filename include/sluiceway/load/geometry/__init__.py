@@ -1,0 +1,1 @@
+"""Shapes on their way into the warehouse: checked, repaired, reprojected."""
