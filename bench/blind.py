@@ -36,7 +36,7 @@ console = Console(highlight=False)
 
 
 async def watch(name: str, events: list[dict[str, Any]]) -> None:
-    from sluiceway.triggers.deploy_watch import DeployWatchTrigger
+    from sluiceway.on_airflow.triggers.deploy_watch import DeployWatchTrigger
 
     async for event in DeployWatchTrigger(environment=name, dag_id="master_etl").run():
         events.append(event.payload)  # noqa: PERF401  # the watch never ends: each is kept as it comes

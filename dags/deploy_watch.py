@@ -12,8 +12,8 @@ from airflow.sdk import DAG
 
 from sluiceway.deploy.build import build_tags
 from sluiceway.ids import MASTER
-from sluiceway.operators import deploy_watch
-from sluiceway.operators.retries import retry_arguments
+from sluiceway.on_airflow.operators import deploy_watch
+from sluiceway.on_airflow.retries import retry_arguments
 
 with DAG(
     dag_id="deploy_watch",

@@ -10,10 +10,11 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, get_parsing_context
 
-from sluiceway.operators import flow_events, flows, master
-from sluiceway.operators.followers import tell_followers
-from sluiceway.operators.refresh import refresh
-from sluiceway.operators.step import StepOperator, step
+from sluiceway.on_airflow.graphs import flows, master
+from sluiceway.on_airflow.graphs.followers import tell_followers
+from sluiceway.on_airflow.graphs.refresh import refresh
+from sluiceway.on_airflow.operators import flow_events
+from sluiceway.on_airflow.step import StepOperator, step
 
 # a task's process needs its own DAG alone
 every = flows.read(get_parsing_context().dag_id)

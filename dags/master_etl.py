@@ -1,4 +1,4 @@
-"""master_etl: refreshes the warehouse after a deploy. One run at a time; operators/refresh.py shows what one run does.
+"""master_etl: refreshes the warehouse after a deploy. One run at a time; graphs/refresh.py shows what one does.
 
 CI triggers it with run id deploy__<sha> and conf {"commit_sha": "<sha>"}. docs/master_etl.md explains each step.
 include/config/flows/master_etl.toml says what else starts it.
@@ -11,10 +11,10 @@ from datetime import timedelta
 from airflow.sdk import DAG
 
 from sluiceway.deploy.build import build_tags
-from sluiceway.operators import flows, master
-from sluiceway.operators.followers import tell_followers
-from sluiceway.operators.refresh import refresh
-from sluiceway.operators.retries import retry_arguments
+from sluiceway.on_airflow.graphs import flows, master
+from sluiceway.on_airflow.graphs.followers import tell_followers
+from sluiceway.on_airflow.graphs.refresh import refresh
+from sluiceway.on_airflow.retries import retry_arguments
 
 flow = flows.declared("master_etl")
 

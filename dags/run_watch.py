@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG
 
 from sluiceway.deploy.build import build_tags
-from sluiceway.operators import run_watch
-from sluiceway.operators.retries import retry_arguments
-from sluiceway.operators.step import step
+from sluiceway.on_airflow.operators import run_watch
+from sluiceway.on_airflow.retries import retry_arguments
+from sluiceway.on_airflow.step import step
 
 with DAG(
     dag_id="run_watch",

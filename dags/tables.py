@@ -10,9 +10,9 @@ from datetime import timedelta
 from airflow.sdk import DAG
 
 from sluiceway.deploy.build import build_tags
-from sluiceway.operators import tables
-from sluiceway.operators.retries import retry_arguments
-from sluiceway.operators.step import step
+from sluiceway.on_airflow.graphs import tables
+from sluiceway.on_airflow.retries import retry_arguments
+from sluiceway.on_airflow.step import step
 
 for dag_id, problem in tables.broken().items():
     with DAG(

@@ -171,7 +171,7 @@ import sluiceway
 from sluiceway.deploy.build import build_id
 from sluiceway.settings import load_settings
 from sluiceway.tables import registry
-import sluiceway.cli.app, sluiceway.web.app
+import sluiceway.cli.app, sluiceway.on_airflow.web.app
 json.dump({
     "errors": {str(key): str(value) for key, value in bag.import_errors.items()},
     "tags": {dag_id: sorted(dag.tags) for dag_id, dag in bag.dags.items()},

@@ -16,7 +16,7 @@ async def pages(
     send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
 ) -> None:
     """The ASGI app under /sluiceway; imported at its first request, because only the API server needs it."""
-    from sluiceway.web.app import app
+    from sluiceway.on_airflow.web.app import app
 
     await app(scope, receive, send)
 

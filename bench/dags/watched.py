@@ -2,9 +2,9 @@
 
 from airflow.sdk import DAG
 
-from sluiceway.operators import flows
-from sluiceway.operators.flow_events import take_events
-from sluiceway.operators.step import step
+from sluiceway.on_airflow.graphs import flows
+from sluiceway.on_airflow.operators.flow_events import take_events
+from sluiceway.on_airflow.step import step
 
 for flow in flows.read().right.values():
     if flow.id.startswith("watched"):

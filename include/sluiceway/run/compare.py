@@ -1,6 +1,6 @@
 """What is to be said of a run that Airflow was asked about: reads no more of the ledger than that needs.
 
-Who asks: the page and the list in the API server (web/airflow.py), `sluiceway runs` (cli/airflow_runs.py).
+Who asks: the page and the list in the API server (on_airflow/web/airflow.py), `sluiceway runs` (cli/airflow_runs.py).
 """
 
 from __future__ import annotations

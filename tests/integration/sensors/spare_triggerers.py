@@ -22,7 +22,7 @@ WATCHING = (
     "airflow.providers.common.messaging.triggers.msg_queue",
     "sluiceway.sources.places.google_listing",
     "sluiceway.sources.places.s3_listing",
-    "sluiceway.triggers.watch",
+    "sluiceway.on_airflow.triggers.watch",
 )
 """What a triggerer imports once it watches."""
 

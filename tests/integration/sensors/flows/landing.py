@@ -26,10 +26,10 @@ LIGHT = """
 from datetime import timedelta
 from airflow.sdk import DAG, Param
 from sluiceway.operators import flows
-from sluiceway.operators.flow_events import take_events
-from sluiceway.operators.followers import tell_followers
-from sluiceway.operators.retries import retry_arguments
-from sluiceway.operators.step import step
+from sluiceway.on_airflow.operators.flow_events import take_events
+from sluiceway.on_airflow.graphs.followers import tell_followers
+from sluiceway.on_airflow.retries import retry_arguments
+from sluiceway.on_airflow.step import step
 
 def work(context):
     if context["params"]["fail"]:

@@ -1,0 +1,94 @@
+"""The steps of a refresh around LoadTableOperator as functions of the context, and its trigger form."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow.sdk import Param, get_parsing_context
+
+from sluiceway.errors import SluicewayError
+from sluiceway.flows.params import form_names, run_params
+from sluiceway.on_airflow.connections import connections, warehouse_url
+from sluiceway.on_airflow.graphs.flows import form
+from sluiceway.on_airflow.recorded import opening_of, run_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from sluiceway.flows.files import Flow
+
+log = logging.getLogger(__name__)
+
+
+def params(flow: Flow | None) -> dict[str, Param]:
+    """The trigger form of master_etl, or of a flow that loads tables of its own."""
+    # the form alone names the tables: a task need not look for their files
+    names = form_names(flow) if get_parsing_context().task_id is None else []
+    return form(run_params(flow, names))
+
+
+def opened(context: Context) -> str:
+    """Open the run's ledger row.
+
+    The setup of the run, whose teardown is the verdict: Airflow clears both together with any one task between them, so
+    that a run of which a part runs again is judged again. A setup that fails takes its teardown with it, so this one
+    never does: what keeps the ledger from opening stops the first task behind it, which is judged.
+    """
+    from sluiceway.run import steps
+
+    try:
+        steps.open_ledger(warehouse_url(), opening_of(context))
+    except SluicewayError as error:
+        log.exception("The ledger could not be opened; the next task tries it again")
+        return f"{type(error).__name__}: {error}"
+    return "opened"
+
+
+def plan(context: Context) -> list[str]:
+    """The tables of this run."""
+    from sluiceway.run import steps
+
+    return steps.plan(warehouse_url(), run_of(context), only=context["params"]["tables"])
+
+
+def check_sources(context: Context) -> None:
+    """Every table's source is there."""
+    from sluiceway.run import steps
+
+    steps.check_sources(warehouse_url(), run_of(context), connections)
+
+
+def check_warehouse(_context: Context) -> None:
+    """The warehouse answers, and the loading role may do what it must."""
+    from sluiceway.run import steps
+
+    steps.check_warehouse(warehouse_url())
+
+
+def cleanup_staging(_context: Context) -> None:
+    """End what lost workers left in the warehouse."""
+    from sluiceway.run import steps
+
+    steps.cleanup_staging(warehouse_url())
+
+
+def cleanup_history(_context: Context) -> None:
+    """Forget old runs."""
+    from sluiceway.run import steps
+
+    steps.cleanup_history(warehouse_url())
+
+
+def validate(context: Context) -> None:
+    """The warehouse holds what the ledger says."""
+    from sluiceway.run import steps
+
+    steps.validate(warehouse_url(), run_of(context))
+
+
+def aggregate(context: Context) -> list[str]:
+    """Publish: refresh the views that the run's tables feed."""
+    from sluiceway.run import steps
+
+    return steps.aggregate(warehouse_url(), run_of(context))

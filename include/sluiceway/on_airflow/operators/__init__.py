@@ -1,0 +1,1 @@
+"""Thin Airflow adapters over run/ and load/. No business code."""

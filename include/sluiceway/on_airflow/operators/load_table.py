@@ -1,0 +1,53 @@
+"""LoadTableOperator: one task loads one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from sluiceway.on_airflow.connections import CONN_ID, connections
+from sluiceway.on_airflow.recorded import recorded, run_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class LoadTableOperator(BaseOperator):
+    """Load one table of include/config/tables/ in one transaction.
+
+    Fails without a retry when the extraction is empty or anything else is wrong that a retry does not change;
+    what the run did to the table stands in the ledger either way.
+
+    :param table: the table's name.
+    :param conn_id: the Airflow connection of the warehouse.
+    """
+
+    # none: the table comes from expand(), and rendering it costs a call to the API server per table
+    template_fields: Sequence[str] = ()
+
+    def __init__(self, *, table: str, conn_id: str = CONN_ID, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.table = table
+        self.conn_id = conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Load the table and return its counts.
+
+        :raises EmptyExtractionError: nothing was extracted, or fewer rows than checks.min_rows.
+        :raises SluicewayError: any other reason; see sluiceway.load.table.load_table.
+        """
+        from sluiceway.load.table import load_table
+        from sluiceway.run import steps
+
+        with recorded(context, table=self.table, conn_id=self.conn_id) as url:
+            result = load_table(
+                steps.read_table(url, run_of(context), self.table, context["ti"].try_number),
+                url,
+                run=run_of(context),
+                try_number=context["ti"].try_number,
+                force=bool(context["params"].get("force", False)),
+                connections=connections,
+            )
+        return result.model_dump(exclude={"source_columns", "finished_at", "fingerprint", "spec_hash"})

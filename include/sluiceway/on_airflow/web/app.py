@@ -1,0 +1,36 @@
+"""The app under /sluiceway of Airflow's API server: pages of runs, webhooks, and how triggers are."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode
+
+from fastapi import FastAPI, HTTPException, Request, status
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+
+from sluiceway.on_airflow.web import hooks, reports, triggers
+from sluiceway.on_airflow.web.reports import HEADERS, page
+
+app = FastAPI(title="Sluiceway", docs_url=None, redoc_url=None, openapi_url=None)
+app.include_router(hooks.router)
+app.include_router(triggers.router)
+app.include_router(reports.router)
+
+
+@app.exception_handler(HTTPException)
+def refuse(request: Request, error: HTTPException) -> Response:
+    """Send a browser without a token to the login page and back; tell everybody else what is wrong."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse({"detail": error.detail}, error.status_code, {**HEADERS, **(error.headers or {})})
+    if error.status_code == status.HTTP_401_UNAUTHORIZED:
+        # as Airflow's own pages do it; works for every auth manager
+        root = request.scope.get("app_root_path", "")
+        back = quote(request.scope["path"]) + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(
+            f"{root}/api/v2/auth/login?{urlencode({'next': back})}", status.HTTP_303_SEE_OTHER, HEADERS
+        )
+    return page(
+        "refused.html",
+        code=error.status_code,
+        detail=error.detail,
+        base=f"{request.scope['root_path']}/reports",
+    )

@@ -1,0 +1,154 @@
+"""The pages of runs: whoever may read the runs of a DAG may read their reports, and learns of no other DAG's.
+
+A page is made anew from the ledger whenever it is asked for, and compared with what Airflow shows now.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import quote
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.utils.session import create_session
+from fastapi import APIRouter, Depends, HTTPException, Request, status
+from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import BaseModel, ConfigDict
+
+from sluiceway.errors import SluicewayError
+from sluiceway.ids import MASTER
+from sluiceway.ledger import newest, store
+from sluiceway.ledger.store import RunKey, RunStatus
+from sluiceway.ledger.warehouse import Session, connect
+from sluiceway.on_airflow.web.airflow import readable_dags, seen_runs
+from sluiceway.on_airflow.web.connections import warehouse_url
+from sluiceway.run.compare import truth_of
+from sluiceway.run.reconcile import Seen
+from sluiceway.run.report.collect import collect
+from sluiceway.run.report.html import environment, render, without_logs
+from sluiceway.run.report.write import read_maps, read_page
+from sluiceway.settings import load_settings
+from sluiceway.tables import registry
+from sluiceway.tables.spec import TableSpec
+
+"""Whose runs alone had reports when an address was a run id."""
+LISTED = 100
+HEADERS = {
+    # a report holds text from sources nobody here wrote: even an escaping mistake must not run or fetch anything
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "private, no-store",
+}
+SILENT = "The ledger does not answer."
+
+log = logging.getLogger(__name__)
+router = APIRouter()
+
+
+class ListedRun(BaseModel):
+    """What the list says of a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dag_id: str
+    run_id: str
+    status: RunStatus
+    sentence: str
+    commit_sha: str | None
+    started_at: datetime
+    seconds: float | None
+
+
+def page(template: str, *, code: int = status.HTTP_200_OK, **values: object) -> HTMLResponse:
+    """A page of this plugin."""
+    return HTMLResponse(environment().get_template(template).render(code=code, **values), code, HEADERS)
+
+
+def run_asked_for(dag_id: str, run_id: str, user: GetUserDep) -> RunKey:
+    """The run of the address; whether there is one nobody learns who may not read its DAG's runs."""
+    key = RunKey(dag_id, run_id)
+    _check_text(key)
+    with create_session(scoped=False) as session:
+        if not readable_dags(user, {dag_id}, session):
+            raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+    return key
+
+
+def _check_text(key: RunKey) -> None:
+    """No database takes these characters, so that no run has them."""
+    if any(char == "\0" or "\ud800" <= char <= "\udfff" for part in key for char in part):
+        raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such run.")
+
+
+@router.get("/reports")
+def list_reports(request: Request, user: GetUserDep) -> HTMLResponse:
+    """The newest runs of the DAGs whose runs the user may read."""
+    if not get_auth_manager().is_authorized_dag(method="GET", user=user):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+    try:
+        with connect(warehouse_url()) as ledger, create_session(scoped=False) as airflow:
+            dags = readable_dags(user, newest.dag_ids(ledger), airflow)
+            runs = newest.runs_of(ledger, dags, limit=LISTED)
+            seen = seen_runs(airflow, runs, user)
+            listed = [_listed(ledger, run, seen[run.key]) for run in runs]
+    except SluicewayError as error:
+        log.error("The list of reports cannot be shown: %s", error)
+        raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, SILENT) from error
+    return page("list.html", reports=listed, base=f"{request.scope['root_path']}/reports")
+
+
+def _listed(ledger: Session, run: store.Run, seen: Seen) -> ListedRun:
+    truth = truth_of(ledger, run, seen)
+    ended_at = None if truth.status == "running" else run.finished_at
+    return ListedRun(
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        status=truth.status,
+        sentence=without_logs(truth.text) or "No verdict yet.",
+        commit_sha=run.commit_sha,
+        started_at=run.started_at,
+        seconds=(ended_at - run.started_at).total_seconds() if ended_at else None,
+    )
+
+
+@router.get("/reports/{run_id}")
+def show_old_address(request: Request, run_id: str, user: GetUserDep) -> RedirectResponse:
+    """Where links lead that Airflow keeps of runs before DAGs had reports of their own."""
+    key = run_asked_for(MASTER, run_id, user)
+    base = f"{request.scope['root_path']}/reports"
+    return RedirectResponse(
+        f"{base}/{quote(key.dag_id, safe='')}/{quote(key.run_id, safe='')}", status.HTTP_307_TEMPORARY_REDIRECT, HEADERS
+    )
+
+
+@router.get("/reports/{dag_id}/{run_id:path}")
+def show_report(key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> HTMLResponse:
+    """One run's report."""
+    folder = load_settings().reports_dir
+    try:
+        with connect(warehouse_url()) as ledger:
+            run = store.run(ledger, key)
+            if run is None or key.dag_id == store.CLI:
+                raise HTTPException(status.HTTP_404_NOT_FOUND, f"There is no report of run {key.run_id}.")
+            with create_session(scoped=False) as airflow:
+                seen = seen_runs(airflow, [run], user)[key]
+            report = collect(ledger, key, _specs(), seen=seen, maps=read_maps(key, folder))
+    except SluicewayError as error:
+        log.error("The report of %s cannot be made anew: %s", key, error)
+        kept = read_page(key, folder, why=f"{SILENT} This page is as the run's verdict left it.")
+        if kept is None:
+            raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, SILENT) from error
+        return HTMLResponse(kept, headers=HEADERS)
+    return HTMLResponse(render(report), headers=HEADERS)
+
+
+def _specs() -> dict[str, TableSpec]:
+    try:
+        return registry.read_all()
+    except SluicewayError as error:
+        log.warning("Reports lack the tables' descriptions: %s", error)
+        return {}

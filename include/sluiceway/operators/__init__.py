@@ -1,1 +1,0 @@
-"""Thin Airflow adapters over steps.py and load/. No business code."""

@@ -1,0 +1,232 @@
+"""The pages of runs: whose they are, and what they say of a run that was changed after its verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from sluiceway.ledger.store import RunKey
+from sluiceway.run.report.model import TableMap
+from sluiceway.run.report.write import report_file, write_report
+from sluiceway.run.steps import Opening, close_ledger
+from tests.on_airflow.web.conftest import serving
+from tests.on_airflow.web.door import Door
+from tests.on_airflow.web.runs import GOOD, SENTENCE, in_airflow, in_ledger
+from tests.run.report.builders import a_report, a_table
+
+Post = Callable[[str], RunKey]
+
+
+def address(key: RunKey) -> str:
+    return f"/sluiceway/reports/{quote(key.dag_id, safe='')}/{quote(key.run_id, safe='')}"
+
+
+@pytest.fixture
+def post(starter: httpx.Client) -> Post:
+    """Makes a run of a DAG in Airflow."""
+
+    def make(dag_id: str) -> RunKey:
+        run_id = f"by_hand__{uuid4().hex[:8]}"
+        body = {"dag_run_id": run_id, "logical_date": None}
+        starter.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body).raise_for_status()
+        return RunKey(dag_id, run_id)
+
+    return make
+
+
+@pytest.fixture
+def good(door: Door, post: Post) -> RunKey:
+    """A green run of master_etl, as ledger and Airflow have it."""
+    key = post("master_etl")
+    in_ledger(door, key)
+    in_airflow(door, key)
+    return key
+
+
+def mark(starter: httpx.Client, key: RunKey, task: str, state: str) -> None:
+    path = f"/api/v2/dags/{key.dag_id}/dagRuns/{key.run_id}/taskInstances/{task}"
+    starter.patch(path, json={"new_state": state}).raise_for_status()
+
+
+def clear(starter: httpx.Client, key: RunKey, *tasks: object) -> None:
+    body = {"dag_run_id": key.run_id, "dry_run": False, "only_failed": False, "task_ids": tasks}
+    starter.post(f"/api/v2/dags/{key.dag_id}/clearTaskInstances", json=body).raise_for_status()
+
+
+def test_a_run_without_a_file_has_its_page(reader: httpx.Client, good: RunKey) -> None:
+    answer = reader.get(address(good))
+    assert answer.status_code == 200
+    assert "Green" in answer.text and SENTENCE in answer.text and 'class="remark"' not in answer.text
+
+
+def test_a_person_who_marks_a_task_after_the_verdict_is_named(
+    reader: httpx.Client, starter: httpx.Client, good: RunKey
+) -> None:
+    mark(starter, good, "final.aggregate", "failed")
+    text = reader.get(address(good)).text
+    assert "Red: final.aggregate" in text
+    assert "Changed after its verdict (final.aggregate marked failed by starter at " in text
+    assert "final.aggregate success -&gt; failed" in text
+
+
+def test_the_person_is_still_named_when_the_ledger_has_been_put_right(
+    reader: httpx.Client, starter: httpx.Client, good: RunKey, door: Door
+) -> None:
+    mark(starter, good, "final.aggregate", "failed")
+    with psycopg.connect(door.warehouse) as ledger:
+        ledger.execute(
+            "UPDATE etl.run SET status = 'failed', note = 'x', remark = 'Changed after its verdict: y.', "
+            """judged = judged || '{"final.aggregate": "failed"}' WHERE run_id = %s""",
+            (good.run_id,),
+        )
+    assert "final.aggregate marked failed by starter at " in reader.get(address(good)).text
+
+
+def test_somebody_who_was_not_allowed_to_mark_is_not_named(
+    reader: httpx.Client, starter: httpx.Client, good: RunKey
+) -> None:
+    path = f"/api/v2/dags/{good.dag_id}/dagRuns/{good.run_id}/taskInstances/plan"
+    mark(starter, good, "plan", "failed")
+    assert reader.patch(path, json={"new_state": "failed"}).status_code == 403
+    text = reader.get(address(good)).text
+    assert "plan marked failed by starter at" in text and "by reader" not in text
+
+
+def test_a_run_that_a_person_marked_is_told_so(reader: httpx.Client, starter: httpx.Client, good: RunKey) -> None:
+    starter.patch(f"/api/v2/dags/{good.dag_id}/dagRuns/{good.run_id}", json={"state": "failed"}).raise_for_status()
+    text = reader.get(address(good)).text
+    assert "Airflow shows the run as failed" in text and "the run marked failed by starter at " in text
+
+
+def test_a_cleared_task_reopens_the_verdict_that_is_shown(
+    reader: httpx.Client, starter: httpx.Client, good: RunKey
+) -> None:
+    clear(starter, good, ["sub.load_table", 1])
+    text = reader.get(address(good)).text
+    assert "Running" in text and "A part of the run runs again (sub.load_table[1] cleared by starter at " in text
+    assert f"It was judged success before: {SENTENCE}" in text
+    assert 'class="state running"' in reader.get("/sluiceway/reports").text
+
+
+def test_an_aggregate_that_was_marked_success_by_hand_has_published_nothing(
+    reader: httpx.Client, starter: httpx.Client, door: Door, post: Post
+) -> None:
+    key = post("master_etl")
+    failed = {"final.aggregate": "failed"}
+    error = "column x does not exist"
+    sentence = f"final.aggregate failed: ValueError: {error} (log: https://airflow.example/final.aggregate). "
+    in_ledger(
+        door, key, status="failed", sentence=f"{sentence}Nothing was published.", states={**GOOD, **failed},
+        published=False, errors={"final.aggregate": error},
+    )  # fmt: skip
+    in_airflow(door, key, state="failed", states={**failed, "verdict": "failed"})
+    before = reader.get(address(key)).text
+    assert before.count(error) == 1 and 'href="https://airflow.example/final.aggregate"' in before
+    mark(starter, key, "final.aggregate", "success")
+    # Airflow clears the failed tasks behind one that is marked: the verdict is spoken again
+    running = reader.get(address(key)).text
+    assert "Running" in running and "runs again (final.aggregate marked success by starter at " in running
+    close_ledger(door.warehouse, Opening(key, None, "manual", None), GOOD)
+    ended = "UPDATE task_instance SET state = 'failed' WHERE run_id = '{0}' AND task_id = 'verdict'; "
+    door.metadata((ended + "UPDATE dag_run SET state = 'failed' WHERE run_id = '{0}'").format(key.run_id))
+    text = reader.get(address(key)).text
+    assert "<h1>Red" in text and "Nothing was published." in text and "has not published" in text
+    assert "By hand: final.aggregate marked success by starter at " in text and "marked success by hand</span>" in text
+
+
+def test_the_maps_come_from_what_the_run_kept(reader: httpx.Client, good: RunKey, reports_dir: Path) -> None:
+    drawing = TableMap(style="dots", width=10, height=10, dot=2, path="M1 1h7", sampled=False)
+    page = write_report(a_report(a_table("a", map=drawing), **good._asdict()), reports_dir)
+    assert "M1 1h7" in reader.get(address(good)).text
+    page.with_suffix(".json").unlink()
+    answer = reader.get(address(good))
+    assert answer.status_code == 200 and "M1 1h7" not in answer.text
+
+
+def test_the_same_run_id_of_two_dags_has_two_pages(
+    reader: httpx.Client, starter: httpx.Client, door: Door, post: Post
+) -> None:
+    key = post("master_etl")
+    other = RunKey("shop", key.run_id)
+    in_ledger(door, key, sentence="This is the master's.")
+    in_ledger(door, other, sentence="This is the shop's.")
+    assert "This is the master's." in reader.get(address(key)).text.replace("&#39;", "'")
+    assert "This is the shop's." in reader.get(address(other)).text.replace("&#39;", "'")
+    listed = reader.get("/sluiceway/reports").text
+    assert f'href="{address(key)}"' in listed and f'href="{address(other)}"' in listed
+
+
+def test_an_old_address_leads_to_the_run_of_master_etl(reader: httpx.Client, good: RunKey) -> None:
+    answer = reader.get(f"/sluiceway/reports/{good.run_id}")
+    assert (answer.status_code, answer.headers["location"]) == (307, address(good))
+    assert reader.get(f"/sluiceway/reports/{good.run_id}", follow_redirects=True).status_code == 200
+
+
+def test_a_run_of_the_command_line_has_no_page(reader: httpx.Client, door: Door) -> None:
+    in_ledger(door, RunKey("cli", "cli__1"))
+    assert reader.get("/sluiceway/reports/cli/cli__1").status_code == 404
+    assert "cli__1" not in reader.get("/sluiceway/reports").text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "..%2F..%2Fserver.log", "..%2F..%2F..%2Fetc%2Fpasswd", "%2Fetc%2Fpasswd", "shop/..%2F..%2Fserver.log",
+        "shop/%00", "%00/x", "shop/%FF", "%FF/x", "shop/%ED%A0%80", "~/x", "shop/", "shop/%3Cscript%3E", "sh'op/x'",
+        "shop/x%0Ay",
+    ],
+)  # fmt: skip
+def test_a_hostile_address_is_no_report_and_no_error(reader: httpx.Client, address: str) -> None:
+    answer = reader.get(f"/sluiceway/reports/{address}", follow_redirects=True)
+    assert answer.status_code == 404 and "<script" not in answer.text
+
+
+def test_a_run_of_a_hostile_id_has_its_page(reader: httpx.Client, door: Door) -> None:
+    for run_id in ("x/../y", "a b%2F?#<script>", "'; DROP TABLE etl.run; --"):
+        key = RunKey("shop", run_id)
+        in_ledger(door, key)
+        answer = reader.get(address(key))
+        assert answer.status_code == 200 and SENTENCE in answer.text and "<script" not in answer.text
+
+
+def test_without_the_ledger_the_page_as_it_was_written_is_served_and_says_so(
+    door: Door, reader: httpx.Client, good: RunKey, reports_dir: Path, tmp_path: Path
+) -> None:
+    write_report(a_report(a_table("only_here"), **good._asdict()), reports_dir)
+    assert (reports_dir / report_file(good)).is_file()
+    variables = {**door.variables, "AIRFLOW_CONN_WAREHOUSE": "postgres://sluiceway_loader@127.0.0.1:1/none"}
+    with (
+        serving(tmp_path, door.metadata_url, **variables) as url,
+        httpx.Client(base_url=url, cookies=reader.cookies, headers={"Accept": "text/html"}) as client,
+    ):
+        kept = client.get(address(good))
+        assert kept.status_code == 200 and "only_here" in kept.text
+        assert "The ledger does not answer. This page is as the run" in kept.text
+        gone = client.get(address(RunKey("shop", "nobody")))
+        assert gone.status_code == 503 and "Not at the moment" in gone.text
+        assert client.get("/sluiceway/reports").status_code == 503
+
+
+def test_a_hundred_runs_are_listed_at_once(reader: httpx.Client, starter: httpx.Client, door: Door, post: Post) -> None:
+    for _ in range(100):
+        key = post("shop")
+        in_ledger(door, key)
+        in_airflow(door, key)
+    mark(starter, key, "plan", "failed")
+    listed = reader.get("/sluiceway/reports").text
+    assert listed.count('class="state ') == 100 and "plan marked failed by starter" in listed
+    for path in ("/sluiceway/reports", address(key)):
+        assert min(_seconds(reader, path) for _ in range(5)) < 0.3  # the best of five: others use this machine, too
+
+
+def _seconds(reader: httpx.Client, path: str) -> float:
+    started = time.monotonic()
+    reader.get(path).raise_for_status()
+    return time.monotonic() - started
