@@ -9,8 +9,8 @@ from psycopg import sql
 
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session
-from sluiceway.load.rejects import KEY_PREFIX, RejectSpool
 from sluiceway.load.stage_table import (
+    KEY_PREFIX,
     REMEMBERED,
     ROW_NUMBER,
     NotAsRememberedError,
@@ -21,6 +21,7 @@ from sluiceway.load.stage_table import (
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
+    from sluiceway.load.rejects import RejectSpool
     from sluiceway.load.session import BulkSession
 
 REJECTED = "etl_stage_reject"

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sluiceway.ledger.store import Reject
+from sluiceway.load.stage_table import KEY_PREFIX
 
 SAMPLE = 100
 """Rejects of a table that failed are kept up to this many: its transaction, with all of them, is rolled back."""
@@ -18,8 +19,6 @@ SAMPLE = 100
 SCHEMA = pa.schema(
     [("row_number", pa.int64()), ("column_name", pa.string()), ("reason", pa.string()), ("row", pa.string())]
 )
-KEY_PREFIX = "key_"
-"""Begins the names of the columns with the key's values, key_0, key_1, ..., as texts that PostgreSQL casts."""
 LAST_YEAR = 9999
 """A moment of a later year, or of one before the first, has no spelling that all agree on."""
 

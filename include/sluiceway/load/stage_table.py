@@ -19,6 +19,8 @@ ROW_NUMBER = "etl_row_number"
 """Its column with the row's number among the source's data rows, from 1."""
 REMEMBERED = "etl_remembered"
 """Its column that says that the row is of a batch which the last load has loaded: only its key is here then."""
+KEY_PREFIX = "key_"
+"""Begins the names of columns with a reject's key, key_0, key_1, ..., as texts that PostgreSQL casts."""
 
 _TRAVELS_AS = {"varchar": "text", "numeric": "text", "uuid": "text", "jsonb": "text"}
 """What load/cast.py hands over; the rest travels as it is."""
