@@ -12,7 +12,7 @@ from airflow.sdk import DAG
 
 from sluiceway.deploy.build import build_tags
 from sluiceway.ids import MASTER
-from sluiceway.on_airflow.operators import deploy_watch
+from sluiceway.on_airflow.graphs import deploy_watch
 from sluiceway.on_airflow.retries import retry_arguments
 
 with DAG(

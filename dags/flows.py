@@ -10,10 +10,9 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, get_parsing_context
 
-from sluiceway.on_airflow.graphs import flows, master
+from sluiceway.on_airflow.graphs import flow_events, flows, master
 from sluiceway.on_airflow.graphs.followers import tell_followers
 from sluiceway.on_airflow.graphs.refresh import refresh
-from sluiceway.on_airflow.operators import flow_events
 from sluiceway.on_airflow.step import StepOperator, step
 
 # a task's process needs its own DAG alone

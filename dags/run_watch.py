@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG
 
 from sluiceway.deploy.build import build_tags
-from sluiceway.on_airflow.operators import run_watch
+from sluiceway.on_airflow.graphs import run_watch
 from sluiceway.on_airflow.retries import retry_arguments
 from sluiceway.on_airflow.step import step
 

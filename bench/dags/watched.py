@@ -3,7 +3,7 @@
 from airflow.sdk import DAG
 
 from sluiceway.on_airflow.graphs import flows
-from sluiceway.on_airflow.operators.flow_events import take_events
+from sluiceway.on_airflow.graphs.flow_events import take_events
 from sluiceway.on_airflow.step import step
 
 for flow in flows.read().right.values():

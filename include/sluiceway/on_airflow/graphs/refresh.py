@@ -8,7 +8,7 @@ from airflow.sdk import TaskGroup, TriggerRule, chain
 
 from sluiceway.ids import VERDICT_TASK
 from sluiceway.on_airflow.graphs import master
-from sluiceway.on_airflow.operators.flow_events import take_events
+from sluiceway.on_airflow.graphs.flow_events import take_events
 from sluiceway.on_airflow.operators.load_table import LoadTableOperator
 from sluiceway.on_airflow.operators.verdict import VerdictOperator
 from sluiceway.on_airflow.sensors.deployed_commit import DeployedCommitSensor

@@ -26,7 +26,7 @@ LIGHT = """
 from datetime import timedelta
 from airflow.sdk import DAG, Param
 from sluiceway.operators import flows
-from sluiceway.on_airflow.operators.flow_events import take_events
+from sluiceway.on_airflow.graphs.flow_events import take_events
 from sluiceway.on_airflow.graphs.followers import tell_followers
 from sluiceway.on_airflow.retries import retry_arguments
 from sluiceway.on_airflow.step import step

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sluiceway.flows.files import Flow, flow_of
+from sluiceway.on_airflow.graphs.flow_events import _is_due
 from sluiceway.on_airflow.graphs.followers import ending
-from sluiceway.on_airflow.operators.flow_events import _is_due
 
 SENSOR = {"type": "sensor", "sensor_type": "file", "path": "/data/in/x"}
 
