@@ -51,6 +51,7 @@ lint: setup ## Check style, types, config, workflows and the Dockerfile; changes
 	$(PYTHON) -m ruff check $(PYTHONCODE)
 	$(PYTHON) -m ruff format --check $(PYTHONCODE)
 	$(PYTHON) -m mypy include/sluiceway include/config/transforms dev bench
+	.venv/bin/lint-imports --cache-dir .local/importlinter
 	.venv/bin/sluiceway tables check
 	.venv/bin/sluiceway triggers check
 	.venv/bin/zizmor --offline --quiet .github
