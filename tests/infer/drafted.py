@@ -9,7 +9,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from sluiceway.infer.infer import Asked, infer, write
+from sluiceway.infer.asked import Asked
+from sluiceway.infer.infer import infer, write
 from sluiceway.tables.registry import read_spec
 from sluiceway.tables.spec import TableSpec
 

@@ -13,7 +13,8 @@ from sluiceway.errors import (
     SourceMissingError,
     SourceUnreadableError,
 )
-from sluiceway.infer.infer import Asked, check_output, infer
+from sluiceway.infer.asked import Asked
+from sluiceway.infer.infer import check_output, infer
 from tests.infer.drafted import Drafted, drafted, gzipped, zipped
 
 ROWS = "".join(f"{number},x\n" for number in range(1, 40))

@@ -18,6 +18,7 @@ from dev.cluster import Cluster
 from sluiceway.errors import LedgerMissingError, WarehouseError, WarehouseUnavailableError
 from sluiceway.ledger import store
 from sluiceway.ledger.migrate import _config, migrate
+from sluiceway.ledger.rejects import rejects_of
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import LEDGER_REVISION, connect
@@ -247,7 +248,7 @@ def test_the_code_reads_what_was_written_before(filled: Owner, blank: str, postg
         last = store.last_good_load(session, "city")
         assert last is not None
         assert last.key == RunKey("master_etl", "deploy__a")
-        assert [reject.row for reject in store.rejects(session, last)] == [{"id": "x"}]
+        assert [reject.row for reject in rejects_of(session, last)] == [{"id": "x"}]
 
 
 def test_back_to_the_revision_before_one_row_stands_for_all_tries_of_a_table(

@@ -11,7 +11,8 @@ from psycopg import sql
 from dev.cluster import Cluster
 from sluiceway.errors import WarehouseError
 from sluiceway.ledger import store
-from sluiceway.ledger.store import Reject, RunKey, TableRun
+from sluiceway.ledger.rejects import Reject, rejects_of, write_rejects
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import PsycopgSession, connect
 
 Query = Callable[..., list[tuple[object, ...]]]
@@ -186,7 +187,7 @@ def tell(session: PsycopgSession, run: RunKey, try_number: int, status: str, *re
     store.write_table_run(
         session, loaded(run, "city", try_number=try_number, status=status, rejected=len(rejects), **counts)
     )
-    store.write_rejects(session, run, "city", try_number, rejects)
+    write_rejects(session, run, "city", try_number, rejects)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ def test_a_try_that_finds_unchanged_what_its_run_has_loaded_leaves_counts_reject
     tell(session, run, 2, "unchanged")
     (found,) = store.table_runs(session, run)
     assert (found.status, found.inserted, found.rejected) == ("loaded", 3, 1)
-    assert [reject.row for reject in store.rejects(session, found)] == [{"id": "x"}]
+    assert [reject.row for reject in rejects_of(session, found)] == [{"id": "x"}]
     last = store.last_good_load(session, "city")
     assert last is not None
     assert (last.try_number, last.extracted) == (1, 4)
@@ -245,7 +246,7 @@ def test_tries_of_runs_with_one_id_in_two_dags_are_apart(session: PsycopgSession
     for dag_id, status in (("shop", "loaded"), ("zoo", "failed")):
         (found,) = store.table_runs(session, RunKey(dag_id, "manual__1"))
         assert found.status == status
-        assert [reject.row for reject in store.rejects(session, found)] == [{"id": dag_id}]
+        assert [reject.row for reject in rejects_of(session, found)] == [{"id": dag_id}]
 
 
 def test_beginning_a_try_again_drops_its_rejects_and_no_others(session: PsycopgSession) -> None:
@@ -254,15 +255,15 @@ def test_beginning_a_try_again_drops_its_rejects_and_no_others(session: PsycopgS
     tell(session, run, 2, "failed", bad(2))
     store.begin_table(session, run, "city", 2)
     first, second = store.table_tries(session, run)
-    assert [reject.row for reject in store.rejects(session, first)] == [{"id": "x'y"}]
-    assert store.rejects(session, second) == []
+    assert [reject.row for reject in rejects_of(session, first)] == [{"id": "x'y"}]
+    assert rejects_of(session, second) == []
 
 
 def test_rejects_come_by_row_number_up_to_a_limit(session: PsycopgSession) -> None:
     run = start(session, "r1")
     tell(session, run, 1, "loaded", *(bad(number) for number in (9, 2, 5)))
     (found,) = store.table_runs(session, run)
-    assert [reject.row_number for reject in store.rejects(session, found, limit=2)] == [2, 5]
+    assert [reject.row_number for reject in rejects_of(session, found, limit=2)] == [2, 5]
 
 
 def test_a_reject_comes_back_with_its_key(session: PsycopgSession) -> None:
@@ -270,7 +271,7 @@ def test_a_reject_comes_back_with_its_key(session: PsycopgSession) -> None:
     key = {"id": 7, "day": "2020-02-29"}
     tell(session, run, 1, "loaded", bad(1).model_copy(update={"key": key}), bad(2))
     (found,) = store.table_runs(session, run)
-    assert [reject.key for reject in store.rejects(session, found)] == [key, None]
+    assert [reject.key for reject in rejects_of(session, found)] == [key, None]
 
 
 def test_the_last_good_load_is_the_newest_that_was_committed(session: PsycopgSession) -> None:
@@ -287,13 +288,13 @@ def test_old_runs_are_forgotten_with_their_tables_and_rejects(session: PsycopgSe
     for run_id in ("r1", "r2"):
         run = start(session, run_id)
         store.write_table_run(session, loaded(run, "city"))
-        store.write_rejects(session, run, "city", 1, [bad(1)])
+        write_rejects(session, run, "city", 1, [bad(1)])
         store.close_run(session, run, "success", None)
     age(session, "r1", 91)
     assert store.forget_runs(session, older_than_days=90) == 1
     assert [run.run_id for run in store.runs(session)] == ["r2"]
     assert store.table_runs(session, R1) == []
-    assert store.rejects(session, loaded(R1, "city")) == []
+    assert rejects_of(session, loaded(R1, "city")) == []
 
 
 def test_the_last_good_load_of_a_table_is_never_forgotten(session: PsycopgSession) -> None:

@@ -230,11 +230,12 @@ def tables_infer(
     Example: sluiceway tables infer ./Biodiesel_Plants.csv -o include/config/tables/biodiesel_plant.toml
     """
     from sluiceway.infer import infer
+    from sluiceway.infer.asked import Asked
 
     with _sentences():
         if output is not None:
             infer.check_output(output, force=force)
-        draft = infer.infer(infer.Asked(uri, layer, sheet, table, member, connection), output)
+        draft = infer.infer(Asked(uri, layer, sheet, table, member, connection), output)
         if output is None:
             sys.stdout.write(draft)
             return

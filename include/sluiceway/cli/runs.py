@@ -12,6 +12,7 @@ from rich.table import Column, Table
 
 from sluiceway.cli.console import EXIT_FAILED, err, out, plain, sentences
 from sluiceway.errors import ConfigError
+from sluiceway.ledger.rejects import rejects_of
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def runs_show(
         with connect(url) as session:
             report = collect(session, run.key, {}, seen=seen, maps={})
             tables = store.table_runs(session, run.key)
-            rejects = {t.table_name: store.rejects(session, t, limit=5) for t in tables if t.rejected}
+            rejects = {t.table_name: rejects_of(session, t, limit=5) for t in tables if t.rejected}
     if as_json:
         from sluiceway.run.reconcile import Truth
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from rich.table import Table
 
 from sluiceway.cli.console import out, plain
-from sluiceway.ledger.store import Reject
+from sluiceway.ledger.rejects import Reject
 from sluiceway.run.report.model import RunReport, TableReport
 
 COUNTS = ("extracted", "inserted", "updated", "unchanged", "deleted", "rejected")

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sluiceway.infer.key import Key
+
 WIDTH = 120
 """A longer comment stands above its line."""
 
@@ -93,3 +95,12 @@ def toml_value(value: Any) -> str:
         return f"[{', '.join(toml_value(each) for each in value)}]"
     # JSON's escapes are TOML's, but for the one control character that JSON leaves as it is
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def key_entry(key: Key, names: dict[str, str]) -> Entry:
+    targets = [names[column] for column in key.columns]
+    if not targets:
+        remark = key.remark or "no column, and no two of the likely ones, identify a row: the whole row does"
+        return Entry("content", remark)
+    remark = key.remark or "unique in this file; is it by its meaning?"
+    return Entry(targets[0] if len(targets) == 1 else targets, remark)

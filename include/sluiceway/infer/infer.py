@@ -13,26 +13,30 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
-import pydantic
 
 from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError
 from sluiceway.infer import naming
-from sluiceway.infer.dbase_encoding import find_dbase_encoding
-from sluiceway.infer.dialect import Dialect, sheet_shape
-from sluiceway.infer.draft import Draft, Entry
-from sluiceway.infer.encoding import Found
-from sluiceway.infer.key import Key, find_key
+from sluiceway.infer.asked import (
+    ANY_GEOMETRY,
+    NULLS,
+    SHEETS,
+    UNTYPED,
+    Asked,
+    Source,
+    provisional,
+    source_of,
+    validated,
+)
+from sluiceway.infer.draft import Draft, Entry, key_entry
+from sluiceway.infer.key import find_key
 from sluiceway.infer.preview import Preview, preview_at
-from sluiceway.infer.recognise import recognise
 from sluiceway.infer.shapes import Shapes, geometry_in_coordinates, geometry_in_text
-from sluiceway.infer.tables_of_sqlite import only_table
-from sluiceway.infer.text import find_text
-from sluiceway.infer.types import ColumnType, Types, find_types
+from sluiceway.infer.text_types import ColumnType
+from sluiceway.infer.types import Types, find_types
 from sluiceway.infer.values import SourceColumn, Values, kept_values
 from sluiceway.sources import open_source
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.extraction import Extraction, Unreadable, family
-from sluiceway.sources.formats.vector.shapefile import check_whole
 from sluiceway.sources.locate import located
 from sluiceway.sources.place import Place
 from sluiceway.tables.registry import read_spec
@@ -40,44 +44,12 @@ from sluiceway.tables.source_spec import CsvSource
 from sluiceway.tables.spec import TableSpec, check_name
 
 GEOMETRY = "geom"
-SHEET_ROWS = 200
-"""Rows of a sheet in which its header is looked for."""
 SHOWN = 3
 """Examples in a comment."""
-_UNTYPED = frozenset({"csv", "json", "excel"})
-_SHEETS = frozenset({"csv", "excel"})
 _OWN_GEOMETRY = frozenset({"vector", "parquet"})
-_NULLS = {"csv": ("",)}
 _NO_QUOTE = "\x01"
 """A character that no text holds stands for none."""
-_ANY_GEOMETRY = "sluiceway_geometry"
-"""The geometry's name while a source is looked at: none of its columns has it."""
 _OTHER_AXES = "the coordinates are no degrees: find the CRS and declare it, such as"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the person who asks for a draft says."""
-
-    uri: str
-    layer: str | None = None
-    sheet: str | None = None
-    table: str | None = None
-    member: str | None = None
-    connection: str | None = None
-
-
-@dataclass
-class _Source:
-    """The source as far as it is known."""
-
-    keys: dict[str, Any]
-    """Of [source], without the uri."""
-    remarks: dict[str, str] = field(default_factory=dict)
-    terminated: bool = False
-    """Whether the last line of a text has an end."""
-    names: tuple[str, ...] | None = None
-    """What the header says: the reader has a name that stands twice by its position only."""
 
 
 @dataclass
@@ -107,7 +79,7 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
     with located(somewhere, connections) as place:
         if place.path is None:
             raise SourceUnreadableError(f"{asked.uri} cannot be fetched")
-        source = _source(asked, place.path)
+        source = source_of(asked, place.path)
         with ExitStack() as stack:
             values = stack.enter_context(kept_values())
             try:
@@ -167,121 +139,27 @@ def _uri_in(uri: str, out: Path | None) -> str:
     return Path(os.path.relpath(uri, out.resolve().parent)).as_posix()
 
 
-def _source(asked: Asked, path: Path) -> _Source:
-    """What kind of source this is, and how it is to be read."""
-    found = recognise(path, asked.member)
-    keys: dict[str, Any] = {"kind": found.kind}
-    if found.member is not None or asked.member is not None:
-        keys["member"] = asked.member or found.member
-    source = _Source(keys)
-    if found.kind == "csv":
-        _describe_text(source, path)
-    elif found.kind == "json":
-        keys |= {"layout": found.layout} if found.layout != "array" else {}
-        keys |= {"records": found.records} if found.records is not None else {}
-    elif found.kind == "excel":
-        keys |= {"sheet": asked.sheet} if asked.sheet is not None else {}
-        _describe_sheet(source, path)
-    elif found.kind == "sqlite":
-        keys["table"] = asked.table or only_table(path)
-    elif found.kind == "vector":
-        if path.suffix.lower() == ".shp":
-            # a shape that is missing would be taken for a row that has none
-            check_whole(path)
-        keys |= {"layer": asked.layer} if asked.layer is not None else {}
-        encoding = find_dbase_encoding(path, asked.member)
-        if encoding is not None:
-            _declare_encoding(source, encoding, default="UTF-8")
-    return source
-
-
-def _describe_text(source: _Source, path: Path) -> None:
-    encoding, dialect = find_text(path, source.keys.get("member"))
-    _declare_encoding(source, encoding, default=None)
-    for key, default in Dialect.__dataclass_fields__.items():
-        value = getattr(dialect, key)
-        if key not in {"width", "names", "remarks", "terminated"} and value != default.default:
-            source.keys[key] = value
-    source.remarks |= dialect.remarks
-    source.names = dialect.names
-    source.terminated = dialect.terminated
-
-
-def _declare_encoding(source: _Source, found: Found, *, default: str | None) -> None:
-    name = found.name or default
-    if name is not None:
-        source.keys["encoding"] = name
-    if not found.sure:
-        shown = ", ".join(found.samples)
-        source.remarks["encoding"] = f"found by its letters: see that these are right: {shown}"
-
-
-def _describe_sheet(source: _Source, path: Path) -> None:
-    """Where the rows of a sheet begin."""
-    spec = _provisional("sheet", {**source.keys, "header": False}, str(path), geometry=False)
-    rows: list[list[str]] = []
-    with open_source(spec, Place(name=path.name, path=path), from_environment) as extraction:
-        for batch in extraction.batches:
-            texts = [column.cast(pa.string()).to_pylist() for column in batch.columns]
-            rows += [[value or "" for value in row] for row in zip(*texts, strict=True)]
-            if len(rows) >= SHEET_ROWS:
-                break
-    shape = sheet_shape(rows[:SHEET_ROWS])
-    if shape.above:
-        source.keys["skip_lines"] = shape.above
-    if not shape.header:
-        source.keys["header"] = False
-    if shape.remark is not None:
-        source.remarks["header"] = shape.remark
-    source.names = shape.names
-
-
-def _provisional(name: str, keys: dict[str, Any], uri: str, *, geometry: bool) -> TableSpec:
-    """A spec by which the reader hands over every column under its own name, as to a transform."""
-    sheet = keys["kind"] in _SHEETS
-    null: dict[str, Any] = {"null": []} if keys["kind"] in _NULLS else {}
-    return _validated(
-        name,
-        {
-            "description": "Not known yet",
-            "key": "content",
-            "source": {"uri": uri, **keys, **null},
-            "columns": {"any": {"source": 1 if sheet else "any", "type": "text"}},
-            "geometry": {"column": _ANY_GEOMETRY, "type": "Geometry", "required": False} if geometry else None,
-            "transform": "/",
-        },
-    )
-
-
-def _validated(name: str, data: dict[str, Any]) -> TableSpec:
-    try:
-        return TableSpec.model_validate({"name": name, **data})
-    except pydantic.ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ConfigError(f"{name}: {problems}") from error
-
-
 @contextmanager
 def _opened(
-    name: str, source: _Source, place: Place, connections: Connections
+    name: str, source: Source, place: Place, connections: Connections
 ) -> Iterator[tuple[Extraction, str | None]]:
     """The source with all of its columns, and the name of the geometry, where the file has one of its own."""
     uri = str(place.path)
     with ExitStack() as stack:
         if source.keys["kind"] in _OWN_GEOMETRY:
-            spec = _provisional(name, source.keys, uri, geometry=True)
+            spec = provisional(name, source.keys, uri, geometry=True)
             # a layer, or a Parquet file, may have no geometry
             extraction = None
             with suppress(SchemaDriftError):
                 extraction = stack.enter_context(open_source(spec, place, connections))
             if extraction is not None:
-                yield extraction, _ANY_GEOMETRY
+                yield extraction, ANY_GEOMETRY
                 return
-        spec = _provisional(name, source.keys, uri, geometry=False)
+        spec = provisional(name, source.keys, uri, geometry=False)
         yield stack.enter_context(open_source(spec, place, connections)), None
 
 
-def _read_all(name: str, source: _Source, place: Place, values: Values, connections: Connections) -> _Seen:
+def _read_all(name: str, source: Source, place: Place, values: Values, connections: Connections) -> _Seen:
     with _opened(name, source, place, connections) as (extraction, geometry):
         seen = _Seen(dict(extraction.columns), extraction.crs, Shapes() if geometry is not None else None)
         for batch in extraction.batches:
@@ -299,7 +177,7 @@ def _read_all(name: str, source: _Source, place: Place, values: Values, connecti
     return seen
 
 
-def _without_quotes(name: str, source: _Source, place: Place, values: Values, connections: Connections) -> _Seen | None:
+def _without_quotes(name: str, source: Source, place: Place, values: Values, connections: Connections) -> _Seen | None:
     """The same for a text whose quotes enclose nothing; None unless all of it reads so."""
     try:
         seen = _read_all(name, source, place, values, connections)
@@ -325,11 +203,11 @@ def _look_for_wkb(seen: _Seen, batch: pa.RecordBatch) -> None:
             shapes.add(values)
 
 
-def _draft(name: str, source: _Source, values: Values, seen: _Seen, place: str) -> Draft:
+def _draft(name: str, source: Source, values: Values, seen: _Seen, place: str) -> Draft:
     kind = source.keys["kind"]
     columns = values.columns
     names = dict(zip(columns, naming.column_names(_said(source, columns), taken=(GEOMETRY,)), strict=True))
-    types = find_types(values, untyped=kind in _UNTYPED, null=_NULLS.get(kind, ()), names=names)
+    types = find_types(values, untyped=kind in UNTYPED, null=NULLS.get(kind, ()), names=names)
     if not values.rows:
         _types_by_family(types, seen)
     draft = Draft()
@@ -340,7 +218,7 @@ def _draft(name: str, source: _Source, values: Values, seen: _Seen, place: str) 
     key = find_key(values, types, names)
     draft.notes = [f"Drafted from {place} by sluiceway tables infer. Each comment is something for you to decide."]
     draft.table["description"] = Entry(f"Rows of {place}", "say what a row is")
-    draft.table["key"] = _key_entry(key, names)
+    draft.table["key"] = key_entry(key, names)
     _describe_source(draft, source, types)
     for column, found in types.columns.items():
         draft.columns[names[column]] = _column_entry(source, columns[column], names[column], found)
@@ -354,11 +232,11 @@ def _draft(name: str, source: _Source, values: Values, seen: _Seen, place: str) 
     return draft
 
 
-def _said(source: _Source, columns: dict[str, SourceColumn]) -> list[str]:
+def _said(source: Source, columns: dict[str, SourceColumn]) -> list[str]:
     """What the source calls its columns; empty where it only has positions."""
     said = []
     for column in columns.values():
-        position = column.name == str(column.position) and source.keys["kind"] in _SHEETS
+        position = column.name == str(column.position) and source.keys["kind"] in SHEETS
         by_position = source.names[column.position - 1] if source.names and column.position <= len(source.names) else ""
         said.append(by_position if position else column.name)
     return said
@@ -374,11 +252,11 @@ def _types_by_family(types: Types, seen: _Seen) -> None:
             types.columns[column] = ColumnType(by_family.get(kind, "text"))
 
 
-def _leave_out_blank(types: Types, source: _Source, values: Values) -> None:
+def _leave_out_blank(types: Types, source: Source, values: Values) -> None:
     """A column without a name and without a value is what a delimiter at the end of each line makes."""
     said = dict(zip(values.columns, _said(source, values.columns), strict=True))
     for name, found in list(types.columns.items()):
-        if not said[name] and values.rows and found.nulls == values.rows and source.keys["kind"] in _SHEETS:
+        if not said[name] and values.rows and found.nulls == values.rows and source.keys["kind"] in SHEETS:
             del types.columns[name]
             types.left_out[name] = "it has neither a name nor a value"
 
@@ -387,19 +265,10 @@ def _why(types: Types) -> str:
     return "".join(f"; {column!r}: {why}" for column, why in list(types.left_out.items())[:SHOWN])
 
 
-def _key_entry(key: Key, names: dict[str, str]) -> Entry:
-    targets = [names[column] for column in key.columns]
-    if not targets:
-        remark = key.remark or "no column, and no two of the likely ones, identify a row: the whole row does"
-        return Entry("content", remark)
-    remark = key.remark or "unique in this file; is it by its meaning?"
-    return Entry(targets[0] if len(targets) == 1 else targets, remark)
-
-
-def _describe_source(draft: Draft, source: _Source, types: Types) -> None:
+def _describe_source(draft: Draft, source: Source, types: Types) -> None:
     keys = dict(source.keys)
     marks = types.marks
-    if marks.null != _NULLS.get(keys["kind"], ()):
+    if marks.null != NULLS.get(keys["kind"], ()):
         keys["null"] = list(marks.null)
         source.remarks.setdefault("null", "found among numbers or dates; they are null in every column")
     if marks.decimal != ".":
@@ -411,9 +280,9 @@ def _describe_source(draft: Draft, source: _Source, types: Types) -> None:
     draft.notes += missing
 
 
-def _column_entry(source: _Source, column: SourceColumn, target: str, found: ColumnType) -> Entry:
+def _column_entry(source: Source, column: SourceColumn, target: str, found: ColumnType) -> Entry:
     said: dict[str, Any] = {}
-    if source.keys["kind"] in _SHEETS and column.name == str(column.position):
+    if source.keys["kind"] in SHEETS and column.name == str(column.position):
         said["source"] = column.position
     elif column.name != target:
         said["source"] = column.name
@@ -424,7 +293,7 @@ def _column_entry(source: _Source, column: SourceColumn, target: str, found: Col
 
 
 def _place_geometry(
-    draft: Draft, source: _Source, values: Values, seen: _Seen, types: Types, names: dict[str, str]
+    draft: Draft, source: Source, values: Values, seen: _Seen, types: Types, names: dict[str, str]
 ) -> Shapes | None:
     """Fill [geometry], if there is one; its own column is no other column then."""
     if seen.shapes is not None:
@@ -436,7 +305,7 @@ def _place_geometry(
             _describe_geometry(draft, shapes, {"source": column}, seen.crs, values.rows)
             return shapes
     # beside a header, [geometry] knows names only, no positions
-    header = source.keys["kind"] in _SHEETS and source.keys.get("header", True)
+    header = source.keys["kind"] in SHEETS and source.keys.get("header", True)
     usable = [name for name, column in values.columns.items() if not header or name != str(column.position)]
     in_text = geometry_in_text(values, usable)
     if in_text is not None:
@@ -502,7 +371,7 @@ def _try_out(draft: Draft, name: str, uri: str, place: Place, seen: _Seen, conne
         # not known yet; the rows can be counted all the same
         geometry["source_crs"] = "EPSG:4326"
         geometry["srid"] = 4326
-    spec = _validated(name, data)
+    spec = validated(name, data)
     found = preview_at(spec, place, rows=0, limit=None, connections=connections)
     rejects = found.rejected + found.repeated
     if not rejects:

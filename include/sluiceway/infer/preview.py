@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sluiceway.ledger.store import Reject
+from sluiceway.ledger.rejects import Reject
 from sluiceway.sources import open_source
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import located

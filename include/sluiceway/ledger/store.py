@@ -32,11 +32,11 @@ class RunKey(NamedTuple):
         return f"{self.dag_id}/{self.run_id}"
 
 
-class _Row(BaseModel):
+class Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Run(_Row):
+class Run(Row):
     """One row of etl.run."""
 
     dag_id: str
@@ -66,7 +66,7 @@ class Run(_Row):
         return RunKey(self.dag_id, self.run_id)
 
 
-class TableRun(_Row):
+class TableRun(Row):
     """One row of etl.table_run: what one try of a run did to one table. Sizes in bytes."""
 
     dag_id: str
@@ -107,23 +107,11 @@ class TableRun(_Row):
         return RunKey(self.dag_id, self.run_id)
 
 
-class Reject(_Row):
-    """One row of etl.reject: a source row that was not loaded, and why."""
-
-    row_number: int | None
-    """The row's number among the source's data rows, from 1."""
-    column_name: str | None
-    reason: str
-    row: dict[str, Any]
-    key: dict[str, Any] | None = None
-    """Its key as it would stand in the warehouse; None where it cannot be read."""
-
-
-def _columns(model: type[_Row]) -> sql.Composed:
+def _columns(model: type[Row]) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier(name) for name in model.model_fields)
 
 
-def _literal(value: Any) -> sql.Composable:
+def literal(value: Any) -> sql.Composable:
     if isinstance(value, dict):
         return sql.SQL("{}::jsonb").format(sql.Literal(json.dumps(value)))
     if isinstance(value, datetime):
@@ -144,7 +132,7 @@ def open_run(
             "INSERT INTO etl.run (dag_id, run_id, commit_sha, trigger_kind, enqueued_at) VALUES ({}, {}, {}, {}, {}) "
             "ON CONFLICT (dag_id, run_id) DO UPDATE SET status = 'running', finished_at = NULL, note = NULL, "
             "judged = NULL, remark = NULL, commit_sha = excluded.commit_sha"
-        ).format(*map(sql.Literal, (*key, commit_sha, trigger_kind)), _literal(enqueued_at))
+        ).format(*map(sql.Literal, (*key, commit_sha, trigger_kind)), literal(enqueued_at))
     )
 
 
@@ -180,7 +168,7 @@ def close_run(
             "UPDATE etl.run SET status = {}, note = {}, judged = {}, remark = NULL, finished_at = clock_timestamp() "
             "WHERE {}"
         ).format(
-            sql.Literal(status), sql.Literal(note), _literal(dict(judged) if judged is not None else None), _is(key)
+            sql.Literal(status), sql.Literal(note), literal(dict(judged) if judged is not None else None), _is(key)
         )
     )
 
@@ -200,7 +188,7 @@ def rewrite(
             "CASE WHEN {0} = 'running' THEN NULL ELSE coalesce(finished_at, clock_timestamp()) END WHERE {4}"
         ).format(
             *map(sql.Literal, (status, note)),
-            _literal(dict(judged) if judged is not None else None),
+            literal(dict(judged) if judged is not None else None),
             sql.Literal(remark),
             _is(key),
         )
@@ -237,7 +225,7 @@ def write_table_run(session: Session, result: TableRun) -> None:
         sql.SQL("INSERT INTO etl.table_run ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}").format(
             _columns(TableRun),
             sql.SQL(", ").join(
-                sql.SQL("clock_timestamp()") if name == "finished_at" else _literal(value)
+                sql.SQL("clock_timestamp()") if name == "finished_at" else literal(value)
                 for name, value in values.items()
             ),
             sql.SQL(", ").join(map(sql.Identifier, identity)),
@@ -246,21 +234,6 @@ def write_table_run(session: Session, result: TableRun) -> None:
             ),
         )
     )
-
-
-def write_rejects(session: Session, key: RunKey, table: str, try_number: int, rejects: Iterable[Reject]) -> None:
-    """Write a few rejects, row by row."""
-    for reject in rejects:
-        session.execute(
-            sql.SQL(
-                "INSERT INTO etl.reject (dag_id, run_id, table_name, try_number, row_number, column_name, reason, "
-                '"row", key) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {})'
-            ).format(
-                *map(sql.Literal, (*key, table, try_number, reject.row_number, reject.column_name, reject.reason)),
-                _literal(reject.row),
-                _literal(reject.key),
-            )
-        )
 
 
 def table_tries(session: Session, key: RunKey) -> list[TableRun]:
@@ -342,19 +315,6 @@ def open_and_newest(session: Session, *, newest: int) -> list[Run]:
     return runs_where(session, sql.SQL("{} ORDER BY started_at DESC").format(is_one))
 
 
-def rejects(session: Session, result: TableRun, *, limit: int = 20) -> list[Reject]:
-    """The first rejects of a try at a table, by source row number."""
-    rows = session.execute(
-        sql.SQL(
-            'SELECT row_number, column_name, reason, "row", key FROM etl.reject WHERE {} ORDER BY row_number LIMIT {}'
-        ).format(is_of(result), sql.Literal(limit))
-    )
-    return [
-        Reject(row_number=number, column_name=column, reason=reason, row=_json(row), key=_json(key))
-        for number, column, reason, row, key in rows
-    ]
-
-
 def is_of(result: TableRun) -> sql.Composed:
     """The condition on rows of a try at a table."""
     return sql.SQL("(dag_id, run_id, table_name, try_number) = ({}, {}, {}, {})").format(
@@ -381,7 +341,7 @@ def runs_where(session: Session, where: sql.Composable) -> list[Run]:
     """The runs that a condition leaves, in its order."""
     rows = session.execute(sql.SQL("SELECT {} FROM etl.run {}").format(_columns(Run), where))
     found = [dict(zip(Run.model_fields, row, strict=True)) for row in rows]
-    return [Run.model_validate({**row, "judged": _json(row["judged"])}) for row in found]
+    return [Run.model_validate({**row, "judged": parsed_json(row["judged"])}) for row in found]
 
 
 def _newest(session: Session, table: str, *statuses: TableStatus) -> TableRun | None:
@@ -401,10 +361,10 @@ def _table_runs(session: Session, where: sql.Composable) -> list[TableRun]:
 
 
 def _parsed(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, "source_columns": _json(row["source_columns"])}
+    return {**row, "source_columns": parsed_json(row["source_columns"])}
 
 
-def _json(value: Any) -> Any:
+def parsed_json(value: Any) -> Any:
     # the bulk session hands jsonb over as text, psycopg as a dict
     return json.loads(value) if isinstance(value, str) else value
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sluiceway.ledger.store import Reject
+from sluiceway.ledger.rejects import Reject
 from sluiceway.load.stage_table import KEY_PREFIX
 
 SAMPLE = 100

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from sluiceway.errors import SchemaDriftError
-from sluiceway.ledger.store import Reject
+from sluiceway.ledger.rejects import Reject
 from sluiceway.load.cast import Caster, texts_to_null
 from sluiceway.load.loaded_batches import LoadedBatches, digest
 from sluiceway.load.pipeline import hand_over, read_ahead

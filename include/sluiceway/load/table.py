@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import resource
 import sys
@@ -12,18 +11,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
 from sluiceway.errors import SluicewayError, TooManyRejectsError
 from sluiceway.ledger import loaded_batches, locks, store
 from sluiceway.ledger.locks import LockedSession
-from sluiceway.ledger.revision import check_revision
-from sluiceway.ledger.store import Reject, RunKey, TableRun, TableStatus
-from sluiceway.ledger.warehouse import Session, connect
+from sluiceway.ledger.rejects import Reject, rejects_of, write_rejects
+from sluiceway.ledger.store import RunKey, TableRun, TableStatus
+from sluiceway.ledger.warehouse import connect
 from sluiceway.load.checks import check_drift, check_extracted, held_by_source
-from sluiceway.load.version import LOAD_VERSION
+from sluiceway.load.last_load import LastLoad, last_load, spec_hash
 from sluiceway.sources import module_of, open_source
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import Hashed, located
@@ -72,11 +71,6 @@ class _Attempt:
             peak_rss_bytes=peak_rss_bytes(),
             **values,
         )
-
-
-def _spec_hash(spec: TableSpec) -> str:
-    """What decides which rows a source becomes: the table's file and the version of the code."""
-    return hashlib.sha256(f"{spec.fingerprint()} {LOAD_VERSION}".encode()).hexdigest()
 
 
 def load_table(
@@ -138,7 +132,7 @@ def _load_in_turn(
 ) -> TableRun:
     with ThreadPoolExecutor(1, "ask and import") as threads:
         # while this thread hashes a local file, the ledger answers and what a load needs is imported
-        asked = threads.submit(_last_load, spec, lock, force=force)
+        asked = threads.submit(last_load, spec, lock, force=force)
         threads.submit(_import_for_load, spec, asked)
         with located(spec.source, connections, known=lambda: asked.result().known, hashed=hashed) as place:
             last = asked.result()
@@ -153,27 +147,7 @@ def _load_in_turn(
             return result
 
 
-class _LastLoad(NamedTuple):
-    run: TableRun | None
-    """The last good load."""
-    intact: bool
-    """Whether what it left still stands, and this very spec and code made it."""
-
-    @property
-    def known(self) -> str | None:
-        """The fingerprint of a source that need not be loaded again."""
-        return self.run.fingerprint if self.run is not None and self.intact else None
-
-
-def _last_load(spec: TableSpec, lock: LockedSession, *, force: bool) -> _LastLoad:
-    check_revision(lock)
-    last = store.last_good_load(lock, spec.name)
-    if force or last is None or last.spec_hash != _spec_hash(spec):
-        return _LastLoad(last, intact=False)
-    return _LastLoad(last, _stands(lock, spec, last))
-
-
-def _import_for_load(spec: TableSpec, asked: Future[_LastLoad]) -> None:
+def _import_for_load(spec: TableSpec, asked: Future[LastLoad]) -> None:
     """Half a second of imports; none for a table that is probably unchanged."""
     if asked.result().known is not None:
         return
@@ -217,13 +191,6 @@ def _log_progress(table: str) -> Progress:
             log.info("%s: %s rows%s read, %s rows/s", table, f"{rows:,}", share, f"{rows / (now - started):,.0f}")
 
     return tell
-
-
-def _stands(ledger: Session, spec: TableSpec, last: TableRun) -> bool:
-    """Whether the warehouse still holds what the last load left; a table emptied by hand is loaded again."""
-    from sluiceway.load.merge import count_rows, table_exists
-
-    return table_exists(ledger, spec) and count_rows(ledger, spec) == last.table_rows
 
 
 @dataclass
@@ -284,7 +251,7 @@ class _Load:
 
     def _columns_before(self) -> Mapping[str, str]:
         """The source's columns at the last load, if that was of this very spec."""
-        same = self.last is not None and self.last.spec_hash == _spec_hash(self.spec)
+        same = self.last is not None and self.last.spec_hash == spec_hash(self.spec)
         return (self.last.source_columns or {}) if same and self.last is not None else {}
 
     def _fill(
@@ -304,7 +271,7 @@ class _Load:
         from sluiceway.load.staging import stage
 
         spec, run = self.spec, self.attempt.run
-        this_way = way(_spec_hash(spec))
+        this_way = way(spec_hash(spec))
         remembered = loaded_batches.read(session, spec.name, target=target_of(spec), way=this_way) if trusting else None
         # a content key is made of all columns, so that no row can be told by its key alone
         remembers = since is None and spec.key != "content"
@@ -350,7 +317,7 @@ class _Load:
             bytes=place.size,
             # of a file that was written to meanwhile nobody knows what was read: it is read again
             fingerprint=place.fingerprint if place.stands() else None,
-            spec_hash=_spec_hash(spec),
+            spec_hash=spec_hash(spec),
             source_columns=dict(extraction.columns),
             watermark=extraction.watermark,
             source_rows=held_by_source(
@@ -374,7 +341,7 @@ class _Load:
         if rejected <= allowed:
             return
         self.attempt.rejected = rejected
-        self.attempt.sample = store.rejects(session, self.attempt.result(self.spec.name, "failed"), limit=SAMPLE)
+        self.attempt.sample = rejects_of(session, self.attempt.result(self.spec.name, "failed"), limit=SAMPLE)
         first = self.attempt.sample[0]
         raise TooManyRejectsError(
             f"{self.spec.name}: {rejected:,} of {extracted:,} rows cannot be loaded and checks.max_rejects allows "
@@ -427,7 +394,7 @@ def _record_failure(spec: TableSpec, url: str, error: SluicewayError, attempt: _
                 return
             store.begin_table(ledger, attempt.run, spec.name, attempt.try_number)
             store.write_table_run(ledger, result)
-            store.write_rejects(ledger, attempt.run, spec.name, attempt.try_number, attempt.sample)
+            write_rejects(ledger, attempt.run, spec.name, attempt.try_number, attempt.sample)
     except SluicewayError:
         # the first error is the one to show; the verdict sees a table that never reported
         log.exception("%s: the failure could not be written into the ledger", spec.name)

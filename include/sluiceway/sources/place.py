@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 
 @dataclass(frozen=True)
@@ -21,3 +22,9 @@ class Place:
     """The local file. None for a source that is no file, and for a remote file that is still what `known` says."""
     stands: Callable[[], bool] = lambda: True
     """Whether what lies there is still what `fingerprint` was taken of."""
+
+
+def without_secrets(uri: str) -> str:
+    """The address without a password and without its query, which may hold a key."""
+    parts = urlsplit(uri)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -6,6 +6,7 @@ import pytest
 from psycopg import sql
 
 from sluiceway.ledger import publications, store, tasks
+from sluiceway.ledger.rejects import Reject, write_rejects
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.ledger.warehouse import Session, connect
@@ -60,12 +61,10 @@ def test_the_report_tells_what_the_ledger_holds(warehouse_url: str) -> None:
 def test_rejects_are_grouped_by_reason_with_their_first_rows(warehouse_url: str) -> None:
     with connect(warehouse_url) as session:
         open_run(session)
-        many = [
-            store.Reject(row_number=n, column_name="x", reason="no integer", row={"x": str(n)}) for n in range(9, 0, -1)
-        ]
-        one = store.Reject(row_number=3, column_name=None, reason="no key", row={"x": None, "long": "y" * 500})
+        many = [Reject(row_number=n, column_name="x", reason="no integer", row={"x": str(n)}) for n in range(9, 0, -1)]
+        one = Reject(row_number=3, column_name=None, reason="no key", row={"x": None, "long": "y" * 500})
         store.begin_table(session, RUN, "place", 1)
-        store.write_rejects(session, RUN, "place", 1, [one, *many])
+        write_rejects(session, RUN, "place", 1, [one, *many])
         first, second = collect(session, RUN, {}).tables[0].rejects
     assert (first.reason, first.count, [s.row_number for s in first.samples]) == ("no integer", 9, [1, 2, 3])
     assert (second.reason, second.count) == ("no key", 1)
@@ -77,11 +76,11 @@ def test_reasons_that_differ_only_in_values_and_numbers_are_one_group(warehouse_
     with connect(warehouse_url) as session:
         open_run(session)
         rejects = [
-            store.Reject(row_number=n, column_name="x", reason=f"x: 'v{n}' is repeated by row {n + 1}", row={})
+            Reject(row_number=n, column_name="x", reason=f"x: 'v{n}' is repeated by row {n + 1}", row={})
             for n in range(50)
         ]
         store.begin_table(session, RUN, "place", 1)
-        store.write_rejects(session, RUN, "place", 1, rejects)
+        write_rejects(session, RUN, "place", 1, rejects)
         (group,) = collect(session, RUN, {}).tables[0].rejects
     assert (group.reason, group.count) == ("x: … is repeated by row …", 50)
 
@@ -89,9 +88,9 @@ def test_reasons_that_differ_only_in_values_and_numbers_are_one_group(warehouse_
 def test_many_kinds_of_reasons_do_not_fill_the_page(warehouse_url: str) -> None:
     with connect(warehouse_url) as session:
         open_run(session)
-        rejects = [store.Reject(row_number=n, column_name="x", reason="bad" * n, row={}) for n in range(1, 50)]
+        rejects = [Reject(row_number=n, column_name="x", reason="bad" * n, row={}) for n in range(1, 50)]
         store.begin_table(session, RUN, "place", 1)
-        store.write_rejects(session, RUN, "place", 1, rejects)
+        write_rejects(session, RUN, "place", 1, rejects)
         assert len(collect(session, RUN, {}).tables[0].rejects) == MAX_GROUPS
 
 

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from sluiceway.errors import SluicewayError
 from sluiceway.ledger import store
-from sluiceway.ledger.store import PLANNED_TRY, RunKey
+from sluiceway.ledger.store import PLANNED_TRY, RunKey, is_of
 from sluiceway.ledger.warehouse import Session
 from sluiceway.run.compare import named
 from sluiceway.run.facts import facts_of
@@ -67,7 +67,7 @@ def _reject_groups(session: Session, results: Sequence[store.TableRun]) -> dict[
     """Every table's rejects by reason, the most frequent first: those of the try that stands."""
     if not results:
         return {}
-    tries = sql.SQL(" OR ").join(map(store.is_of, results))
+    tries = sql.SQL(" OR ").join(map(is_of, results))
     rows = session.execute(
         sql.SQL(
             'SELECT table_name, reason, column_name, n, row_number, "row" FROM ('

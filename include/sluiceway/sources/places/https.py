@@ -9,13 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from email.message import Message
-from email.utils import parsedate_to_datetime
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import IO, TypeVar
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -26,8 +24,9 @@ from sluiceway.errors import (
     SourceUnavailableError,
     SourceUnreadableError,
 )
+from sluiceway.http_headers import announced, encoding_of, is_chunked, retry_after, settled
 from sluiceway.sources.connections import Connections, secret_headers
-from sluiceway.sources.place import Place
+from sluiceway.sources.place import Place, without_secrets
 from sluiceway.sources.places.downloads import check_sha256, check_size, safe_name, sha256_of, unpacked_as_sent
 from sluiceway.sources.places.watched_stream import WatchedTransport, sends_more
 from sluiceway.sources.services.api_client import LOCAL_HOSTS
@@ -92,12 +91,6 @@ def check_reachable(source: LocatedSource, connections: Connections) -> None:
     """Raises SourceMissingError or SourceUnavailableError when `fetched` would; fetches one byte at most."""
     with _Server.of(source, connections) as server:
         _retried(without_secrets(source.uri), server.check_reachable)
-
-
-def without_secrets(uri: str) -> str:
-    """The address without a password and without its query, which may hold a key."""
-    parts = urlsplit(uri)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _retried(shown: str, attempt: Callable[[], T], progress: Callable[[], int] = lambda: 0) -> T:
@@ -203,7 +196,7 @@ class _Server:
             return
         said = f"the server answers {f'{status} {answer.reason_phrase}'.strip()}"
         if status in _TRY_AGAIN:
-            raise _BrokenOff(said, _retry_after(answer.headers.get("retry-after")))
+            raise _BrokenOff(said, retry_after(answer.headers.get("retry-after")))
         hint = "check source.uri"
         if status in {401, 403}:
             id_ = self.source.connection
@@ -315,7 +308,7 @@ class _Download:
         part = re.match(r"bytes (\d+)-\d+/(\d+|\*)$", answer.headers.get("content-range", ""))
         if answer.status_code != 206 or part is None or int(part[1]) != have:
             return False
-        if _encoding(answer) != self.encoding:
+        if encoding_of(answer) != self.encoding:
             # nginx packs the whole, and sends parts as they are
             return False
         etag = self._strong_etag()
@@ -332,9 +325,9 @@ class _Download:
 
     def _note(self, answer: httpx.Response) -> None:
         self.etag = answer.headers.get("etag")
-        self.modified = _settled(answer.headers.get("last-modified"), answer.headers.get("date"))
-        self.length = _announced(answer)
-        self.encoding = _encoding(answer)
+        self.modified = settled(answer.headers.get("last-modified"), answer.headers.get("date"))
+        self.length = announced(answer)
+        self.encoding = encoding_of(answer)
         if self.encoding not in {"gzip", "identity"}:
             raise SourceUnreadableError(
                 f"{self.server.shown} comes in the content encoding {self.encoding!r}, and was asked for as it is; "
@@ -347,8 +340,8 @@ class _Download:
 
     def _store(self, answer: httpx.Response) -> None:
         begin = size = self.file.tell()
-        announced = _announced(answer)
-        end = begin + announced if announced is not None else None
+        length = announced(answer)
+        end = begin + length if length is not None else None
         try:
             for chunk in answer.iter_raw():
                 size += len(chunk)
@@ -367,7 +360,7 @@ class _Download:
                 raise self._anew(f"{size:,} bytes came and {self.length:,} were announced")
             if size < self.length:
                 raise _BrokenOff(f"the answer ended before its {self.length:,} bytes")
-        elif not _is_chunked(answer) and self.server.source.sha256 is None:
+        elif not is_chunked(answer) and self.server.source.sha256 is None:
             # the end of the connection is the end of the file, so a broken one looks whole: it must come twice
             self.file.seek(0)
             digest = hashlib.file_digest(self.file, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -382,44 +375,6 @@ class _Download:
     def _empty(self) -> None:
         self.file.seek(0)
         self.file.truncate()
-
-
-def _settled(modified: str | None, date: str | None) -> str | None:
-    """Last-Modified, if nothing can have changed within the same second: RFC 9110, section 8.8.2.2."""
-    if modified is None:
-        return None
-    try:
-        now = parsedate_to_datetime(date) if date is not None else datetime.now(UTC)
-        return modified if now - parsedate_to_datetime(modified) >= timedelta(seconds=1) else None
-    except (TypeError, ValueError):
-        return None
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds to wait, from a number or a date; None when the server does not say."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
-
-
-def _encoding(answer: httpx.Response) -> str:
-    encoding = answer.headers.get("content-encoding", "").strip().lower().removeprefix("x-")
-    return encoding or "identity"
-
-
-def _announced(answer: httpx.Response) -> int | None:
-    """The length of this body, which may be a part of the file; chunks know their own end."""
-    length = answer.headers.get("content-length")
-    return int(length) if length is not None and not _is_chunked(answer) else None
-
-
-def _is_chunked(answer: httpx.Response) -> bool:
-    return "chunked" in answer.headers.get("transfer-encoding", "").lower()
 
 
 def _named(source: LocatedSource, download: _Download, path: Path) -> Path:

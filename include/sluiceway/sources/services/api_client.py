@@ -6,8 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import IO, Self
@@ -18,6 +16,7 @@ import httpx
 
 from sluiceway.certificates import trusted
 from sluiceway.errors import ConfigError, SourceUnavailableError, SourceUnreadableError
+from sluiceway.http_headers import retry_after
 
 RETRY_SECONDS = 120.0
 """How long one request is tried again, waits included."""
@@ -160,7 +159,7 @@ class ApiClient:
                     return answer
                 with answer:
                     problem = f"answers {answer.status}"
-                    asked = _retry_after(answer.headers)
+                    asked = retry_after(answer.headers.get("retry-after"))
             delay = wait if asked is None else asked
             if time.monotonic() + delay > started + RETRY_SECONDS:
                 wants = f" and asks to wait {asked:,.0f} s" if asked else ""
@@ -203,16 +202,3 @@ class ApiClient:
             raise
         body.seek(0)
         return answer
-
-
-def _retry_after(headers: httpx.Headers) -> float | None:
-    """The seconds of Retry-After, which is a number or a date."""
-    text = headers.get("retry-after", "").strip()
-    if text.isdigit():
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

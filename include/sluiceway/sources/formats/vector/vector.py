@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sluiceway.errors import (
     EmptyExtractionError,
@@ -23,6 +22,7 @@ from sluiceway.errors import (
 from sluiceway.sources.extraction import Extraction, chosen_columns
 from sluiceway.sources.formats.vector import gdal, geojson
 from sluiceway.sources.formats.vector.dbase_texts import DbaseTexts, undecodable
+from sluiceway.sources.formats.vector.moments import is_naive, moments
 from sluiceway.sources.formats.vector.shapefile import (
     check_dbase,
     check_whole,
@@ -61,7 +61,6 @@ _OFFLINE = {
 is none: files are read here, and fetched elsewhere."""
 _UNKNOWN_CRS = ("Undefined Cartesian SRS", "Undefined geographic SRS", "Undefined SRS", "Unknown engineering CRS")
 """How GeoPackages spell that they do not know their CRS (srs_id -1 and 0)."""
-_WITH_ZONE = r"(Z|[+-]\d\d:?\d\d)$"
 _NOISE = (
     re.compile(r"[^\s']*/sluiceway-vector-[^/]+/"),
     re.compile(r"; It might help to specify .*"),
@@ -232,7 +231,7 @@ class _Layer:
             return
         with ExitStack() as stack:
             geometry_name, reader = stack.enter_context(self._stream(moments_as_texts=False))
-            naive = [field.name for field in reader.schema if _is_naive(field.type)]
+            naive = [field.name for field in reader.schema if is_naive(field.type)]
             if naive and self.info["driver"] not in _WITHOUT_ZONES:
                 # one column of several time zones comes without any, as the clocks stood there
                 stack.close()
@@ -293,7 +292,7 @@ class _Layer:
             }
             for target, name in self.chosen.items():
                 if self.gdal_names[name] in naive and pa.types.is_string(columns[target].type):
-                    columns[target] = _moments(columns[target])
+                    columns[target] = moments(columns[target])
             if self.spec.geometry is not None:
                 # the last one of that name: a field may be called so as well
                 shapes = batch.column(batch.schema.get_all_field_indices(geometry_name)[-1])
@@ -376,20 +375,6 @@ def _read_info(path: Path, layer: str | None, encoding: str | None) -> Mapping[s
         warnings.filterwarnings("ignore", message="Measured")
         info: Mapping[str, Any] = gdal.core.read_info(path, layer=layer, encoding=encoding)
     return info
-
-
-def _is_naive(kind: pa.DataType) -> bool:
-    return pa.types.is_timestamp(kind) and kind.tz is None
-
-
-def _moments(texts: pa.Array) -> pa.Array:
-    """Moments as GDAL spells them, 2020-01-02T03:04:05.678+02:00: in UTC where any of them names a zone."""
-    zoned = pc.match_substring_regex(texts, _WITH_ZONE)
-    if not zoned.true_count:
-        return texts.cast(pa.timestamp("ms"))
-    utc = pa.timestamp("ms", "UTC")
-    named = pc.if_else(zoned, texts, pc.binary_join_element_wise(texts, "Z", ""))
-    return named.cast(utc)
 
 
 def _layer(table: str, source: VectorSource, file: VectorFile) -> str:

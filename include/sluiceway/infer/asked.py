@@ -1,0 +1,158 @@
+"""What is asked to be described, and how its file is to be opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pydantic
+
+from sluiceway.errors import ConfigError
+from sluiceway.infer.dbase_encoding import find_dbase_encoding
+from sluiceway.infer.dialect import Dialect, sheet_shape
+from sluiceway.infer.encoding import Found
+from sluiceway.infer.recognise import recognise
+from sluiceway.infer.tables_of_sqlite import only_table
+from sluiceway.infer.text import find_text
+from sluiceway.sources import open_source
+from sluiceway.sources.connections import from_environment
+from sluiceway.sources.formats.vector.shapefile import check_whole
+from sluiceway.sources.place import Place
+from sluiceway.tables.spec import TableSpec
+
+SHEET_ROWS = 200
+"""Rows of a sheet in which its header is looked for."""
+
+
+UNTYPED = frozenset({"csv", "json", "excel"})
+
+
+SHEETS = frozenset({"csv", "excel"})
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the person who asks for a draft says."""
+
+    uri: str
+    layer: str | None = None
+    sheet: str | None = None
+    table: str | None = None
+    member: str | None = None
+    connection: str | None = None
+
+
+@dataclass
+class Source:
+    """The source as far as it is known."""
+
+    keys: dict[str, Any]
+    """Of [source], without the uri."""
+    remarks: dict[str, str] = field(default_factory=dict)
+    terminated: bool = False
+    """Whether the last line of a text has an end."""
+    names: tuple[str, ...] | None = None
+    """What the header says: the reader has a name that stands twice by its position only."""
+
+
+def source_of(asked: Asked, path: Path) -> Source:
+    """What kind of source this is, and how it is to be read."""
+    found = recognise(path, asked.member)
+    keys: dict[str, Any] = {"kind": found.kind}
+    if found.member is not None or asked.member is not None:
+        keys["member"] = asked.member or found.member
+    source = Source(keys)
+    if found.kind == "csv":
+        _describe_text(source, path)
+    elif found.kind == "json":
+        keys |= {"layout": found.layout} if found.layout != "array" else {}
+        keys |= {"records": found.records} if found.records is not None else {}
+    elif found.kind == "excel":
+        keys |= {"sheet": asked.sheet} if asked.sheet is not None else {}
+        _describe_sheet(source, path)
+    elif found.kind == "sqlite":
+        keys["table"] = asked.table or only_table(path)
+    elif found.kind == "vector":
+        if path.suffix.lower() == ".shp":
+            # a shape that is missing would be taken for a row that has none
+            check_whole(path)
+        keys |= {"layer": asked.layer} if asked.layer is not None else {}
+        encoding = find_dbase_encoding(path, asked.member)
+        if encoding is not None:
+            _declare_encoding(source, encoding, default="UTF-8")
+    return source
+
+
+def _describe_text(source: Source, path: Path) -> None:
+    encoding, dialect = find_text(path, source.keys.get("member"))
+    _declare_encoding(source, encoding, default=None)
+    for key, default in Dialect.__dataclass_fields__.items():
+        value = getattr(dialect, key)
+        if key not in {"width", "names", "remarks", "terminated"} and value != default.default:
+            source.keys[key] = value
+    source.remarks |= dialect.remarks
+    source.names = dialect.names
+    source.terminated = dialect.terminated
+
+
+def _declare_encoding(source: Source, found: Found, *, default: str | None) -> None:
+    name = found.name or default
+    if name is not None:
+        source.keys["encoding"] = name
+    if not found.sure:
+        shown = ", ".join(found.samples)
+        source.remarks["encoding"] = f"found by its letters: see that these are right: {shown}"
+
+
+def _describe_sheet(source: Source, path: Path) -> None:
+    """Where the rows of a sheet begin."""
+    spec = provisional("sheet", {**source.keys, "header": False}, str(path), geometry=False)
+    rows: list[list[str]] = []
+    with open_source(spec, Place(name=path.name, path=path), from_environment) as extraction:
+        for batch in extraction.batches:
+            texts = [column.cast(pa.string()).to_pylist() for column in batch.columns]
+            rows += [[value or "" for value in row] for row in zip(*texts, strict=True)]
+            if len(rows) >= SHEET_ROWS:
+                break
+    shape = sheet_shape(rows[:SHEET_ROWS])
+    if shape.above:
+        source.keys["skip_lines"] = shape.above
+    if not shape.header:
+        source.keys["header"] = False
+    if shape.remark is not None:
+        source.remarks["header"] = shape.remark
+    source.names = shape.names
+
+
+NULLS = {"csv": ("",)}
+
+
+ANY_GEOMETRY = "sluiceway_geometry"
+"""The geometry's name while a source is looked at: none of its columns has it."""
+
+
+def provisional(name: str, keys: dict[str, Any], uri: str, *, geometry: bool) -> TableSpec:
+    """A spec by which the reader hands over every column under its own name, as to a transform."""
+    sheet = keys["kind"] in SHEETS
+    null: dict[str, Any] = {"null": []} if keys["kind"] in NULLS else {}
+    return validated(
+        name,
+        {
+            "description": "Not known yet",
+            "key": "content",
+            "source": {"uri": uri, **keys, **null},
+            "columns": {"any": {"source": 1 if sheet else "any", "type": "text"}},
+            "geometry": {"column": ANY_GEOMETRY, "type": "Geometry", "required": False} if geometry else None,
+            "transform": "/",
+        },
+    )
+
+
+def validated(name: str, data: dict[str, Any]) -> TableSpec:
+    try:
+        return TableSpec.model_validate({"name": name, **data})
+    except pydantic.ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ConfigError(f"{name}: {problems}") from error

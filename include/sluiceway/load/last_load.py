@@ -1,0 +1,52 @@
+"""What the last good load of a table left, and whether it still stands."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+from sluiceway.ledger import store
+from sluiceway.ledger.locks import LockedSession
+from sluiceway.ledger.revision import check_revision
+from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.warehouse import Session
+from sluiceway.load.version import LOAD_VERSION
+from sluiceway.tables.spec import TableSpec
+
+
+def spec_hash(spec: TableSpec) -> str:
+    """What decides which rows a source becomes: the table's file and the version of the code."""
+    return hashlib.sha256(f"{spec.fingerprint()} {LOAD_VERSION}".encode()).hexdigest()
+
+
+class LastLoad(NamedTuple):
+    """The last good load of a table."""
+
+    run: TableRun | None
+    """The last good load."""
+    intact: bool
+    """Whether what it left still stands, and this very spec and code made it."""
+
+    @property
+    def known(self) -> str | None:
+        """The fingerprint of a source that need not be loaded again."""
+        return self.run.fingerprint if self.run is not None and self.intact else None
+
+
+def last_load(spec: TableSpec, lock: LockedSession, *, force: bool) -> LastLoad:
+    """What stands of it in the ledger and the warehouse.
+
+    :param force: load again whatever stands.
+    """
+    check_revision(lock)
+    last = store.last_good_load(lock, spec.name)
+    if force or last is None or last.spec_hash != spec_hash(spec):
+        return LastLoad(last, intact=False)
+    return LastLoad(last, _stands(lock, spec, last))
+
+
+def _stands(ledger: Session, spec: TableSpec, last: TableRun) -> bool:
+    """Whether the warehouse still holds what the last load left; a table emptied by hand is loaded again."""
+    from sluiceway.load.merge import count_rows, table_exists
+
+    return table_exists(ledger, spec) and count_rows(ledger, spec) == last.table_rows
