@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from sluiceway.cli.app import app
 from sluiceway.ledger import publications, store, tasks
+from sluiceway.ledger.publications import Publication
 from sluiceway.ledger.store import CLI, RunKey
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.ledger.warehouse import connect
@@ -46,7 +47,9 @@ def run(warehouse_url: str) -> Run:
         task = TaskRun(**RED._asdict(), task_id="plan", log_url=LOG)
         tasks.begin(session, task)
         tasks.end(session, task, KeyError("what"))
-        publications.record(session, GREEN, {"area": "town failed in shop/r2"})
+        publications.record(
+            session, GREEN, [Publication(view_name="area", tables=("city",), withheld="town failed in shop/r2")]
+        )
     return lambda *arguments: CliRunner().invoke(app, ["runs", *arguments, "--warehouse", warehouse_url])
 
 

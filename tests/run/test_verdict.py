@@ -206,14 +206,23 @@ def test_publishing_is_a_fact_and_no_state_of_a_task() -> None:
 
 def test_a_table_that_was_loaded_after_the_run_had_published_is_red() -> None:
     tables = [table("city", extracted=1, updated=1, finished_at=LATER), table("town", extracted=1, unchanged=1)]
-    assert red(verdict_of(tables, published=AT)) == (
+    fed = (Publication(view_name="map", tables=("city", "town")),)
+    assert red(verdict_of(tables, published=AT, publications=fed)) == (
         "loaded again after the run had published: city; clear final.aggregate to publish what they hold. "
         "What was loaded before city is published."
     )
 
 
 def test_a_load_after_publishing_that_changed_no_row_is_green() -> None:
-    assert verdict_of([table("city", extracted=1, unchanged=1, finished_at=LATER)], published=AT).status == "success"
+    fed = (Publication(view_name="map", tables=("city",)),)
+    tables = [table("city", extracted=1, unchanged=1, finished_at=LATER)]
+    assert verdict_of(tables, published=AT, publications=fed).status == "success"
+
+
+def test_a_load_after_publishing_of_a_table_that_feeds_no_view_is_green() -> None:
+    fed = (Publication(view_name="map", tables=("town",)),)
+    tables = [table("city", extracted=1, updated=1, finished_at=LATER), table("town", extracted=1, unchanged=1)]
+    assert verdict_of(tables, published=AT, publications=fed).status == "success"
 
 
 def test_what_was_published_of_a_red_run_is_said() -> None:
@@ -223,7 +232,7 @@ def test_what_was_published_of_a_red_run_is_said() -> None:
 
 
 def test_a_view_that_was_withheld_is_named_in_a_green_run() -> None:
-    kept = (Publication(view_name="map", at=AT, withheld="town failed in shop/r9"),)
+    kept = (Publication(view_name="map", tables=("city", "town"), withheld="town failed in shop/r9"),)
     verdict = verdict_of([table("city")], publications=kept)
     assert verdict.status == "success"
     assert verdict.sentence.endswith("map was not published: town failed in shop/r9.")

@@ -61,8 +61,15 @@ def test_a_view_with_another_select_is_made_anew(warehouse_url: str, query: Quer
 
 def test_a_run_feeds_the_views_over_its_tables_and_those_over_these_views() -> None:
     kept = [view("a", COUNT), view("b", COUNT, "a"), view("c", COUNT, "town"), view("d", COUNT, "b", "town")]
+    fed = views.fed_by(kept, {"city", "lake", "town"})
+    assert {each.name: tables for each, tables in fed.items()} == {
+        "a": ["city"],
+        "b": ["city"],
+        "c": ["town"],
+        "d": ["city", "town"],
+    }
     assert [each.name for each in views.fed_by(kept, {"city", "lake"})] == ["a", "b", "d"]
-    assert views.fed_by(kept, {"lake"}) == []
+    assert views.fed_by(kept, {"lake"}) == {}
 
 
 @pytest.mark.usefixtures("city")

@@ -5,7 +5,7 @@ Every function runs in the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
 from psycopg import sql
@@ -21,21 +21,24 @@ class Publication(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     view_name: str
-    at: datetime
+    tables: tuple[str, ...]
+    """The run's tables that feed it, also through other views."""
     withheld: str | None = None
     """Why the view was left as it was; None: it was published."""
+    at: datetime | None = None
+    """When; None before it is recorded."""
 
 
-def record(session: Session, key: RunKey, views: Mapping[str, str | None]) -> None:
-    """Note what became of each view, in place of what an earlier try noted; the value says why one was withheld."""
+def record(session: Session, key: RunKey, became: Iterable[Publication]) -> None:
+    """Note what became of each view, in place of what an earlier try noted."""
     session.execute(
         sql.SQL("DELETE FROM etl.publication WHERE (dag_id, run_id) = ({}, {})").format(*map(sql.Literal, key))
     )
-    for view, withheld in views.items():
+    for view in became:
         session.execute(
-            sql.SQL("INSERT INTO etl.publication (dag_id, run_id, view_name, withheld) VALUES ({}, {}, {}, {})").format(
-                *map(sql.Literal, (*key, view, withheld))
-            )
+            sql.SQL(
+                "INSERT INTO etl.publication (dag_id, run_id, view_name, withheld, tables) VALUES ({}, {}, {}, {}, {})"
+            ).format(*map(sql.Literal, (*key, view.view_name, view.withheld, list(view.tables))))
         )
     session.execute(
         sql.SQL("UPDATE etl.run SET published_at = clock_timestamp() WHERE (dag_id, run_id) = ({}, {})").format(
@@ -48,7 +51,8 @@ def of_run(session: Session, key: RunKey) -> list[Publication]:
     """What became of the views that the run's tables feed, by name."""
     rows = session.execute(
         sql.SQL(
-            "SELECT view_name, at, withheld FROM etl.publication WHERE (dag_id, run_id) = ({}, {}) ORDER BY view_name"
+            "SELECT view_name, tables, withheld, at FROM etl.publication WHERE (dag_id, run_id) = ({}, {}) "
+            "ORDER BY view_name"
         ).format(*map(sql.Literal, key))
     )
-    return [Publication(view_name=name, at=at, withheld=withheld) for name, at, withheld in rows]
+    return [Publication.model_validate(dict(zip(Publication.model_fields, row, strict=True))) for row in rows]

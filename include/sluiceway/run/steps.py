@@ -23,6 +23,7 @@ from sluiceway.errors import (
     nearest,
 )
 from sluiceway.ledger import events, publications, store, tasks
+from sluiceway.ledger.publications import Publication
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.store import Run, RunKey, TableRun
 from sluiceway.ledger.tasks import TaskRun
@@ -269,21 +270,22 @@ def aggregate(url: str, run: RunKey) -> list[str]:
         # two DAGs that publish one view would both create it
         session.execute(sql.SQL("SELECT pg_advisory_xact_lock(hashtext('sluiceway.publish'))::text AS locked"))
         loaded = {each.table_name for each in store.table_runs(session, run)}
-        became: dict[str, str | None] = {}
-        for view in views.fed_by(views.deployed_views(), loaded):
-            became[view.name] = _why_withheld(session, view, became)
-            if became[view.name] is None:
+        became: dict[str, Publication] = {}
+        for view, tables in views.fed_by(views.deployed_views(), loaded).items():
+            withheld = _why_withheld(session, view, became)
+            if withheld is None:
                 views.refresh(session, view)
             else:
-                log.warning("The view %s is not published: %s", view.name, became[view.name])
-        publications.record(session, run, became)
-    return [name for name, withheld in became.items() if withheld is None]
+                log.warning("The view %s is not published: %s", view.name, withheld)
+            became[view.name] = Publication(view_name=view.name, tables=tuple(tables), withheld=withheld)
+        publications.record(session, run, became.values())
+    return [name for name, publication in became.items() if publication.withheld is None]
 
 
-def _why_withheld(session: Session, view: views.View, became: Mapping[str, str | None]) -> str | None:
+def _why_withheld(session: Session, view: views.View, became: Mapping[str, Publication]) -> str | None:
     """What is wrong with what the view reads; None: nothing."""
     for table in view.tables:
-        if became.get(table) is not None:
+        if table in became and became[table].withheld is not None:
             return f"it reads {table}, which was not published"
         if not views.exists(session, table):
             return f"{table} is not in the warehouse"

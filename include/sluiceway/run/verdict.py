@@ -149,12 +149,14 @@ def _unfinished(states: States) -> list[str]:
 
 
 def _late(facts: Facts) -> list[str]:
-    """Tables whose rows the run changed after it had published."""
+    """Tables whose rows the run changed after it had published the views that they feed."""
     at = facts.run.published_at
+    feeding = {table for publication in facts.publications for table in publication.tables}
     return [
         each.table_name
         for each in facts.tables
         if at is not None
+        and each.table_name in feeding
         and each.status == "loaded"
         and each.finished_at is not None
         and each.finished_at > at

@@ -74,14 +74,17 @@ def deployed_views(settings: Settings | None = None) -> list[View]:
     return [view for view in views if settings.runs_group(view.group)]
 
 
-def fed_by(views: Iterable[View], tables: Collection[str]) -> list[View]:
-    """The views that read one of these tables, or a view that does, in the order in which they can be refreshed."""
-    fed: list[View] = []
-    names = set(tables)
+def fed_by(views: Iterable[View], tables: Collection[str]) -> dict[View, list[str]]:
+    """The views that read one of these tables, or a view that does, in the order in which they can be refreshed.
+
+    :returns: each with those of the tables that feed it.
+    """
+    fed: dict[View, list[str]] = {}
+    feeding = {table: {table} for table in tables}
     for view in views:
-        if names & set(view.tables):
-            fed.append(view)
-            names.add(view.name)
+        if found := set().union(*(feeding.get(name, set()) for name in view.tables)):
+            fed[view] = sorted(found)
+            feeding[view.name] = found
     return fed
 
 

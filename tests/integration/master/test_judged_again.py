@@ -79,17 +79,17 @@ def test_one_mapped_load_cleared_alone_turns_the_run_red_when_its_source_is_empt
 ) -> None:
     run_id = two.run(tables=["t01", "t02"], force=True)
     assert two.state(run_id) == "success"
-    two.source("t02", "id,value\n")
-    cleared = two.clear(run_id, ("sub.load_table", two.map_index(run_id, "t02")))
+    two.source("t01", "id,value\n")
+    cleared = two.clear(run_id, ("sub.load_table", two.map_index(run_id, "t01")))
     assert cleared == ["opened", "sub.load_table", "verdict"]
     assert two.wait(run_id) == "failed"
     sentence = judged(two, run_id, "failed")
-    assert "1 of 2 tables failed: t02 (EmptyExtractionError" in sentence
+    assert "1 of 2 tables failed: t01 (EmptyExtractionError" in sentence
     assert sentence.strip().endswith("What was loaded is published.")
-    two.source("t02", csv_of(ROWS, value="repaired"))
+    two.source("t01", csv_of(ROWS, value="repaired"))
     two.clear(run_id, only_failed=True)
     assert two.wait(run_id) == "failed", "what was loaded now is not published"
-    assert "loaded again after the run had published: t02" in judged(two, run_id, "failed")
+    assert "loaded again after the run had published: t01" in judged(two, run_id, "failed")
     two.clear(run_id, "final.aggregate")
     assert two.wait(run_id) == "success"
     assert "2 of 2 tables loaded" in judged(two, run_id, "success")

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from sluiceway.ledger import publications, store, tasks
+from sluiceway.ledger.publications import Publication
 from sluiceway.ledger.store import RunKey, RunStatus
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.ledger.warehouse import connect
@@ -49,7 +50,7 @@ def in_ledger(
         for name, error in (errors or {}).items():
             _task(session, key, name, error=ValueError(error))
         if published:
-            publications.record(session, key, {"area": None})
+            publications.record(session, key, [Publication(view_name="area", tables=("a", "b"))])
         if status != "running":
             store.close_run(session, key, status, sentence, GOOD if states is None else states)
 

@@ -6,6 +6,7 @@ import pytest
 from psycopg import sql
 
 from sluiceway.ledger import publications, store, tasks
+from sluiceway.ledger.publications import Publication
 from sluiceway.ledger.rejects import Reject, write_rejects
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.tasks import TaskRun
@@ -185,7 +186,11 @@ def test_the_tries_of_a_table_are_counted(warehouse_url: str) -> None:
 def test_published_and_withheld_views_are_told_apart(warehouse_url: str) -> None:
     with connect(warehouse_url) as session:
         open_run(session)
-        publications.record(session, RUN, {"area": None, "town_area": "town failed in shop/r1"})
+        became = [
+            Publication(view_name="area", tables=("city",)),
+            Publication(view_name="town_area", tables=("city",), withheld="town failed in shop/r1"),
+        ]
+        publications.record(session, RUN, became)
         report = collect(session, RUN, {}, maps={})
     assert report.published == ("area",) and report.published_at is not None
     assert [(view.name, view.reason) for view in report.withheld] == [("town_area", "town failed in shop/r1")]
@@ -195,7 +200,7 @@ def test_a_run_that_was_changed_since_is_told_as_it_is_now(warehouse_url: str) -
     with connect(warehouse_url) as session:
         open_run(session)
         a_try(session)
-        publications.record(session, RUN, {})
+        publications.record(session, RUN, [])
         good = {"plan": "success", "sub.load_table_0": "success", "final.aggregate": "success"}
         store.close_run(session, RUN, "success", "fine", good)
         seen = Seen(

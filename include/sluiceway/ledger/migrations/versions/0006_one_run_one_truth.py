@@ -95,6 +95,7 @@ def upgrade() -> None:
             view_name   text NOT NULL,
             at          timestamptz NOT NULL DEFAULT clock_timestamp(),
             withheld    text,
+            tables      text[] NOT NULL,
             PRIMARY KEY (dag_id, run_id, view_name),
             FOREIGN KEY (dag_id, run_id) REFERENCES etl.run ON DELETE CASCADE
         )
