@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from dev.docs.keys import DOCS, Document
-from sluiceway.flows import connection, json_path
+from sluiceway import json_path
+from sluiceway.flows import connection
 from sluiceway.flows.connection import EngineConfig
 from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.spec import FlowSpec

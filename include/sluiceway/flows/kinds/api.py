@@ -9,9 +9,9 @@ from pydantic import Field, JsonValue, StringConstraints
 
 from sluiceway.errors import SourceUnreadableError
 from sluiceway.flows.connection import ConnectionId
-from sluiceway.flows.json_path import JsonPath, find
 from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.trigger import Trigger, TriggerConfig, TriggerContext
+from sluiceway.json_path import JsonPath, find
 
 SIGNATURE_HEADERS = {"github": "X-Hub-Signature-256", "generic": "X-Signature-256"}
 TIMESTAMP_HEADERS = {"github": None, "generic": "X-Timestamp"}

@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_
 
 from sluiceway.events import Look
 from sluiceway.flows.connection import ConnectionId
-from sluiceway.flows.json_path import JsonPath
 from sluiceway.flows.kinds.changes import compare_value
 from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.trigger import SensorConfig, SensorTrigger
+from sluiceway.json_path import JsonPath
 from sluiceway.sources.connections import Connections
 
 

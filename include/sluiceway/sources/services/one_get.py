@@ -1,0 +1,85 @@
+"""One GET of an address, bounded in time and size, that follows no redirect: how sensors and the deploy watch ask."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import httpx
+
+from sluiceway.certificates import trusted
+from sluiceway.errors import ConfigError
+from sluiceway.sources.services.api_client import LOCAL_HOSTS
+
+TRY_AGAIN = frozenset({408, 425, 429, *range(500, 600)})
+"""Statuses that say "later"."""
+
+
+class Answer(NamedTuple):
+    """What came."""
+
+    status: int
+    said: str
+    """The status as the server words it: `404 Not Found`."""
+    headers: httpx.Headers
+    body: bytes
+    """At most as much as was asked for."""
+    is_whole: bool
+    """Whether that is all."""
+
+    @property
+    def leads_to(self) -> str | None:
+        """Where a redirect leads."""
+        found: str | None = self.headers.get("location")
+        return found
+
+
+def checked(url: str, connection: str | None, where: str = "") -> httpx.URL:
+    """The address, to which a connection's secrets go encrypted or not at all.
+
+    :param where: stands before the error's sentence.
+    :raises ConfigError: it is no address, or not encrypted.
+    """
+    try:
+        found = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ConfigError(f"{where}url = {url!r} is no address: {error}") from error
+    if connection is not None and found.scheme != "https" and found.host not in LOCAL_HOSTS:
+        raise ConfigError(
+            f"{where}url = {url!r}: what the connection {connection!r} holds would travel unencrypted; use https://"
+        )
+    return found
+
+
+async def get_once(url: httpx.URL, secrets: Mapping[str, str], *, timeout_s: float, max_bytes: int) -> Answer:
+    """Ask once.
+
+    :param secrets: headers of a connection.
+    :param timeout_s: for all of it.
+    :param max_bytes: of the body; with 0 it is not read, and may go on for ever.
+    :raises TimeoutError: it takes longer.
+    :raises httpx.RequestError: nothing whole comes.
+    """
+    # it logs a line for every request, and here are thousands a day
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # httpx bounds each read only: a server that sends a byte now and then would hold it for ever
+    async with (
+        asyncio.timeout(timeout_s),
+        httpx.AsyncClient(
+            timeout=timeout_s,
+            trust_env=url.host not in LOCAL_HOSTS,
+            verify=trusted(),
+            headers={"User-Agent": "sluiceway", "Cache-Control": "no-cache", **secrets},
+        ) as client,
+        client.stream("GET", url) as answer,
+    ):
+        body = bytearray()
+        if max_bytes:
+            async for chunk in answer.aiter_bytes():
+                body += chunk
+                if len(body) > max_bytes:
+                    break
+        said = f"{answer.status_code} {answer.reason_phrase}".strip()
+        return Answer(answer.status_code, said, answer.headers, bytes(body[:max_bytes]), len(body) <= max_bytes)
