@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from psycopg import sql
-from pydantic import ValidationError
 
 from dev.cluster import Cluster
 from sluiceway.errors import (
@@ -519,7 +518,7 @@ def test_a_database_that_cannot_promise_to_only_read_is_sent_no_text(keys: dict[
     ],
 )
 def test_a_wrong_definition_is_refused(keys: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+    with pytest.raises(ConfigError, match=said):
         trigger_of(sensor_type="database", **keys)
 
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
-from sluiceway.errors import EndpointUnavailableError, NoCommitError, SettingsError
+from sluiceway.errors import ConfigError, EndpointUnavailableError, NoCommitError, SettingsError
 from tests.flows.looks import Looks, trigger_of
 from tests.stand_ins.version_endpoint import VersionEndpoint
 
@@ -72,5 +71,5 @@ def test_an_environment_without_a_file_is_an_error(looks: Looks) -> None:
 
 @pytest.mark.parametrize("name", ["../staging", "a/b", "", "a'b"])
 def test_a_name_that_is_no_environment_is_refused(name: str) -> None:
-    with pytest.raises(ValidationError, match="environment"):
+    with pytest.raises(ConfigError, match="environment"):
         trigger_of(sensor_type="deployment", environment=name)

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
-from sluiceway.errors import SourceMissingError, SourceUnreadableError
+from sluiceway.errors import ConfigError, SourceMissingError, SourceUnreadableError
 from tests.flows.looks import Looks, trigger_of
 
 
@@ -166,7 +165,7 @@ def test_another_path_in_the_file_begins_anew(path: Path, watch: Callable[..., L
     ],
 )
 def test_a_path_that_is_not_one_place_is_refused(wrong: str, said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+    with pytest.raises(ConfigError, match=said):
         trigger_of(sensor_type="file", path=wrong)
 
 

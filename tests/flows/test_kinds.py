@@ -53,6 +53,44 @@ def test_a_definition_makes_a_trigger_of_its_type(keys: dict[str, Any], trigger_
     assert made(**keys).trigger_type is trigger_type
 
 
+def test_a_file_sensor_may_say_the_pattern_that_its_file_matches() -> None:
+    trigger = made(type="sensor", sensor_type="file", path="/data/input.csv", pattern="*.csv")
+    assert trigger.config.model_dump()["pattern"] == "*.csv"
+
+
+def test_a_file_sensor_whose_file_does_not_match_its_pattern_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        made(type="sensor", sensor_type="file", path="/data/input.csv", pattern="*.tsv")
+    assert str(caught.value) == (
+        "trigger 't': pattern = '*.tsv': the file's name, 'input.csv', does not match; remove pattern, or write "
+        'sensor_type = "directory" with the folder as path'
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"type": "sensr"}, "trigger 't': type = 'sensr': is not one of .*; did you mean 'sensor'?"),
+        ({}, "trigger 't': type: is missing; write one of cli, schedule"),
+        ({"type": "sensor", "sensor_type": "fiel"}, "sensor_type = 'fiel': is not one of .*; did you mean 'file'?"),
+        ({"type": "cli", "enabeld": True}, "trigger 't': enabeld = True: no such key; did you mean 'enabled'?"),
+        ({"type": "sensor", "sensor_type": "file"}, "trigger 't': path: is missing; add it"),
+        ({"type": "schedule", "schedule": "@dayly"}, "schedule = '@dayly': is no preset; did you mean '@daily'?"),
+    ],
+)
+def test_a_wrong_definition_is_refused_in_a_sentence(keys: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence.replace("?", r"\?")):
+        made(**keys)
+
+
+def test_the_standard_flow_is_what_its_keys_make_it() -> None:
+    for flow_type in ({}, {"flow_type": "standard"}):
+        assert flow_of({"id": "f", **flow_type}).spec.flow_type == "dag"
+        assert flow_of({"id": "f", "tables": ["us_state"], **flow_type}).spec.flow_type == "tables"
+    with pytest.raises(ConfigError, match="flow_type = 'standart': is not one of tables, job, dag"):
+        flow_of({"id": "f", "flow_type": "standart"})
+
+
 def test_a_time_that_has_come_is_one_event_however_many_were_missed() -> None:
     hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     context = TriggerContext(cursor=hour_ago)

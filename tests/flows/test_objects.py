@@ -11,9 +11,8 @@ import google.auth
 import pytest
 from google.oauth2.credentials import Credentials
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-from pydantic import ValidationError
 
-from sluiceway.errors import SourceMissingError, SourceUnavailableError, SourceUnreadableError
+from sluiceway.errors import ConfigError, SourceMissingError, SourceUnavailableError, SourceUnreadableError
 from sluiceway.flows.kinds import objects
 from sluiceway.sources.connections import Connection
 from sluiceway.sources.places import listing, s3_listing, s3_store
@@ -198,7 +197,7 @@ def test_more_objects_than_can_be_kept_are_an_error(s3: Any, watch: Watch, monke
 @pytest.mark.parametrize("bucket", ["own/other", "../own", "own?x=1", "own bucket", "Own", "a", "own'--"])
 def test_a_name_that_no_bucket_has_is_refused(bucket: str) -> None:
     for kind in ("s3", "gcs"):
-        with pytest.raises(ValidationError, match="bucket"):
+        with pytest.raises(ConfigError, match="bucket"):
             trigger_of(sensor_type=kind, bucket=bucket)
 
 

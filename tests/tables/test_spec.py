@@ -60,22 +60,22 @@ def test_a_spec_cannot_be_changed(write_spec: WriteSpec) -> None:
 @pytest.mark.parametrize(
     ("toml", "sentence"),
     [
-        ("groop = 'x'" + GOOD, "groop: no such key; did you mean 'group'?"),
+        ("groop = 'x'" + GOOD, "groop = 'x': no such key; did you mean 'group'?"),
         (
             instead('kind = "csv"', 'kind = "csv"\ndelimeter = ";"'),
-            "source.delimeter: no such key; did you mean 'delimiter'?",
+            "source.delimeter = ';': no such key; did you mean 'delimiter'?",
         ),
         (
             instead('kind = "csv"', 'kind = "csv"\nlayer = "x"'),
-            "source.layer: no such key; known: comment, connection, decimal, delimiter, "
+            "source.layer = 'x': no such key; known: comment, connection, decimal, delimiter, "
             "encoding, escape, header, kind, max_bytes, member, null, quote, ...",
         ),
         (
             instead('"text"', '{ type = "text", requird = true }'),
-            "columns.name.requird: no such key; did you mean 'required'?",
+            "columns.name.requird = True: no such key; did you mean 'required'?",
         ),
-        (GOOD + "[checks]\nmin_row = 3\n", "checks.min_row: no such key; did you mean 'min_rows'?"),
-        (GEOMETRY + "srd = 3310\n", "geometry.srd: no such key; did you mean 'srid'?"),
+        (GOOD + "[checks]\nmin_row = 3\n", "checks.min_row = 3: no such key; did you mean 'min_rows'?"),
+        (GEOMETRY + "srd = 3310\n", "geometry.srd = 3310: no such key; did you mean 'srid'?"),
         (
             instead('"csv"', '"cvs"'),
             "source.kind = 'cvs': is not one of csv, json, parquet, excel, sqlite, vector, sql, bigquery, "

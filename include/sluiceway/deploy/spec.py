@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from sluiceway.config_files import Words, read_toml, sentences
 from sluiceway.errors import ConfigError, SettingsError, nearest
 from sluiceway.settings import Settings, load_settings
 
 FOLDER = "environments"
+URL = r"^https?://[^/\s]+"
+JSON_PATH = r"^[^.\s]+(\.[^.\s]+)*$"
+COMMIT_FROM = r"^(label:[a-z0-9_-]+|env:[A-Za-z_][A-Za-z0-9_]*|image_tag)$"
 
 
 class _Environment(BaseModel):
@@ -32,8 +34,8 @@ class HttpEnvironment(_Environment):
     """A service that publishes its commit at an address."""
 
     kind: Literal["http"]
-    url: str = Field(pattern=r"^https?://[^/\s]+")
-    json_path: str | None = Field(None, pattern=r"^[^.\s]+(\.[^.\s]+)*$")
+    url: str = Field(pattern=URL)
+    json_path: str | None = Field(None, pattern=JSON_PATH)
     """Where the commit stands in a JSON answer: keys and list indexes with dots between."""
     header: str | None = Field(None, pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
     """The header of the answer that holds the commit. With neither, the whole answer is the commit."""
@@ -56,7 +58,7 @@ class CloudRunEnvironment(_Environment):
     service: str = Field(pattern=r"^[a-z0-9-]+$")
     connection: str
     """The Airflow connection (google_cloud_platform) that may read the service: roles/run.viewer."""
-    commit_from: str = Field(pattern=r"^(label:[a-z0-9_-]+|env:[A-Za-z_][A-Za-z0-9_]*|image_tag)$")
+    commit_from: str = Field(pattern=COMMIT_FROM)
     """`label:NAME` of the revision, `env:NAME` of its first container that has it, or `image_tag` of its image."""
 
 
@@ -65,11 +67,22 @@ Environment = HttpEnvironment | CloudRunEnvironment
 
 _ADAPTER: TypeAdapter[Environment] = TypeAdapter(EnvironmentSpec)
 _MODELS: dict[str, type[_Environment]] = {"http": HttpEnvironment, "cloud_run": CloudRunEnvironment}
-_EXPLAINED = {
-    "commit_from": "write label:NAME, env:NAME or image_tag",
-    "url": "write an address, https://...",
-    "json_path": "write keys with dots between, such as build.commit",
-}
+
+
+def _known_keys(location: tuple[str, ...]) -> list[str]:
+    return [name for name in _MODELS[location[0]].model_fields if name != "name"]
+
+
+_WORDS = Words(
+    keys=_known_keys,
+    branches=frozenset(_MODELS),
+    kinds=tuple(_MODELS),
+    patterns={
+        COMMIT_FROM: "write label:NAME, env:NAME or image_tag",
+        URL: "write an address, https://...",
+        JSON_PATH: "write keys with dots between, such as build.commit",
+    },
+)
 
 
 def read_environment(name: str, settings: Settings | None = None) -> Environment:
@@ -89,34 +102,10 @@ def read_environment(name: str, settings: Settings | None = None) -> Environment
 
 def read_file(path: Path) -> Environment:
     """The environment of one file; raises ConfigError with a sentence per problem."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}.") from error
+    data = read_toml(path)
     if "name" in data:
         raise ConfigError(f"{path}: name: an environment is named by its file, {path.stem!r}; remove the key")
     try:
         return _ADAPTER.validate_python({"name": path.stem, **data})
     except ValidationError as error:
-        kind = str(data.get("kind"))
-        raise ConfigError("\n".join(_sentence(path, kind, problem) for problem in error.errors())) from error
-
-
-def _sentence(path: Path, kind: str, problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"] if part not in _MODELS)
-    value = problem["input"]
-    shown = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
-    if problem["type"] == "extra_forbidden":
-        names = [field for field in _MODELS[kind].model_fields if field != "name"]
-        return f"{path}: {key}: no such key{nearest(key, names)}"
-    if problem["type"] == "missing":
-        return f"{path}: {key}: is missing; add it"
-    if problem["type"] == "union_tag_not_found":
-        return f"{path}: kind: is missing; write http or cloud_run"
-    if problem["type"] == "union_tag_invalid":
-        close = difflib.get_close_matches(kind, _MODELS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else "; write http or cloud_run"
-        return f"{path}: kind = {kind!r}: is no kind of environment{hint}"
-    message = _EXPLAINED.get(key) if problem["type"] == "string_pattern_mismatch" else None
-    said = message or problem["msg"].removeprefix("Value error, ")
-    return f"{path}: {key}{shown}: {said}" if key else f"{path}: {said}"
+        raise ConfigError("\n".join(sentences(path, error.errors(), _WORDS))) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Any
 
 import pydantic
 
+from sluiceway.config_files import read_toml, sentences
 from sluiceway.errors import ConfigError, nearest
 from sluiceway.flows import when
 from sluiceway.flows.registry import TriggerRegistry
-from sluiceway.flows.sentences import kind_problem, sentence
 from sluiceway.flows.spec import FlowSpec
 from sluiceway.flows.trigger import Trigger, TriggerType
+from sluiceway.flows.words import words_of
 from sluiceway.settings import Settings, load_settings
 
 FOLDER = "flows"
@@ -85,12 +85,7 @@ def read_flows(settings: Settings | None = None) -> dict[str, Flow]:
 
 def read_file(path: Path) -> Flow:
     """The flow of one file; raises ConfigError with a sentence per problem."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: there is no such file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}.") from error
+    data = read_toml(path)
     if data.setdefault("id", path.stem) != path.stem:
         raise ConfigError(f"{path}: id = {data['id']!r}: a flow is named by its file, {path.stem!r}; remove the key")
     return flow_of(data, str(path))
@@ -127,7 +122,7 @@ def flow_of(definition: Mapping[str, Any], where: str | None = None) -> Flow:
     try:
         spec = FlowSpec.model_validate({**data, "triggers": tuple(each.config for each in triggers.values())})
     except pydantic.ValidationError as error:
-        problems += [sentence(where, "", FlowSpec, problem) for problem in error.errors()]
+        problems += sentences(where, error.errors(), words_of(FlowSpec))
     if problems:
         raise ConfigError("\n".join(problems))
     return Flow(spec, triggers, _when(spec, triggers, where))
@@ -137,13 +132,7 @@ def _trigger(definition: Mapping[str, Any], where: str, number: int) -> Trigger[
     """One trigger; raises ConfigError with a sentence per problem."""
     name = definition.get("id")
     prefix = f"triggers.{name if isinstance(name, str) and name else number}."
-    if problem := kind_problem(definition):
-        raise ConfigError(f"{where}: {prefix}{problem}")
-    model = TriggerRegistry.find(TriggerRegistry.kind_of(definition)).config_model
-    try:
-        return TriggerRegistry.create_trigger(definition)
-    except pydantic.ValidationError as error:
-        raise ConfigError("\n".join(sentence(where, prefix, model, problem) for problem in error.errors())) from error
+    return TriggerRegistry.create_trigger(definition, where=where, prefix=prefix)
 
 
 def _when(spec: FlowSpec, triggers: Mapping[str, Trigger[Any]], where: str) -> when.Expression | None:

@@ -8,8 +8,12 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
+from sluiceway.config_files import sentences
 from sluiceway.errors import ConfigError, nearest
-from sluiceway.flows.trigger import SensorTrigger, Trigger
+from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerType
+from sluiceway.flows.words import words_of
 
 ENTRY_POINTS = "sluiceway.triggers"
 _OWN = {
@@ -90,14 +94,38 @@ class TriggerRegistry:
         return _registered[kind]
 
     @classmethod
-    def create_trigger(cls, config: Mapping[str, Any]) -> Trigger[Any]:
+    def create_trigger(cls, config: Mapping[str, Any], *, where: str | None = None, prefix: str = "") -> Trigger[Any]:
         """The trigger that a definition declares: the keys of docs/triggers.md, from TOML or as a dict.
 
-        :raises ConfigError: the kind is unknown.
-        :raises pydantic.ValidationError: a key or value is wrong; flows/files.py makes sentences of it.
+        :param where: what the sentences begin with; default: the trigger's id.
+        :param prefix: what stands before every key.
+        :raises ConfigError: it is wrong; a sentence per problem.
         """
+        where = where or f"trigger {config.get('id')!r}"
+        if problem := _kind_problem(config):
+            raise ConfigError(f"{where}: {prefix}{problem}")
         found = cls.find(cls.kind_of(config))
-        return found(found.config_model.model_validate(dict(config)))
+        try:
+            return found(found.config_model.model_validate(dict(config)))
+        except ValidationError as error:
+            words = words_of(found.config_model)
+            raise ConfigError("\n".join(sentences(where, error.errors(), words, prefix=prefix))) from error
+
+
+def _kind_problem(definition: Mapping[str, Any]) -> str | None:
+    """What is wrong with `type` and `sensor_type`, if anything."""
+    if TriggerRegistry.is_own(TriggerRegistry.kind_of(definition)):
+        return None
+    types = [each.value for each in TriggerType]
+    sensors = [kind.removeprefix("sensor.") for kind in TriggerRegistry.kinds() if kind.startswith("sensor.")]
+    for key, known in (("type", types), ("sensor_type", sensors)):
+        if key == "sensor_type" and definition.get("type") != TriggerType.SENSOR:
+            return None
+        if key not in definition:
+            return f"{key}: is missing; write one of {', '.join(known)}"
+        if (value := definition[key]) not in known:
+            return f"{key} = {value!r}: is not one of {', '.join(known)}{nearest(str(value), known, listing=False)}"
+    return None
 
 
 def _load(point: EntryPoint) -> type[SensorTrigger[Any]]:

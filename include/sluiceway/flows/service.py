@@ -64,8 +64,7 @@ class TriggerService:
                     definition = tomllib.loads(definition)
                 except tomllib.TOMLDecodeError as error:
                     raise ConfigError(f"The flow's definition is not valid TOML: {error}.") from error
-            # what runs is a DAG that is there already
-            flow = flow_of({"flow_type": "dag", **definition})
+            flow = flow_of(definition)
         self._loaded[flow.id] = flow
         return list(flow.triggers.values())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
@@ -11,6 +11,8 @@ from sluiceway.flows.trigger import ID, TriggerConfig
 CLI = "cli"
 """What stands for the DAG of runs that are none of Airflow's: store.CLI, here without the ledger."""
 FlowType = Literal["tables", "job", "dag"]
+STANDARD = "standard"
+"""What others call a flow of which nothing else is said."""
 
 
 class FlowSpec(BaseModel):
@@ -25,8 +27,9 @@ class FlowSpec(BaseModel):
         examples=["orders"],
     )
     flow_type: FlowType = Field(
+        default="dag",
         description="What runs: its own list of `tables`, a `job`, or a `dag` that is written in Python, to which "
-        "the file adds triggers.",
+        "the file adds triggers. With `standard`, or nothing: `tables` where it lists tables, else `dag`.",
         examples=["tables"],
     )
     description: str = Field(
@@ -50,6 +53,13 @@ class FlowSpec(BaseModel):
     triggers: tuple[SerializeAsAny[TriggerConfig], ...] = Field(
         default=(), description="What starts it; see the kinds.", examples=[]
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _standard(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("flow_type", STANDARD) == STANDARD:
+            return {**data, "flow_type": "tables" if data.get("tables") else "dag"}
+        return data
 
     @field_validator("id")
     @classmethod

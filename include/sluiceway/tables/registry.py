@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import pydantic
 
+from sluiceway.config_files import Words, read_toml, sentences
 from sluiceway.errors import ConfigError, UnknownTableError, nearest
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.files import is_deployed, table_files
@@ -28,53 +28,26 @@ _MODELS: dict[str, type[pydantic.BaseModel]] = {
 
 _NO_KEYS = frozenset({"name", "transform", "written_uri"})
 """Fields of a TableSpec that no file may hold."""
-_NOT_KEYS = frozenset({*SOURCE_KINDS, "[key]", "literal['content']"})
-"""What pydantic puts between the TOML keys of an error's location: union branches and the mark of a dict's key."""
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: there is no such file.") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}.") from error
-
-
-def _known_keys(location: tuple[str | int, ...]) -> list[str]:
+def _known_keys(location: tuple[str, ...]) -> list[str]:
     """Field names that are valid where pydantic found an unknown one."""
     model: type[pydantic.BaseModel] = TableSpec
     for part in location[:-1]:
-        model = _MODELS.get(str(part), model)
+        model = _MODELS.get(part, model)
     return [name for name in model.model_fields if not (model is TableSpec and name in _NO_KEYS)]
 
 
-def _sentence(path: Path, problem: Any) -> str:
-    location = tuple(part for part in problem["loc"])
-    key = ".".join(str(part) for part in location if part not in _NOT_KEYS)
-    value = problem["input"]
-    shown = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
-    kind = problem["type"]
-    if kind == "extra_forbidden":
-        return f"{path}: {key}: no such key{nearest(str(location[-1]), _known_keys(location))}"
-    if kind == "missing":
-        return f"{path}: {key}: is missing; add it"
-    if kind == "literal_error":
-        expected = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return f"{path}: {key}{shown}: is not one of {', '.join(expected)}{nearest(str(value), expected)}"
-    if kind == "union_tag_invalid":
-        expected = problem["ctx"]["expected_tags"].replace("'", "").split(", ")
-        tag = problem["ctx"]["tag"]
-        return f"{path}: {key}.kind = {tag!r}: is not one of {', '.join(expected)}{nearest(tag, expected)}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{path}: {key}{shown}: {message}" if key else f"{path}: {message}"
+_WORDS = Words(
+    keys=_known_keys,
+    branches=frozenset({*SOURCE_KINDS, "[key]", "literal['content']"}),
+    kinds=tuple(SOURCE_KINDS),
+)
 
 
 def read_spec(path: Path) -> TableSpec:
     """The spec in one file; raises ConfigError with a sentence per problem."""
-    data = _read_toml(path)
+    data = read_toml(path)
     if "name" in data:
         raise ConfigError(f"{path}: name: a table is named by its file, {path.stem!r}; remove the key")
     if "transform" in data:
@@ -91,7 +64,7 @@ def read_spec(path: Path) -> TableSpec:
     try:
         return TableSpec.model_validate({"name": path.stem, **data})
     except pydantic.ValidationError as error:
-        raise ConfigError("\n".join(_sentence(path, problem) for problem in error.errors())) from error
+        raise ConfigError("\n".join(sentences(path, error.errors(), _WORDS))) from error
 
 
 def read_from(spec: TableSpec, uri: str) -> TableSpec:

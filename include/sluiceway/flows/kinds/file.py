@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from sluiceway.events import Look
 from sluiceway.flows.kinds.files import EventType, checked_path, compare_files, observe_file
@@ -23,6 +25,13 @@ class FileConfig(SensorConfig):
         "as deleted.",
         examples=["/data/in/orders.csv"],
     )
+    pattern: str | None = Field(
+        default=None,
+        pattern=r"^[^/\x00]+$",
+        description="A glob that the file's name must match, for definitions that say it beside the path; it finds no "
+        'other file. `sensor_type = "directory"` looks for files.',
+        examples=["*.csv"],
+    )
     event_type: EventType = Field(
         default="all",
         description="What is an event: created, modified, deleted, or all of them. What comes and goes between two "
@@ -37,6 +46,16 @@ class FileConfig(SensorConfig):
         "stopped growing.",
         examples=[60],
     )
+
+    @model_validator(mode="after")
+    def _name_matches(self) -> FileConfig:
+        name = PurePosixPath(self.path).name
+        if self.pattern is not None and not fnmatchcase(name, self.pattern):
+            raise ValueError(
+                f"pattern = {self.pattern!r}: the file's name, {name!r}, does not match; remove pattern, or write "
+                f'sensor_type = "directory" with the folder as path'
+            )
+        return self
 
 
 @TriggerRegistry.register_trigger("sensor.file")

@@ -1,0 +1,96 @@
+"""Files under include/config/: read as TOML, and what their models refuse told in sentences.
+
+A sentence says where, key, value and the nearest valid one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sluiceway.errors import ConfigError, nearest
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a kind of file can say."""
+
+    keys: Callable[[tuple[str, ...]], Iterable[str]]
+    """The keys that are valid where one stands, by its place as pydantic tells it."""
+    branches: frozenset[str] = frozenset({"[key]"})
+    """What pydantic puts between the keys of a place: branches of a union, the mark of a dict's key."""
+    kinds: tuple[str, ...] = ()
+    """The values of `kind` where models differ by it."""
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    """Patterns in words: what to write."""
+    other_names: Mapping[str, str] = field(default_factory=dict)
+    """Keys that people try, and ours."""
+    secret: Callable[[str, Any], str | None] = lambda _key, _value: None
+    """What to say of a key whose value is never shown."""
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What the file holds; raises ConfigError when it is not there or no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such file.") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}.") from error
+
+
+def sentences(where: object, problems: Iterable[Any], words: Words, *, prefix: str = "") -> list[str]:
+    """What pydantic has found wrong, a sentence each.
+
+    :param where: the file, or what stands for it.
+    :param problems: pydantic's `errors()`.
+    :param prefix: what stands before every key: `triggers.<id>.`.
+    """
+    return [_sentence(where, problem, words, prefix) for problem in problems]
+
+
+def _sentence(where: object, problem: Any, words: Words, prefix: str) -> str:
+    path = tuple(str(part) for part in problem["loc"])
+    location = [part for part in path if part not in words.branches]
+    kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
+    if kind in {"union_tag_not_found", "union_tag_invalid"}:
+        location.append(context["discriminator"].strip("'"))
+        value = context.get("tag")
+    shown = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
+    secret = words.secret(location[-1], value) if location else None
+    if secret is not None:
+        shown = " = ***"
+    key = prefix + ".".join(location) if location else prefix.removesuffix(".")
+    place = f"{where}: {key}" if key else str(where)
+    match kind:
+        case "extra_forbidden":
+            return f"{place}{shown}: {secret or 'no such key' + _nearest_key(path, words)}"
+        case "missing":
+            return f"{place}: is missing; add it"
+        case "union_tag_not_found":
+            return f"{place}: is missing; write one of {', '.join(words.kinds)}"
+        case "union_tag_invalid":
+            return f"{place}{shown}: {_none_of(str(value), words.kinds)}"
+        case "literal_error":
+            expected = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+            return f"{place}{shown}: {_none_of(str(value), expected)}"
+        case "string_pattern_mismatch" if context["pattern"] in words.patterns:
+            return f"{place}{shown}: {words.patterns[context['pattern']]}"
+        case _:
+            return f"{place}{shown}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _none_of(value: str, expected: Iterable[str]) -> str:
+    known = list(expected)
+    return f"is not one of {', '.join(known)}{nearest(value, known, listing=False)}"
+
+
+def _nearest_key(path: tuple[str, ...], words: Words) -> str:
+    known = list(words.keys(path))
+    other = words.other_names.get(path[-1])
+    return f"; did you mean {other!r}?" if other in known else nearest(path[-1], known)
