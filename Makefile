@@ -20,8 +20,9 @@ MINUTES ?= 5
 SEED ?= 14
 TARGET ?=
 BUILD_ID ?=
+TAG ?=
 
-.PHONY: help setup up down status airflow demo test lint lock histories soak bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch package clean
+.PHONY: help setup up down status airflow demo test lint lock histories soak bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch package release clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +95,9 @@ bench-sensor: setup ## Measure what a look of the database sensor costs with 10,
 
 bench-watch: setup ## Measure what 200 triggers cost one triggerer
 	@$(PYTHON) -m bench.watch $(ARGS)
+
+release: setup ## Build what a tag publishes into dist/release, and publish nothing: make release TAG=v0.1.0
+	@$(PYTHON) -m dev.release "$(TAG)"
 
 package: setup ## Build what a deployment ships into dist/: make package TARGET=composer|astro|wheel BUILD_ID=...
 	@$(PYTHON) -m dev.package --build-id "$(BUILD_ID)" "$(TARGET)"

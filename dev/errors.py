@@ -31,3 +31,7 @@ class PeersMissingError(StackError):
 
 class PackageError(StackError):
     """A package to deploy cannot be built, or what was built does not work."""
+
+
+class ReleaseError(StackError):
+    """A tag, the version or the changelog is not that of a release."""

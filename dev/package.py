@@ -87,9 +87,9 @@ def astro(tree: Path, build_id: str) -> None:
     (tree / ".dockerignore").write_text(".git\n.env\n**/__pycache__\n", encoding="utf-8")
 
 
-def wheel(tree: Path, build_id: str) -> None:
+def wheel(tree: Path, build_id: str, *, is_release: bool = False) -> None:
     """The library and its config as one wheel, with the DAG files and the plugin that Airflow reads from folders."""
-    _wheel(tree, build_id)
+    _wheel(tree, build_id, is_release=is_release)
     _copy(ROOT / "dags", tree / "dags")
     _copy(ROOT / "plugins", tree / "plugins")
     shutil.copy(ROOT / "requirements.txt", tree / "requirements.txt")
@@ -102,18 +102,22 @@ TARGETS = {
 }
 
 
-def package(name: str, build_id: str, output: Path) -> Path:
+def package(target: str, build_id: str, output: Path, *, name: str | None = None, is_release: bool = False) -> Path:
     """Build one target into output/<name>, which is made anew, and try it out.
 
+    :param name: default: the target's.
+    :param is_release: the wheel's version is the project's own, without the build id behind it.
     :raises PackageError: what was built does not work; it is left there to be looked at.
     """
-    target = TARGETS[name]
-    tree = output / name
+    tree = output / (name or target)
     if tree.exists():
         shutil.rmtree(tree)
     tree.mkdir(parents=True)
-    target.build(tree, build_id)
-    check(name, tree, build_id)
+    if is_release:
+        wheel(tree, build_id, is_release=True)
+    else:
+        TARGETS[target].build(tree, build_id)
+    check(target, tree, build_id)
     return tree
 
 
@@ -122,10 +126,10 @@ def check(name: str, tree: Path, build_id: str) -> None:
     with _scratch() as scratch:
         wheels = sorted(tree.glob("*.whl"))
         if wheels:
-            _run([*_uv(), "install", "--no-deps", "--target", str(scratch / "installed"), str(wheels[0])])
+            run([*_uv(), "install", "--no-deps", "--target", str(scratch / "installed"), str(wheels[0])])
         paths = TARGETS[name].python_path(tree, scratch / "installed")
         found = Found.model_validate_json(
-            _run(
+            run(
                 [str(clean_python()), "-P", "-c", LOOK, str(tree / "dags")],
                 environment={
                     **{key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG", "TZ")},
@@ -222,8 +226,8 @@ def clean_python() -> Path:
     lock = ROOT / "requirements.lock"
     if not stamp.is_file() or stamp.read_bytes() != lock.read_bytes():
         uv = str(Path(sys.executable).parent / "uv")
-        _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment)])
-        _run([*_uv(), "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(lock)])
+        run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment)])
+        run([*_uv(), "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(lock)])
         shutil.copy(lock, stamp)
     return python
 
@@ -256,17 +260,19 @@ def _requirements(target: Path, *, without: re.Pattern[str]) -> None:
     target.write_text("\n".join(kept) + "\n", encoding="utf-8")
 
 
-def _wheel(folder: Path, build_id: str) -> None:
+def _wheel(folder: Path, build_id: str, *, is_release: bool = False) -> None:
     """The wheel, built from a copy: the stamp and the config go inside the package, the checkout stays as it is."""
     with _scratch() as scratch:
         project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-        local = re.sub(r"[^0-9a-z]+", ".", build_id.lower()).strip(".")
-        stamped, changed = re.subn(r'(?m)^(version = "[^"+]+)"$', rf'\g<1>+{local}"', project, count=1)
+        local = "" if is_release else "+" + re.sub(r"[^0-9a-z]+", ".", build_id.lower()).strip(".")
+        stamped, changed = re.subn(r'(?m)^(version = "[^"+]+)"$', rf'\g<1>{local}"', project, count=1)
         assert changed == 1
+        for name in ("README.md", "LICENSE"):
+            shutil.copy(ROOT / name, scratch / name)
         (scratch / "pyproject.toml").write_text(stamped, encoding="utf-8")
         _library(scratch / "include" / "sluiceway", build_id)
         _copy(CONFIG, scratch / "include" / "sluiceway" / "config")
-        _run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder.resolve())], folder=scratch)
+        run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder.resolve())], folder=scratch)
 
 
 @contextmanager
@@ -276,7 +282,8 @@ def _scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _run(command: list[str], *, folder: Path = ROOT, environment: Mapping[str, str] | None = None) -> str:
+def run(command: list[str], *, folder: Path = ROOT, environment: Mapping[str, str] | None = None) -> str:
+    """What the command prints; raises PackageError with the end of what it says when it fails."""
     # the certificates of the machine, as make setup uses them
     variables = environment or {**os.environ, "UV_SYSTEM_CERTS": "true", "UV_NO_PROGRESS": "true"}
     done = subprocess.run(command, cwd=folder, env=dict(variables), capture_output=True, text=True, check=False)
