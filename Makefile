@@ -9,9 +9,16 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_CACHE_DIR ?= $(CURDIR)/.local/uv-cache
 export TMPDIR := $(CURDIR)/.local/tmp
 
-PYTHON := .venv/bin/python
+# AIRFLOW=next: another environment, with the newest pre-release of Airflow
+AIRFLOW ?=
+ifneq ($(filter-out next,$(AIRFLOW)),)
+$(error AIRFLOW=$(AIRFLOW): there is no such environment; write AIRFLOW=next, or nothing for the pinned Airflow)
+endif
+export AIRFLOW
+VENV := $(if $(AIRFLOW),.local/$(AIRFLOW),.venv)
+PYTHON := $(VENV)/bin/python
 PYTHONCODE := include/sluiceway include/config dags plugins dev tests bench
-LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --system-certs
+LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --system-certs
 TESTS ?= tests
 ARGS ?=
 TABLES ?=
@@ -45,25 +52,28 @@ airflow: setup ## Run Airflow's command line on the stack: make airflow ARGS="da
 demo: setup ## Show the whole way of one deploy; TABLES="a b" picks the tables
 	@TABLES="$(TABLES)" $(PYTHON) -m dev.demo
 
-test: setup ## Run the tests; TESTS=path picks some, ARGS="-k word" goes to pytest
+test: setup ## Run the tests; TESTS=path picks some, ARGS="-k word" goes to pytest, AIRFLOW=next takes its next version
 	@$(PYTHON) -m pytest $(if $(filter tests,$(TESTS)),-n 3 --dist loadscope --no-loadscope-reorder) $(TESTS) $(ARGS)
 
 lint: setup ## Check style, types, config, workflows and the Dockerfile; changes nothing
 	$(PYTHON) -m ruff check $(PYTHONCODE)
 	$(PYTHON) -m ruff format --check $(PYTHONCODE)
 	$(PYTHON) -m mypy include/sluiceway include/config/transforms dev bench
-	.venv/bin/lint-imports --cache-dir .local/importlinter
-	.venv/bin/sluiceway tables check
-	.venv/bin/sluiceway triggers check
-	.venv/bin/zizmor --offline --quiet .github
-	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	.venv/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
-	.venv/bin/hadolint Dockerfile
+	$(VENV)/bin/lint-imports --cache-dir .local/importlinter
+	$(VENV)/bin/sluiceway tables check
+	$(VENV)/bin/sluiceway triggers check
+	$(VENV)/bin/zizmor --offline --quiet .github
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	$(VENV)/bin/hadolint Dockerfile
 
 lock: setup ## Pin the newest versions the requirements allow
 	$(LOCK) --upgrade -o requirements.lock requirements.txt
 	$(LOCK) --upgrade --no-deps -o requirements-demo.lock requirements-demo.txt
 	$(LOCK) --upgrade -c requirements.lock -o requirements-dev.lock requirements-dev.txt
+	@awk '/^[a-z]/ && !/^apache-airflow/ {sub(/ \\$$/, ""); print}' requirements.lock requirements-dev.lock > .local/tmp/others.txt
+	$(LOCK) --no-annotate -c .local/tmp/others.txt --override requirements-next.txt --prerelease if-necessary-or-explicit \
+		-o requirements-next.lock requirements.txt requirements-dev.txt
 
 histories: setup ## Live N random lives of runs on a real Airflow and check what is said of them: make histories N=60 SEED=7
 	@HISTORIES=$(if $(filter-out file,$(origin N)),$(N),60) SEED=$(SEED) $(PYTHON) -m pytest tests/integration/master/test_histories.py \
