@@ -8,7 +8,7 @@ import time
 import pytest
 from rich.console import Console
 
-from sluiceway.cli import app
+from sluiceway.cli import tables
 from sluiceway.cli.progress import load_progress
 
 
@@ -37,7 +37,7 @@ def test_a_source_that_does_not_say_how_many_rows_it_has_shows_no_share() -> Non
 
 def test_without_a_terminal_there_is_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
-    monkeypatch.setattr(app, "err", Console(file=stream))
-    with app._progress("us_county") as tell:
+    monkeypatch.setattr(tables, "err", Console(file=stream))
+    with tables._progress("us_county") as tell:
         assert tell is None
     assert stream.getvalue() == ""

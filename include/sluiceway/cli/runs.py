@@ -11,6 +11,7 @@ import typer
 from rich.table import Column, Table
 
 from sluiceway.cli.console import EXIT_FAILED, err, out, plain, sentences
+from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
 from sluiceway.errors import ConfigError
 from sluiceway.ledger.rejects import rejects_of
 from sluiceway.settings import load_settings
@@ -25,10 +26,6 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
 DagOption = Annotated[
     str | None, typer.Option("--dag", metavar="DAG", help="The run's DAG, where several have a run of that id.")
 ]
-WarehouseOption = Annotated[
-    str | None, typer.Option("--warehouse", metavar="URL", help="postgresql:// URL; else SLUICEWAY_WAREHOUSE_URL.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
@@ -48,7 +45,7 @@ def runs_list(
     from sluiceway.run.reconcile import as_written
 
     with sentences():
-        url = _warehouse(warehouse)
+        url = warehouse_url(warehouse)
         with connect(url) as session:
             close_left_behind(session)
             found = store.runs(session, limit=limit)
@@ -93,7 +90,7 @@ def runs_show(
     from sluiceway.run.report.collect import collect
 
     with sentences():
-        url = _warehouse(warehouse)
+        url = warehouse_url(warehouse)
         with connect(url) as session:
             close_left_behind(session)
             run = _one(run_id, store.runs(session, run_id=run_id, dag_id=dag_id))
@@ -132,10 +129,6 @@ def runs_retry(run_id: RunArgument, dag_id: DagOption = None) -> None:
         found = dag_id or _dag_of(api.dags_with(run_id), run_id)
         cleared = api.retry(found, run_id)
     out.print(f"{len(cleared)} tasks of {plain(f'{found}/{run_id}')} run again: {plain(', '.join(sorted(cleared)))}")
-
-
-def _warehouse(url: str | None) -> str:
-    return url or load_settings().require_warehouse_url()
 
 
 def _one(run_id: str, found: Sequence[Run]) -> Run:

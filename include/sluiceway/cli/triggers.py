@@ -12,6 +12,7 @@ import typer
 from rich.table import Column, Table
 
 from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, sentences
+from sluiceway.cli.options import JsonOption
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ app = typer.Typer(no_args_is_help=True, help="What starts the flows under includ
 
 FlowArgument = Annotated[str, typer.Argument(metavar="FLOW", help="A flow's id.")]
 TriggerArgument = Annotated[str | None, typer.Argument(metavar="[TRIGGER]", help="Only this trigger.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 WarehouseOption = Annotated[
     str | None, typer.Option("--warehouse", metavar="URL", help="Of the ledger; else SLUICEWAY_WAREHOUSE_URL.")
 ]

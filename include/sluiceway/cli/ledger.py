@@ -1,0 +1,24 @@
+"""`sluiceway ledger`: the ledger in the warehouse."""
+
+from __future__ import annotations
+
+import typer
+
+from sluiceway.cli.console import out, sentences
+from sluiceway.cli.options import WarehouseOption, warehouse_url
+from sluiceway.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, help="The ledger in the warehouse.")
+
+
+@app.command("migrate")
+def ledger_migrate(warehouse: WarehouseOption = None) -> None:
+    """Bring the ledger to the version this code needs, as the role that owns the warehouse.
+
+    Example: sluiceway ledger migrate --warehouse postgresql://owner@localhost/warehouse
+    """
+    from sluiceway.ledger.migrate import migrate
+
+    with sentences():
+        revision = migrate(warehouse or load_settings().owner_url or warehouse_url(None))
+    out.print(f"The ledger is at revision {revision}.")
