@@ -18,6 +18,7 @@ from dev.environment import ROOT
 from sluiceway.cli import console
 from sluiceway.cli.app import app
 from sluiceway.ledger.warehouse import LEDGER_REVISION
+from tests.cli.commands import commands
 
 Query = Callable[..., list[tuple[object, ...]]]
 Setting = Callable[..., None]
@@ -67,16 +68,6 @@ def tables_of(result: Result) -> list[str]:
     return [entry["name"] for entry in json.loads(result.stdout)]
 
 
-def commands() -> list[tuple[str, ...]]:
-    found = []
-    for group in app.registered_groups:
-        assert group.typer_instance is not None
-        for command in group.typer_instance.registered_commands:
-            assert command.callback is not None
-            found.append((str(group.name), command.name or command.callback.__name__.split("_", 1)[1]))
-    return found
-
-
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_the_help_of_every_command_has_an_example_of_that_command(run: Run, command: tuple[str, ...]) -> None:
     result = run(*command, "--help")
@@ -85,7 +76,9 @@ def test_the_help_of_every_command_has_an_example_of_that_command(run: Run, comm
 
 
 def test_there_are_commands_to_look_at() -> None:
-    assert {("tables", "list"), ("tables", "run"), ("runs", "show"), ("ledger", "migrate")} <= set(commands())
+    assert {("trigger",), ("tables", "list"), ("tables", "run"), ("runs", "show"), ("ledger", "migrate")} <= set(
+        commands()
+    )
 
 
 @pytest.mark.parametrize("arguments", [(), ("tables",), ("runs",), ("ledger",)])

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from sluiceway.cli.console import err, plain, sentences
+from sluiceway.cli.program import Commands
 from sluiceway.settings import load_settings
 
-app = typer.Typer(no_args_is_help=True, help="Who may start a run.")
+app = Commands(help="Who may start a run.")
 
 
 @app.command("setup")

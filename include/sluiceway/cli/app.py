@@ -1,22 +1,17 @@
-"""`sluiceway`: tables and runs from the command line; each group of commands is a file beside this one.
-
-Exit codes: 0 good; 1 the work failed, or the run that is shown is red; 2 a file, a name or an option is wrong, and
-nothing was started; 130 and 143 a load was stopped by Ctrl-C or SIGTERM, and a sentence says what has become of it.
-"""
+"""`sluiceway`: tables and runs from the command line; each group of commands is a file beside this one."""
 
 from __future__ import annotations
 
 import atexit
 import gc
-import logging
 import sys
 from typing import Annotated
 
 import typer
-from rich.logging import RichHandler
 
 from sluiceway.cli import access, ledger, runs, tables, trigger, triggers
-from sluiceway.cli.console import err
+from sluiceway.cli.console import out
+from sluiceway.cli.program import Commands, VerboseOption, log_what_is_done, version
 
 
 @atexit.register
@@ -26,18 +21,23 @@ def _leave_at_once() -> None:
         gc.freeze()
 
 
-app = typer.Typer(
-    no_args_is_help=True, pretty_exceptions_enable=False, help="Refreshes a PostGIS warehouse after every deploy."
-)
+app = Commands(help="Refreshes a PostGIS warehouse after every deploy.")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"sluiceway {version()}")
+        raise typer.Exit
 
 
 @app.callback()
-def _main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False) -> None:
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.ERROR,
-        format="%(message)s",
-        handlers=[RichHandler(console=err, show_path=False)],
-    )
+def _main(
+    verbose: VerboseOption = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    log_what_is_done(verbose)
 
 
 app.add_typer(tables.app, name="tables")
@@ -45,8 +45,4 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(access.app, name="access")
 app.add_typer(triggers.app, name="triggers")
-app.command(
-    "trigger",
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)(trigger.trigger_run)
+app.command("trigger")(trigger.trigger_run)

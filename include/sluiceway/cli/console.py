@@ -14,6 +14,14 @@ from sluiceway.errors import ConfigError, SettingsError, SluicewayError, Unknown
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_CODES = {
+    0: "good: it is done, or it is as asked",
+    EXIT_FAILED: "the work failed, or what is shown is red; the sentence says why",
+    EXIT_USAGE: "a file, a name or an option is wrong; nothing was started",
+    130: "stopped by Ctrl-C",
+    143: "stopped by SIGTERM",
+}
+"""Of every command; docs/reference/exit-codes.md says what each means for which."""
 
 # a pipe has no width: wide enough that no name is cut
 WIDTH = None if sys.stdout.isatty() else 220

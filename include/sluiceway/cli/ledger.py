@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import typer
-
 from sluiceway.cli.console import out, sentences
 from sluiceway.cli.options import WarehouseOption, warehouse_url
+from sluiceway.cli.program import Commands
 from sluiceway.settings import load_settings
 
-app = typer.Typer(no_args_is_help=True, help="The ledger in the warehouse.")
+app = Commands(help="The ledger in the warehouse.")
 
 
 @app.command("migrate")

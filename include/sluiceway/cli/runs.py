@@ -12,6 +12,7 @@ from rich.table import Column, Table
 
 from sluiceway.cli.console import EXIT_FAILED, err, out, plain, sentences
 from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
+from sluiceway.cli.program import Commands
 from sluiceway.errors import ConfigError
 from sluiceway.ledger.rejects import rejects_of
 from sluiceway.settings import load_settings
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sluiceway.ledger.store import Run, RunKey
     from sluiceway.run.reconcile import Seen
 
-app = typer.Typer(no_args_is_help=True, help="Runs, as the ledger knows them and Airflow shows them.")
+app = Commands(help="Runs, as the ledger knows them and Airflow shows them.")
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
 DagOption = Annotated[

@@ -14,6 +14,7 @@ from rich.table import Column, Table
 
 from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, sentences
 from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
+from sluiceway.cli.program import Commands
 from sluiceway.errors import ConfigError
 from sluiceway.settings import load_settings
 from sluiceway.stop import StoppedError, stoppable
@@ -21,7 +22,7 @@ from sluiceway.stop import StoppedError, stoppable
 if TYPE_CHECKING:
     from sluiceway.tables.spec import TableSpec
 
-app = typer.Typer(no_args_is_help=True, help="The tables under include/config/tables/.")
+app = Commands(help="The tables under include/config/tables/.")
 
 
 @app.command("list")

@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, sentences
 from sluiceway.cli.options import JsonOption
+from sluiceway.cli.program import Commands
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sluiceway.flows.files import Flow
     from sluiceway.flows.overview import TriggerView
 
-app = typer.Typer(no_args_is_help=True, help="What starts the flows under include/config/flows/.")
+app = Commands(help="What starts the flows under include/config/flows/.")
 
 FlowArgument = Annotated[str, typer.Argument(metavar="FLOW", help="A flow's id.")]
 TriggerArgument = Annotated[str | None, typer.Argument(metavar="[TRIGGER]", help="Only this trigger.")]
