@@ -6,10 +6,19 @@ from typing import Annotated
 
 import typer
 
+from sluiceway.cli import complete
 from sluiceway.settings import load_settings
 
 WarehouseOption = Annotated[
     str | None, typer.Option("--warehouse", metavar="URL", help="postgresql:// URL; else SLUICEWAY_WAREHOUSE_URL.")
+]
+TableArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE.toml",
+        help="A table's name, or a file like those under tables/.",
+        autocompletion=complete.tables,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

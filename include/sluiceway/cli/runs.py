@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
+from sluiceway.cli import complete
 from sluiceway.cli.console import EXIT_FAILED, err, out, plain, sentences
 from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
 from sluiceway.cli.program import Commands
@@ -23,9 +24,18 @@ if TYPE_CHECKING:
 
 app = Commands(help="Runs, as the ledger knows them and Airflow shows them.")
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
+RunArgument = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run's id, or its first characters.", autocompletion=complete.runs),
+]
 DagOption = Annotated[
-    str | None, typer.Option("--dag", metavar="DAG", help="The run's DAG, where several have a run of that id.")
+    str | None,
+    typer.Option(
+        "--dag",
+        metavar="DAG",
+        help="The run's DAG, where several have a run of that id.",
+        autocompletion=complete.flows,
+    ),
 ]
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.table import Column, Table
 
 from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, sentences
-from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
+from sluiceway.cli.options import JsonOption, TableArgument, WarehouseOption, warehouse_url
 from sluiceway.cli.program import Commands
 from sluiceway.errors import ConfigError
 from sluiceway.settings import load_settings
@@ -94,9 +94,7 @@ def tables_check(
 
 @app.command("run")
 def tables_run(
-    table: Annotated[
-        str, typer.Argument(metavar="NAME|FILE.toml", help="A table's name, or a file like those under tables/.")
-    ],
+    table: TableArgument,
     warehouse: WarehouseOption = None,
     force: Annotated[bool, typer.Option("--force", help="Load also when the source is unchanged.")] = False,
     uri: Annotated[str | None, typer.Option("--uri", help="Read this file or URL instead of the declared one.")] = None,
@@ -195,9 +193,7 @@ def tables_infer(
 
 @app.command("preview")
 def tables_preview(
-    table: Annotated[
-        str, typer.Argument(metavar="NAME|FILE.toml", help="A table's name, or a file like those under tables/.")
-    ],
+    table: TableArgument,
     rows: Annotated[int, typer.Option(min=0, help="How many rows to show.")] = 10,
     warehouse: Annotated[
         str | None, typer.Option("--warehouse", metavar="URL", help="Also see whether this warehouse's table fits.")

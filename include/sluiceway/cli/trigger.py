@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import typer
 
+from sluiceway.cli import complete
 from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, plain, sentences
 from sluiceway.cli.options import JsonOption
 from sluiceway.errors import AirflowApiError, ConfigError
@@ -99,12 +100,20 @@ def trigger_run(
     flow_id: Annotated[
         str | None,
         typer.Option(
-            metavar="F", help="Start this flow, in the Airflow of SLUICEWAY_AIRFLOW_URL.", rich_help_panel=FLOW
+            metavar="F",
+            help="Start this flow, in the Airflow of SLUICEWAY_AIRFLOW_URL.",
+            rich_help_panel=FLOW,
+            autocompletion=complete.flows,
         ),
     ] = None,
     trigger_id: Annotated[
         str | None,
-        typer.Option(metavar="T", help="In the name of this trigger; default: its cli trigger.", rich_help_panel=FLOW),
+        typer.Option(
+            metavar="T",
+            help="In the name of this trigger; default: its cli trigger.",
+            rich_help_panel=FLOW,
+            autocompletion=complete.triggers,
+        ),
     ] = None,
     batch_id: Annotated[
         str | None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
+from sluiceway.cli import complete
 from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, sentences
 from sluiceway.cli.options import JsonOption
 from sluiceway.cli.program import Commands
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
 app = Commands(help="What starts the flows under include/config/flows/.")
 
-FlowArgument = Annotated[str, typer.Argument(metavar="FLOW", help="A flow's id.")]
-TriggerArgument = Annotated[str | None, typer.Argument(metavar="[TRIGGER]", help="Only this trigger.")]
+FlowArgument = Annotated[str, typer.Argument(metavar="FLOW", help="A flow's id.", autocompletion=complete.flows)]
+TriggerArgument = Annotated[
+    str | None, typer.Argument(metavar="[TRIGGER]", help="Only this trigger.", autocompletion=complete.triggers)
+]
 WarehouseOption = Annotated[
     str | None, typer.Option("--warehouse", metavar="URL", help="Of the ledger; else SLUICEWAY_WAREHOUSE_URL.")
 ]
