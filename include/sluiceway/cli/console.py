@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,9 +22,8 @@ EXIT_CODES = {
 }
 """Of every command; docs/reference/exit-codes.md says what each means for which."""
 
-# a pipe has no width: wide enough that no name is cut
-WIDTH = None if sys.stdout.isatty() else 220
-out = Console(highlight=False, width=WIDTH)
+# the terminal folds a line that is too long for it, so that what is copied from it is whole
+out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 

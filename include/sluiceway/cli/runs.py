@@ -8,18 +8,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Column, Table
 
 from sluiceway.cli import complete
 from sluiceway.cli.console import EXIT_FAILED, err, out, plain, sentences
 from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
 from sluiceway.cli.program import Commands
+from sluiceway.cli.records import print_records
+from sluiceway.cli.run_names import the_one
 from sluiceway.errors import ConfigError
 from sluiceway.ledger.rejects import rejects_of
+from sluiceway.ledger.store import RunKey
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
-    from sluiceway.ledger.store import Run, RunKey
+    from sluiceway.ledger.store import Run
     from sluiceway.run.reconcile import Seen
 
 app = Commands(help="Runs, as the ledger knows them and Airflow shows them.")
@@ -72,14 +74,18 @@ def runs_list(
             ]
         )
         return
-    table = Table(
-        "dag", Column("run", no_wrap=True), "commit", "started (UTC)", "status", "note", box=None, pad_edge=False
-    )
-    for run, truth in zip(found, truths, strict=True):
-        dag = f"{run.dag_id}: {loads[run.key]}" if run.key in loads else run.dag_id
-        cells = plain(dag), plain(run.run_id), (run.commit_sha or "")[:9], f"{run.started_at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(*cells, truth.status, plain(truth.text))
-    out.print(table)
+    rows = [
+        (
+            f"{run.dag_id}: {loads[run.key]}" if run.key in loads else run.dag_id,
+            run.run_id,
+            (run.commit_sha or "")[:9],
+            f"{run.started_at:%Y-%m-%d %H:%M:%S}",
+            truth.status,
+            truth.text,
+        )
+        for run, truth in zip(found, truths, strict=True)
+    ]
+    print_records(("dag", "run", "commit", "started (UTC)", "status", "note"), rows, prose={"note"})
 
 
 @app.command("show")
@@ -95,7 +101,7 @@ def runs_show(
 
     Example: sluiceway runs show deploy__1f0c...
     """
-    from sluiceway.ledger import store
+    from sluiceway.ledger import newest, store
     from sluiceway.ledger.left_behind import close_left_behind
     from sluiceway.ledger.warehouse import connect
     from sluiceway.run.report.collect import collect
@@ -104,7 +110,11 @@ def runs_show(
         url = warehouse_url(warehouse)
         with connect(url) as session:
             close_left_behind(session)
-            run = _one(run_id, store.runs(session, run_id=run_id, dag_id=dag_id))
+            beginning = newest.runs_beginning(session, run_id, dag_id)
+            key = the_one(run_id, [run.key for run in beginning])
+            if key is None:
+                raise ConfigError(f"The ledger has no run {run_id!r}; `sluiceway runs list` shows the newest.")
+            run = next(each for each in beginning if each.key == key)
         seen = _asked([run]).get(run.key)
         with connect(url) as session:
             report = collect(session, run.key, {}, seen=seen, maps={})
@@ -137,29 +147,11 @@ def runs_retry(run_id: RunArgument, dag_id: DagOption = None) -> None:
     from sluiceway.rest.airflow_api import AirflowApi
 
     with sentences(), AirflowApi.from_settings(load_settings()) as api:
-        found = dag_id or _dag_of(api.dags_with(run_id), run_id)
-        cleared = api.retry(found, run_id)
-    out.print(f"{len(cleared)} tasks of {plain(f'{found}/{run_id}')} run again: {plain(', '.join(sorted(cleared)))}")
-
-
-def _one(run_id: str, found: Sequence[Run]) -> Run:
-    if not found:
-        raise ConfigError(f"The ledger has no run {run_id!r}; `sluiceway runs list` shows the newest.")
-    if len(found) > 1:
-        raise ConfigError(_several(run_id, [run.dag_id for run in found]))
-    return found[0]
-
-
-def _dag_of(dags: Sequence[str], run_id: str) -> str:
-    if not dags:
-        raise ConfigError(f"Airflow has no run {run_id!r} that you may read.")
-    if len(dags) > 1:
-        raise ConfigError(_several(run_id, dags))
-    return dags[0]
-
-
-def _several(run_id: str, dags: Sequence[str]) -> str:
-    return f"Several DAGs have a run {run_id!r}: name one of {', '.join(sorted(dags))} with --dag."
+        key = the_one(run_id, [RunKey(*each) for each in api.runs_beginning(run_id, dag_id)])
+        if key is None:
+            raise ConfigError(f"Airflow has no run {run_id!r} that you may read.")
+        cleared = api.retry(*key)
+    out.print(f"{len(cleared)} tasks of {plain(str(key))} run again: {plain(', '.join(sorted(cleared)))}")
 
 
 def _asked(runs: Sequence[Run]) -> Mapping[RunKey, Seen]:

@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Column, Table
 
 from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, sentences
 from sluiceway.cli.options import JsonOption, TableArgument, WarehouseOption, warehouse_url
 from sluiceway.cli.program import Commands
+from sluiceway.cli.records import print_records
 from sluiceway.errors import ConfigError
 from sluiceway.settings import load_settings
 from sluiceway.stop import StoppedError, stoppable
 
 if TYPE_CHECKING:
     from sluiceway.tables.spec import TableSpec
+
+CELL = 40
+"""Of a value as long as a polygon a preview shows as many characters."""
 
 app = Commands(help="The tables under include/config/tables/.")
 
@@ -53,11 +56,17 @@ def tables_list(
 
 
 def _print_tables(specs: Iterable[TableSpec]) -> None:
-    table = Table("table", "group", "kind", "key", "description", box=None, pad_edge=False)
-    for spec in specs:
-        key = spec.key if isinstance(spec.key, str) else ", ".join(spec.key)
-        table.add_row(spec.name, spec.group, spec.source.kind, key, spec.description)
-    out.print(table)
+    rows = [
+        (
+            spec.name,
+            spec.group,
+            spec.source.kind,
+            spec.key if isinstance(spec.key, str) else ", ".join(spec.key),
+            spec.description,
+        )
+        for spec in specs
+    ]
+    print_records(("table", "group", "kind", "key", "description"), rows, prose={"description"})
 
 
 @app.command("check")
@@ -218,10 +227,8 @@ def tables_preview(
         sys.stdout.write(json.dumps({**found.document(), "warehouse": stands}, indent=2, default=str) + "\n")
         return
     names = [*spec.columns, *([spec.geometry.column] if spec.geometry is not None else [])]
-    shown = Table(*(Column(name, no_wrap=True) for name in names), box=None, pad_edge=False)
-    for row in found.rows:
-        shown.add_row(*("" if value is None else plain(str(value)[:40]) for value in row.values()))
-    out.print(shown)
+    shown = [["" if value is None else str(value)[:CELL] for value in row.values()] for row in found.rows]
+    print_records(names, shown)
     out.print(plain(found.sentence(spec.name)))
     for reject in found.rejects[:10]:
         out.print(f"  row {reject.row_number}: {plain(reject.reason)}")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Column, Table
 
 from sluiceway.cli import complete
 from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, sentences
 from sluiceway.cli.options import JsonOption
 from sluiceway.cli.program import Commands
+from sluiceway.cli.records import print_fields, print_records
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
@@ -46,14 +46,21 @@ def triggers_list(warehouse: WarehouseOption = None, as_json: JsonOption = False
     if as_json:
         _print_json([view.model_dump(mode="json") for view in views])
         return
-    table = Table(
-        "flow", "trigger", "kind", "state", "last check (UTC)", "waiting events", "last run", "error", box=None
-    )
-    for view in views:
-        error = view.last_error if view.state == "failing" else None
-        cells = (view.flow_id, view.trigger_id, view.kind, view.state, _time(view.last_check_at))
-        table.add_row(*cells, str(view.unclaimed_events), plain(view.last_run_id or ""), plain(error or ""))
-    out.print(table)
+    names = ("flow", "trigger", "kind", "state", "last check (UTC)", "waiting events", "last run", "error")
+    rows = [
+        (
+            view.flow_id,
+            view.trigger_id,
+            view.kind,
+            view.state,
+            _time(view.last_check_at),
+            str(view.unclaimed_events),
+            view.last_run_id or "",
+            (view.last_error or "") if view.state == "failing" else "",
+        )
+        for view in views
+    ]
+    print_records(names, rows, prose={"error"})
 
 
 @app.command("show")
@@ -81,12 +88,14 @@ def triggers_show(
     out.print(plain(f"starts when: {flow.spec.when or ' | '.join(flow.triggers) or 'never by itself'}"))
     for each in chosen:
         view = views[each]
-        table = Table(Column(no_wrap=True), Column(overflow="fold"), box=None, show_header=False, padding=(0, 2))
-        for key, value in {**declared[each], **_known(view)}.items():
-            if key not in {"id", "flow_id"} and value is not None:
-                table.add_row(key, plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
         out.print(plain(f"\n{each}"))
-        out.print(table)
+        print_fields(
+            {
+                key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+                for key, value in {**declared[each], **_known(view)}.items()
+                if key not in {"id", "flow_id"} and value is not None
+            }
+        )
 
 
 @app.command("check")
@@ -172,11 +181,11 @@ def triggers_next(
             ]
         )
         return
-    table = Table("local time", "UTC", "trigger", box=None, pad_edge=False)
-    for each in found:
-        local = f"{each.local:%a %Y-%m-%d %H:%M %Z}"
-        table.add_row(local, f"{each.at:%Y-%m-%d %H:%M}", ", ".join(each.trigger_ids))
-    out.print(table)
+    rows = [
+        (f"{each.local:%a %Y-%m-%d %H:%M %Z}", f"{each.at:%Y-%m-%d %H:%M}", ", ".join(each.trigger_ids))
+        for each in found
+    ]
+    print_records(("local time", "UTC", "trigger"), rows)
 
 
 def _flow(flow_id: str, trigger_id: str | None) -> Flow:

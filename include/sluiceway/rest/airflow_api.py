@@ -109,10 +109,15 @@ class AirflowApi:
             if not page["task_instances"] or len(found) >= page["total_entries"]:
                 return found
 
-    def dags_with(self, run_id: str) -> list[str]:
-        """The DAGs that have a run of that id, as far as the user may read their runs."""
-        found = self.get("dags/~/dagRuns", run_id_prefix_pattern=run_id, limit=100)["dag_runs"]
-        return sorted(run["dag_id"] for run in found if run["dag_run_id"] == run_id)
+    def runs_beginning(self, prefix: str, dag_id: str | None = None) -> list[tuple[str, str]]:
+        """DAG and id of the first hundred runs whose ids begin so, as far as the user may read them.
+
+        :param dag_id: of this DAG alone.
+        """
+        path = f"dags/{quote(dag_id) if dag_id is not None else '~'}/dagRuns"
+        found = self.get(path, run_id_prefix_pattern=prefix, order_by="run_id", limit=100)["dag_runs"]
+        # what Airflow takes for a prefix is a range, which holds others too
+        return [(run["dag_id"], run["dag_run_id"]) for run in found if run["dag_run_id"].startswith(prefix)]
 
     def event_logs(self, dag_id: str, events: Iterable[str], after: datetime) -> list[dict[str, Any]]:
         """The newest entries of the audit log on a DAG, of these events."""
