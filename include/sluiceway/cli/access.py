@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sluiceway.cli.console import err, plain, sentences
+from sluiceway.cli.console import err, plain, print_json, sentences
+from sluiceway.cli.options import JsonOption
 from sluiceway.cli.program import Commands
 from sluiceway.settings import load_settings
 
@@ -20,6 +21,7 @@ def access_setup(
         str | None,
         typer.Option(metavar="NAME", help="Also make this user; SLUICEWAY_CI_PASSWORD, else a generated one, printed."),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Create the role that CI triggers with, as an administrator of Airflow. A second time it changes nothing.
 
@@ -32,6 +34,9 @@ def access_setup(
 
     with sentences(), AirflowApi.from_settings(settings := load_settings()) as api:
         done = access.setup(api, user=user, password=settings.ci_password)
+    if as_json:
+        print_json({"done": done.sentences, "user": user, "password": done.password})
+        return
     for sentence in done.sentences:
         err.print(plain(sentence))
     if done.password:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,3 +45,8 @@ def sentences() -> Iterator[None]:
 def plain(text: object) -> str:
     """Text that rich takes for no markup."""
     return escape(str(text))
+
+
+def print_json(document: object) -> None:
+    """To the standard output, and nothing else goes there."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sluiceway.cli.console import out, sentences
-from sluiceway.cli.options import WarehouseOption, warehouse_url
+from sluiceway.cli.console import out, print_json, sentences
+from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
 from sluiceway.cli.program import Commands
 from sluiceway.settings import load_settings
 
@@ -11,7 +11,7 @@ app = Commands(help="The ledger in the warehouse.")
 
 
 @app.command("migrate")
-def ledger_migrate(warehouse: WarehouseOption = None) -> None:
+def ledger_migrate(warehouse: WarehouseOption = None, as_json: JsonOption = False) -> None:
     """Bring the ledger to the version this code needs, as the role that owns the warehouse.
 
     Example: sluiceway ledger migrate --warehouse postgresql://owner@localhost/warehouse
@@ -20,4 +20,7 @@ def ledger_migrate(warehouse: WarehouseOption = None) -> None:
 
     with sentences():
         revision = migrate(warehouse or load_settings().owner_url or warehouse_url(None))
+    if as_json:
+        print_json({"revision": revision})
+        return
     out.print(f"The ledger is at revision {revision}.")

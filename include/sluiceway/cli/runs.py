@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sluiceway.cli import complete
-from sluiceway.cli.console import EXIT_FAILED, err, out, plain, sentences
+from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sentences
 from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
 from sluiceway.cli.program import Commands
 from sluiceway.cli.records import print_records
@@ -67,7 +65,7 @@ def runs_list(
         with connect(url) as session:
             truths = [truth_of(session, run, seen[run.key]) if run.key in seen else as_written(run) for run in found]
     if as_json:
-        _print_json(
+        print_json(
             [
                 _document(run, truth, run.key in seen) | {"table": loads.get(run.key)}
                 for run, truth in zip(found, truths, strict=True)
@@ -128,7 +126,7 @@ def runs_show(
         document["tables"] = [table.model_dump(mode="json") for table in tables]
         document["tasks"] = [task.model_dump(mode="json") for task in report.tasks]
         document["withheld"] = {view.name: view.reason for view in report.withheld}
-        _print_json(document)
+        print_json(document)
     else:
         from sluiceway.cli import shown_runs
 
@@ -139,7 +137,7 @@ def runs_show(
 
 
 @app.command("retry")
-def runs_retry(run_id: RunArgument, dag_id: DagOption = None) -> None:
+def runs_retry(run_id: RunArgument, dag_id: DagOption = None, as_json: JsonOption = False) -> None:
     """Run only the failed tasks of a run again, and what follows them, in Airflow; its verdict judges it anew.
 
     Example: sluiceway runs retry deploy__1f0c...
@@ -151,6 +149,9 @@ def runs_retry(run_id: RunArgument, dag_id: DagOption = None) -> None:
         if key is None:
             raise ConfigError(f"Airflow has no run {run_id!r} that you may read.")
         cleared = api.retry(*key)
+    if as_json:
+        print_json({**key._asdict(), "cleared": sorted(cleared)})
+        return
     out.print(f"{len(cleared)} tasks of {plain(str(key))} run again: {plain(', '.join(sorted(cleared)))}")
 
 
@@ -172,7 +173,3 @@ def _document(run: Run, truth: Any, is_compared: bool) -> dict[str, Any]:
         "remark": truth.remark,
         "compared_with_airflow": is_compared,
     }
-
-
-def _print_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, sentences
+from sluiceway.cli import checked
+from sluiceway.cli.checked import FormatOption
+from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, print_json, sentences
 from sluiceway.cli.options import JsonOption, TableArgument, WarehouseOption, warehouse_url
 from sluiceway.cli.program import Commands
 from sluiceway.cli.records import print_records
@@ -44,7 +45,7 @@ def tables_list(
     with sentences():
         specs, wrong = registry.read() if everything else registry.read_deployed()
     if as_json:
-        sys.stdout.write(json.dumps([spec.model_dump(mode="json") for spec in specs.values()], indent=2) + "\n")
+        print_json([spec.model_dump(mode="json") for spec in specs.values()])
     elif specs or not wrong:
         _print_tables(specs.values())
     if not specs and not wrong and not as_json:
@@ -72,6 +73,8 @@ def _print_tables(specs: Iterable[TableSpec]) -> None:
 @app.command("check")
 def tables_check(
     files: Annotated[list[Path] | None, typer.Argument(help="Files; else all of include/config/.")] = None,
+    style: FormatOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Validate table and view files offline; names file, key, value and the nearest valid one.
 
@@ -93,12 +96,8 @@ def tables_check(
             else:
                 registry.read_spec(path)
         except ConfigError as error:
-            problems.append(str(error))
-    for problem in problems:
-        err.print(f"[red]error:[/] {plain(problem)}")
-    if problems:
-        raise typer.Exit(EXIT_USAGE)
-    out.print(f"{len(paths)} files are valid.")
+            problems += [checked.Problem(path, sentence) for sentence in str(error).split("\n")]
+    checked.tell(len(paths), problems, style=style, as_json=as_json)
 
 
 @app.command("run")
@@ -181,6 +180,7 @@ def tables_infer(
         Path | None, typer.Option("--output", "-o", help="Write <table>.toml; else to the standard output.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Draft a table's file from a file that nobody has described yet. Its comments are what you have to decide.
 
@@ -193,10 +193,14 @@ def tables_infer(
         if output is not None:
             infer.check_output(output, force=force)
         draft = infer.infer(Asked(uri, layer, sheet, table, member, connection), output)
-        if output is None:
-            sys.stdout.write(draft)
-            return
-        infer.write(draft, output)
+        if output is not None:
+            infer.write(draft, output)
+    if as_json:
+        print_json({"draft": draft, "output": None if output is None else str(output)})
+    elif output is None:
+        sys.stdout.write(draft)
+    if output is None:
+        return
     err.print(f"Wrote {plain(output)}. Decide its comments, then: sluiceway tables check {plain(output)}")
 
 
@@ -224,7 +228,7 @@ def tables_preview(
         found = preview(spec, rows=rows)
         stands = standing(spec, warehouse) if warehouse is not None else None
     if as_json:
-        sys.stdout.write(json.dumps({**found.document(), "warehouse": stands}, indent=2, default=str) + "\n")
+        print_json({**found.document(), "warehouse": stands})
         return
     names = [*spec.columns, *([spec.geometry.column] if spec.geometry is not None else [])]
     shown = [["" if value is None else str(value)[:CELL] for value in row.values()] for row in found.rows]

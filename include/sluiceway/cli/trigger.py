@@ -6,7 +6,6 @@ the shell's completion, and it is handed what was given.
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 from urllib.parse import quote
@@ -14,7 +13,7 @@ from urllib.parse import quote
 import typer
 
 from sluiceway.cli import complete
-from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, plain, sentences
+from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, plain, print_json, sentences
 from sluiceway.cli.options import JsonOption
 from sluiceway.errors import AirflowApiError, ConfigError
 from sluiceway.settings import load_settings
@@ -184,7 +183,7 @@ def _trigger_flow(
     url = load_settings().airflow_url or ""
     if dry_run:
         order = service.order(trigger.config, asked)
-        _print_json({"method": "POST", "url": f"{url}/api/v2/{order.path}", "body": order.body})
+        print_json({"method": "POST", "url": f"{url}/api/v2/{order.path}", "body": order.body})
         return
     result = service.activate(trigger, asked)
     if not result.success or result.run_id is None:
@@ -192,10 +191,6 @@ def _trigger_flow(
     err.print(plain(f"{flow_id}: {result.message}"))
     if as_json:
         run_url = f"{url.rstrip('/')}/dags/{quote(flow_id, safe='')}/runs/{quote(result.run_id, safe='')}"
-        _print_json({"dag_id": flow_id, "run_id": result.run_id, "run_url": run_url, "trigger_id": result.trigger_id})
+        print_json({"dag_id": flow_id, "run_id": result.run_id, "run_url": run_url, "trigger_id": result.trigger_id})
     else:
         sys.stdout.write(f"{result.run_id}\n")
-
-
-def _print_json(document: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")

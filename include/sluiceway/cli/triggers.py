@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sluiceway.cli import complete
-from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, sentences
+from sluiceway.cli import checked, complete
+from sluiceway.cli.checked import FormatOption
+from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sentences
 from sluiceway.cli.options import JsonOption
 from sluiceway.cli.program import Commands
 from sluiceway.cli.records import print_fields, print_records
@@ -44,7 +44,7 @@ def triggers_list(warehouse: WarehouseOption = None, as_json: JsonOption = False
     with sentences():
         views = _views(list(read_flows().values()), warehouse)
     if as_json:
-        _print_json([view.model_dump(mode="json") for view in views])
+        print_json([view.model_dump(mode="json") for view in views])
         return
     names = ("flow", "trigger", "kind", "state", "last check (UTC)", "waiting events", "last run", "error")
     rows = [
@@ -82,7 +82,7 @@ def triggers_show(
     if as_json:
         flow_keys = flow.spec.model_dump(mode="json", exclude={"triggers"})
         triggers = [{"declared": declared[each], **views[each].model_dump(mode="json")} for each in chosen]
-        _print_json({**flow_keys, "triggers": triggers})
+        print_json({**flow_keys, "triggers": triggers})
         return
     out.print(plain(f"{flow.id} ({flow.spec.flow_type}): {flow.spec.description}"))
     out.print(plain(f"starts when: {flow.spec.when or ' | '.join(flow.triggers) or 'never by itself'}"))
@@ -101,22 +101,21 @@ def triggers_show(
 @app.command("check")
 def triggers_check(
     files: Annotated[list[Path] | None, typer.Argument(help="Files; else all of include/config/flows/.")] = None,
+    style: FormatOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Validate flow files offline, alone and together; names file, key, value and the nearest valid one.
 
     Example: sluiceway triggers check include/config/flows/master_etl.toml
     """
-    from sluiceway.flows.check import check
+    from sluiceway.flows.check import problems_of
     from sluiceway.flows.files import flow_files
 
     with sentences():
-        problems = check(files)
+        found = problems_of(files)
         count = len(files or flow_files(load_settings().config_dir))
-    for problem in problems:
-        err.print(f"[red]error:[/] {plain(problem)}")
-    if problems:
-        raise typer.Exit(EXIT_USAGE)
-    out.print(f"{count} {'file is' if count == 1 else 'files are'} valid.")
+    problems = [checked.Problem(path, sentence) for path, said in found for sentence in said.split("\n")]
+    checked.tell(count, problems, style=style, as_json=as_json)
 
 
 @app.command("test")
@@ -144,7 +143,7 @@ def triggers_test(
         chosen = [flow.triggers[trigger_id]] if trigger_id is not None else list(flow.triggers.values())
         found = [evaluate(trigger, url, payload=body) for trigger in chosen]
     if as_json:
-        _print_json([each.model_dump(mode="json") for each in found])
+        print_json([each.model_dump(mode="json") for each in found])
     else:
         for each in found:
             _print_evaluated(each)
@@ -174,7 +173,7 @@ def triggers_next(
         if not found:
             raise ConfigError(f"Flow {flow_id!r} has no schedule that is enabled; add a trigger of type schedule.")
     if as_json:
-        _print_json(
+        print_json(
             [
                 {"utc": each.at.isoformat(), "local": each.local.isoformat(), "trigger_ids": each.trigger_ids}
                 for each in found
@@ -227,10 +226,6 @@ def _print_evaluated(each: Evaluated) -> None:
         out.print(plain(f"  {json.dumps(event, ensure_ascii=False)}"))
     if len(each.events) > 10:
         out.print(f"  and {len(each.events) - 10:,} more")
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def _time(at: datetime | None) -> str:
