@@ -15,6 +15,7 @@ from sluiceway.cli.checked import FormatOption
 from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, print_json, sentences
 from sluiceway.cli.options import JsonOption, TableArgument, WarehouseOption, warehouse_url
 from sluiceway.cli.program import Commands
+from sluiceway.cli.progress_log import logged_progress
 from sluiceway.cli.records import print_records
 from sluiceway.errors import ConfigError
 from sluiceway.settings import load_settings
@@ -157,10 +158,10 @@ def _stopped() -> Iterator[None]:
 
 
 @contextmanager
-def _progress(table: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    """A bar on a terminal; elsewhere None, and the log tells it."""
+def _progress(table: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on a terminal; elsewhere the log tells it."""
     if not err.is_terminal:
-        yield None
+        yield logged_progress(table)
         return
     from sluiceway.cli.progress import load_progress
 
