@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from sluiceway.cli.console import out, print_json, sentences
-from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
+from sluiceway.cli.options import JsonOption, WarehouseOption, owner_url
 from sluiceway.cli.program import Commands
-from sluiceway.settings import load_settings
 
 app = Commands(help="The ledger in the warehouse.")
 
@@ -19,7 +18,7 @@ def ledger_migrate(warehouse: WarehouseOption = None, as_json: JsonOption = Fals
     from sluiceway.ledger.migrate import migrate
 
     with sentences():
-        revision = migrate(warehouse or load_settings().owner_url or warehouse_url(None))
+        revision = migrate(owner_url(warehouse))
     if as_json:
         print_json({"revision": revision})
         return

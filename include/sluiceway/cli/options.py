@@ -24,5 +24,26 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def warehouse_url(url: str | None) -> str:
-    """The warehouse that the option or the environment names; raises SettingsError when neither does."""
-    return url or load_settings().require_warehouse_url()
+    """The warehouse that the option or the environment names.
+
+    :raises SettingsError: neither names one, or what they name is no address of one.
+    """
+    return named_warehouse(url) or load_settings().require_warehouse_url()
+
+
+def named_warehouse(url: str | None) -> str | None:
+    """The same, or None when neither does."""
+    from sluiceway.ledger.warehouse_url import checked
+
+    if url is not None:
+        return checked(url, "--warehouse")
+    found = load_settings().warehouse_url
+    return checked(found, "SLUICEWAY_WAREHOUSE_URL") if found else None
+
+
+def owner_url(url: str | None) -> str:
+    """The warehouse as the role that owns it: the option, else SLUICEWAY_OWNER_URL, else the loader's."""
+    from sluiceway.ledger.warehouse_url import checked
+
+    owner = load_settings().owner_url if url is None else None
+    return checked(owner, "SLUICEWAY_OWNER_URL") if owner else warehouse_url(url)

@@ -13,7 +13,7 @@ import typer
 from sluiceway.cli import checked
 from sluiceway.cli.checked import FormatOption
 from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, print_json, sentences
-from sluiceway.cli.options import JsonOption, TableArgument, WarehouseOption, warehouse_url
+from sluiceway.cli.options import JsonOption, TableArgument, WarehouseOption, named_warehouse, warehouse_url
 from sluiceway.cli.program import Commands
 from sluiceway.cli.progress_log import logged_progress
 from sluiceway.cli.records import print_records
@@ -223,11 +223,12 @@ def tables_preview(
     from sluiceway.tables import registry
 
     with sentences():
+        url = named_warehouse(warehouse) if warehouse is not None else None
         spec = registry.read_spec(Path(table)) if table.endswith(".toml") else registry.read_one(table)
         if uri is not None:
             spec = registry.read_from(spec, uri)
         found = preview(spec, rows=rows)
-        stands = standing(spec, warehouse) if warehouse is not None else None
+        stands = standing(spec, url) if url is not None else None
     if as_json:
         print_json({**found.document(), "warehouse": stands})
         return

@@ -12,7 +12,7 @@ import typer
 from sluiceway.cli import checked, complete
 from sluiceway.cli.checked import FormatOption
 from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sentences
-from sluiceway.cli.options import JsonOption
+from sluiceway.cli.options import JsonOption, named_warehouse
 from sluiceway.cli.program import Commands
 from sluiceway.cli.records import print_fields, print_records
 from sluiceway.settings import load_settings
@@ -139,7 +139,7 @@ def triggers_test(
     with sentences():
         flow = _flow(flow_id, trigger_id)
         body = read_payload(payload) if payload is not None else None
-        url = warehouse or load_settings().warehouse_url
+        url = named_warehouse(warehouse)
         chosen = [flow.triggers[trigger_id]] if trigger_id is not None else list(flow.triggers.values())
         found = [evaluate(trigger, url, payload=body) for trigger in chosen]
     if as_json:
@@ -205,7 +205,7 @@ def _views(flows: list[Flow], warehouse: str | None) -> list[TriggerView]:
 
     settings = load_settings()
     states = []
-    if url := warehouse or settings.warehouse_url:
+    if url := named_warehouse(warehouse):
         with connect(url) as session:
             states = events.states(session)
     else:
