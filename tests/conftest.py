@@ -85,8 +85,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No SLUICEWAY_ variable of the user's shell, and no running stack, reaches a test."""
-    kept = {key: os.environ.pop(key) for key in list(os.environ) if key.startswith(PREFIX)}
+    """No SLUICEWAY_ variable of the user's shell, no running stack and no GitHub reaches a test."""
+    own = [key for key in os.environ if key.startswith(PREFIX) or key == "GITHUB_ACTIONS"]
+    kept = {key: os.environ.pop(key) for key in own}
     os.environ["SLUICEWAY_ENV_FILE"] = str(tmp_path_factory.mktemp("no-stack") / "none.env")
     load_settings.cache_clear()
     yield

@@ -94,3 +94,8 @@ def load_settings() -> Settings:
 def connection_variable(conn_id: str) -> str | None:
     """AIRFLOW_CONN_<ID>, as Airflow itself reads it; for what runs without Airflow."""
     return os.environ.get(f"AIRFLOW_CONN_{conn_id.upper()}")
+
+
+def runs_on_github() -> bool:
+    """Whether this is a step of a GitHub workflow, whose log understands commands."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"

@@ -80,6 +80,33 @@ def test_a_dag_without_such_a_run_is_a_usage_error(run: Run) -> None:
     assert run("show", "r2", "--dag", "master_etl").exit_code == 2
 
 
+def test_the_first_characters_of_an_id_are_enough_where_no_other_begins_so(run: Run) -> None:
+    assert "cli/cli__1: success." in run("show", "cli").stdout
+    assert "master_etl/r1: success." in run("show", "r", "--dag", "master_etl").stdout
+
+
+def test_first_characters_that_several_runs_have_name_them_all(run: Run) -> None:
+    result = run("show", "r")
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line == (
+        "error: Several runs begin with 'r': master_etl/r1, shop/r1, shop/r2; write more of the one you mean."
+    )
+
+
+def test_a_whole_id_is_meant_though_others_begin_so(run: Run, warehouse_url: str) -> None:
+    with connect(warehouse_url) as session:
+        store.open_run(session, RunKey(CLI, "cli__10"), None, "manual")
+    assert "cli/cli__1: success." in run("show", "cli__1").stdout
+    assert run("show", "cli__").exit_code == 2
+
+
+@pytest.mark.parametrize("typed", ["", "1", "R", "%", "cli_%"])
+def test_what_no_id_begins_with_is_a_usage_error(run: Run, typed: str) -> None:
+    result = run("show", typed)
+    assert (result.exit_code, f"The ledger has no run {typed!r}" in result.stderr) == (2, True)
+
+
 def test_a_red_run_exits_with_1_and_says_each_cause_once_with_its_log(run: Run) -> None:
     result = run("show", "r2")
     assert result.exit_code == 1

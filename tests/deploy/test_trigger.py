@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -807,14 +808,32 @@ def test_the_command_is_the_same_program(airflow: AirflowRest, tmp_path: Path) -
         return subprocess.run(command, env={**kept, **named}, capture_output=True, text=True, check=False)
 
     done = run("--build-id", "new", "--wait-for-dag", "0")
-    assert (done.returncode, "is not that of build:new" in done.stderr) == (4, True)
+    assert (done.returncode, "is not that of build:new" in done.stderr) == (1, True)
     done = run()
     assert (done.returncode, done.stdout) == (0, f"{airflow.uri}/dags/master_etl/runs/{RUN}\n")
-    assert run("--commit", "x").returncode == 2
+    wrong = run("--commit", "x")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("usage: sluiceway trigger [OPTIONS]\nsluiceway trigger: error: --commit 'x'")
+    document = json.loads(run("--json").stdout)
+    assert (document["run_id"], document["new"]) == (RUN, False)
     with AirflowRest() as other:
         done = run("--url", other.uri)
         assert done.returncode == 2, "the password of the known Airflow is not for another"
         assert other.requests == []
+
+
+def test_json_says_which_run_it_is_and_where(airflow: AirflowRest, call: Caller) -> None:
+    done = call("--json")
+    assert (done.code, json.loads(done.out)) == (
+        0,
+        {
+            "dag_id": "master_etl",
+            "run_id": RUN,
+            "run_url": f"{airflow.uri}/dags/master_etl/runs/{RUN}",
+            "state": "queued",
+            "new": True,
+        },
+    )
 
 
 def test_the_help_names_every_exit_code(call: Caller) -> None:

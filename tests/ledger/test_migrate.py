@@ -77,6 +77,17 @@ def test_migrating_a_warehouse_that_does_not_answer_names_the_place_without_the_
     assert "secret" not in str(caught.value)
 
 
+def test_of_two_servers_the_one_that_answers_is_migrated(blank: str, postgres: Cluster) -> None:
+    url = postgres.url("sluiceway_owner", blank)
+    head, at, place = url.rpartition("@")
+    assert migrate(f"{head}{at}127.0.0.1:1,{place}") == LEDGER_REVISION
+
+
+def test_servers_of_which_none_answers_are_all_named() -> None:
+    with pytest.raises(WarehouseUnavailableError, match=r"127\.0\.0\.1:1,localhost:2/none does not answer"):
+        migrate("postgresql://u:secret@127.0.0.1:1,localhost:2/none")
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,17 @@ from sluiceway.errors import ConfigError, SettingsError, SluicewayError, Unknown
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_CODES = {
+    0: "good: it is done, or it is as asked",
+    EXIT_FAILED: "the work failed, or what is shown is red; the sentence says why",
+    EXIT_USAGE: "a file, a name or an option is wrong; nothing was started",
+    130: "stopped by Ctrl-C",
+    143: "stopped by SIGTERM",
+}
+"""Of every command; docs/reference/exit-codes.md says what each means for which."""
 
-# a pipe has no width: wide enough that no name is cut
-WIDTH = None if sys.stdout.isatty() else 220
-out = Console(highlight=False, width=WIDTH)
+# the terminal folds a line that is too long for it, so that what is copied from it is whole
+out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
@@ -37,3 +45,8 @@ def sentences() -> Iterator[None]:
 def plain(text: object) -> str:
     """Text that rich takes for no markup."""
     return escape(str(text))
+
+
+def print_json(document: object) -> None:
+    """To the standard output, and nothing else goes there."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")

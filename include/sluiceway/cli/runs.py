@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Column, Table
 
-from sluiceway.cli.console import EXIT_FAILED, err, out, plain, sentences
+from sluiceway.cli import complete
+from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sentences
+from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
+from sluiceway.cli.program import Commands
+from sluiceway.cli.records import print_records
+from sluiceway.cli.run_names import the_one
 from sluiceway.errors import ConfigError
 from sluiceway.ledger.rejects import rejects_of
+from sluiceway.ledger.store import RunKey
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
-    from sluiceway.ledger.store import Run, RunKey
+    from sluiceway.ledger.store import Run
     from sluiceway.run.reconcile import Seen
 
-app = typer.Typer(no_args_is_help=True, help="Runs, as the ledger knows them and Airflow shows them.")
+app = Commands(help="Runs, as the ledger knows them and Airflow shows them.")
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
+RunArgument = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run's id, or its first characters.", autocompletion=complete.runs),
+]
 DagOption = Annotated[
-    str | None, typer.Option("--dag", metavar="DAG", help="The run's DAG, where several have a run of that id.")
+    str | None,
+    typer.Option(
+        "--dag",
+        metavar="DAG",
+        help="The run's DAG, where several have a run of that id.",
+        autocompletion=complete.flows,
+    ),
 ]
-WarehouseOption = Annotated[
-    str | None, typer.Option("--warehouse", metavar="URL", help="postgresql:// URL; else SLUICEWAY_WAREHOUSE_URL.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
@@ -48,7 +56,7 @@ def runs_list(
     from sluiceway.run.reconcile import as_written
 
     with sentences():
-        url = _warehouse(warehouse)
+        url = warehouse_url(warehouse)
         with connect(url) as session:
             close_left_behind(session)
             found = store.runs(session, limit=limit)
@@ -57,21 +65,25 @@ def runs_list(
         with connect(url) as session:
             truths = [truth_of(session, run, seen[run.key]) if run.key in seen else as_written(run) for run in found]
     if as_json:
-        _print_json(
+        print_json(
             [
                 _document(run, truth, run.key in seen) | {"table": loads.get(run.key)}
                 for run, truth in zip(found, truths, strict=True)
             ]
         )
         return
-    table = Table(
-        "dag", Column("run", no_wrap=True), "commit", "started (UTC)", "status", "note", box=None, pad_edge=False
-    )
-    for run, truth in zip(found, truths, strict=True):
-        dag = f"{run.dag_id}: {loads[run.key]}" if run.key in loads else run.dag_id
-        cells = plain(dag), plain(run.run_id), (run.commit_sha or "")[:9], f"{run.started_at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(*cells, truth.status, plain(truth.text))
-    out.print(table)
+    rows = [
+        (
+            f"{run.dag_id}: {loads[run.key]}" if run.key in loads else run.dag_id,
+            run.run_id,
+            (run.commit_sha or "")[:9],
+            f"{run.started_at:%Y-%m-%d %H:%M:%S}",
+            truth.status,
+            truth.text,
+        )
+        for run, truth in zip(found, truths, strict=True)
+    ]
+    print_records(("dag", "run", "commit", "started (UTC)", "status", "note"), rows, prose={"note"})
 
 
 @app.command("show")
@@ -87,16 +99,20 @@ def runs_show(
 
     Example: sluiceway runs show deploy__1f0c...
     """
-    from sluiceway.ledger import store
+    from sluiceway.ledger import newest, store
     from sluiceway.ledger.left_behind import close_left_behind
     from sluiceway.ledger.warehouse import connect
     from sluiceway.run.report.collect import collect
 
     with sentences():
-        url = _warehouse(warehouse)
+        url = warehouse_url(warehouse)
         with connect(url) as session:
             close_left_behind(session)
-            run = _one(run_id, store.runs(session, run_id=run_id, dag_id=dag_id))
+            beginning = newest.runs_beginning(session, run_id, dag_id)
+            key = the_one(run_id, [run.key for run in beginning])
+            if key is None:
+                raise ConfigError(f"The ledger has no run {run_id!r}; `sluiceway runs list` shows the newest.")
+            run = next(each for each in beginning if each.key == key)
         seen = _asked([run]).get(run.key)
         with connect(url) as session:
             report = collect(session, run.key, {}, seen=seen, maps={})
@@ -110,7 +126,7 @@ def runs_show(
         document["tables"] = [table.model_dump(mode="json") for table in tables]
         document["tasks"] = [task.model_dump(mode="json") for task in report.tasks]
         document["withheld"] = {view.name: view.reason for view in report.withheld}
-        _print_json(document)
+        print_json(document)
     else:
         from sluiceway.cli import shown_runs
 
@@ -121,7 +137,7 @@ def runs_show(
 
 
 @app.command("retry")
-def runs_retry(run_id: RunArgument, dag_id: DagOption = None) -> None:
+def runs_retry(run_id: RunArgument, dag_id: DagOption = None, as_json: JsonOption = False) -> None:
     """Run only the failed tasks of a run again, and what follows them, in Airflow; its verdict judges it anew.
 
     Example: sluiceway runs retry deploy__1f0c...
@@ -129,33 +145,14 @@ def runs_retry(run_id: RunArgument, dag_id: DagOption = None) -> None:
     from sluiceway.rest.airflow_api import AirflowApi
 
     with sentences(), AirflowApi.from_settings(load_settings()) as api:
-        found = dag_id or _dag_of(api.dags_with(run_id), run_id)
-        cleared = api.retry(found, run_id)
-    out.print(f"{len(cleared)} tasks of {plain(f'{found}/{run_id}')} run again: {plain(', '.join(sorted(cleared)))}")
-
-
-def _warehouse(url: str | None) -> str:
-    return url or load_settings().require_warehouse_url()
-
-
-def _one(run_id: str, found: Sequence[Run]) -> Run:
-    if not found:
-        raise ConfigError(f"The ledger has no run {run_id!r}; `sluiceway runs list` shows the newest.")
-    if len(found) > 1:
-        raise ConfigError(_several(run_id, [run.dag_id for run in found]))
-    return found[0]
-
-
-def _dag_of(dags: Sequence[str], run_id: str) -> str:
-    if not dags:
-        raise ConfigError(f"Airflow has no run {run_id!r} that you may read.")
-    if len(dags) > 1:
-        raise ConfigError(_several(run_id, dags))
-    return dags[0]
-
-
-def _several(run_id: str, dags: Sequence[str]) -> str:
-    return f"Several DAGs have a run {run_id!r}: name one of {', '.join(sorted(dags))} with --dag."
+        key = the_one(run_id, [RunKey(*each) for each in api.runs_beginning(run_id, dag_id)])
+        if key is None:
+            raise ConfigError(f"Airflow has no run {run_id!r} that you may read.")
+        cleared = api.retry(*key)
+    if as_json:
+        print_json({**key._asdict(), "cleared": sorted(cleared)})
+        return
+    out.print(f"{len(cleared)} tasks of {plain(str(key))} run again: {plain(', '.join(sorted(cleared)))}")
 
 
 def _asked(runs: Sequence[Run]) -> Mapping[RunKey, Seen]:
@@ -176,7 +173,3 @@ def _document(run: Run, truth: Any, is_compared: bool) -> dict[str, Any]:
         "remark": truth.remark,
         "compared_with_airflow": is_compared,
     }
-
-
-def _print_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")

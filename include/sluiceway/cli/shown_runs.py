@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from rich.table import Table
-
 from sluiceway.cli.console import out, plain
+from sluiceway.cli.records import print_records
 from sluiceway.ledger.rejects import Reject
 from sluiceway.run.report.model import RunReport, TableReport
 
@@ -23,7 +22,7 @@ def run(report: RunReport) -> None:
         f"by {report.trigger_kind}"
     )
     if report.tables:
-        out.print(_tables(report.tables))
+        _print_tables(report.tables)
     for table in report.tables:
         if table.note:
             out.print(f"\n{table.name}: {plain(table.note)}")
@@ -43,12 +42,10 @@ def rejects(found: Mapping[str, Iterable[Reject]]) -> None:
             out.print(f"  row {reject.row_number}: {plain(reject.reason)}")
 
 
-def _tables(tables: Iterable[TableReport]) -> Table:
-    shown = Table("table", "status", "tries", *COUNTS, "rows", "seconds", "MB", box=None, pad_edge=False)
-    for column in shown.columns[2:]:
-        column.justify = "right"
-    for table in tables:
-        shown.add_row(
+def _print_tables(tables: Iterable[TableReport]) -> None:
+    numbers = ("tries", *COUNTS, "rows", "seconds", "MB")
+    rows = [
+        (
             table.name,
             table.status,
             str(table.tries) if table.tries > 1 else "",
@@ -57,7 +54,9 @@ def _tables(tables: Iterable[TableReport]) -> Table:
             f"{table.seconds:.1f}" if table.seconds is not None else "",
             f"{table.peak_rss_bytes / 2**20:.0f}" if table.peak_rss_bytes else "",
         )
-    return shown
+        for table in tables
+    ]
+    print_records(("table", "status", *numbers), rows, right=numbers)
 
 
 def _problem(name: str, kind: str | None, error: str, log_url: str | None) -> None:

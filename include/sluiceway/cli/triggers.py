@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Column, Table
 
-from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, sentences
+from sluiceway.cli import checked, complete
+from sluiceway.cli.checked import FormatOption
+from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sentences
+from sluiceway.cli.options import JsonOption, named_warehouse
+from sluiceway.cli.program import Commands
+from sluiceway.cli.records import print_fields, print_records
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
@@ -19,11 +22,12 @@ if TYPE_CHECKING:
     from sluiceway.flows.files import Flow
     from sluiceway.flows.overview import TriggerView
 
-app = typer.Typer(no_args_is_help=True, help="What starts the flows under include/config/flows/.")
+app = Commands(help="What starts the flows under include/config/flows/.")
 
-FlowArgument = Annotated[str, typer.Argument(metavar="FLOW", help="A flow's id.")]
-TriggerArgument = Annotated[str | None, typer.Argument(metavar="[TRIGGER]", help="Only this trigger.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+FlowArgument = Annotated[str, typer.Argument(metavar="FLOW", help="A flow's id.", autocompletion=complete.flows)]
+TriggerArgument = Annotated[
+    str | None, typer.Argument(metavar="[TRIGGER]", help="Only this trigger.", autocompletion=complete.triggers)
+]
 WarehouseOption = Annotated[
     str | None, typer.Option("--warehouse", metavar="URL", help="Of the ledger; else SLUICEWAY_WAREHOUSE_URL.")
 ]
@@ -40,16 +44,23 @@ def triggers_list(warehouse: WarehouseOption = None, as_json: JsonOption = False
     with sentences():
         views = _views(list(read_flows().values()), warehouse)
     if as_json:
-        _print_json([view.model_dump(mode="json") for view in views])
+        print_json([view.model_dump(mode="json") for view in views])
         return
-    table = Table(
-        "flow", "trigger", "kind", "state", "last check (UTC)", "waiting events", "last run", "error", box=None
-    )
-    for view in views:
-        error = view.last_error if view.state == "failing" else None
-        cells = (view.flow_id, view.trigger_id, view.kind, view.state, _time(view.last_check_at))
-        table.add_row(*cells, str(view.unclaimed_events), plain(view.last_run_id or ""), plain(error or ""))
-    out.print(table)
+    names = ("flow", "trigger", "kind", "state", "last check (UTC)", "waiting events", "last run", "error")
+    rows = [
+        (
+            view.flow_id,
+            view.trigger_id,
+            view.kind,
+            view.state,
+            _time(view.last_check_at),
+            str(view.unclaimed_events),
+            view.last_run_id or "",
+            (view.last_error or "") if view.state == "failing" else "",
+        )
+        for view in views
+    ]
+    print_records(names, rows, prose={"error"})
 
 
 @app.command("show")
@@ -71,39 +82,40 @@ def triggers_show(
     if as_json:
         flow_keys = flow.spec.model_dump(mode="json", exclude={"triggers"})
         triggers = [{"declared": declared[each], **views[each].model_dump(mode="json")} for each in chosen]
-        _print_json({**flow_keys, "triggers": triggers})
+        print_json({**flow_keys, "triggers": triggers})
         return
     out.print(plain(f"{flow.id} ({flow.spec.flow_type}): {flow.spec.description}"))
     out.print(plain(f"starts when: {flow.spec.when or ' | '.join(flow.triggers) or 'never by itself'}"))
     for each in chosen:
         view = views[each]
-        table = Table(Column(no_wrap=True), Column(overflow="fold"), box=None, show_header=False, padding=(0, 2))
-        for key, value in {**declared[each], **_known(view)}.items():
-            if key not in {"id", "flow_id"} and value is not None:
-                table.add_row(key, plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
         out.print(plain(f"\n{each}"))
-        out.print(table)
+        print_fields(
+            {
+                key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+                for key, value in {**declared[each], **_known(view)}.items()
+                if key not in {"id", "flow_id"} and value is not None
+            }
+        )
 
 
 @app.command("check")
 def triggers_check(
     files: Annotated[list[Path] | None, typer.Argument(help="Files; else all of include/config/flows/.")] = None,
+    style: FormatOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Validate flow files offline, alone and together; names file, key, value and the nearest valid one.
 
     Example: sluiceway triggers check include/config/flows/master_etl.toml
     """
-    from sluiceway.flows.check import check
+    from sluiceway.flows.check import problems_of
     from sluiceway.flows.files import flow_files
 
     with sentences():
-        problems = check(files)
+        found = problems_of(files)
         count = len(files or flow_files(load_settings().config_dir))
-    for problem in problems:
-        err.print(f"[red]error:[/] {plain(problem)}")
-    if problems:
-        raise typer.Exit(EXIT_USAGE)
-    out.print(f"{count} {'file is' if count == 1 else 'files are'} valid.")
+    problems = [checked.Problem(path, sentence) for path, said in found for sentence in said.split("\n")]
+    checked.tell(count, problems, style=style, as_json=as_json)
 
 
 @app.command("test")
@@ -127,11 +139,11 @@ def triggers_test(
     with sentences():
         flow = _flow(flow_id, trigger_id)
         body = read_payload(payload) if payload is not None else None
-        url = warehouse or load_settings().warehouse_url
+        url = named_warehouse(warehouse)
         chosen = [flow.triggers[trigger_id]] if trigger_id is not None else list(flow.triggers.values())
         found = [evaluate(trigger, url, payload=body) for trigger in chosen]
     if as_json:
-        _print_json([each.model_dump(mode="json") for each in found])
+        print_json([each.model_dump(mode="json") for each in found])
     else:
         for each in found:
             _print_evaluated(each)
@@ -161,18 +173,18 @@ def triggers_next(
         if not found:
             raise ConfigError(f"Flow {flow_id!r} has no schedule that is enabled; add a trigger of type schedule.")
     if as_json:
-        _print_json(
+        print_json(
             [
                 {"utc": each.at.isoformat(), "local": each.local.isoformat(), "trigger_ids": each.trigger_ids}
                 for each in found
             ]
         )
         return
-    table = Table("local time", "UTC", "trigger", box=None, pad_edge=False)
-    for each in found:
-        local = f"{each.local:%a %Y-%m-%d %H:%M %Z}"
-        table.add_row(local, f"{each.at:%Y-%m-%d %H:%M}", ", ".join(each.trigger_ids))
-    out.print(table)
+    rows = [
+        (f"{each.local:%a %Y-%m-%d %H:%M %Z}", f"{each.at:%Y-%m-%d %H:%M}", ", ".join(each.trigger_ids))
+        for each in found
+    ]
+    print_records(("local time", "UTC", "trigger"), rows)
 
 
 def _flow(flow_id: str, trigger_id: str | None) -> Flow:
@@ -193,7 +205,7 @@ def _views(flows: list[Flow], warehouse: str | None) -> list[TriggerView]:
 
     settings = load_settings()
     states = []
-    if url := warehouse or settings.warehouse_url:
+    if url := named_warehouse(warehouse):
         with connect(url) as session:
             states = events.states(session)
     else:
@@ -214,10 +226,6 @@ def _print_evaluated(each: Evaluated) -> None:
         out.print(plain(f"  {json.dumps(event, ensure_ascii=False)}"))
     if len(each.events) > 10:
         out.print(f"  and {len(each.events) - 10:,} more")
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def _time(at: datetime | None) -> str:

@@ -617,10 +617,11 @@ def reach(given: argparse.Namespace, env: Mapping[str, str], budget: Budget, sec
     return Airflow(url, Login("/auth/token", username=username, password=secrets.add(password)), budget, secrets)
 
 
-def parse(arguments: Sequence[str] | None, env: Mapping[str, str], prog: str | None) -> argparse.Namespace:
-    """The options; exits with 2 for a wrong one."""
+def options(env: Mapping[str, str], prog: str | None = None, usage: str | None = None) -> argparse.ArgumentParser:
+    """The options there are."""
     parser = argparse.ArgumentParser(
         prog=prog,
+        usage=usage,
         description="Start the Airflow run of a deployed commit, once.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -656,6 +657,12 @@ def parse(arguments: Sequence[str] | None, env: Mapping[str, str], prog: str | N
     when.add_argument(
         "--timeout", type=seconds, default=60, metavar="S", help="for all unanswered questions; default: 60"
     )
+    parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON instead of the run's address")
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What was given; exits with 2 for a wrong option."""
     given = parser.parse_args(arguments)
     given.commit = (given.commit or "").strip().lower()
     if not re.fullmatch(r"[0-9a-f]{40}", given.commit):
@@ -708,14 +715,19 @@ def tell(env: Mapping[str, str], variable: str, text: str) -> None:
 
 
 def main(
-    arguments: Sequence[str] | None = None, *, defaults: Mapping[str, str] | None = None, prog: str | None = None
+    arguments: Sequence[str] | None = None,
+    *,
+    defaults: Mapping[str, str] | None = None,
+    prog: str | None = None,
+    usage: str | None = None,
 ) -> int:
     """Start the run and say where it is; returns the exit code.
 
     :param defaults: AIRFLOW_URL and who logs in there, for an environment that names no Airflow.
+    :param prog: what the program is called, and `usage` how, where another one hands its options on.
     """
     env = {**(defaults or {}), **os.environ}
-    given = parse(arguments, env, prog)
+    given = parse(options(env, prog, usage), arguments)
     if defaults and given.url != defaults.get("AIRFLOW_URL"):
         # a password of one Airflow is not for another
         env = dict(os.environ)
@@ -736,7 +748,11 @@ def main(
     url = f"{airflow.url}/dags/{quote(order.dag_id, safe='')}/runs/{quote(run.run_id, safe='')}"
     done = "enqueued" if run.new else f"already enqueued, {run.state}"
     sys.stderr.write(f"{order.dag_id}: {run.run_id} {done}\n")
-    sys.stdout.write(f"{url}\n")
+    if given.as_json:
+        shown = {"dag_id": order.dag_id, "run_id": run.run_id, "run_url": url, "state": run.state, "new": run.new}
+        sys.stdout.write(json.dumps(shown, indent=2) + "\n")
+    else:
+        sys.stdout.write(f"{url}\n")
     tell(env, "GITHUB_OUTPUT", f"run_id={run.run_id}\nrun_url={url}\n")
     tell(env, "GITHUB_STEP_SUMMARY", f"**{order.dag_id}**: [{run.run_id}]({url}) {done}\n")
     return 0

@@ -51,7 +51,12 @@ class _Known:
 
 
 def check(paths: Sequence[Path] | None = None, settings: Settings | None = None) -> list[str]:
-    """A sentence for each problem of the flows' files.
+    """A sentence for each problem of the flows' files; see `problems_of`."""
+    return [said for _, said in problems_of(paths, settings)]
+
+
+def problems_of(paths: Sequence[Path] | None = None, settings: Settings | None = None) -> list[tuple[Path, str]]:
+    """Each problem of the flows' files, with the file; a file that cannot be read has its sentences in one.
 
     :param paths: only of these files; they are seen among all others.
     """
@@ -76,7 +81,7 @@ def check(paths: Sequence[Path] | None = None, settings: Settings | None = None)
     for path, flow in flows.items():
         problems += [(path, f"{path}: {said}") for said in _problems(flow, known)]
     problems += _cycles(flows)
-    return [said for path, said in problems if chosen is None or path in chosen]
+    return [(path, said) for path, said in problems if chosen is None or path in chosen]
 
 
 def _python_dags(folder: Path) -> dict[str, str] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import psycopg
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
@@ -52,7 +53,8 @@ def migrate(url: str) -> str:
     :param url: postgresql:// URL of a role that may create schemas in the warehouse.
     :raises WarehouseUnavailableError: the server does not answer.
     """
-    engine = sqlalchemy.create_engine(sqlalchemy.make_url(url).set(drivername="postgresql+psycopg"))
+    # libpq reads the address, as for every other statement: SQLAlchemy knows fewer of its forms
+    engine = sqlalchemy.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
     config = _config()
     try:
         with engine.begin() as connection:

@@ -27,6 +27,15 @@ def runs_of(session: Session, dag_ids: Collection[str], *, limit: int) -> list[R
     return store.runs_where(session, where)
 
 
+def runs_beginning(session: Session, prefix: str, dag_id: str | None = None, *, limit: int = 100) -> list[Run]:
+    """The runs whose ids begin so, of one DAG if it is named; the shortest id first, which may be the whole of it."""
+    of_dag = sql.SQL("AND dag_id = {}").format(sql.Literal(dag_id)) if dag_id is not None else sql.SQL("")
+    where = sql.SQL("WHERE starts_with(run_id, {}) {} ORDER BY length(run_id), started_at DESC LIMIT {}").format(
+        sql.Literal(prefix), of_dag, sql.Literal(limit)
+    )
+    return store.runs_where(session, where)
+
+
 def tables_of(session: Session, runs: Iterable[Run]) -> dict[RunKey, str]:
     """The table that each run of `sluiceway tables run` loads."""
     run_ids = [run.run_id for run in runs if run.dag_id == store.CLI]

@@ -33,6 +33,9 @@ class Session(Protocol):
 def place(url: str) -> str:
     """`host:port/database` of a URL, never its password."""
     parts = urlsplit(url)
+    hosts = parts.netloc.rpartition("@")[2]
+    if "," in hosts:
+        return f"{hosts}{parts.path}"
     return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
 
 

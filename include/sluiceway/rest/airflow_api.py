@@ -13,6 +13,7 @@ import httpx
 from sluiceway.certificates import trusted
 from sluiceway.errors import AirflowApiError, AirflowUnreachableError, SettingsError
 from sluiceway.ids import VERDICT_TASK
+from sluiceway.rest import refusals
 from sluiceway.settings import Settings
 
 TIMEOUT_S = 30.0
@@ -36,18 +37,23 @@ class AirflowApi:
     def from_settings(cls, settings: Settings, *, within_s: float | None = None) -> Self:
         """The Airflow that SLUICEWAY_AIRFLOW_URL, _USERNAME and _PASSWORD name.
 
-        :raises SettingsError: one of them is missing.
+        :raises SettingsError: one of them is missing, or the address is none.
         """
         if not (settings.airflow_url and settings.airflow_username and settings.airflow_password):
             raise SettingsError(
                 "No Airflow is named: set SLUICEWAY_AIRFLOW_URL, SLUICEWAY_AIRFLOW_USERNAME and "
                 "SLUICEWAY_AIRFLOW_PASSWORD, or start the local one with `make up`."
             )
+        if problem := refusals.address_problem(settings.airflow_url):
+            raise SettingsError(f"SLUICEWAY_AIRFLOW_URL {refusals.shown(settings.airflow_url)!r} {problem}.")
         return cls(settings.airflow_url, settings.airflow_username, settings.airflow_password, within_s=within_s)
 
     def __enter__(self) -> Self:
-        answer = self._send("POST", "/auth/token", json={"username": self._username, "password": self._password})
-        self._client.headers["Authorization"] = f"Bearer {answer['access_token']}"
+        answer = self._send("POST", refusals.LOGIN, json={"username": self._username, "password": self._password})
+        token = answer.get("access_token") if isinstance(answer, dict) else None
+        if not isinstance(token, str):
+            raise AirflowApiError(refusals.no_token(self._url))
+        self._client.headers["Authorization"] = f"Bearer {token}"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,13 +80,13 @@ class AirflowApi:
         try:
             answer = self._client.get("/auth/fab/v1/roles")
         except httpx.TransportError as error:
-            raise AirflowUnreachableError(f"Airflow at {self._url} does not answer: {error}") from error
-        return answer.status_code != httpx.codes.NOT_FOUND and _is_json(answer)
+            raise AirflowUnreachableError(refusals.unanswered(self._url, error)) from error
+        return answer.status_code != httpx.codes.NOT_FOUND and refusals.is_json(answer)
 
     def accepts(self, username: str, password: str) -> bool:
         """Whether these would log in."""
         try:
-            self._send("POST", "/auth/token", json={"username": username, "password": password})
+            self._send("POST", refusals.LOGIN, json={"username": username, "password": password})
         except AirflowApiError as error:
             if error.status == httpx.codes.UNAUTHORIZED:
                 return False
@@ -109,10 +115,15 @@ class AirflowApi:
             if not page["task_instances"] or len(found) >= page["total_entries"]:
                 return found
 
-    def dags_with(self, run_id: str) -> list[str]:
-        """The DAGs that have a run of that id, as far as the user may read their runs."""
-        found = self.get("dags/~/dagRuns", run_id_prefix_pattern=run_id, limit=100)["dag_runs"]
-        return sorted(run["dag_id"] for run in found if run["dag_run_id"] == run_id)
+    def runs_beginning(self, prefix: str, dag_id: str | None = None) -> list[tuple[str, str]]:
+        """DAG and id of the first hundred runs whose ids begin so, as far as the user may read them.
+
+        :param dag_id: of this DAG alone.
+        """
+        path = f"dags/{quote(dag_id) if dag_id is not None else '~'}/dagRuns"
+        found = self.get(path, run_id_prefix_pattern=prefix, order_by="run_id", limit=100)["dag_runs"]
+        # what Airflow takes for a prefix is a range, which holds others too
+        return [(run["dag_id"], run["dag_run_id"]) for run in found if run["dag_run_id"].startswith(prefix)]
 
     def event_logs(self, dag_id: str, events: Iterable[str], after: datetime) -> list[dict[str, Any]]:
         """The newest entries of the audit log on a DAG, of these events."""
@@ -168,12 +179,9 @@ class AirflowApi:
         try:
             response = self._client.request(method, path, timeout=self._left(), **arguments)
         except httpx.TransportError as error:
-            raise AirflowUnreachableError(f"Airflow at {self._url} does not answer: {error}") from error
-        if not response.is_success or not _is_json(response):  # a login page in front of it redirects or is HTML
-            raise AirflowApiError(
-                f"Airflow answered {response.status_code} to {method} {path}: {_detail(response)}",
-                status=response.status_code,
-            )
+            raise AirflowUnreachableError(refusals.unanswered(self._url, error)) from error
+        if not response.is_success or not refusals.is_json(response):  # a login page before it redirects or is HTML
+            raise AirflowApiError(refusals.refused(self._url, self._username, response), status=response.status_code)
         return response.json()
 
     def _left(self) -> float:
@@ -181,18 +189,5 @@ class AirflowApi:
             return TIMEOUT_S
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise AirflowUnreachableError(f"Airflow at {self._url} does not answer in time.")
+            raise AirflowUnreachableError(f"Airflow at {refusals.shown(self._url)} does not answer in time.")
         return min(left, TIMEOUT_S)
-
-
-def _is_json(response: httpx.Response) -> bool:
-    content_type: str = response.headers.get("content-type", "")
-    return content_type.startswith("application/json")
-
-
-def _detail(response: httpx.Response) -> str:
-    try:
-        detail = response.json().get("detail", response.text)
-    except ValueError:
-        detail = response.text
-    return str(detail)[:500]

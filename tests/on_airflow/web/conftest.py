@@ -20,7 +20,7 @@ from dev.cluster import Cluster
 from tests.on_airflow.web.door import FLOWS, HOOK_DAGS, SECRET, Door
 from tests.warehouses import Warehouses
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PASSWORDS = {"reader": "reads", "stranger": "knocks", "starter": "starts"}
 START_SECONDS = 180
 DAGS = """
@@ -132,7 +132,7 @@ def serving(home: Path, metadata: str, *arguments: str, **variables: str) -> Ite
     url = f"http://127.0.0.1:{port}"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "web" / "serve.py"), str(port), *arguments],
+            [sys.executable, str(Path(__file__).with_name("serve.py")), str(port), *arguments],
             env=env,
             stdout=output,
             stderr=output,

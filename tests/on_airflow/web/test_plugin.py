@@ -12,7 +12,7 @@ from airflow.sdk.types import TaskInstanceKey
 
 from sluiceway.on_airflow.links import ReportLink
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HEAVY = {"pandas", "geopandas", "pyarrow", "duckdb", "google.cloud", "pyogrio", "adbc_driver_postgresql", "sluiceway"}
 
 

@@ -103,3 +103,12 @@ def test_an_id_that_several_dags_have_is_not_retried_without_the_dag(
     result = run("retry", key.run_id)
     assert result.exit_code == 2 and "name one of master_etl, shop with --dag" in result.stderr
     assert run("retry", "nobody").exit_code == 2
+
+
+def test_a_retry_takes_the_first_characters_of_an_id(run: Run, door: Door, post: Post) -> None:
+    key = post("shop")
+    in_airflow(door, key, state="failed", states={"sub.load_table_1": "failed", "verdict": "failed"})
+    result = run("retry", key.run_id[:-1], "--dag", "shop")
+    assert (result.exit_code, f"tasks of {key} run again: " in result.stdout) == (0, True), result.output
+    several = run("retry", key.run_id[:1])
+    assert (several.exit_code, "Several runs begin with" in several.stderr) == (2, True)

@@ -1,0 +1,49 @@
+"""Options that several commands have, and what they mean."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sluiceway.cli import complete
+from sluiceway.settings import load_settings
+
+WarehouseOption = Annotated[
+    str | None, typer.Option("--warehouse", metavar="URL", help="postgresql:// URL; else SLUICEWAY_WAREHOUSE_URL.")
+]
+TableArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE.toml",
+        help="A table's name, or a file like those under tables/.",
+        autocompletion=complete.tables,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def warehouse_url(url: str | None) -> str:
+    """The warehouse that the option or the environment names.
+
+    :raises SettingsError: neither names one, or what they name is no address of one.
+    """
+    return named_warehouse(url) or load_settings().require_warehouse_url()
+
+
+def named_warehouse(url: str | None) -> str | None:
+    """The same, or None when neither does."""
+    from sluiceway.ledger.warehouse_url import checked
+
+    if url is not None:
+        return checked(url, "--warehouse")
+    found = load_settings().warehouse_url
+    return checked(found, "SLUICEWAY_WAREHOUSE_URL") if found else None
+
+
+def owner_url(url: str | None) -> str:
+    """The warehouse as the role that owns it: the option, else SLUICEWAY_OWNER_URL, else the loader's."""
+    from sluiceway.ledger.warehouse_url import checked
+
+    owner = load_settings().owner_url if url is None else None
+    return checked(owner, "SLUICEWAY_OWNER_URL") if owner else warehouse_url(url)

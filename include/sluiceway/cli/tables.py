@@ -1,0 +1,242 @@
+"""`sluiceway tables`: the tables' files, and loading one without Airflow."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sluiceway.cli import checked
+from sluiceway.cli.checked import FormatOption
+from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, print_json, sentences
+from sluiceway.cli.options import JsonOption, TableArgument, WarehouseOption, named_warehouse, warehouse_url
+from sluiceway.cli.program import Commands
+from sluiceway.cli.progress_log import logged_progress
+from sluiceway.cli.records import print_records
+from sluiceway.errors import ConfigError
+from sluiceway.settings import load_settings
+from sluiceway.stop import StoppedError, stoppable
+
+if TYPE_CHECKING:
+    from sluiceway.tables.spec import TableSpec
+
+CELL = 40
+"""Of a value as long as a polygon a preview shows as many characters."""
+
+app = Commands(help="The tables under include/config/tables/.")
+
+
+@app.command("list")
+def tables_list(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also tables of groups this deployment does not run.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the tables this deployment runs. Exit 2 when the file of one is wrong; the others are listed all the same.
+
+    Example: sluiceway tables list --all
+    """
+    from sluiceway.tables import registry
+
+    with sentences():
+        specs, wrong = registry.read() if everything else registry.read_deployed()
+    if as_json:
+        print_json([spec.model_dump(mode="json") for spec in specs.values()])
+    elif specs or not wrong:
+        _print_tables(specs.values())
+    if not specs and not wrong and not as_json:
+        err.print("No table: this deployment's groups are chosen by SLUICEWAY_GROUPS; --all shows every one.")
+    for problem in wrong.values():
+        err.print(f"[red]error:[/] {plain(problem)}")
+    if wrong:
+        raise typer.Exit(EXIT_USAGE)
+
+
+def _print_tables(specs: Iterable[TableSpec]) -> None:
+    rows = [
+        (
+            spec.name,
+            spec.group,
+            spec.source.kind,
+            spec.key if isinstance(spec.key, str) else ", ".join(spec.key),
+            spec.description,
+        )
+        for spec in specs
+    ]
+    print_records(("table", "group", "kind", "key", "description"), rows, prose={"description"})
+
+
+@app.command("check")
+def tables_check(
+    files: Annotated[list[Path] | None, typer.Argument(help="Files; else all of include/config/.")] = None,
+    style: FormatOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Validate table and view files offline; names file, key, value and the nearest valid one.
+
+    Example: sluiceway tables check include/config/tables/us_county.toml
+    """
+    from sluiceway.run import views
+    from sluiceway.tables import registry
+    from sluiceway.tables.files import table_files
+
+    config = load_settings().config_dir
+    paths = files or [*table_files(config), *sorted((config / "sql").glob("*.sql"))]
+    problems = []
+    for path in paths:
+        try:
+            if not path.is_file():
+                raise ConfigError(f"{path}: there is no such file.")
+            if path.suffix == ".sql":
+                views.read_view(path)
+            else:
+                registry.read_spec(path)
+        except ConfigError as error:
+            problems += [checked.Problem(path, sentence) for sentence in str(error).split("\n")]
+    checked.tell(len(paths), problems, style=style, as_json=as_json)
+
+
+@app.command("run")
+def tables_run(
+    table: TableArgument,
+    warehouse: WarehouseOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Load also when the source is unchanged.")] = False,
+    uri: Annotated[str | None, typer.Option("--uri", help="Read this file or URL instead of the declared one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Load one table without Airflow. Exit 1 when it was not loaded, 2 when the file is wrong, 130 or 143 when stopped.
+
+    Example: sluiceway tables run my_table.toml --warehouse postgresql://me@localhost/gis --json
+    """
+    from sluiceway.sources.locate import hash_ahead
+    from sluiceway.tables import registry
+
+    with sentences(), _stopped(), stoppable() as stop:
+        spec = registry.read_spec(Path(table)) if table.endswith(".toml") else registry.read_one(table)
+        if uri is not None:
+            spec = registry.read_from(spec, uri)
+        url = warehouse_url(warehouse)
+        hashed = hash_ahead(spec.source)
+
+        # a fifth of a second, for which the hashing need not wait
+        from sluiceway.run.local_run import load_here
+
+        with _progress(spec.name) as progress:
+            ended = load_here(
+                spec, url, stop, force=force, migrating=warehouse is not None, progress=progress, hashed=hashed
+            )
+    result = ended.table
+    if as_json:
+        sys.stdout.write(result.model_dump_json(exclude={"source_columns"}, indent=2) + "\n")
+    elif ended.failure is None:
+        out.print(
+            f"{spec.name}: {result.status}, {result.extracted:,} extracted = {result.inserted:,} inserted + "
+            f"{result.updated:,} updated + {result.unchanged:,} unchanged + {result.rejected:,} rejected; "
+            f"{result.table_rows or 0:,} rows in the table; {result.seconds or 0:.1f} s, "
+            f"{(result.peak_rss_bytes or 0) / 2**20:.0f} MB"
+        )
+    if result.note is not None:
+        err.print(plain(f"{spec.name}: {result.note}"))
+    if ended.failure is not None:
+        err.print(f"[red]error:[/] {plain(ended.failure)}")
+        raise typer.Exit(EXIT_FAILED)
+
+
+@contextmanager
+def _stopped() -> Iterator[None]:
+    """Turns a signal into one sentence and the exit code that shells know it by."""
+    try:
+        yield
+    except StoppedError as error:
+        err.print(plain(error.sentence))
+        raise typer.Exit(error.exit_code) from error
+
+
+@contextmanager
+def _progress(table: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on a terminal; elsewhere the log tells it."""
+    if not err.is_terminal:
+        yield logged_progress(table)
+        return
+    from sluiceway.cli.progress import load_progress
+
+    with load_progress(err, table) as tell:
+        yield tell
+
+
+@app.command("infer")
+def tables_infer(
+    uri: Annotated[str, typer.Argument(metavar="FILE|URI", help="A path, or package://, https://, gs://, s3://.")],
+    layer: Annotated[str | None, typer.Option(help="The layer of a vector file that holds several.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="The sheet of a workbook that holds several.")] = None,
+    table: Annotated[str | None, typer.Option(help="The table of an SQLite file that holds several.")] = None,
+    member: Annotated[str | None, typer.Option(help="The file inside a .zip that holds several.")] = None,
+    connection: Annotated[str | None, typer.Option(help="The Airflow connection that opens the address.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write <table>.toml; else to the standard output.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Draft a table's file from a file that nobody has described yet. Its comments are what you have to decide.
+
+    Example: sluiceway tables infer ./Biodiesel_Plants.csv -o include/config/tables/biodiesel_plant.toml
+    """
+    from sluiceway.infer import infer
+    from sluiceway.infer.asked import Asked
+
+    with sentences():
+        if output is not None:
+            infer.check_output(output, force=force)
+        draft = infer.infer(Asked(uri, layer, sheet, table, member, connection), output)
+        if output is not None:
+            infer.write(draft, output)
+    if as_json:
+        print_json({"draft": draft, "output": None if output is None else str(output)})
+    elif output is None:
+        sys.stdout.write(draft)
+    if output is None:
+        return
+    err.print(f"Wrote {plain(output)}. Decide its comments, then: sluiceway tables check {plain(output)}")
+
+
+@app.command("preview")
+def tables_preview(
+    table: TableArgument,
+    rows: Annotated[int, typer.Option(min=0, help="How many rows to show.")] = 10,
+    warehouse: Annotated[
+        str | None, typer.Option("--warehouse", metavar="URL", help="Also see whether this warehouse's table fits.")
+    ] = None,
+    uri: Annotated[str | None, typer.Option("--uri", help="Read this file or URL instead of the declared one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the first rows as they would load, and the rejects among the first thousands. Writes nothing.
+
+    Example: sluiceway tables preview my_table.toml --rows 5
+    """
+    from sluiceway.infer.preview import preview, standing
+    from sluiceway.tables import registry
+
+    with sentences():
+        url = named_warehouse(warehouse) if warehouse is not None else None
+        spec = registry.read_spec(Path(table)) if table.endswith(".toml") else registry.read_one(table)
+        if uri is not None:
+            spec = registry.read_from(spec, uri)
+        found = preview(spec, rows=rows)
+        stands = standing(spec, url) if url is not None else None
+    if as_json:
+        print_json({**found.document(), "warehouse": stands})
+        return
+    names = [*spec.columns, *([spec.geometry.column] if spec.geometry is not None else [])]
+    shown = [["" if value is None else str(value)[:CELL] for value in row.values()] for row in found.rows]
+    print_records(names, shown)
+    out.print(plain(found.sentence(spec.name)))
+    for reject in found.rejects[:10]:
+        out.print(f"  row {reject.row_number}: {plain(reject.reason)}")
+    if stands is not None:
+        out.print(plain(stands))
