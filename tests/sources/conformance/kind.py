@@ -6,7 +6,7 @@ needs it, in cases.py; a kind has no method that only excused cases need.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +88,8 @@ class Bench:
     """A fresh PostgreSQL database, as the role that may make tables."""
     loader_url: str
     """The same, as a role that may read what it is granted."""
+    s3_endpoint: Callable[[], str]
+    """Starts a server of S3's protocol, one for all tests, and says where it is."""
 
     def file(self, name: str, content: bytes) -> Served:
         """A file with that content."""

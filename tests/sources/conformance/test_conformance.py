@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,25 +12,14 @@ from sluiceway.errors import EmptyExtractionError
 from sluiceway.ledger.store import RunKey
 from sluiceway.tables.source_spec import SOURCE_KINDS
 from tests.sources.conformance.cases import CASES, Trial, excused_or_made
-from tests.sources.conformance.kind import Bench, Kind, Served, Table
+from tests.sources.conformance.kind import Bench, Served, Table
+from tests.sources.conformance.kinds import kind_of
 
 KINDS = Path(__file__).parent / "kinds"
 
 
-def kind_of(name: str) -> Kind:
-    """The kind of that file."""
-    kind: Kind = import_module(f"tests.sources.conformance.kinds.{name}").KIND
-    return kind
-
-
 def table_of_cases() -> list[tuple[str, str]]:
     return [(kind, case) for kind in SOURCE_KINDS for case in CASES if case not in kind_of(kind).excused]
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner_url: str, warehouse_url: str) -> Iterator[Bench]:
-    with ExitStack() as stack:
-        yield Bench(tmp_path, stack, monkeypatch, owner_url, warehouse_url)
 
 
 @pytest.mark.parametrize(("kind", "case"), table_of_cases())
@@ -53,6 +40,13 @@ def test_every_kind_of_source_has_a_file_here() -> None:
 @pytest.mark.parametrize("kind", SOURCE_KINDS)
 def test_every_case_is_run_or_excused_in_a_sentence(kind: str) -> None:
     assert excused_or_made(kind_of(kind)) == {}
+
+
+def test_a_kind_without_a_file_is_asked_for_it() -> None:
+    with pytest.raises(
+        LookupError, match=r"'ndtext' has no file tests/sources/conformance/kinds/ndtext\.py; docs/how-to"
+    ):
+        kind_of("ndtext")
 
 
 def test_a_kind_that_keeps_silent_about_a_case_is_found() -> None:
