@@ -36,8 +36,9 @@ class Csv:
         return Served({**served.source, "encoding": "cp1252"}, served.place)
 
     def cut_off(self, bench: Bench, table: Table) -> Served:
-        # only a packed text knows its end
-        return bench.cut(bench.file("city.csv.gz", gzip.compress(_text(table).encode())))
+        # only a packed text knows its end; it is larger than what is read at once
+        wide = table.changed(note=["x" * 1_000] * len(table.rows))
+        return bench.cut(bench.file("city.csv.gz", gzip.compress(_text(wide).encode())))
 
 
 def _text(table: Table) -> str:
