@@ -6,6 +6,7 @@ in, typed as declared, or a named error whose sentence says which source it is a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -209,6 +210,7 @@ def wrong_encoding(trial: Trial) -> None:
         found = trial.preview(served, NAMES)
     except SourceUnreadableError as error:
         says(error, served)
+        assert re.search(r"(?i)UTF-8|not well-formed", str(error)), "an XML is told so"
     else:
         assert [row for row in found.rows if row not in NAMES.records] == []
         assert len(found.rows) + found.rejected == len(NAMES.rows)
