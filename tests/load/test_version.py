@@ -12,7 +12,7 @@ from dev import load_code
 from dev.load_code import PACKAGE, Decided, decided, hash_of, hashes, undecided
 from sluiceway.ledger import loaded_batches
 from sluiceway.ledger.store import RunKey, TableRun
-from sluiceway.load import table
+from sluiceway.load import last_load
 from sluiceway.load.table import load_table
 from sluiceway.load.version import LOAD_VERSION
 from sluiceway.tables.registry import read_spec
@@ -147,7 +147,7 @@ def test_a_raised_version_loads_it_again_and_remembers_nothing(
     monkeypatch.setattr(loaded_batches, "read", lambda *a, **b: asked.append(real(*a, **b)) or asked[-1])
     load("v1")
     assert load("v1").status == "unchanged"
-    monkeypatch.setattr(table, "LOAD_VERSION", LOAD_VERSION + 1)
+    monkeypatch.setattr(last_load, "LOAD_VERSION", LOAD_VERSION + 1)
     assert load("v1").status == "loaded"
     assert asked == [None, None]
     assert load("v1").status == "unchanged"

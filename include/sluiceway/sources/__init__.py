@@ -12,26 +12,28 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sluiceway.tables.source_spec import SOURCE_KINDS, LocatedSource
+
 if TYPE_CHECKING:
     from sluiceway.sources.connections import Connections
     from sluiceway.sources.extraction import Extraction
     from sluiceway.sources.place import Place
     from sluiceway.tables.spec import TableSpec
 
-_FILES = {
-    "csv": "csv",
-    "json": "json",
-    "parquet": "parquet",
-    "excel": "excel",
-    "sqlite": "sqlite",
-    "vector": "vector.vector",
-}
-"""Kind of source -> its module in formats/; in services/ a module bears its kind's name."""
+_FOLDERS = {"vector": "vector.vector"}
+"""Kind of file -> its module in formats/, where that is a folder."""
 
 
 def module_of(kind: str) -> str:
-    """The name of the module that reads sources of a kind; importing it costs up to half a second."""
-    return f"{__name__}.formats.{_FILES[kind]}" if kind in _FILES else f"{__name__}.services.{kind}"
+    """The name of the module that reads sources of a kind: of that name in formats/ or services/.
+
+    Importing it costs up to half a second.
+    """
+    return f"{__name__}.formats.{_FOLDERS.get(kind, kind)}" if _is_file(kind) else f"{__name__}.services.{kind}"
+
+
+def _is_file(kind: str) -> bool:
+    return issubclass(SOURCE_KINDS[kind], LocatedSource)
 
 
 def open_source(
@@ -49,7 +51,7 @@ def open_source(
     # each reader is imported only when used: GDAL alone costs half a second and 50 MB
     opener: Callable[..., Any] = getattr(import_module(module_of(kind)), f"open_{kind}")
     opened: AbstractContextManager[Extraction]
-    if kind in _FILES:
+    if _is_file(kind):
         opened = opener(spec, spec.source, place.path)
     elif kind == "sql":
         opened = opener(spec, spec.source, connections, watermark=watermark)

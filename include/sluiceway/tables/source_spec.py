@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -308,16 +308,11 @@ class GSheetSource(SheetRows, TextValues):
 
 FileSource = CsvSource | JsonSource | ParquetSource | ExcelSource | SqliteSource | VectorSource
 """Sources that are read from a local file, once it is here."""
-Source = Annotated[FileSource | SqlSource | BigQuerySource | HttpJsonSource | GSheetSource, Field(discriminator="kind")]
+ServiceSource = SqlSource | BigQuerySource | HttpJsonSource | GSheetSource
+"""Sources that are asked over a connection while they are read."""
+Source = Annotated[FileSource | ServiceSource, Field(discriminator="kind")]
 SOURCE_KINDS: dict[str, type[BaseModel]] = {
-    "csv": CsvSource,
-    "json": JsonSource,
-    "parquet": ParquetSource,
-    "excel": ExcelSource,
-    "sqlite": SqliteSource,
-    "vector": VectorSource,
-    "sql": SqlSource,
-    "bigquery": BigQuerySource,
-    "http_json": HttpJsonSource,
-    "gsheet": GSheetSource,
+    get_args(model.model_fields["kind"].annotation)[0]: model
+    for model in (*get_args(FileSource), *get_args(ServiceSource))
 }
+"""The kind, as a table's file says it -> its model."""

@@ -664,7 +664,7 @@ def test_unreadable_records_and_the_character_0_are_rejects(
     ]
 
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
+REAL = Path(__file__).parents[4] / "shared" / "data" / "real"
 
 
 @pytest.mark.parametrize(

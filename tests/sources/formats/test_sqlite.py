@@ -215,17 +215,6 @@ def test_a_generated_column_is_a_column(write_spec: WriteSpec, write_city: Calla
     assert table_of(write_spec("city", TOML)).column("share").to_pylist() == [0.5]
 
 
-def test_text_that_is_no_utf_8_is_unreadable(write_spec: WriteSpec, write_city: Callable[..., None]) -> None:
-    write_city([(1, "a", 10, 0.5)])
-    spec = write_spec("city", TOML)
-    with closing(sqlite3.connect(Path(spec.source.uri))) as connection, connection:
-        connection.execute("UPDATE city SET name = CAST(x'4dfc' AS TEXT)")
-    with pytest.raises(
-        SourceUnreadableError, match=r"city\.db cannot be read: Could not decode to UTF-8 column 'name'"
-    ):
-        table_of(spec)
-
-
 def test_x_and_y_come_as_two_columns(write_spec: WriteSpec, write_city: Callable[..., None]) -> None:
     write_city([(1, "a", 10, 0.5)])
     geometry = '[geometry]\ntype = "Point"\nsource_crs = "EPSG:4326"\nx = "people"\ny = "share"\n'

@@ -14,7 +14,6 @@ import pytest
 
 from sluiceway.errors import (
     EmptyExtractionError,
-    SchemaDriftError,
     SettingsError,
     SourceMissingError,
     SourceUnavailableError,
@@ -133,11 +132,6 @@ def test_an_empty_table_has_columns_and_no_rows(
         assert list(extraction.batches) == []
     with pytest.raises(EmptyExtractionError):
         load(spec)
-
-
-def test_a_missing_column_names_the_nearest(write_spec: WriteSpec, read: Callable[[TableSpec], pa.Table]) -> None:
-    with pytest.raises(SchemaDriftError, match=r"in p\.d\.t, column 'city_nam' is missing; did you mean 'city_name'"):
-        read(write_spec("city", TOML.replace("city_name", "city_nam")))
 
 
 def test_a_missing_table_says_so(write_spec: WriteSpec, read: Callable[[TableSpec], pa.Table]) -> None:

@@ -20,7 +20,6 @@ import shapely
 
 from sluiceway.errors import (
     ConfigError,
-    EmptyExtractionError,
     SchemaDriftError,
     SettingsError,
     ShrunkExtractionError,
@@ -370,14 +369,6 @@ def test_a_missing_schema_names_the_nearest(
         read(write_spec("city", TABLE.replace('"city"', '"srcs.city"')))
 
 
-def test_a_missing_column_names_the_nearest(
-    write_spec: WriteSpec, run: Callable[..., None], read: Callable[..., pa.Table]
-) -> None:
-    run("CREATE TABLE city (id integer, names text)")
-    with pytest.raises(SchemaDriftError, match="in db: city, column 'name' is missing; did you mean 'names'"):
-        read(write_spec("city", TABLE))
-
-
 def test_a_table_that_may_not_be_read_says_so(
     write_spec: WriteSpec, run: Callable[..., None], read: Callable[..., pa.Table], owner_url: str
 ) -> None:
@@ -386,14 +377,6 @@ def test_a_table_that_may_not_be_read_says_so(
         connection.execute("REVOKE ALL ON src.city FROM sluiceway_loader")
     with pytest.raises(SourceUnreadableError, match="permission denied for table city; grant SELECT to the user of"):
         read(write_spec("city", TABLE))
-
-
-def test_an_empty_table_is_an_empty_extraction(
-    write_spec: WriteSpec, run: Callable[..., None], load: Callable[[TableSpec], TableRun]
-) -> None:
-    run(CITY)
-    with pytest.raises(EmptyExtractionError, match="the source gave no rows"):
-        load(write_spec("city", TABLE.replace('"city"', '"src.city"')))
 
 
 def test_rows_come_in_batches_of_bounded_size(
@@ -592,19 +575,6 @@ def test_a_wrong_password_is_a_setting(write_spec: WriteSpec, postgres_connectio
     with pytest.raises(SettingsError, match=r"password authentication failed .*; correct connection 'db'") as caught:
         table_of(write_spec("city", TABLE), connections)
     assert "s3cret" not in str(caught.value)
-
-
-def test_a_connection_that_is_lost_while_reading_is_unavailable(
-    write_spec: WriteSpec, postgres_connections: Connections, query: Query
-) -> None:
-    statement = "SELECT id, repeat('x', 1000) AS name FROM generate_series(1, 20000) AS id"
-    with (
-        pytest.raises(SourceUnavailableError, match="try again later"),
-        source_of(write_spec("city", query_of(statement)), postgres_connections) as extraction,
-    ):
-        next(extraction.batches)
-        query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'FETCH FORWARD%'")
-        list(extraction.batches)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,7 @@ class _Text:
     def __init__(self, stream: IO[bytes], encoding: str) -> None:
         self._stream = stream
         utf_8 = codecs.lookup(encoding).name in {"utf-8", "ascii"}
+        self._encoding = "UTF-8" if utf_8 else encoding
         self._decoder = codecs.getincrementaldecoder("utf-8-sig" if utf_8 else encoding)()
         self._window = ""
         self._at = 0
@@ -151,7 +152,8 @@ class _Text:
         try:
             self._window = self._window[self._at :] + self._decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
-            raise BrokenJsonError(str(error)) from error
+            wrong = error.object[error.start]
+            raise BrokenJsonError(f"byte 0x{wrong:02x} is no {self._encoding}; it must be encoded anew") from error
         self._at = 0
         return True
 

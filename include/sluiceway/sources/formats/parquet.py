@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError, nearest
 from sluiceway.sources.extraction import Extraction, chosen_columns, family, geometry_columns
-from sluiceway.sources.formats.texts import text_array
+from sluiceway.sources.formats.texts import not_utf8, text_array
 from sluiceway.tables.source_spec import ParquetSource
 from sluiceway.tables.spec import Geometry, TableSpec
 
@@ -166,6 +166,7 @@ def _batches(
             if not batch.num_rows:
                 continue
             columns = {name: _plain(batch.column(name)) for name in names}
+            _check_texts(spec, columns, place, seen - batch.num_rows)
             whole = pa.RecordBatch.from_arrays([columns[name] for name in chosen.values()], names=list(chosen))
             rows = max(1, whole.num_rows * BATCH_BYTES // max(BATCH_BYTES, whole.nbytes))
             for start in range(0, whole.num_rows, rows):
@@ -178,6 +179,16 @@ def _batches(
         raise SourceUnreadableError(
             f"{spec.name}: {place} says it holds {file.metadata.num_rows:,} rows and gave {seen:,}"
         )
+
+
+def _check_texts(spec: TableSpec, columns: Mapping[str, pa.Array], place: str, before: int) -> None:
+    for name, values in columns.items():
+        if (wrong := not_utf8(values)) is not None:
+            shown = wrong[1][:40].decode("ascii", "backslashreplace")
+            raise SourceUnreadableError(
+                f"{spec.name}: {place}, row {before + wrong[0] + 1:,}, column {name!r}: {shown!r} is no UTF-8, as "
+                f"texts of Parquet are; write the file anew"
+            )
 
 
 def _rows(file: pq.ParquetFile, names: list[str]) -> int:

@@ -49,3 +49,22 @@ def text_array(values: Sequence[str | None]) -> pa.Array:
     given = np.packbits(np.array([value is not None for value in values], dtype=bool), bitorder="little")
     buffers = [pa.py_buffer(given.tobytes()), pa.py_buffer(offsets.tobytes()), pa.py_buffer(b"".join(encoded))]
     return pa.Array.from_buffers(pa.string(), len(values), buffers)
+
+
+def not_utf8(values: pa.Array) -> tuple[int, bytes] | None:
+    """Where the first text stands that is no UTF-8, and its bytes. None too for what holds no texts.
+
+    Arrow takes the word of a file or a server for it, and so does all that follows, up to PostgreSQL.
+    """
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return None
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        for index, raw in enumerate(values.cast(pa.large_binary()).to_pylist()):
+            try:
+                (raw or b"").decode()
+            except UnicodeDecodeError:
+                return index, raw
+        raise
+    return None

@@ -26,7 +26,7 @@ from sluiceway.errors import (
 )
 from sluiceway.sources.connections import Connections
 from sluiceway.sources.extraction import Extraction, chosen_columns, family, geometry_columns
-from sluiceway.sources.formats.texts import json_text, text_array
+from sluiceway.sources.formats.texts import json_text, not_utf8, text_array
 from sluiceway.sources.services.api_client import LOCAL_HOSTS
 from sluiceway.sources.services.google_credentials import account_of, google_credentials, google_extra
 from sluiceway.tables.source_spec import BigQuerySource
@@ -148,11 +148,20 @@ class _Server:
                         f"{self.spec.name}: {self.source.table}: BigQuery announced {response.row_count:,} rows and "
                         f"sent {batch.num_rows:,}"
                     )
-                arrays = [_exact(batch.column(name)) for name in chosen.values()]
+                arrays = [self._sound(name, _exact(batch.column(name))) for name in chosen.values()]
                 renamed = pa.RecordBatch.from_arrays(arrays, names=list(chosen))
                 rows = max(1, renamed.num_rows * SLICE_BYTES // max(SLICE_BYTES, renamed.nbytes))
                 for start in range(0, renamed.num_rows, rows):
                     yield renamed.slice(start, rows)
+
+    def _sound(self, name: str, values: pa.Array) -> pa.Array:
+        if (wrong := not_utf8(values)) is not None:
+            shown = wrong[1][:40].decode("ascii", "backslashreplace")
+            raise SourceUnreadableError(
+                f"{self.spec.name}: {self.source.table}, column {name!r}: BigQuery sends the text {shown!r}, which is "
+                f"no UTF-8; mend it there, or leave its row out by source.row_filter"
+            )
+        return values
 
     def _responses(self, stream: str) -> Iterator[types.ReadRowsResponse]:
         """What one stream sends; after a break it goes on behind the last row."""

@@ -20,6 +20,7 @@ from sluiceway.errors import (
     nearest,
 )
 from sluiceway.sources.extraction import Extraction, chosen_columns
+from sluiceway.sources.formats.texts import not_utf8
 from sluiceway.sources.formats.vector import gdal, geojson
 from sluiceway.sources.formats.vector.dbase_texts import DbaseTexts, undecodable
 from sluiceway.sources.formats.vector.moments import is_naive, moments
@@ -350,24 +351,12 @@ class _Layer:
         if pa.types.is_dictionary(values.type):
             # the codes of a domain, which the rows hold; not what they mean
             values = values.indices
-        if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-            return values
-        if self.texts is not None:
+        if self.texts is not None and (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
             values = self.texts.decode(values, column, row_number)
-        try:
-            values.validate(full=True)
-        except pa.ArrowInvalid as error:
-            raise self._not_utf8(values, column, row_number) from error
+        if (wrong := not_utf8(values)) is not None:
+            where = f"row {row_number + wrong[0]:,}, column {column!r}"
+            raise undecodable(self.spec.name, self.file.place, where, wrong[1], "UTF-8")
         return values
-
-    def _not_utf8(self, values: pa.Array, column: str, row_number: int) -> SourceUnreadableError:
-        for index, raw in enumerate(values.cast(pa.large_binary()).to_pylist()):
-            try:
-                (raw or b"").decode("utf-8")
-            except UnicodeDecodeError:
-                where = f"row {row_number + index:,}, column {column!r}"
-                return undecodable(self.spec.name, self.file.place, where, raw, "UTF-8")
-        return SourceUnreadableError(f"{self.spec.name}: {self.place}, column {column!r}: the texts are broken")
 
 
 def _read_info(path: Path, layer: str | None, encoding: str | None) -> Mapping[str, Any]:
