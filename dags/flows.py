@@ -69,7 +69,7 @@ for name, problem in every.wrong.items():
         description=f"The file of {name} is wrong",
         schedule=None,
         dagrun_timeout=timedelta(minutes=30),
-        doc_md=problem,
+        doc_md=f"~~~~\n{problem}\n~~~~",  # a file's values are no Markdown
         **flows.arguments(None),
     ):
         step(flow_events.say_of(problem))
