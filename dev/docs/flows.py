@@ -1,4 +1,4 @@
-"""The tables of keys in docs/triggers.md, from the models of flows and triggers: python -m dev.docs.flows."""
+"""The tables of keys in docs/reference/flows.md, from the models of flows and triggers: python -m dev.docs.flows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _models() -> Iterator[type[BaseModel]]:
 
 
 TRIGGERS = Document(
-    path=DOCS / "triggers.md",
+    path=DOCS / "reference" / "flows.md",
     models={model.__name__: model for model in _models()},
     sections=frozenset({"triggers"}),
     kinds=frozenset({"type", "sensor_type"}),

@@ -1,4 +1,4 @@
-"""The tables of keys in docs/tables.md, from the models of a table's file: python -m dev.docs.tables."""
+"""The tables of keys in docs/reference/tables.md, from the models of a table's file: python -m dev.docs.tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "Paging": source_spec.Paging,
 }
 TABLES = Document(
-    path=DOCS / "tables.md",
+    path=DOCS / "reference" / "tables.md",
     models=MODELS,
     sections=frozenset({"source", "columns", "geometry", "checks", "paging"}),
     no_keys=frozenset({"name", "transform", "written_uri", "kind"}),

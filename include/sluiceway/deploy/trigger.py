@@ -3,7 +3,7 @@
 
     AIRFLOW_USERNAME=ci AIRFLOW_PASSWORD=... python trigger.py --url https://airflow.example.org --commit "$GITHUB_SHA"
 
-Writes the run's address to the standard output. docs/trigger.md says what to paste where.
+Writes the run's address to the standard output. docs/how-to/trigger.md says what to paste where.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ class TriggerRegistry:
 
     @classmethod
     def create_trigger(cls, config: Mapping[str, Any]) -> Trigger[Any]:
-        """The trigger that a definition declares: the keys of docs/triggers.md, from TOML or as a dict.
+        """The trigger that a definition declares: the keys of docs/reference/flows.md, from TOML or as a dict.
 
         :raises ConfigError: the kind is unknown.
         :raises pydantic.ValidationError: a key or value is wrong; flows/files.py makes sentences of it.

@@ -14,7 +14,7 @@ FlowType = Literal["tables", "job", "dag"]
 
 
 class FlowSpec(BaseModel):
-    """What a flow is and what starts it. Descriptions and examples of the keys make docs/triggers.md."""
+    """What a flow is and what starts it. Descriptions and examples of the keys make docs/reference/flows.md."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

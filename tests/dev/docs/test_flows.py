@@ -1,4 +1,4 @@
-"""docs/triggers.md: its tables are those of the models, and each of its examples does what it says."""
+"""docs/reference/flows.md: its tables are those of the models, and each of its examples does what it says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/tables.md: its tables are those of the models, and what they show can be written into a table's file."""
+"""docs/reference/tables.md: its tables are those of the models, and what they show can be written into a table's file."""
 
 from __future__ import annotations
 
