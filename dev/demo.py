@@ -68,8 +68,8 @@ def wait_for_tables(api: AirflowApi, tables: Sequence[str], *, within_s: float =
         if time.monotonic() > deadline:
             raise StackError(
                 f"TABLES names {names}, which the running Airflow does not know {within_s:.0f} s after it was asked. "
-                "Does it read this folder, and its groups (SLUICEWAY_GROUPS)? make airflow ARGS=\"dags list-import-errors\""
-                " says what it could not read; make down and make demo again begins with all files."
+                'Does it read this folder, and its groups (SLUICEWAY_GROUPS)? `make airflow ARGS="dags '
+                'list-import-errors"` says what it could not read; `make down`, then `make demo` begins with all files.'
             )
         if not told:
             console.print(f"Airflow has not read the file of {names} yet, it looks every 15 s: waiting for it ...")
@@ -169,9 +169,7 @@ def _table(tables: Sequence[TableRun]) -> Table:
     return view
 
 
-def verdict(
-    stack: Stack, run_id: str, state: str, tables: Sequence[TableRun], seconds: float, *, stays: bool
-) -> None:
+def verdict(stack: Stack, run_id: str, state: str, tables: Sequence[TableRun], seconds: float, *, stays: bool) -> None:
     """Print the run's colour and why, the counts, and where to look further.
 
     :param stays: whether the stack runs on; no link leads into one that stops.
@@ -191,8 +189,8 @@ def verdict(
     if stays:
         console.print(f"Run:    {stack.url}{path}")
     else:
-        console.print("Everything that was started is stopped again. `make up` starts it once more and prints its address;")
-        console.print(f"the run is then at {path}")
+        console.print("Everything that was started is stopped again. `make up` starts it once more and prints its")
+        console.print(f"address; the run is then at {path}")
 
 
 def main() -> int:

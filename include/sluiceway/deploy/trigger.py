@@ -617,8 +617,8 @@ def reach(given: argparse.Namespace, env: Mapping[str, str], budget: Budget, sec
     return Airflow(url, Login("/auth/token", username=username, password=secrets.add(password)), budget, secrets)
 
 
-def parse(arguments: Sequence[str] | None, env: Mapping[str, str], prog: str | None) -> argparse.Namespace:
-    """The options; exits with 2 for a wrong one."""
+def options(env: Mapping[str, str], prog: str | None) -> argparse.ArgumentParser:
+    """What can be asked for; docs/reference/cli.md is made from it."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Start the Airflow run of a deployed commit, once.",
@@ -656,6 +656,12 @@ def parse(arguments: Sequence[str] | None, env: Mapping[str, str], prog: str | N
     when.add_argument(
         "--timeout", type=seconds, default=60, metavar="S", help="for all unanswered questions; default: 60"
     )
+    return parser
+
+
+def parse(arguments: Sequence[str] | None, env: Mapping[str, str], prog: str | None) -> argparse.Namespace:
+    """The options; exits with 2 for a wrong one."""
+    parser = options(env, prog)
     given = parser.parse_args(arguments)
     given.commit = (given.commit or "").strip().lower()
     if not re.fullmatch(r"[0-9a-f]{40}", given.commit):
