@@ -21,7 +21,7 @@ SEED ?= 14
 TARGET ?=
 BUILD_ID ?=
 
-.PHONY: help setup up down status airflow demo test lint lock histories soak bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch package clean
+.PHONY: help setup up down status airflow demo test lint docs lock histories soak bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch package clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ demo: setup ## Show the whole way of one deploy; TABLES="a b" picks the tables
 test: setup ## Run the tests; TESTS=path picks some, ARGS="-k word" goes to pytest
 	@$(PYTHON) -m pytest $(if $(filter tests,$(TESTS)),-n 3 --dist loadscope --no-loadscope-reorder) $(TESTS) $(ARGS)
 
-lint: setup ## Check style, types, config, workflows and the Dockerfile; changes nothing
+lint: setup ## Check style, types, config, workflows, the Dockerfile and the docs; changes nothing
 	$(PYTHON) -m ruff check $(PYTHONCODE)
 	$(PYTHON) -m ruff format --check $(PYTHONCODE)
 	$(PYTHON) -m mypy include/sluiceway include/config/transforms dev bench
@@ -58,6 +58,10 @@ lint: setup ## Check style, types, config, workflows and the Dockerfile; changes
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	.venv/bin/hadolint Dockerfile
+	@$(MAKE) docs
+
+docs: setup ## Build the site of docs/ into .local/docs; a link to nowhere is an error
+	.venv/bin/sphinx-build --quiet --builder html --fail-on-warning --keep-going --nitpicky --doctree-dir .local/doctrees docs .local/docs
 
 lock: setup ## Pin the newest versions the requirements allow
 	$(LOCK) --upgrade -o requirements.lock requirements.txt
