@@ -10,8 +10,6 @@ myst_heading_anchors = 4
 """As GitHub does: a link may lead to any heading."""
 exclude_patterns = ["_build"]
 nitpicky = True
-suppress_warnings = ["toc.empty_glob"]
-"""The glob of index.md is for pages that it does not name."""
 
 html_theme = "furo"
 html_title = "Sluiceway"
