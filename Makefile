@@ -10,7 +10,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/.local/uv-cache
 export TMPDIR := $(CURDIR)/.local/tmp
 
 PYTHON := .venv/bin/python
-PYTHONCODE := include/sluiceway include/config dags plugins dev tests bench
+PYTHONCODE := include/sluiceway include/config dags plugins dev tests bench docs
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --system-certs
 TESTS ?= tests
 ARGS ?=

@@ -32,8 +32,8 @@ key = "content"
 kind = "csv"
 uri = "city.csv"
 """
-OPEN = {"...", "X"}
-"""What a sentence leaves out."""
+IN_THE_IMAGE = "from sluiceway.cli.app import app; app()"
+"""What stands for the command where only the library is."""
 
 
 def names(blocks: list[Block]) -> list[str]:
@@ -46,6 +46,8 @@ def typed(program: str) -> Iterator[tuple[str, list[str]]]:
         for found in commands(block):
             if found and Path(found[0]).name == program:
                 yield block.name, found[1:]
+            elif program == "sluiceway" and IN_THE_IMAGE in found:
+                yield block.name, found[found.index(IN_THE_IMAGE) + 1 :]
     for page in PAGES:
         for text in in_sentences(page, program):
             yield str(page.relative_to(ROOT)), words(text)[1:]
@@ -74,6 +76,17 @@ def test_every_sluiceway_command_exists_with_its_options() -> None:
     found = list(typed("sluiceway"))
     assert len(found) > 60
     assert [(where, *arguments) for where, arguments in found if unknown(arguments)] == []
+
+
+def test_the_library_alone_is_a_command_too() -> None:
+    run = [sys.executable, "-c", IN_THE_IMAGE, "ledger", "migrate", "--help"]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert "--warehouse" in done.stdout
+    assert [
+        where
+        for where, arguments in typed("sluiceway")
+        if arguments[:2] == ["ledger", "migrate"] and "compose" in where
+    ]
 
 
 def test_a_command_or_an_option_that_does_not_exist_is_found() -> None:
