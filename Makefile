@@ -61,7 +61,8 @@ lint: setup ## Check style, types, config, workflows, the Dockerfile and the doc
 	@$(MAKE) docs
 
 docs: setup ## Build the site of docs/ into .local/docs; a link to nowhere is an error
-	.venv/bin/sphinx-build --quiet --builder html --fail-on-warning --keep-going --nitpicky --doctree-dir .local/doctrees docs .local/docs
+	@rm -rf .local/docs
+	.venv/bin/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going --nitpicky --doctree-dir .local/doctrees docs .local/docs
 
 lock: setup ## Pin the newest versions the requirements allow
 	$(LOCK) --upgrade -o requirements.lock requirements.txt
