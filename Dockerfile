@@ -1,6 +1,6 @@
 # Airflow with this bundle: dags/ and plugins/ where Airflow looks, include/ on the path, FAB for users and roles.
 #   docker build --build-arg BUILD_ID="$(git rev-parse HEAD)" --tag sluiceway .
-# docs/access.md says what to run once against a new metadata database.
+# docs/how-to/access.md says what to run once against a new metadata database.
 FROM apache/airflow:3.3.2-python3.12
 
 # 50000 is the base image's user airflow: as root it refuses to install packages; a number lets Kubernetes see non-root

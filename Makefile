@@ -17,7 +17,7 @@ endif
 export AIRFLOW
 VENV := $(if $(AIRFLOW),.local/$(AIRFLOW),.venv)
 PYTHON := $(VENV)/bin/python
-PYTHONCODE := include/sluiceway include/config dags plugins dev tests bench
+PYTHONCODE := include/sluiceway include/config dags plugins dev tests bench docs
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --system-certs
 TESTS ?= tests
 ARGS ?=
@@ -29,7 +29,7 @@ TARGET ?=
 BUILD_ID ?=
 TAG ?=
 
-.PHONY: help setup up down status airflow demo test lint lock histories soak bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch package release clean
+.PHONY: help setup up down status airflow demo test lint docs lock histories soak bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch package release clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,7 +55,7 @@ demo: setup ## Show the whole way of one deploy; TABLES="a b" picks the tables
 test: setup ## Run the tests; TESTS=path picks some, ARGS="-k word" goes to pytest, AIRFLOW=next takes its next version
 	@$(PYTHON) -m pytest $(if $(filter tests,$(TESTS)),-n 3 --dist loadscope --no-loadscope-reorder) $(TESTS) $(ARGS)
 
-lint: setup ## Check style, types, config, workflows and the Dockerfile; changes nothing
+lint: setup ## Check style, types, config, workflows, the Dockerfile and the docs; changes nothing
 	$(PYTHON) -m ruff check $(PYTHONCODE)
 	$(PYTHON) -m ruff format --check $(PYTHONCODE)
 	$(PYTHON) -m mypy include/sluiceway include/config/transforms dev bench
@@ -66,6 +66,11 @@ lint: setup ## Check style, types, config, workflows and the Dockerfile; changes
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	$(VENV)/bin/hadolint Dockerfile
+	@$(MAKE) docs
+
+docs: setup ## Build the site of docs/ into .local/docs; a link to nowhere is an error
+	@rm -rf .local/docs
+	$(VENV)/bin/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going --nitpicky --doctree-dir .local/doctrees docs .local/docs
 
 lock: setup ## Pin the newest versions the requirements allow
 	$(LOCK) --upgrade -o requirements.lock requirements.txt

@@ -1,7 +1,7 @@
 """The watch of an endpoint that is down, slow, or answers a web page, for an hour. Writes bench/results/blind.json.
 
-Good is: each watch says once that it is blind, starts nothing, and asks at most so often as docs/deploy.md says. The
-three watches are the triggerer's own, in one process without Airflow, and ask over real HTTP.
+Good is: each watch says once that it is blind, starts nothing, and asks at most so often as docs/how-to/deploy.md says.
+The three watches are the triggerer's own, in one process without Airflow, and ask over real HTTP.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """deploy_watch: starts master_etl when an environment serves a new commit, whether or not CI says so.
 
-A green run has started deploy__<sha>, or found that it exists. A red one says that the environment cannot be seen.
-docs/deploy.md explains it; SLUICEWAY_ENVIRONMENT and SLUICEWAY_DEPLOY_WATCH turn it on.
+A green run has started `deploy__<sha>`, or found that it exists. A red one says that the environment cannot be seen.
+docs/how-to/deploy.md explains it; SLUICEWAY_ENVIRONMENT and SLUICEWAY_DEPLOY_WATCH turn it on.
 """
 
 from __future__ import annotations

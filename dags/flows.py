@@ -1,7 +1,7 @@
 """The DAGs of include/config/flows/: one per flow of type tables, and small ones beside flows that need them.
 
 <flow>__events starts a run per event, <flow>__poll looks where no triggerer does, <flow>__<trigger>__clock tells the
-time of a second time zone, <flow>__broken says what is wrong with a flow's file. docs/triggers.md explains them.
+time of a second time zone, <flow>__broken says what is wrong with a flow's file. docs/reference/flows.md explains them.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ for name, problem in every.wrong.items():
         description=f"The file of {name} is wrong",
         schedule=None,
         dagrun_timeout=timedelta(minutes=30),
-        doc_md=problem,
+        doc_md=f"~~~~\n{problem}\n~~~~",  # a file's values are no Markdown
         **flows.arguments(None),
     ):
         step(flow_events.say_of(problem))

@@ -1,7 +1,7 @@
 """master_etl: refreshes the warehouse after a deploy. One run at a time; graphs/refresh.py shows what one does.
 
-CI triggers it with run id deploy__<sha> and conf {"commit_sha": "<sha>"}. docs/master_etl.md explains each step.
-include/config/flows/master_etl.toml says what else starts it.
+CI triggers it with run id `deploy__<sha>` and conf `{"commit_sha": "<sha>"}`.
+include/config/flows/master_etl.toml says what else starts it; docs/reference/master_etl.md explains each step.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """run_watch: compares the ledger with Airflow, for a run can be changed after its verdict, or end without one.
 
 Whoever clears or marks a task of a judged run, or a time limit that ends a run before its verdict: within a minute the
-ledger, the run's page and `sluiceway runs` say so. docs/master_etl.md explains it.
+ledger, the run's page and `sluiceway runs` say so. docs/reference/master_etl.md explains it.
 """
 
 from __future__ import annotations

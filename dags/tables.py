@@ -24,6 +24,6 @@ for dag_id, problem in tables.broken().items():
         dagrun_timeout=timedelta(minutes=30),
         default_args={"owner": "data-platform", **retry_arguments()},
         tags=["sluiceway", "table", "broken", *build_tags()],
-        doc_md=problem,
+        doc_md=f"~~~~\n{problem}\n~~~~",  # a file's values are no Markdown
     ):
         step(tables.say_of(problem))

@@ -33,6 +33,8 @@ from sluiceway.tables import registry
 
 DAG_ID = "master_etl"
 POLL_S = 0.5
+PARSED_S = 90.0
+"""How long Airflow may take to read a file that was saved a moment ago: it does so every 15 s here, and parses then."""
 FINISHED = frozenset({"success", "failed"})
 CONFLICT = 409
 MARKS = {
@@ -52,6 +54,32 @@ def deployed_commit() -> str:
     if found.returncode:
         raise StackError("make demo shows a deploy of a commit, and this folder is no git checkout: git clone it")
     return found.stdout.strip()
+
+
+def wait_for_tables(api: AirflowApi, tables: Sequence[str], *, within_s: float = PARSED_S) -> None:
+    """Wait until Airflow knows the tables: its form lists those it has read, and refuses a run of any other.
+
+    :raises StackError: it does not come to know one.
+    """
+    deadline = time.monotonic() + within_s
+    told = False
+    while unknown := sorted(set(tables) - _known_tables(api)):
+        names = ", ".join(unknown)
+        if time.monotonic() > deadline:
+            raise StackError(
+                f"TABLES names {names}, which the running Airflow does not know {within_s:.0f} s after it was asked. "
+                'Does it read this folder, and its groups (SLUICEWAY_GROUPS)? `make airflow ARGS="dags '
+                'list-import-errors"` says what it could not read; `make down`, then `make demo` begins with all files.'
+            )
+        if not told:
+            console.print(f"Airflow has not read the file of {names} yet, it looks every 15 s: waiting for it ...")
+            told = True
+        time.sleep(POLL_S)
+
+
+def _known_tables(api: AirflowApi) -> set[str]:
+    tables = api.get(f"dags/{DAG_ID}/details")["params"]["tables"]
+    return set(tables["schema"]["items"].get("enum", ()))
 
 
 def enqueue(api: AirflowApi, sha: str, tables: Sequence[str]) -> str:
@@ -141,8 +169,11 @@ def _table(tables: Sequence[TableRun]) -> Table:
     return view
 
 
-def verdict(stack: Stack, run_id: str, state: str, tables: Sequence[TableRun], seconds: float) -> None:
-    """Print the run's colour and why, the counts, and where to look further."""
+def verdict(stack: Stack, run_id: str, state: str, tables: Sequence[TableRun], seconds: float, *, stays: bool) -> None:
+    """Print the run's colour and why, the counts, and where to look further.
+
+    :param stays: whether the stack runs on; no link leads into one that stops.
+    """
     with connect(stack.warehouse_url) as session:
         run = store.runs(session, dag_id=DAG_ID, run_id=run_id)
     colour = "green" if state == "success" else "red"
@@ -154,7 +185,12 @@ def verdict(stack: Stack, run_id: str, state: str, tables: Sequence[TableRun], s
     report = Path(stack.env["SLUICEWAY_REPORTS_DIR"]) / report_file(store.RunKey(DAG_ID, run_id))
     if report.is_file():
         console.print(f"Report: {report}")
-    console.print(f"Run:    {stack.url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}")
+    path = f"/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
+    if stays:
+        console.print(f"Run:    {stack.url}{path}")
+    else:
+        console.print("Everything that was started is stopped again. `make up` starts it once more and prints its")
+        console.print(f"address; the run is then at {path}")
 
 
 def main() -> int:
@@ -168,13 +204,12 @@ def main() -> int:
         with Stack.running() as stack:
             with AirflowApi(stack.url, stack.username, stack.password) as api:
                 api.patch(f"dags/{DAG_ID}", {"is_paused": False})
+                wait_for_tables(api, tables)
                 started = time.monotonic()
                 run_id = enqueue(api, sha, tables)
                 console.print(f"POST {stack.url}/api/v2/dags/{DAG_ID}/dagRuns: {run_id} is enqueued")
                 state, done = follow(api, stack.warehouse_url, run_id)
-            verdict(stack, run_id, state, done, time.monotonic() - started)
-            if not was_up:
-                console.print("Everything that was started is stopped again; `make up` keeps it running.")
+            verdict(stack, run_id, state, done, time.monotonic() - started, stays=was_up)
         return 0 if state == "success" else 1
     except UnknownTableError as error:
         console.print(f"[red]error:[/] TABLES: {escape(str(error))}")

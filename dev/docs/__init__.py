@@ -1,1 +1,1 @@
-"""What generates the reference pages of docs/ from the code."""
+"""What writes the reference pages of docs/ from the code: python -m dev.docs writes them all."""

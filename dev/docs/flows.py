@@ -1,4 +1,4 @@
-"""The tables of keys in docs/triggers.md, from the models of flows and triggers: python -m dev.docs.flows."""
+"""The tables of keys in docs/reference/flows.md, from the models of flows and triggers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from dev.docs.keys import DOCS, Document
+from dev.docs.keys import Document
+from dev.docs.page import DOCS
 from sluiceway import json_path
 from sluiceway.flows import connection
 from sluiceway.flows.connection import EngineConfig
@@ -24,12 +25,9 @@ def _models() -> Iterator[type[BaseModel]]:
 
 
 TRIGGERS = Document(
-    path=DOCS / "triggers.md",
+    path=DOCS / "reference" / "flows.md",
     models={model.__name__: model for model in _models()},
-    sections=frozenset({"triggers"}),
+    sections=frozenset({"FlowSpec.triggers"}),
     kinds=frozenset({"type", "sensor_type"}),
     named={connection.check_id: "connection's id", json_path.check: "place in JSON"},
 )
-
-if __name__ == "__main__":
-    TRIGGERS.write()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,25 +17,23 @@ from annotated_types import Ge, Gt, Le, MaxLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from dev.docs.page import Page, cell, code
 from sluiceway.errors import ConfigError, nearest
-
-DOCS = Path(__file__).parents[2] / "docs"
 
 _MARK = re.compile(r"(<!-- keys of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Document:
-    """One document.
+class Document(Page):
+    """A page with tables of keys.
 
     :param models: what a mark in it may name.
-    :param sections: keys of which each has a table of its own.
+    :param sections: keys of which each has a table of its own, as Model.key.
     :param no_keys: fields that nobody writes, and what names the kind.
     :param kinds: keys that name the kind, which only the first model that has them shows.
     :param named: types that have a word of their own, by the function that checks them.
     """
 
-    path: Path
     models: Mapping[str, type[BaseModel]]
     sections: frozenset[str] = frozenset()
     no_keys: frozenset[str] = frozenset()
@@ -54,23 +51,17 @@ class Document:
         """The keys that a model adds to those of the models it builds upon."""
         inherited = {name for base in model.__mro__[1:] for name in getattr(base, "model_fields", ())}
         own = {name for name in model.model_fields if name in model.__annotations__} - (self.kinds & inherited)
-        return {name: each for name, each in model.model_fields.items() if name in own - self.no_keys - self.sections}
-
-    def write(self) -> None:
-        """Write the file anew, and say whether it has changed."""
-        before = self.path.read_text(encoding="utf-8")
-        after = self.written(before)
-        self.path.write_text(after, encoding="utf-8")
-        sys.stdout.write(f"{self.path} is {'up to date' if after == before else 'written anew'}.\n")
+        left_out = self.no_keys | {key.split(".")[1] for key in self.sections if key.split(".")[0] == model.__name__}
+        return {name: each for name, each in model.model_fields.items() if name in own - left_out}
 
     def _table(self, name: str) -> str:
         if name not in self.models:
             raise ConfigError(f"{self.path.name}: {name!r} is no model{nearest(name, self.models)}")
         rows = ["| key | type; default | meaning | example |", "|---|---|---|---|"]
         for key, each in self.keys(self.models[name]).items():
-            examples = ", ".join(_code(toml(example)) for example in each.examples or [])
+            examples = ", ".join(code(toml(example)) for example in each.examples or [])
             kind = self._words(each.annotation, list(each.metadata))
-            rows.append(f"| `{key}` | {kind}; {_default(each)} | {_cell(each.description or '')} | {examples} |")
+            rows.append(f"| `{key}` | {kind}; {_default(each)} | {cell(each.description or '')} | {examples} |")
         return "\n".join(rows) + "\n"
 
     def _words(self, annotation: Any, limits: list[Any]) -> str:
@@ -85,11 +76,18 @@ class Document:
         if origin in {Union, types.UnionType}:
             return " or ".join(dict.fromkeys(self._words(each, limits) for each in inside if each is not type(None)))
         if origin is Literal:
-            return ", ".join(_code(toml(value)) for value in inside)
+            return ", ".join(code(toml(value)) for value in inside)
         if origin is tuple:
             return f"list of {self._words(inside[0], [])}s"
         if origin in {dict, Mapping} or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return "table"
+        return self._word_of(annotation, limits)
+
+    @staticmethod
+    def _word_of(annotation: Any, limits: list[Any]) -> str:
+        """A plain type in a word."""
+        if annotation is Path:
+            return "path"
         if annotation is str:
             one = any(isinstance(each, MaxLen) and each.max_length == 1 for each in limits)
             return "one character" if one else "text"
@@ -121,17 +119,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "needed"
     default = field.get_default(call_default_factory=True)
-    return "none" if default is None else _code(toml(default))
-
-
-def _cell(text: str) -> str:
-    # a key's dots and brackets mean nothing to Markdown, but a bar ends the cell and < begins a tag
-    return text.replace("|", r"\|").replace("<", "&lt;")
-
-
-def _code(text: str) -> str:
-    shown = text.replace("|", r"\|")
-    return f"`{shown}`"
+    return "none" if default is None else code(toml(default))
 
 
 def _number(kind: type, limits: list[Any]) -> str:
@@ -143,4 +131,6 @@ def _number(kind: type, limits: list[Any]) -> str:
     if low is not None or (kind is int and above == 0):
         upto = f" to {high}" if low is not None and high is not None else ""
         return f"number from {1 if low is None else low}{upto}"
+    if high is not None:
+        return f"number up to {high}"
     return "number" if kind is int or above is not None else "share"

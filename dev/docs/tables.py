@@ -1,4 +1,4 @@
-"""The tables of keys in docs/tables.md, from the models of a table's file: python -m dev.docs.tables."""
+"""The tables of keys in docs/reference/tables.md, from the models of a table's file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from dev.docs.keys import DOCS, Document
+from dev.docs.keys import Document
+from dev.docs.page import DOCS
 from sluiceway.tables import source_spec, spec
 
 MODELS: Mapping[str, type[BaseModel]] = {
@@ -21,12 +22,11 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "Paging": source_spec.Paging,
 }
 TABLES = Document(
-    path=DOCS / "tables.md",
+    path=DOCS / "reference" / "tables.md",
     models=MODELS,
-    sections=frozenset({"source", "columns", "geometry", "checks", "paging"}),
+    sections=frozenset(
+        {"TableSpec.source", "TableSpec.columns", "TableSpec.geometry", "TableSpec.checks", "HttpJsonSource.paging"}
+    ),
     no_keys=frozenset({"name", "transform", "written_uri", "kind"}),
     named={spec.check_name: "name"},
 )
-
-if __name__ == "__main__":
-    TABLES.write()

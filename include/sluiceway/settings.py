@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from sluiceway.errors import SettingsError
 
@@ -26,31 +26,75 @@ QUICKSTART = "quickstart"
 
 
 class Settings(BaseModel):
-    """What a deployment decides; every field is the environment variable SLUICEWAY_<FIELD>."""
+    """What a deployment decides; every field is the environment variable SLUICEWAY_<FIELD>.
+
+    Descriptions and examples make docs/reference/settings.md.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    config_dir: Path = CONFIG_DIR
-    groups: str = ""
-    """Comma-separated groups of tables this deployment runs; empty: all but quickstart."""
-    warehouse_url: str | None = None
-    """postgresql:// URL of the role that loads."""
-    owner_url: str | None = None
-    """postgresql:// URL of the role that migrates the ledger; the loading role's when not set."""
-    reports_dir: Path = Path(".local/reports")
-    history_days: PositiveInt = 90
-    """Runs, their rejects and their reports are forgotten after that many days."""
-    retry_delay_s: PositiveInt = 20
-    """Seconds before the first retry of a transient error; doubles from try to try."""
-    environment: str | None = None
-    """Whose deployed commit counts, a file of include/config/environments/; when not set, every commit passes."""
-    deploy_watch: Literal["triggerer", "schedule", "off"] = "triggerer"
-    """Who looks for new commits: the triggerer, a DAG on a schedule (where there is no triggerer), nobody."""
-    airflow_url: str | None = None
-    airflow_username: str | None = None
-    airflow_password: str | None = None
-    ci_password: str | None = None
-    """Of the user that `sluiceway access setup --user` makes; none: a generated one, printed once."""
+    config_dir: Path = Field(
+        default=CONFIG_DIR,
+        description="Where tables/, flows/, environments/, transforms/ and sql/ lie. "
+        "Default: config/ beside the library.",
+        examples=["/opt/airflow/include/config"],
+    )
+    groups: str = Field(
+        default="",
+        description="The groups of tables and views that this deployment runs, comma-separated. Empty: all but "
+        "quickstart; the local stack runs quickstart.",
+        examples=["warehouse,finance"],
+    )
+    warehouse_url: str | None = Field(
+        default=None,
+        description="The warehouse as the role that loads, for the command line and the local stack. In Airflow it is "
+        "the connection warehouse.",
+        examples=["postgresql://sluiceway_loader@db.example.org/warehouse"],
+    )
+    owner_url: str | None = Field(
+        default=None,
+        description="The same as the role that migrates the ledger. Default: the loading role's.",
+        examples=["postgresql://sluiceway_owner@db.example.org/warehouse"],
+    )
+    reports_dir: Path = Field(
+        default=Path(".local/reports"),
+        description="Where the pages of runs are written. Pages have maps where workers and API server share it.",
+        examples=["/opt/airflow/reports"],
+    )
+    history_days: PositiveInt = Field(
+        default=90,
+        description="Runs, their rejects and their reports are forgotten after that many days.",
+        examples=[365],
+    )
+    retry_delay_s: PositiveInt = Field(
+        default=20,
+        description="Seconds before the first retry of a transient error; doubles from try to try.",
+        examples=[60],
+    )
+    environment: str | None = Field(
+        default=None,
+        description="Whose deployed commit counts: the name of a file of environments/. When not set, every commit "
+        "passes the gate and nothing is watched.",
+        examples=["staging"],
+    )
+    deploy_watch: Literal["triggerer", "schedule", "off"] = Field(
+        default="triggerer",
+        description="Who looks for new commits: the triggerer, a DAG on a schedule where there is none, nobody.",
+        examples=["schedule"],
+    )
+    airflow_url: str | None = Field(
+        default=None,
+        description="The Airflow that `sluiceway runs`, `trigger` and `access` talk to.",
+        examples=["https://airflow.example.org"],
+    )
+    airflow_username: str | None = Field(default=None, description="Its user.", examples=["admin"])
+    airflow_password: str | None = Field(default=None, description="That user's password.", examples=["..."])
+    ci_password: str | None = Field(
+        default=None,
+        description="The password of the user that `sluiceway access setup --user` makes. Not set: a generated one, "
+        "printed once.",
+        examples=["..."],
+    )
 
     def runs_group(self, group: str) -> bool:
         """Whether this deployment runs tables and views of `group`."""

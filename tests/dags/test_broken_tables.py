@@ -51,6 +51,11 @@ def test_the_dag_says_what_is_wrong_and_starts_by_itself_never(bag: dict[str, An
     assert (dag["next"], dag["condition"], list(dag["tasks"])) == (None, None, ["say"])
 
 
+def test_what_a_file_says_is_shown_as_it_stands_there(bag: dict[str, Any]) -> None:
+    for dag in bag.values():
+        assert dag["doc"].startswith("~~~~\n") and dag["doc"].endswith("\n~~~~")
+
+
 def test_of_files_whose_dags_would_be_called_alike_none_is_left_out(bag: dict[str, Any]) -> None:
     assert "city (copy).toml" in bag[COPIES]["doc"] and "city_(copy).toml" in bag[COPIES]["doc"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,7 @@ def described(task):
         "retries": task.retries,
         "retry_policy": policy(task),
         "owner": task.owner,
+        "doc": task.doc_md or getattr(task, "partial_kwargs", {}).get("doc_md"),
         "pool": task.pool,
         "conn_id": getattr(task, "conn_id", None) or getattr(task, "partial_kwargs", {}).get("conn_id"),
     }
@@ -58,6 +60,7 @@ json.dump({
         dag_id: {
             "file": dag.fileloc,
             "description": dag.description,
+            "doc": dag.doc_md,
             "tags": sorted(dag.tags),
             "owner": dag.owner,
             "dagrun_timeout": dag.dagrun_timeout.total_seconds() if dag.dagrun_timeout else None,
@@ -133,6 +136,24 @@ def test_every_dag_file_can_be_imported(bag: dict[str, Any]) -> None:
 def test_a_dag_file_that_cannot_be_imported_is_noticed(tmp_path: Path, environment: dict[str, str]) -> None:
     (tmp_path / "broken.py").write_text("from airflow.sdk import DAG\nimport no_such_module\n", encoding="utf-8")
     assert "no_such_module" in str(run_python(LOOK, [str(tmp_path)], environment)["errors"])
+
+
+def swallowed(text: str) -> list[str]:
+    """What Markdown takes for a tag of HTML and shows nobody: <sha> and its like outside of code."""
+    without_code = re.sub(r"^~~~~\n.*?^~~~~$|`[^`]*`", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"<[/!?A-Za-z][^>\n]*>", without_code)
+
+
+def test_what_is_swallowed_is_found() -> None:
+    assert swallowed("run id deploy__<sha> and `conf <sha>`; a < b and c > d") == ["<sha>"]
+    assert swallowed("~~~~\n<sha>\n~~~~") == []
+
+
+def test_airflow_shows_every_word_of_a_documentation(bag: dict[str, Any]) -> None:
+    texts = {dag_id: dag["doc"] for dag_id, dag in bag["dags"].items()}
+    texts |= {f"{dag_id}.{task_id}": task["doc"] for dag_id, task_id, task in tasks(bag)}
+    assert sum(bool(text) for text in texts.values()) > len(bag["dags"])
+    assert {name: found for name, text in texts.items() if (found := swallowed(text or ""))} == {}
 
 
 def test_a_dag_is_named_by_its_file(bag: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The kind of trigger that docs/triggers.md shows, from a package of its own that is installed beside Sluiceway."""
+"""The kind of trigger that docs/reference/flows.md shows, from a package that is installed beside Sluiceway."""
 
 from __future__ import annotations
 

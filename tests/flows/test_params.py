@@ -119,6 +119,6 @@ def test_the_default_of_every_param_is_a_right_value() -> None:
 
 
 def test_the_document_has_every_param() -> None:
-    text = (ROOT / "docs" / "master_etl.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "master_etl.md").read_text(encoding="utf-8")
     table = text[text.index("| param |") : text.index("A bad value is refused")]
     assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(run_params(None))

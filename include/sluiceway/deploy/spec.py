@@ -20,27 +20,50 @@ COMMIT_FROM = r"^(label:[a-z0-9_-]+|env:[A-Za-z_][A-Za-z0-9_]*|image_tag)$"
 class _Environment(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    """The file's stem."""
-    poll_s: float = Field(15, gt=0, le=3600)
-    """Seconds between two questions; after an error the waits double, up to a minute or to this, if it is longer."""
-    timeout_s: float = Field(1800, gt=0, le=5 * 3600)
-    """How long a run's gate waits for its commit."""
-    request_timeout_s: float = Field(10, gt=0, le=60)
-    """How long one question may take, all of it."""
+    name: str = Field(description="Not a key: the file's stem.")
+    poll_s: float = Field(
+        default=15,
+        gt=0,
+        le=3600,
+        description="Seconds between two questions; after an error the waits double, up to a minute or to this, if it "
+        "is longer.",
+        examples=[30],
+    )
+    timeout_s: float = Field(
+        default=1800, gt=0, le=5 * 3600, description="How long a run's gate waits for its commit.", examples=[3600]
+    )
+    request_timeout_s: float = Field(
+        default=10, gt=0, le=60, description="How long one question may take, all of it.", examples=[5]
+    )
 
 
 class HttpEnvironment(_Environment):
     """A service that publishes its commit at an address."""
 
-    kind: Literal["http"]
-    url: str = Field(pattern=URL)
-    json_path: str | None = Field(None, pattern=JSON_PATH)
-    """Where the commit stands in a JSON answer: keys and list indexes with dots between."""
-    header: str | None = Field(None, pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
-    """The header of the answer that holds the commit. With neither, the whole answer is the commit."""
-    connection: str | None = None
-    """The Airflow connection whose login, password or extra `headers` the request carries."""
+    kind: Literal["http"] = Field(description="A service that publishes its commit at an address.")
+    url: str = Field(
+        pattern=URL,
+        description="The address. No redirect is followed, and no answer over 64 kB is read.",
+        examples=["https://staging.example.org/version"],
+    )
+    json_path: str | None = Field(
+        default=None,
+        pattern=JSON_PATH,
+        description="Where the commit stands in a JSON answer: keys and list indexes with dots between.",
+        examples=["build.commit"],
+    )
+    header: str | None = Field(
+        default=None,
+        pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+        description="The header of the answer that holds the commit. With neither, the whole answer is the commit.",
+        examples=["X-Commit"],
+    )
+    connection: str | None = Field(
+        default=None,
+        description="The Airflow connection whose login and password the request carries, or a password alone as "
+        "bearer token, or extra `headers`.",
+        examples=["staging"],
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> HttpEnvironment:
@@ -52,14 +75,22 @@ class HttpEnvironment(_Environment):
 class CloudRunEnvironment(_Environment):
     """A Cloud Run service whose revisions carry their commit."""
 
-    kind: Literal["cloud_run"]
-    project: str = Field(pattern=r"^[a-z0-9.:-]+$")
-    region: str = Field(pattern=r"^[a-z0-9-]+$")
-    service: str = Field(pattern=r"^[a-z0-9-]+$")
-    connection: str
-    """The Airflow connection (google_cloud_platform) that may read the service: roles/run.viewer."""
-    commit_from: str = Field(pattern=COMMIT_FROM)
-    """`label:NAME` of the revision, `env:NAME` of its first container that has it, or `image_tag` of its image."""
+    kind: Literal["cloud_run"] = Field(description="A Cloud Run service whose revisions carry their commit.")
+    project: str = Field(
+        pattern=r"^[a-z0-9.:-]+$", description="The id of the Google Cloud project.", examples=["my-project"]
+    )
+    region: str = Field(pattern=r"^[a-z0-9-]+$", description="The service's region.", examples=["us-west1"])
+    service: str = Field(pattern=r"^[a-z0-9-]+$", description="The service's name.", examples=["shop"])
+    connection: str = Field(
+        description="The Airflow connection (google_cloud_platform) that may read the service: roles/run.viewer.",
+        examples=["google_cloud_default"],
+    )
+    commit_from: str = Field(
+        pattern=COMMIT_FROM,
+        description="`label:NAME` of the revision, `env:NAME` of its first container that has it, or `image_tag` of "
+        "its image.",
+        examples=["label:commit-sha", "env:GIT_SHA", "image_tag"],
+    )
 
 
 EnvironmentSpec = Annotated[HttpEnvironment | CloudRunEnvironment, Field(discriminator="kind")]

@@ -3,7 +3,7 @@
 
     AIRFLOW_USERNAME=ci AIRFLOW_PASSWORD=... python trigger.py --url https://airflow.example.org --commit "$GITHUB_SHA"
 
-Writes the run's address to the standard output. docs/trigger.md says what to paste where.
+Writes the run's address to the standard output. docs/how-to/trigger.md says what to paste where.
 """
 
 from __future__ import annotations
@@ -618,7 +618,7 @@ def reach(given: argparse.Namespace, env: Mapping[str, str], budget: Budget, sec
 
 
 def options(env: Mapping[str, str], prog: str | None = None, usage: str | None = None) -> argparse.ArgumentParser:
-    """The options there are."""
+    """The options there are; docs/reference/cli.md is made from them."""
     parser = argparse.ArgumentParser(
         prog=prog,
         usage=usage,

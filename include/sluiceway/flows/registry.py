@@ -95,7 +95,7 @@ class TriggerRegistry:
 
     @classmethod
     def create_trigger(cls, config: Mapping[str, Any], *, where: str | None = None, prefix: str = "") -> Trigger[Any]:
-        """The trigger that a definition declares: the keys of docs/triggers.md, from TOML or as a dict.
+        """The trigger that a definition declares: the keys of docs/reference/flows.md, from TOML or as a dict.
 
         :param where: what the sentences begin with; default: the trigger's id.
         :param prefix: what stands before every key.

@@ -51,7 +51,7 @@ class TriggerService:
     def load_triggers_from_flow(self, definition: Mapping[str, Any] | str | Path) -> list[Trigger[Any]]:
         """The triggers of a flow's definition; trigger_flow knows the flow from then on.
 
-        :param definition: a dict with the keys of docs/triggers.md, the same as TOML, or a TOML file's path.
+        :param definition: a dict with the keys of docs/reference/flows.md, the same as TOML, or a TOML file's path.
         :raises ConfigError: it is wrong; a sentence per problem.
         """
         from sluiceway.flows.files import flow_of, read_file

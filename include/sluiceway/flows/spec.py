@@ -16,7 +16,7 @@ STANDARD = "standard"
 
 
 class FlowSpec(BaseModel):
-    """What a flow is and what starts it. Descriptions and examples of the keys make docs/triggers.md."""
+    """What a flow is and what starts it. Descriptions and examples of the keys make docs/reference/flows.md."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

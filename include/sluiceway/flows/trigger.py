@@ -28,7 +28,7 @@ class TriggerType(StrEnum):
 
 
 class TriggerConfig(BaseModel):
-    """What every trigger declares. Descriptions and examples of the keys make docs/triggers.md."""
+    """What every trigger declares. Descriptions and examples of the keys make docs/reference/flows.md."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

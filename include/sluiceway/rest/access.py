@@ -1,7 +1,7 @@
 """Who may start a run: a role of Airflow's own user management (FAB) that reads and triggers master_etl, nothing else.
 
 It goes through FAB's REST API, as an administrator. Where Airflow leaves users to somebody else (Astro, Google's IAM),
-docs/access.md says what to grant there.
+docs/how-to/access.md says what to grant there.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _set_up_role(api: AirflowApi, wait_s: float) -> str:
     if not api.has_fab():
         raise AccessError(
             "This Airflow does not manage its users with FAB, so there is no role to set up; "
-            "docs/access.md says what to grant on Astro, Composer and elsewhere."
+            "docs/how-to/access.md says what to grant on Astro, Composer and elsewhere."
         )
     found = _found(api, f"roles/{quote(ROLE, safe='')}")
     held = {(right["action"]["name"], right["resource"]["name"]) for right in found["actions"]} if found else set()

@@ -204,7 +204,7 @@ def test_somebody_who_is_no_administrator_sets_up_nothing(deployment: Deployment
 
 
 def test_the_same_role_can_be_made_with_airflows_own_commands(deployment: Deployment, ci: AirflowApi) -> None:
-    """What docs/access.md gives for Composer, where nobody has an administrator's password."""
+    """What docs/how-to/access.md gives for Composer, where nobody has an administrator's password."""
     lines = [
         ["roles", "create", "by command"],
         ["roles", "add-perms", "by command", "-a", "can_read", "can_edit", "-r", f"DAG:{DAG_ID}"],

@@ -1,0 +1,17 @@
+"""Write every page of docs/ that is made from the code: python -m dev.docs. A test says when one is not current."""
+
+from __future__ import annotations
+
+from dev.docs.cli import CLI
+from dev.docs.environments import ENVIRONMENTS
+from dev.docs.flows import TRIGGERS
+from dev.docs.ledger import LEDGER
+from dev.docs.page import Page
+from dev.docs.settings import SETTINGS
+from dev.docs.tables import TABLES
+
+PAGES: tuple[Page, ...] = (TABLES, TRIGGERS, ENVIRONMENTS, CLI, LEDGER, SETTINGS)
+
+if __name__ == "__main__":
+    for page in PAGES:
+        page.write()

@@ -1,0 +1,219 @@
+"""The tables in docs/reference/ledger.md. A test compares names and types with those of a real ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dev.docs.page import DOCS, Parts, cell, code, table
+
+
+@dataclass(frozen=True)
+class LedgerTable:
+    """One table of schema etl.
+
+    :param row: what a row stands for.
+    :param key: its primary key.
+    :param columns: type and meaning of each column, in the database's order.
+    """
+
+    row: str
+    key: tuple[str, ...]
+    columns: Mapping[str, tuple[str, str]]
+
+
+TABLES: Mapping[str, LedgerTable] = {
+    "run": LedgerTable(
+        row="a run",
+        key=("dag_id", "run_id"),
+        columns={
+            "run_id": ("text", "Airflow's id, unique per DAG only; `cli__...` for `sluiceway tables run`."),
+            "dag_id": ("text", "The run's DAG; `cli` for `sluiceway tables run`."),
+            "commit_sha": ("text", "The commit the run was asked for."),
+            "deployed_sha": (
+                "text",
+                "The commit staging served when the gate decided; null where no environment is named.",
+            ),
+            "trigger_kind": ("text", "`deploy`, `cli`, or Airflow's run type, such as `manual`."),
+            "started_at": ("timestamptz", "When its row was opened first."),
+            "finished_at": ("timestamptz", "When it was judged; null while it runs."),
+            "status": (
+                "text",
+                "running, success, failed, superseded (a newer commit's run waited, nothing was touched) or abandoned.",
+            ),
+            "note": ("text", "The verdict's sentence."),
+            "enqueued_at": ("timestamptz", "From when on Airflow was to run it."),
+            "outcome": (
+                "text",
+                "Why a run loads nothing and is good: `superseded`, or `idle` (another run has taken the events).",
+            ),
+            "outcome_note": ("text", "The sentence to that."),
+            "published_at": ("timestamptz", "When its views were published last; null: nothing was."),
+            "judged": ("jsonb", "The tasks' states that the verdict saw."),
+            "remark": ("text", "What was done to the run in Airflow after its verdict."),
+        },
+    ),
+    "table_run": LedgerTable(
+        row="a run, a table, and a try of its task; `plan` writes try 0",
+        key=("dag_id", "run_id", "table_name", "try_number"),
+        columns={
+            "run_id": ("text", "The run."),
+            "table_name": ("text", "The table."),
+            "status": ("text", "planned, loaded, unchanged or failed."),
+            "extracted": ("bigint", "Rows that the source gave."),
+            "inserted": ("bigint", "Rows that were new."),
+            "updated": ("bigint", "Rows that differed."),
+            "unchanged": ("bigint", "Rows that stood there as they came."),
+            "deleted": ("bigint", "Rows that `on_missing` took away or marked."),
+            "rejected": ("bigint", "Rows that could not be loaded."),
+            "repaired": ("bigint", "Geometries that were mended."),
+            "table_rows": ("bigint", "Live rows in the warehouse afterwards."),
+            "bytes": ("bigint", "Size of the source."),
+            "seconds": ("double precision", "How long the load took."),
+            "peak_rss_bytes": ("bigint", "The most memory that its process held."),
+            "fingerprint": ("text", "sha256 of the source's files."),
+            "spec_hash": ("text", "sha256 of what in the table's file can change rows, and `LOAD_VERSION`."),
+            "source_columns": ("jsonb", "The source's columns and the kind of their values."),
+            "error_type": ("text", "The class of the error it failed with."),
+            "error": ("text", "Why it failed."),
+            "finished_at": ("timestamptz", "When it ended."),
+            "watermark": ("text", "Where an incremental source ended."),
+            "dag_id": ("text", "The run's DAG."),
+            "try_number": ("integer", "The try, from 1."),
+            "source_rows": (
+                "bigint",
+                "Rows that the source held: what a load of the whole gave, and what increments have added since.",
+            ),
+            "note": ("text", "What a person should know of a good load."),
+        },
+    ),
+    "reject": LedgerTable(
+        row="a source row that was not loaded; of a table that failed, the first 100",
+        key=("id",),
+        columns={
+            "id": ("bigint", "A number."),
+            "run_id": ("text", "The run."),
+            "table_name": ("text", "The table."),
+            "row_number": ("bigint", "Its place among the source's data rows, from 1."),
+            "column_name": ("text", "The column that is the reason; null where it is the row."),
+            "reason": ("text", "Why, all reasons in one sentence."),
+            "row": ("jsonb", "The values as they came."),
+            "dag_id": ("text", "The run's DAG."),
+            "try_number": ("integer", "The try."),
+            "key": ("jsonb", "The key as it was cast; null where it cannot be read."),
+        },
+    ),
+    "task_run": LedgerTable(
+        row="a try of a task; one without finished_at that Airflow calls ended was killed",
+        key=("dag_id", "run_id", "task_id", "map_index", "try_number"),
+        columns={
+            "dag_id": ("text", "The run's DAG."),
+            "run_id": ("text", "The run."),
+            "task_id": ("text", "The task, with the names of its groups."),
+            "map_index": ("integer", "Which of a mapped task; -1 for others."),
+            "try_number": ("integer", "The try, from 1."),
+            "table_name": ("text", "The table, of a load."),
+            "started_at": ("timestamptz", "When it began."),
+            "finished_at": ("timestamptz", "When it ended; null while it runs, and for ever if it was killed."),
+            "error_type": ("text", "The class of the error it ended with."),
+            "error": ("text", "That error's sentence."),
+            "log_url": ("text", "Where its log is shown."),
+        },
+    ),
+    "publication": LedgerTable(
+        row="a run, and a view that its tables feed",
+        key=("dag_id", "run_id", "view_name"),
+        columns={
+            "dag_id": ("text", "The run's DAG."),
+            "run_id": ("text", "The run."),
+            "view_name": ("text", "The view."),
+            "at": ("timestamptz", "When it was refreshed, or left as it was."),
+            "withheld": ("text", "Why it was left as it was; null: it was refreshed."),
+        },
+    ),
+    "deployment": LedgerTable(
+        row="a stretch of time in which an environment served a commit",
+        key=("id",),
+        columns={
+            "id": ("bigint", "A number; the newest of an environment is what it serves."),
+            "environment": ("text", "The environment, a file's name."),
+            "commit_sha": ("text", "What it served."),
+            "other_seen_at": ("timestamptz", "When the last look began that saw another commit; null: none did."),
+            "first_seen_at": ("timestamptz", "When the first look ended that saw this one."),
+            "last_seen_at": ("timestamptz", "When the last look began that saw this one."),
+            "run_id": ("text", "The run that the watch asked for."),
+            "settled_at": ("timestamptz", "When the watch knew that nothing more is needed."),
+        },
+    ),
+    "compatible": LedgerTable(
+        row="a revision of older code that may go on with this ledger",
+        key=("revision",),
+        columns={
+            "revision": ("text", "The revision that such code asks for."),
+        },
+    ),
+    "trigger_state": LedgerTable(
+        row="a trigger that looks outside",
+        key=("flow_id", "trigger_id"),
+        columns={
+            "flow_id": ("text", "The flow."),
+            "trigger_id": ("text", "The trigger."),
+            "config_hash": ("text", "Of which configuration the cursor is: a changed trigger begins anew."),
+            "cursor": ("json", "Up to where events are known."),
+            "looked_at": ("timestamptz", "The last look that saw the place, to the minute."),
+            "fired_at": ("timestamptz", "When something new was found."),
+            "error": ("text", "Why the place could not be seen the last time that it could not."),
+            "error_at": ("timestamptz", "When that was."),
+            "looks": (
+                "bigint",
+                "How many looks were written down: one that began from an older state writes nothing, and looks again.",
+            ),
+        },
+    ),
+    "trigger_event": LedgerTable(
+        row="an event that a trigger has seen",
+        key=("id",),
+        columns={
+            "id": ("bigint", "A number, in the order in which they were seen."),
+            "flow_id": ("text", "The flow."),
+            "trigger_id": ("text", "The trigger."),
+            "event_key": ("text", "The same event seen twice has the same."),
+            "facts": ("json", "What is known of it."),
+            "seen_at": ("timestamptz", "When it was seen."),
+            "run_id": ("text", "The run that took it; null until then."),
+            "claimed_at": ("timestamptz", "When that run took it."),
+        },
+    ),
+    "loaded_batches": LedgerTable(
+        row="a table, and which batches of its source the last load has loaded whole",
+        key=("table_name",),
+        columns={
+            "table_name": ("text", "The table."),
+            "way": ("text", "Spec, `LOAD_VERSION` and libraries; with others every row is sent and compared."),
+            "shape": ("text", "The warehouse table's columns; with others as well."),
+            "transaction": ("bigint", "The transaction of that load."),
+            "versions": (
+                "bigint[]",
+                "The transactions (`xmin`) that had written the table's rows when that load ended.",
+            ),
+            "batches": ("bytea", "16 bytes of a digest and a count of repaired geometries per batch."),
+        },
+    ),
+}
+TYPES = {"timestamptz": "timestamp with time zone"}
+"""Short names of types, and those that PostgreSQL gives them."""
+
+
+def _tables() -> str:
+    return "\n".join(_section(name, each) for name, each in TABLES.items())
+
+
+def _section(name: str, each: LedgerTable) -> str:
+    rows = [(code(column), kind, cell(meaning)) for column, (kind, meaning) in each.columns.items()]
+    keys = ", ".join(code(column) for column in each.key)
+    return f"### etl.{name}\n\nA row per {each.row.removeprefix('a ').removeprefix('an ')}. Key: {keys}.\n\n" + table(
+        ("column", "type", "meaning"), *rows
+    )
+
+
+LEDGER = Parts(path=DOCS / "reference" / "ledger.md", parts={"tables": _tables})

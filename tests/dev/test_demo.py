@@ -1,0 +1,50 @@
+"""make demo waits for a table that Airflow has not read yet, and gives no link into a stack that it stops."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from dev import demo
+from dev.errors import StackError
+from sluiceway.rest.airflow_api import AirflowApi
+
+
+class Form:
+    """An Airflow whose form lists one table more with each look, as its DAG processor reads files one by one."""
+
+    def __init__(self, *looks: list[str]) -> None:
+        self.looks = list(looks)
+        self.asked: list[str] = []
+
+    def get(self, path: str) -> Any:
+        self.asked.append(path)
+        names = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        return {"params": {"tables": {"value": [], "schema": {"type": "array", "items": {"enum": names}}}}}
+
+
+def wait(form: Form, tables: list[str], within_s: float = 5) -> None:
+    demo.wait_for_tables(cast(AirflowApi, form), tables, within_s=within_s)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "POLL_S", 0)
+
+
+def test_a_table_that_was_saved_a_moment_ago_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    form = Form(["flight"], ["flight"], ["flight", "penguin"])
+    wait(form, ["penguin", "flight"])
+    assert len(form.asked) == 3
+    assert capsys.readouterr().out.count("has not read the file of penguin yet") == 1
+
+
+def test_nothing_is_asked_for_that_airflow_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    wait(Form(["flight"]), ["flight"])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_table_that_airflow_never_reads_ends_in_a_sentence() -> None:
+    with pytest.raises(StackError, match="TABLES names penguin, which the running Airflow does not know"):
+        wait(Form(["flight"]), ["penguin"], within_s=0)
