@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from dev import demo
 from dev.errors import StackError
+from dev.stack import Stack
 from sluiceway.rest.airflow_api import AirflowApi
 
 
@@ -48,3 +52,18 @@ def test_nothing_is_asked_for_that_airflow_knows(capsys: pytest.CaptureFixture[s
 def test_a_table_that_airflow_never_reads_ends_in_a_sentence() -> None:
     with pytest.raises(StackError, match="TABLES names penguin, which the running Airflow does not know"):
         wait(Form(["flight"]), ["penguin"], within_s=0)
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_link_is_given_into_a_stack_that_stays_alone(
+    stays: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "connect", nullcontext)
+    monkeypatch.setattr(demo.store, "runs", lambda *_, **__: [])
+    stack = SimpleNamespace(
+        url="http://127.0.0.1:46521", warehouse_url="postgresql://x", env={"SLUICEWAY_REPORTS_DIR": str(tmp_path)}
+    )
+    demo.verdict(cast(Stack, stack), "deploy__1", "success", [], 1.0, stays=stays)
+    said = capsys.readouterr().out
+    assert ("http://" in said) is stays
+    assert "/dags/master_etl/runs/deploy__1" in said

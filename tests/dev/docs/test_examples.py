@@ -160,18 +160,21 @@ def test_airflows_own_parser_takes_every_airflow_command(tmp_path: Path) -> None
     assert refused([*found, typo], tmp_path) == [typo]
 
 
-TABLES = [block for block in every("toml") if re.search(r"^\[source\]$", block.text, re.MULTILINE)]
-COLUMNS = [block for block in every("toml") if re.match(r"\w+ = \{ source = ", block.text)]
-ENVIRONMENTS = [block for block in every("toml") if re.search(r'^kind = "(http|cloud_run)"$', block.text, re.M)]
-KIND = [block for block in every("toml") if "[project]" in block.text or "heartbeat" in block.text]
+TRIED_ELSEWHERE = {"add-a-source.md"}
+"""A page whose files need a kind that only its own test installs."""
+TOML = [block for block in every("toml") if block.page.name not in TRIED_ELSEWHERE]
+TABLES = [block for block in TOML if re.search(r"^\[source\]$", block.text, re.MULTILINE)]
+COLUMNS = [block for block in TOML if re.match(r"\w+ = \{ source = ", block.text)]
+ENVIRONMENTS = [block for block in TOML if re.search(r'^kind = "(http|cloud_run)"$', block.text, re.M)]
+KIND = [block for block in TOML if "[project]" in block.text or "heartbeat" in block.text]
 """The kind of trigger that tests/flows/test_new_kind.py installs."""
-FLOWS = [block for block in every("toml") if "[[triggers]]" in block.text and block not in KIND]
+FLOWS = [block for block in TOML if "[[triggers]]" in block.text and block not in KIND]
 
 
 def test_every_example_of_a_file_is_tried() -> None:
     tried = [*TABLES, *COLUMNS, *ENVIRONMENTS, *KIND, *FLOWS]
     assert len(tried) == len(set(tried))
-    assert sorted(names(every("toml"))) == sorted(names(tried))
+    assert sorted(names(TOML)) == sorted(names(tried))
     assert TABLES and COLUMNS and ENVIRONMENTS and FLOWS
 
 
