@@ -8,7 +8,7 @@ from dev.environment import ROOT
 from tests.distribution import FIRST, WITH_SERVER, place
 
 
-@pytest.mark.parametrize("path", {*WITH_SERVER, *FIRST})
+@pytest.mark.parametrize("path", sorted({*WITH_SERVER, *FIRST}))
 def test_a_place_that_is_named_exists(path: str) -> None:
     assert (ROOT / path).exists()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.docs.keys import DOCS
+from dev.docs.page import DOCS
 from dev.environment import ROOT
 from tests.sources.conformance.cases import CASES
 
