@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
@@ -33,7 +34,7 @@ from sluiceway.settings import load_settings
 from sluiceway.tables import registry
 from sluiceway.tables.spec import TableSpec
 
-"""Whose runs alone had reports when an address was a run id."""
+TEMPLATES = Path(__file__).parent
 LISTED = 100
 HEADERS = {
     # a report holds text from sources nobody here wrote: even an escaping mistake must not run or fetch anything
@@ -65,7 +66,7 @@ class ListedRun(BaseModel):
 
 def page(template: str, *, code: int = status.HTTP_200_OK, **values: object) -> HTMLResponse:
     """A page of this plugin."""
-    return HTMLResponse(environment().get_template(template).render(code=code, **values), code, HEADERS)
+    return HTMLResponse(environment(TEMPLATES).get_template(template).render(code=code, **values), code, HEADERS)
 
 
 def run_asked_for(dag_id: str, run_id: str, user: GetUserDep) -> RunKey:

@@ -112,10 +112,13 @@ def moment(at: datetime | None) -> str:
 
 
 @cache
-def environment() -> Environment:
-    """The templates of reports and of the pages around them; everything is escaped."""
+def environment(pages: Path | None = None) -> Environment:
+    """The templates of reports, and of the pages around them; everything is escaped.
+
+    :param pages: the folder of those pages' templates.
+    """
     found = Environment(
-        loader=FileSystemLoader([TEMPLATES, TEMPLATES.parent / "web"]),
+        loader=FileSystemLoader([TEMPLATES, *([pages] if pages is not None else [])]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
