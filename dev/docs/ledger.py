@@ -129,6 +129,7 @@ TABLES: Mapping[str, LedgerTable] = {
             "view_name": ("text", "The view."),
             "at": ("timestamptz", "When it was refreshed, or left as it was."),
             "withheld": ("text", "Why it was left as it was; null: it was refreshed."),
+            "tables": ("text[]", "The run's tables that feed it, also through other views."),
         },
     ),
     "deployment": LedgerTable(

@@ -95,7 +95,7 @@ def refused(url: str, username: str, response: httpx.Response) -> str:
         )
     said = f"Airflow answered {status} to {request} at {place}: {_detail(response)}"
     if status == httpx.codes.FORBIDDEN:
-        return f"{said}. The user {username!r} has not the rights for it; docs/access.md says which are needed."
+        return f"{said}. The user {username!r} has not the rights for it; docs/how-to/access.md says which are needed."
     if status == httpx.codes.UNAUTHORIZED:
         return f"{said}. The login of {username!r} is over; try again."
     return said

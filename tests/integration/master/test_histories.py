@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from tests.integration.deployment import Deployment
 from tests.integration.master.histories import live
 
@@ -14,5 +16,7 @@ LIVES = int(os.environ.get("HISTORIES", "5"))
 SEED = int(os.environ.get("SEED", "14"))
 
 
+# a life ends within two minutes on two free cores, and five share them with two other processes here
+@pytest.mark.timeout(900)
 def test_whatever_is_done_to_runs_they_are_called_what_the_warehouse_holds(deployment: Deployment) -> None:
     assert live(deployment, lives=LIVES, seed=SEED) == []

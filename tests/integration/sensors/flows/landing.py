@@ -25,7 +25,7 @@ FLOW_FILES = ("flows.py", "light.py")
 LIGHT = """
 from datetime import timedelta
 from airflow.sdk import DAG, Param
-from sluiceway.operators import flows
+from sluiceway.on_airflow.graphs import flows
 from sluiceway.on_airflow.graphs.flow_events import take_events
 from sluiceway.on_airflow.graphs.followers import tell_followers
 from sluiceway.on_airflow.retries import retry_arguments
