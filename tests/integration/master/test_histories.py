@@ -17,6 +17,6 @@ SEED = int(os.environ.get("SEED", "14"))
 
 
 # a life ends within two minutes on two free cores, and five share them with two other processes here
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(180 * LIVES)
 def test_whatever_is_done_to_runs_they_are_called_what_the_warehouse_holds(deployment: Deployment) -> None:
     assert live(deployment, lives=LIVES, seed=SEED) == []
