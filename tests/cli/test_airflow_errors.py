@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -101,15 +102,22 @@ def test_https_is_asked_of_a_port_that_speaks_http(says: Callable[..., str], air
     assert "no TLS is spoken there; write http:// if that is meant" in said
 
 
-def test_something_else_than_http_is_spoken(says: Callable[..., str]) -> None:
+@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9\r\n", b""], ids=["another protocol", "reset"])
+def test_something_else_than_http_is_spoken(says: Callable[..., str], said: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def hang_up() -> None:
             for _ in COMMANDS:
                 connection, _ = server.accept()
-                connection.recv(100)
-                connection.sendall(b"SSH-2.0-OpenSSH_9\r\n")
-                connection.close()
+                with connection:
+                    connection.recv(100)
+                    if not said:
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        continue
+                    connection.sendall(said)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(4096):
+                        pass
 
         thread = threading.Thread(target=hang_up, daemon=True)
         thread.start()

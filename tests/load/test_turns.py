@@ -148,7 +148,7 @@ def test_while_a_load_reads_its_lock_is_idle_and_no_clean_up_ends_it(
         assert steps.cleanup_staging(warehouse_url) == 0
         go_on.set()
         assert loading.result().status == "loaded"
-    assert query(SESSIONS) == []
+    wait_until(lambda: query(SESSIONS) == [])
 
 
 def test_a_load_that_lost_its_lock_changes_nothing_and_may_be_tried_again(

@@ -51,7 +51,7 @@ def _cause(url: str, error: httpx.TransportError) -> str:
             return "nothing listens there; start it, or correct SLUICEWAY_AIRFLOW_URL."
     if isinstance(error, httpx.TimeoutException):
         return "it takes too long; is it up, and can this machine reach it?"
-    if isinstance(error, httpx.RemoteProtocolError):
+    if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
         return "it breaks off, or speaks no HTTP; does SLUICEWAY_AIRFLOW_URL begin with https:// where it has to?"
     return f"{error or type(error).__name__}; is it up, and can this machine reach it?"
 
