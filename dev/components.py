@@ -47,6 +47,15 @@ def import_tasks() -> None:
 
     Not pyogrio: it brings pandas, 100 MB that the tables without a geometry do not need.
     """
+    import sluiceway.load.session
+    import sluiceway.load.staging
+    import sluiceway.load.table
+    import sluiceway.on_airflow.graphs.refresh
+    import sluiceway.on_airflow.operators.load_table
+    import sluiceway.run.report.collect
+    import sluiceway.run.report.write
+    import sluiceway.run.steps
+    import sluiceway.sources.formats.csv  # noqa: F401
 
     files = {Path(module.__file__) for name, module in sys.modules.items() if is_ours(name) and module.__file__}
     written = {file: file.stat().st_mtime_ns for file in files}
