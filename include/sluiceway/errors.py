@@ -133,7 +133,7 @@ class AirflowApiError(SluicewayError):
         self.status = status
 
 
-class HookRefusedError(SluicewayError):
+class WebhookRefusedError(SluicewayError):
     """A webhook's request is refused, and nothing was started. The message is for who sent it: it holds no secret."""
 
     def __init__(self, message: str, *, status: int, retry_after_s: int | None = None) -> None:

@@ -14,5 +14,5 @@ def test_a_place_that_is_named_exists(path: str) -> None:
 
 
 def test_tests_of_a_shared_server_stay_together() -> None:
-    assert place("tests/on_airflow/web/test_app.py::test_x") == place("tests/on_airflow/web/test_hooks.py::test_y")
+    assert place("tests/on_airflow/web/test_app.py::test_x") == place("tests/on_airflow/web/test_webhooks.py::test_y")
     assert place("tests/load/test_cast.py::test_x") == "tests/load/test_cast.py"

@@ -98,7 +98,7 @@ class TriggerContext:
     params: Mapping[str, Any] = field(default_factory=dict)
     """For the run's conf."""
     payload: JsonValue = None
-    """What a hook was sent; an api trigger checks it and maps it to params."""
+    """What a webhook was sent; an api trigger checks it and maps it to params."""
     batch_id: str | None = None
     """Names the run: the same id twice is one run."""
     events: tuple[Event, ...] = ()

@@ -1,4 +1,4 @@
-"""The kind `api`: somebody posts to /sluiceway/hooks/<trigger_id>. web/hooks.py receives, this says what counts."""
+"""The kind `api`: somebody posts to /sluiceway/hooks/<trigger_id>. web/webhooks.py receives, this says what counts."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class ApiConfig(TriggerConfig):
 
 @TriggerRegistry.register_trigger("api")
 class ApiTrigger(Trigger[ApiConfig]):
-    """Who sent it is web/hooks.py's to check; here, whether the body counts and what it says."""
+    """Who sent it is web/webhooks.py's to check; here, whether the body counts and what it says."""
 
     config_model = ApiConfig
 

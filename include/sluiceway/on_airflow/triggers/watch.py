@@ -38,7 +38,7 @@ class WatchTrigger(BaseEventTrigger):
     """Write what is seen into the ledger, then wake the flow: an event {"flow_id", "trigger_id", "unclaimed"}.
 
     The events themselves stand in the ledger, once each, until a run takes them; so a wake that is lost is repeated
-    and one that comes twice does no harm. A trigger of type api is not looked at, for web/hooks.py writes its events.
+    and one that comes twice does no harm. A trigger of type api is not looked at: web/webhooks.py writes its events.
 
     :param flow_id: the flow whose file declares it.
     :param trigger_id: its id there.

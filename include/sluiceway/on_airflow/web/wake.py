@@ -13,7 +13,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from sluiceway.errors import HookRefusedError
+from sluiceway.errors import WebhookRefusedError
 from sluiceway.flows.assets import trigger_asset
 
 RETRY_S = 60
@@ -22,7 +22,7 @@ RETRY_S = 60
 def must_listen(flow_id: str, trigger_id: str) -> None:
     """See that somebody would wake, and that what it starts would run.
 
-    :raises HookRefusedError: Airflow has not parsed the flow's DAG, or it is paused: 503.
+    :raises WebhookRefusedError: Airflow has not parsed the flow's DAG, or it is paused: 503.
     """
     with create_session(scoped=False) as session:
         asset, dag = _asset(session, flow_id, trigger_id), session.get(DagModel, flow_id)
@@ -36,7 +36,7 @@ def must_listen(flow_id: str, trigger_id: str) -> None:
 def wake(flow_id: str, trigger_id: str, event_id: int) -> None:
     """Register an event of the trigger's asset, which starts the flow as its schedule says.
 
-    :raises HookRefusedError: the asset is gone: 503.
+    :raises WebhookRefusedError: the asset is gone: 503.
     """
     with create_session(scoped=False) as session:
         asset = _asset(session, flow_id, trigger_id)
@@ -69,8 +69,8 @@ def _asset(session: Session, flow_id: str, trigger_id: str) -> AssetModel | None
     return session.scalar(select(AssetModel).where(AssetModel.name == trigger_asset(flow_id, trigger_id)))
 
 
-def _nobody(flow_id: str) -> HookRefusedError:
-    return HookRefusedError(
+def _nobody(flow_id: str) -> WebhookRefusedError:
+    return WebhookRefusedError(
         f"The flow {flow_id} is paused, or not deployed yet: nothing would start.",
         status=HTTPStatus.SERVICE_UNAVAILABLE,
         retry_after_s=RETRY_S,

@@ -18,17 +18,17 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect
 
-from sluiceway.errors import HookRefusedError, SettingsError, SluicewayError
+from sluiceway.errors import SettingsError, SluicewayError, WebhookRefusedError
 from sluiceway.events import Signed
-from sluiceway.flows import hooks
+from sluiceway.flows import webhooks
 from sluiceway.flows.kinds.api import ApiConfig, ApiTrigger
-from sluiceway.ledger import hooks as ledger
+from sluiceway.ledger import webhooks as ledger
 from sluiceway.ledger.warehouse import connect
 from sluiceway.on_airflow.web import wake
 from sluiceway.on_airflow.web.connections import password_of, warehouse_url
 from sluiceway.on_airflow.web.declared import declared
 
-UNKNOWN = "There is no such hook. Where two flows have a trigger of that id, its address is <flow_id>.<trigger_id>."
+UNKNOWN = "There is no such webhook. Where two flows have a trigger of that id, its address is <flow_id>.<trigger_id>."
 READ_S = 30.0
 """How long a sender may take over its body."""
 DRAINED_BYTES = 32 << 20
@@ -48,8 +48,10 @@ async def receive(address: str, request: Request) -> Response:
         trigger = await run_in_threadpool(find, address)
         body = await read(request, trigger.config.max_bytes)
         status, answer = await run_in_threadpool(take, trigger, request.headers, body)
-    except HookRefusedError as refused:
-        log.info("Hook %s: refused with %d", address if refused.status != HTTPStatus.NOT_FOUND else "?", refused.status)
+    except WebhookRefusedError as refused:
+        log.info(
+            "Webhook %s: refused with %d", address if refused.status != HTTPStatus.NOT_FOUND else "?", refused.status
+        )
         return _answer(refused.status, {"detail": str(refused)}, refused.retry_after_s)
     return _answer(status, answer)
 
@@ -62,9 +64,9 @@ def _answer(status: int, content: dict[str, Any], retry_after_s: int | None = No
 
 
 def find(address: str) -> ApiTrigger:
-    """The hook at an address: a trigger's id, after its flow's and a dot where two flows have one of that id.
+    """The webhook at an address: a trigger's id, after its flow's and a dot where two flows have one of that id.
 
-    :raises HookRefusedError: there is none, or it is disabled, which nobody outside can tell from each other.
+    :raises WebhookRefusedError: there is none, or it is disabled, which nobody outside can tell from each other.
     """
     flow_id, dot, trigger_id = address.rpartition(".")
     found = [
@@ -75,18 +77,18 @@ def find(address: str) -> ApiTrigger:
     ]
     if len(found) > 1:
         flows = ", ".join(trigger.config.flow_id for trigger in found)
-        log.warning("Several flows have a hook %s (%s): its address is <flow_id>.%s", trigger_id, flows, trigger_id)
+        log.warning("Several flows have a webhook %s (%s): its address is <flow_id>.%s", trigger_id, flows, trigger_id)
     if len(found) != 1 or not found[0].config.enabled:
-        raise HookRefusedError(UNKNOWN, status=HTTPStatus.NOT_FOUND)
+        raise WebhookRefusedError(UNKNOWN, status=HTTPStatus.NOT_FOUND)
     return found[0]
 
 
 async def read(request: Request, max_bytes: int) -> bytes:
     """The body, never more of it in memory than is allowed.
 
-    :raises HookRefusedError: it is larger (413), or does not come to its end (408).
+    :raises WebhookRefusedError: it is larger (413), or does not come to its end (408).
     """
-    too_large = HookRefusedError(
+    too_large = WebhookRefusedError(
         f"The body is larger than {max_bytes:,} bytes.", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     )
     length = request.headers.get("content-length", "")
@@ -104,9 +106,9 @@ async def read(request: Request, max_bytes: int) -> bytes:
                     raise too_large
                 body += chunk
     except TimeoutError:
-        raise HookRefusedError("The body did not come to its end.", status=HTTPStatus.REQUEST_TIMEOUT) from None
+        raise WebhookRefusedError("The body did not come to its end.", status=HTTPStatus.REQUEST_TIMEOUT) from None
     except ClientDisconnect:
-        raise HookRefusedError("The sender went away.", status=HTTPStatus.BAD_REQUEST) from None
+        raise WebhookRefusedError("The sender went away.", status=HTTPStatus.BAD_REQUEST) from None
     return bytes(body)
 
 
@@ -126,24 +128,24 @@ def take(trigger: ApiTrigger, headers: Mapping[str, str], body: bytes) -> tuple[
     """See that the request is authentic and new, write its event and wake its flow.
 
     :returns: the answer's status and content.
-    :raises HookRefusedError: it is not; says which answer that is.
+    :raises WebhookRefusedError: it is not; says which answer that is.
     """
     config = trigger.config
     try:
-        signed = hooks.authenticate(trigger, password_of(config.connection), headers, body, time.time())
-        params = hooks.params_of(trigger, headers, body)
+        signed = webhooks.authenticate(trigger, password_of(config.connection), headers, body, time.time())
+        params = webhooks.params_of(trigger, headers, body)
         if params is None:
             return HTTPStatus.OK, {"ignored": "this is not what the trigger waits for"}
         return HTTPStatus.ACCEPTED, {"event_id": _start(config, signed, params)}
-    except HookRefusedError:
+    except WebhookRefusedError:
         raise
     except SettingsError as error:
-        log.error("Hook %s.%s: %s", config.flow_id, config.id, error)
+        log.error("Webhook %s.%s: %s", config.flow_id, config.id, error)
     except (SluicewayError, SQLAlchemyError) as error:
         # what a database says may repeat what was sent
-        log.error("Hook %s.%s: %s", config.flow_id, config.id, type(error).__name__)
-    raise HookRefusedError(
-        "The hook cannot take anything at the moment.",
+        log.error("Webhook %s.%s: %s", config.flow_id, config.id, type(error).__name__)
+    raise WebhookRefusedError(
+        "The webhook cannot take anything at the moment.",
         status=HTTPStatus.SERVICE_UNAVAILABLE,
         retry_after_s=wake.RETRY_S,
     )
@@ -155,8 +157,8 @@ def _start(config: ApiConfig, signed: Signed, params: dict[str, Any]) -> int:
     with connect(url) as session:
         taken = ledger.take(session, *names, signed, params, per_minute=config.per_minute, window_s=config.window_s)
         if isinstance(taken, ledger.TooMany):
-            raise HookRefusedError(
-                f"The hook takes {config.per_minute} requests a minute.",
+            raise WebhookRefusedError(
+                f"The webhook takes {config.per_minute} requests a minute.",
                 status=HTTPStatus.TOO_MANY_REQUESTS,
                 retry_after_s=taken.retry_after_s,
             )
@@ -166,7 +168,7 @@ def _start(config: ApiConfig, signed: Signed, params: dict[str, Any]) -> int:
     if not taken.is_new and (
         taken.is_claimed or taken.age_s < LOST_S or wake.was_woken(*names, taken.event_id, taken.age_s)
     ):
-        raise HookRefusedError("This request was accepted before.", status=HTTPStatus.CONFLICT)
+        raise WebhookRefusedError("This request was accepted before.", status=HTTPStatus.CONFLICT)
     try:
         wake.wake(*names, taken.event_id)
     except (SluicewayError, SQLAlchemyError):
@@ -174,5 +176,5 @@ def _start(config: ApiConfig, signed: Signed, params: dict[str, Any]) -> int:
         with connect(url) as session:
             ledger.forget(session, taken.event_id)
         raise
-    log.info("Hook %s.%s: event %d", *names, taken.event_id)
+    log.info("Webhook %s.%s: event %d", *names, taken.event_id)
     return taken.event_id

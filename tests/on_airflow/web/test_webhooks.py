@@ -15,8 +15,8 @@ import psycopg
 import pytest
 from starlette.requests import Request
 
-from sluiceway.errors import HookRefusedError
-from sluiceway.on_airflow.web import hooks
+from sluiceway.errors import WebhookRefusedError
+from sluiceway.on_airflow.web import webhooks
 from tests.on_airflow.web.conftest import logged_in, serving
 from tests.on_airflow.web.door import SECRET, Door, timed
 from tests.signing import signature
@@ -211,15 +211,15 @@ def test_ten_megabytes_are_413(door: Door, refused: Refused, hook: str, chunked:
 
 
 def test_a_body_that_does_not_come_to_its_end_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hooks, "READ_S", 0.05)
+    monkeypatch.setattr(webhooks, "READ_S", 0.05)
 
     async def receive() -> dict[str, Any]:
         await asyncio.sleep(0.02)
         return {"type": "http.request", "body": b"x", "more_body": True}
 
     request = Request({"type": "http", "method": "POST", "headers": []}, receive)
-    with pytest.raises(HookRefusedError, match="did not come to its end") as refused:
-        asyncio.run(hooks.read(request, 1000))
+    with pytest.raises(WebhookRefusedError, match="did not come to its end") as refused:
+        asyncio.run(webhooks.read(request, 1000))
     assert refused.value.status == 408
 
 
@@ -325,7 +325,7 @@ def test_an_event_that_a_killed_server_left_behind_is_told_when_it_is_sent_again
     assert [extra["event_id"] for _, extra in door.woken()].count(event_id) == 1
 
 
-def test_a_get_is_no_hook(door: Door) -> None:
+def test_a_get_is_no_webhook(door: Door) -> None:
     assert httpx.get(f"{door.url}/sluiceway/hooks/generic").status_code == 405
 
 
@@ -362,8 +362,8 @@ def test_no_secret_and_no_body_is_logged(door: Door) -> None:
     door.post("generic", body, {"X-Signature-256": mark})
     door.post("generic", mark.encode(), timed(mark.encode()))
     said = door.log()
-    assert "Hook deploys.unset: The connection 'hook_unset' has no password" in said
-    assert "Hook deploys.generic: event" in said
+    assert "Webhook deploys.unset: The connection 'hook_unset' has no password" in said
+    assert "Webhook deploys.generic: event" in said
     digest = door.events()[-1]["facts"]["signed"]
     assert [each for each in (mark, SECRET, headers["X-Signature-256"], digest) if each in said] == []
     assert "Traceback" not in said

@@ -12,7 +12,7 @@ from typing import NoReturn
 from pydantic import JsonValue
 from pydantic_core import from_json
 
-from sluiceway.errors import HookRefusedError, SourceUnreadableError
+from sluiceway.errors import SourceUnreadableError, WebhookRefusedError
 from sluiceway.events import UNTIMED, Signed
 from sluiceway.flows.kinds.api import ApiTrigger
 from sluiceway.flows.trigger import TriggerContext
@@ -29,7 +29,7 @@ def authenticate(trigger: ApiTrigger, secret: str, headers: Mapping[str, str], b
 
     :param headers: of the request, found by names in any case.
     :param now: seconds since 1970.
-    :raises HookRefusedError: it is not signed, not with this secret, or old: 401.
+    :raises WebhookRefusedError: it is not signed, not with this secret, or old: 401.
     """
     delivery = headers.get(trigger.delivery_header)
     if trigger.timestamp_header is None:
@@ -55,13 +55,13 @@ def _compare(secret: str, content: bytes, given: str | None) -> None:
         _refuse(HTTPStatus.UNAUTHORIZED, "The request is not signed.")
     expected = hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
     if not hmac.compare_digest(expected.encode(), given.lower().removeprefix(PREFIX).encode("utf-8")):
-        _refuse(HTTPStatus.UNAUTHORIZED, "The signature is not that of this hook's secret.")
+        _refuse(HTTPStatus.UNAUTHORIZED, "The signature is not that of this webhook's secret.")
 
 
 def params_of(trigger: ApiTrigger, headers: Mapping[str, str], body: bytes) -> dict[str, JsonValue] | None:
     """What the run is told of an authentic request; None when it is not what the trigger waits for.
 
-    :raises HookRefusedError: the body is not JSON, or lacks a declared param: 400.
+    :raises WebhookRefusedError: the body is not JSON, or lacks a declared param: 400.
     """
     try:
         # without recursion of Python's own, so a million brackets are one error more
@@ -83,7 +83,7 @@ def params_of(trigger: ApiTrigger, headers: Mapping[str, str], body: bytes) -> d
 
 
 def _refuse(status: HTTPStatus, sentence: str) -> NoReturn:
-    raise HookRefusedError(sentence, status=status)
+    raise WebhookRefusedError(sentence, status=status)
 
 
 def _fits(value: JsonValue) -> bool:
