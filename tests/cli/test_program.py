@@ -49,7 +49,8 @@ def test_every_command_takes_v_after_its_name(run: Run, command: tuple[str, ...]
 
 
 @pytest.mark.parametrize(
-    "arguments", [("-v", "tables", "check"), ("tables", "check", "-v"), ("tables", "check", "--verbose")]
+    "arguments",
+    [("-v", "tables", "check"), ("tables", "-v", "check"), ("tables", "check", "-v"), ("tables", "check", "--verbose")],
 )
 def test_v_before_and_after_the_command_logs_what_is_done(
     run: Run, root_level: Callable[[], int], arguments: tuple[str, ...]

@@ -25,10 +25,11 @@ PROJECT = "sluiceway"
 
 
 class Commands(typer.Typer):
-    """A group of commands, each of which takes `-v` after its name as the program does before it."""
+    """A group of commands: `-v` may stand after the program's name, the group's, and the command's."""
 
     def __init__(self, *, help: str) -> None:
         super().__init__(no_args_is_help=True, pretty_exceptions_enable=False, context_settings=HELP_OPTIONS, help=help)
+        self.callback()(_take_verbose)
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[F], F]:
         """Register a command, as typer does."""
@@ -39,6 +40,10 @@ class Commands(typer.Typer):
             return function
 
         return take
+
+
+def _take_verbose(verbose: VerboseOption = False) -> None:
+    log_what_is_done(verbose)
 
 
 def _with_verbose(function: Callable[..., Any]) -> Callable[..., Any]:
