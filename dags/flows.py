@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, get_parsing_context
 
-from sluiceway.on_airflow.graphs import flow_events, flows, master
+from sluiceway.on_airflow.graphs import flow_events, flows
 from sluiceway.on_airflow.graphs.followers import tell_followers
 from sluiceway.on_airflow.graphs.refresh import refresh
 from sluiceway.on_airflow.step import StepOperator, step
@@ -25,7 +25,7 @@ for flow in every.right.values():
             description=flow.spec.description or f"Refreshes {', '.join(flow.spec.tables)}",
             schedule=flows.schedule_of(flow),
             dagrun_timeout=timedelta(hours=6),
-            params=master.params(flow),
+            params=flows.refresh_params(flow),
             **flows.arguments(flow),
         ) as dag:
             verdict = refresh(takes_events=flows.takes_events(flow))

@@ -39,7 +39,8 @@ PARSE_SECONDS = 30
 # the triggerer alone may take 10 s when it is only asked
 STOP_SECONDS = (1.0, 0.5)
 POLL_SECONDS = 0.1
-WATCH_SECONDS = 0.5
+# whatever ends, speaks or is asked wakes the supervisor before
+WATCH_SECONDS = 10
 # the names the health endpoint uses, and where it says when it last heard of each
 HEARTBEATS = {
     "scheduler": "latest_scheduler_heartbeat",
@@ -86,6 +87,8 @@ class Supervisor:
         signal.set_wakeup_fd(wake)
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, self._on_signal)
+        # of no effect but to wake: without a handler nothing is written for it
+        signal.signal(signal.SIGCHLD, lambda _signum, _frame: None)
         try:
             self._record("starting")
             self._start()
@@ -253,11 +256,12 @@ class Supervisor:
         self._check_components()
         if self.cluster.pid and not self.cluster.running():
             raise StackStartError(f"PostgreSQL has stopped by itself; see {self.cluster.log_file}")
-        guard.reap(spare=[process.pid for process in (self.components,) if process])
-        # a signal, or word from whoever wants the stack, ends the wait
+        # a signal, a child that has ended, and word from Airflow or from whoever wants the stack end the wait
         lifeline = [] if self.detached else [0]
-        if self.woken in (found := select.select([*lifeline, self.woken], [], [], seconds)[0]):
+        spoken = [self.components.stdout.fileno()] if self.components and self.components.stdout else []
+        if self.woken in (found := select.select([*lifeline, *spoken, self.woken], [], [], seconds)[0]):
             os.read(self.woken, 1024)
+            guard.reap(spare=[process.pid for process in (self.components,) if process])
         if 0 in found:
             if not (message := os.read(0, 1024)):
                 raise StopRequestedError("nobody uses it any more")

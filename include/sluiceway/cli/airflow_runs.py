@@ -13,9 +13,9 @@ from sluiceway.errors import AirflowApiError, AirflowUnreachableError, SettingsE
 from sluiceway.ledger import store
 from sluiceway.ledger.store import Run, RunKey
 from sluiceway.rest.airflow_api import AirflowApi
-from sluiceway.run.compare import marks_wanted
 from sluiceway.run.marks import EVENTS, Entry, Shown, marks_of
 from sluiceway.run.reconcile import Seen
+from sluiceway.run.truth import marks_wanted
 from sluiceway.settings import Settings
 
 WITHIN_S = 6.0

@@ -52,8 +52,8 @@ def runs_list(
     from sluiceway.ledger import newest, store
     from sluiceway.ledger.left_behind import close_left_behind
     from sluiceway.ledger.warehouse import connect
-    from sluiceway.run.compare import truth_of
     from sluiceway.run.reconcile import as_written
+    from sluiceway.run.truth import truth_of
 
     with sentences():
         url = warehouse_url(warehouse)

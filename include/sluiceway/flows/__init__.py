@@ -1,4 +1,4 @@
-"""What starts a flow, declared in include/config/flows/<dag_id>.toml. Knows no Airflow; operators/ and triggers/ do."""
+"""What starts a flow, declared in include/config/flows/<dag_id>.toml. Knows no Airflow; on_airflow/ does."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,5 +1,5 @@
 """The params of runs that load tables: of master_etl and of flows of type tables. One definition for Airflow's form
-(on_airflow/graphs/master.py makes its Params of it) and for whoever starts a run. Knows no Airflow.
+(on_airflow/graphs/flows.py makes its Params of it) and for whoever starts a run. Knows no Airflow.
 """
 
 from __future__ import annotations

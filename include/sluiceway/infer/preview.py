@@ -85,7 +85,7 @@ def preview_at(
     spec: TableSpec, place: Place, *, rows: int, limit: int | None, connections: Connections = from_environment
 ) -> Preview:
     """The same for a source that was found already."""
-    from sluiceway.load.rejects import RejectSpool
+    from sluiceway.load.reject_spool import RejectSpool
     from sluiceway.load.staging import Staged, loadable
 
     found, staged = Preview(), Staged()

@@ -21,7 +21,7 @@ from sluiceway.load.stage_table import (
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
-    from sluiceway.load.rejects import RejectSpool
+    from sluiceway.load.reject_spool import RejectSpool
     from sluiceway.load.session import BulkSession
 
 REJECTED = "etl_stage_reject"

@@ -17,14 +17,14 @@ from sluiceway.ledger.rejects import Reject
 from sluiceway.load.cast import Caster, texts_to_null
 from sluiceway.load.loaded_batches import LoadedBatches, digest
 from sluiceway.load.pipeline import hand_over, read_ahead
-from sluiceway.load.rejects import RejectSpool, iter_rejects, keys_of
+from sluiceway.load.reject_spool import RejectSpool, iter_rejects, keys_of
 from sluiceway.load.session import BulkSession
 from sluiceway.load.stage_table import REMEMBERED, ROW_NUMBER, NotAsRememberedError, create_stage, stage_name
 from sluiceway.sources.extraction import Extraction
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
-    from sluiceway.load.geometry.geometry import GeometryCleaner
+    from sluiceway.load.geometry.cleaner import GeometryCleaner
 
 Progress = Callable[[int, int | None], None]
 """Rows so far, and of how many if that is known."""
@@ -155,7 +155,7 @@ class _Typing:
         if self.spec.geometry is None:
             return None
         # shapely, pyproj and their data are only loaded for tables with a geometry
-        from sluiceway.load.geometry.geometry import GeometryCleaner
+        from sluiceway.load.geometry.cleaner import GeometryCleaner
 
         return GeometryCleaner(self.spec, self.spec.geometry, self.extraction.crs)
 

@@ -30,7 +30,7 @@ from sluiceway.sources.place import Place
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
-    from sluiceway.load.rejects import RejectSpool
+    from sluiceway.load.reject_spool import RejectSpool
     from sluiceway.load.session import BulkSession
     from sluiceway.load.staging import Progress
     from sluiceway.sources.extraction import Extraction
@@ -153,7 +153,7 @@ def _import_for_load(spec: TableSpec, asked: Future[LastLoad]) -> None:
         return
     modules = [module_of(spec.source.kind), "sluiceway.load.staging", "sluiceway.load.merge"]
     if spec.geometry is not None:
-        modules.append("sluiceway.load.geometry.geometry")
+        modules.append("sluiceway.load.geometry.cleaner")
     for module in modules:
         import_module(module)
 
@@ -226,7 +226,7 @@ class _Load:
             return self._run(place, connections, since, trusting=False)
 
     def _run(self, place: Place, connections: Connections, since: str | None, *, trusting: bool) -> TableRun | None:
-        from sluiceway.load.rejects import RejectSpool
+        from sluiceway.load.reject_spool import RejectSpool
         from sluiceway.load.session import bulk_session
 
         spool = RejectSpool(self.attempt.sample, () if self.spec.key == "content" else self.spec.key)
@@ -335,7 +335,7 @@ class _Load:
         return result
 
     def _check_rejects(self, session: BulkSession, extracted: int, rejected: int) -> None:
-        from sluiceway.load.rejects import SAMPLE
+        from sluiceway.load.reject_spool import SAMPLE
 
         allowed = self.spec.checks.rejects_allowed(extracted)
         if rejected <= allowed:

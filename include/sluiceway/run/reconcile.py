@@ -1,6 +1,6 @@
 """Compares what the ledger says of a run with what Airflow shows now: a run can be changed after its verdict.
 
-Pure. Who asks Airflow: the DAG run_watch (on_airflow/graphs/run_watch.py), the page (web/), `sluiceway runs` (cli).
+Pure. Who asks Airflow: on_airflow/graphs/run_watch.py, the page (on_airflow/web/), `sluiceway runs` (cli/).
 """
 
 from __future__ import annotations

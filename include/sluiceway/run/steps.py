@@ -1,4 +1,4 @@
-"""The steps of a run around the loading of tables, as plain functions. Knows no Airflow; operators/ wraps them."""
+"""The steps of a run around the loading of tables, without Airflow; on_airflow/graphs/ wraps them as tasks."""
 
 from __future__ import annotations
 

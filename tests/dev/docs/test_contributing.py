@@ -18,7 +18,7 @@ PAGE = ROOT / "CONTRIBUTING.md"
 BINARIES = Path(sys.executable).parent
 STEPS, MASTER, REFRESH = (
     Path("include/sluiceway") / each
-    for each in ("run/steps.py", "on_airflow/graphs/master.py", "on_airflow/graphs/refresh.py")
+    for each in ("run/steps.py", "on_airflow/graphs/refresh_tasks.py", "on_airflow/graphs/refresh.py")
 )
 STUBS = """
 

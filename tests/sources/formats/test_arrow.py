@@ -27,7 +27,7 @@ def test_preparing_rows_does_not_import_pandas(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from sluiceway.sources.formats.arrow import leave_pandas_out\n"
         "leave_pandas_out()\n"
-        "from sluiceway.load.rejects import RejectSpool\n"
+        "from sluiceway.load.reject_spool import RejectSpool\n"
         "from sluiceway.load.staging import Staged, loadable\n"
         "from sluiceway.sources import open_source\n"
         "from sluiceway.sources.connections import from_environment\n"

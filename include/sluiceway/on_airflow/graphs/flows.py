@@ -24,7 +24,7 @@ from sluiceway.errors import ConfigError
 from sluiceway.flows.assets import outcome_of, trigger_asset
 from sluiceway.flows.files import LEDGERED as LEDGERED
 from sluiceway.flows.files import Flow, flow_files, read_file
-from sluiceway.flows.params import OF_EVENTS, RunParam
+from sluiceway.flows.params import OF_EVENTS, RunParam, form_names, run_params
 from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerType
 from sluiceway.flows.when import And, Expression, Name, Or
 from sluiceway.on_airflow.retries import retry_arguments
@@ -151,6 +151,13 @@ def takes_events(flow: Flow | None) -> bool:
 def event_params(flow: Flow | None) -> dict[str, Param]:
     """Params by which a run is told its event."""
     return form(OF_EVENTS) if takes_events(flow) else {}
+
+
+def refresh_params(flow: Flow | None) -> dict[str, Param]:
+    """The trigger form of master_etl, or of a flow that loads tables of its own."""
+    # the form alone names the tables: a task need not look for their files
+    names = form_names(flow) if get_parsing_context().task_id is None else []
+    return form(run_params(flow, names))
 
 
 def form(params: Mapping[str, RunParam]) -> dict[str, Param]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import TaskGroup, TriggerRule, chain
 
 from sluiceway.ids import VERDICT_TASK
-from sluiceway.on_airflow.graphs import master
+from sluiceway.on_airflow.graphs import refresh_tasks as tasks
 from sluiceway.on_airflow.graphs.flow_events import take_events
 from sluiceway.on_airflow.operators.load_table import LoadTableOperator
 from sluiceway.on_airflow.operators.verdict import VerdictOperator
@@ -26,13 +26,13 @@ def refresh(*, takes_events: bool = False) -> BaseOperator:
     :param takes_events: whether a run begins by taking the events of its flow's triggers.
     :returns: the task that decides the run's colour.
     """
-    opened = step(master.opened)
+    opened = step(tasks.opened)
     gate = DeployedCommitSensor(task_id="deploy_gate", closing=[VERDICT_TASK])
-    plan = recorded_step(master.plan)
+    plan = recorded_step(tasks.plan)
 
     with TaskGroup("pre", tooltip="Sources and warehouse are fit for the run; beside sub") as pre:
-        recorded_step(master.check_sources)
-        recorded_step(master.check_warehouse)
+        recorded_step(tasks.check_sources)
+        recorded_step(tasks.check_warehouse)
 
     with TaskGroup("sub", tooltip="One task, one process and one transaction per table") as sub:
         load_table = LoadTableOperator.partial(
@@ -41,12 +41,12 @@ def refresh(*, takes_events: bool = False) -> BaseOperator:
             map_index_template="{{ task.table }}",
         ).expand(table=plan.output)
         cleanup = [
-            recorded_step(clean, trigger_rule=ALWAYS) for clean in (master.cleanup_staging, master.cleanup_history)
+            recorded_step(clean, trigger_rule=ALWAYS) for clean in (tasks.cleanup_staging, tasks.cleanup_history)
         ]
         load_table >> cleanup
 
     with TaskGroup("final", tooltip="Only when pre and sub are good") as final:
-        validate, aggregate = recorded_step(master.validate), recorded_step(master.aggregate)
+        validate, aggregate = recorded_step(tasks.validate), recorded_step(tasks.aggregate)
         validate >> aggregate
 
     verdict = VerdictOperator(task_id=VERDICT_TASK)

@@ -17,9 +17,9 @@ from sqlalchemy import or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from sluiceway.ledger.store import Run, RunKey
-from sluiceway.run.compare import Span, marks_wanted
 from sluiceway.run.marks import ANY, EVENTS, Entry, Shown, marks_of
 from sluiceway.run.reconcile import Seen
+from sluiceway.run.truth import Span, marks_wanted
 
 
 def readable_dags(

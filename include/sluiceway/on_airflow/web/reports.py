@@ -25,11 +25,11 @@ from sluiceway.ledger.store import RunKey, RunStatus
 from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.on_airflow.web.airflow import readable_dags, seen_runs
 from sluiceway.on_airflow.web.connections import warehouse_url
-from sluiceway.run.compare import truth_of
 from sluiceway.run.reconcile import Seen
 from sluiceway.run.report.collect import collect
 from sluiceway.run.report.html import environment, render, without_logs
 from sluiceway.run.report.write import read_maps, read_page
+from sluiceway.run.truth import truth_of
 from sluiceway.settings import load_settings
 from sluiceway.tables import registry
 from sluiceway.tables.spec import TableSpec

@@ -14,7 +14,6 @@ from sluiceway.errors import SluicewayError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import PLANNED_TRY, RunKey, is_of
 from sluiceway.ledger.warehouse import Session
-from sluiceway.run.compare import named
 from sluiceway.run.facts import facts_of
 from sluiceway.run.reconcile import Seen, as_written, reconcile
 from sluiceway.run.report.causes import causes_of
@@ -30,6 +29,7 @@ from sluiceway.run.report.model import (
     in_order,
     total,
 )
+from sluiceway.run.truth import named
 from sluiceway.tables.spec import TableSpec
 
 MAX_GROUPS = 20

@@ -18,7 +18,7 @@ import shapely
 from dev.peers import ensure
 from sluiceway.errors import EmptyExtractionError, SchemaDriftError, SourceMissingError, SourceUnreadableError
 from sluiceway.ledger.store import RunKey, TableRun
-from sluiceway.load.geometry.geometry import Cleaned, GeometryCleaner
+from sluiceway.load.geometry.cleaner import Cleaned, GeometryCleaner
 from sluiceway.load.table import load_table
 from sluiceway.tables.spec import TableSpec
 from tests.sources.formats.vector.vector_cases import collection, features, frame, names, park, rows

@@ -1,31 +1,18 @@
-"""The steps of a refresh around LoadTableOperator as functions of the context, and its trigger form."""
+"""The steps of a refresh around LoadTableOperator as functions of the context."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
 
-from airflow.sdk import Param, get_parsing_context
-
 from sluiceway.errors import SluicewayError
-from sluiceway.flows.params import form_names, run_params
 from sluiceway.on_airflow.connections import connections, warehouse_url
-from sluiceway.on_airflow.graphs.flows import form
 from sluiceway.on_airflow.recorded import opening_of, run_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from sluiceway.flows.files import Flow
-
 log = logging.getLogger(__name__)
-
-
-def params(flow: Flow | None) -> dict[str, Param]:
-    """The trigger form of master_etl, or of a flow that loads tables of its own."""
-    # the form alone names the tables: a task need not look for their files
-    names = form_names(flow) if get_parsing_context().task_id is None else []
-    return form(run_params(flow, names))
 
 
 def opened(context: Context) -> str:

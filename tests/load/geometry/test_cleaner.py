@@ -17,7 +17,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from shapely import GeometryCollection, LineString, MultiPolygon, Point, Polygon
 
 from sluiceway.errors import SchemaDriftError, SluicewayError, SourceUnreadableError
-from sluiceway.load.geometry.geometry import Cleaned, GeometryCleaner
+from sluiceway.load.geometry.cleaner import Cleaned, GeometryCleaner
 from sluiceway.load.stage_table import staged_value
 from sluiceway.tables.spec import TableSpec
 
