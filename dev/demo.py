@@ -72,7 +72,7 @@ def wait_for_tables(api: AirflowApi, tables: Sequence[str], *, within_s: float =
                 'list-import-errors"` says what it could not read; `make down`, then `make demo` begins with all files.'
             )
         if not told:
-            console.print(f"Airflow has not read the file of {names} yet, it looks every 15 s: waiting for it ...")
+            console.print(f"Airflow has not read the file of {names} yet, it looks every 30 s: waiting for it ...")
             told = True
         time.sleep(POLL_S)
 

@@ -147,12 +147,13 @@ def airflow(layout: Layout, cluster: Cluster, ports: Ports) -> dict[str, str]:
         },
         # a task that ends between two looks at it is noticed only after this long: 5 s by default, on every third run
         "workers": {"min_heartbeat_interval": 1},
-        "scheduler": {"scheduler_idle_sleep_time": 0.1, "enable_health_check": False},
+        # with 0.1 the scheduler alone takes a quarter of a core while nobody does anything
+        "scheduler": {"scheduler_idle_sleep_time": 0.25, "enable_health_check": False},
         # a changed file shows within seconds; Airflow's own defaults are made for thousands of files
         "dag_processor": {
             "refresh_interval": 5,
             "bundle_refresh_check_interval": 2,
-            "min_file_process_interval": 15,
+            "min_file_process_interval": 30,
             "parsing_processes": 2,
         },
         "usage_data_collection": {"enabled": False},

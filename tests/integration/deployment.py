@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,8 +28,13 @@ T = TypeVar("T")
 ENDED = frozenset({"success", "failed"})
 NEWEST_RUNS = "SELECT * FROM dag_run WHERE dag_id = %s ORDER BY run_after DESC, id DESC LIMIT 100"
 ROWS = 10
+PARSED = """
+    SELECT extract(epoch FROM max(last_parsed_time))::float8 AS ended,
+        extract(epoch FROM max(last_parsed_time))::float8 - max(last_parse_duration) AS began
+    FROM dag WHERE relative_fileloc = %s
+"""
 CALM = {
-    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
     # its database is on this machine and ends after it: nobody need ask before each use whether it is there
     "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_PRE_PING": "False",
@@ -87,10 +93,29 @@ class Deployment:
         names: list[str] = tables["schema"]["items"].get("enum", [])
         return names
 
-    def parse(self, *files: str) -> None:
-        """Have Airflow parse DAG files at once, as after an edit."""
+    def touch(self, *files: str) -> None:
+        """Have Airflow parse DAG files at once, as after an edit, unless it parses them at this moment."""
         for file in files:
             (self.stack.layout.dags / file).touch()
+
+    def parse(self, *files: str) -> None:
+        """The same, and wait until it has; an edit during a parse is overlooked, then the file is touched again.
+
+        :param files: each defines a DAG, before and after.
+        """
+        touched = dict.fromkeys(files, -math.inf)
+
+        def parsed() -> bool | None:
+            for file, at in list(touched.items()):
+                began, ended = (self.metadata(PARSED, file)[0][each] for each in ("began", "ended"))
+                if began > at > -math.inf:
+                    del touched[file]
+                elif ended > at:
+                    self.touch(file)
+                    touched[file] = (self.stack.layout.dags / file).stat().st_mtime
+            return True if not touched else None
+
+        self.until(parsed)
 
     def trigger(self, run_id: str | None = None, **conf: Any) -> str:
         """Enqueue a run as CI does."""

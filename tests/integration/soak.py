@@ -131,7 +131,7 @@ def soak(deployment: Deployment, minutes: float, seed: int) -> dict[str, Any]:
         sources.edit(table, empty=False)
     # a paused DAG would leave queued runs as they are
     _declare(deployment.config, 'type = "cli"\n')
-    deployment.parse("flows.py")
+    deployment.touch("flows.py")
     runs = _settled(deployment)
     wrong = [problem for run in runs for problem in _wrong(deployment, sources, run)]
     # runs of one colour would prove nothing of the other

@@ -138,7 +138,7 @@ def test_a_broken_file_is_shown_by_a_dag_before_any_run_and_no_longer_once_it_is
     deployment: Deployment,
 ) -> None:
     def parsed(dag_id: str) -> bool:
-        deployment.parse("tables.py")
+        deployment.touch("tables.py")
         found = deployment.metadata("SELECT is_stale FROM dag WHERE dag_id = %s", dag_id)
         return bool(found) and not found[0]["is_stale"]
 

@@ -101,6 +101,7 @@ def dag_file(deployment: Deployment) -> Iterator[Path]:
     before = path.read_text(encoding="utf-8")
     yield path
     deploy(path, before)
+    deployment.parse(path.name)
     deployment.until(
         lambda: (
             True

@@ -58,7 +58,7 @@ def _hooked(_running: Deployment) -> Iterator[Deployment]:
     file = _running.config / "flows" / f"{FLOW_ID}.toml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(FLOW, encoding="utf-8")
-    _running.parse("flows.py")
+    _running.touch("flows.py")
     _running.api.post("connections", CONNECTION)
     for dag_id in (FLOW_ID, f"{FLOW_ID}__events"):
         _running.until(lambda dag_id=dag_id: dag_of(_running, dag_id))  # type: ignore[misc]

@@ -46,7 +46,7 @@ class Staging(Deployment):
     def pause(self, dag_id: str, *, is_paused: bool) -> None:
         self.api.patch(f"dags/{dag_id}", {"is_paused": is_paused})
         # only then Airflow begins or ends to watch
-        self.parse(f"{dag_id}.py")
+        (self.touch if is_paused else self.parse)(f"{dag_id}.py")
 
     @contextmanager
     def watching(self, dag_id: str = WATCH) -> Iterator[None]:

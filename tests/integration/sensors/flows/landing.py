@@ -143,18 +143,18 @@ class Landing(Deployment):
         others = [path for path in (self.config / "flows").glob("*.toml") if path.stem != flow_id]
         for path in others:
             path.rename(path.with_suffix(".away"))
-        self.parse(*FLOW_FILES)
+        self.touch(*FLOW_FILES)
         try:
             yield
         finally:
             for path in others:
                 path.with_suffix(".away").rename(path)
-            self.parse(*FLOW_FILES)
+            self.touch(*FLOW_FILES)
 
     def _pause(self, dag_id: str, *, is_paused: bool) -> None:
         self.api.patch(f"dags/{dag_id}", {"is_paused": is_paused})
         # only then Airflow begins or ends to watch
-        self.parse(*FLOW_FILES)
+        (self.touch if is_paused else self.parse)(*FLOW_FILES)
 
 
 def flows_of(place: Path, service: str, other_service: str) -> dict[str, str]:
