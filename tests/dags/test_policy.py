@@ -39,6 +39,7 @@ RUNS_ALWAYS = {
 LOOK = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
+warnings.filterwarnings("error", category=DeprecationWarning, module="(sluiceway|dags|unusual_prefix_)")
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[1])
 def policy(task):
