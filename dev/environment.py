@@ -121,6 +121,8 @@ def airflow(layout: Layout, cluster: Cluster, ports: Ports) -> dict[str, str]:
             "plugins_folder": layout.plugins,
             "load_examples": False,
             "dags_are_paused_at_creation": False,
+            # of two edits within this time the second shows at the next parsing but one; 30 s by default
+            "min_serialized_dag_update_interval": 1,
             "auth_manager": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
             # with another port than 8080 every task fails without a log unless this says so too
             "execution_api_server_url": f"{url}/execution/",

@@ -36,6 +36,9 @@ PARSED = """
 CALM = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
+    # a DAG that its file no longer defines is stale a minute later by default
+    "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "5",
+    "AIRFLOW__SCHEDULER__PARSING_CLEANUP_INTERVAL": "5",
     # its database is on this machine and ends after it: nobody need ask before each use whether it is there
     "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_PRE_PING": "False",
 }
