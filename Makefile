@@ -29,7 +29,7 @@ TARGET ?=
 BUILD_ID ?=
 TAG ?=
 
-.PHONY: help setup up down status airflow demo test lint docs lock histories soak bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle package release clean
+.PHONY: help setup up down status airflow demo test lint docs lock histories files soak bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle package release clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,10 @@ lock: setup ## Pin the newest versions the requirements allow
 histories: setup ## Live N random lives of runs on a real Airflow and check what is said of them: make histories N=60 SEED=7
 	@HISTORIES=$(if $(filter-out file,$(origin N)),$(N),60) SEED=$(SEED) $(PYTHON) -m pytest tests/integration/master/test_histories.py \
 		-o timeout=14400 -o log_file=.local/histories.log -o log_file_level=INFO $(ARGS)
+
+files: setup ## Put N files into a watched folder within a minute and await as many runs: make files N=1000
+	@FILES=$(if $(filter-out file,$(origin N)),$(N),1000) $(PYTHON) -m pytest tests/integration/sensors/flows/test_flows.py \
+		-o timeout=3600 -k many_files $(ARGS)
 
 soak: setup ## Run many flows at once beside deploys, retries and clears: make soak MINUTES=5 SEED=7
 	@$(PYTHON) -m tests.integration.soak --minutes $(MINUTES) --seed $(SEED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,8 @@ from tests.integration.sensors.flows.landing import BUCKET, CHANNEL, FLOW_FILES,
 from tests.integration.sensors.triggerers import frozen_triggerer
 from tests.stand_ins.google_storage import Stored
 
-FILES = 1000
+FILES = int(os.environ.get("FILES") or 200)
+"""`make files N=1000` puts a thousand, every night."""
 LOOKS_S = 4.0
 """Long enough for several looks, and for what one of them would start."""
 Check = Callable[[], None]
@@ -137,7 +139,7 @@ def test_a_flow_that_is_renamed_goes_on_under_its_new_name(landing: Landing) -> 
     assert landing.api.get("importErrors")["total_entries"] == 0
 
 
-def test_a_thousand_files_in_a_minute_are_a_thousand_events_and_runs(landing: Landing) -> None:
+def test_many_files_in_a_minute_are_as_many_events_and_runs(landing: Landing) -> None:
     landing.looked("many")
     began = time.monotonic()
     for number in range(FILES):
