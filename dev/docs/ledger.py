@@ -85,6 +85,7 @@ TABLES: Mapping[str, LedgerTable] = {
                 "Rows that the source held: what a load of the whole gave, and what increments have added since.",
             ),
             "note": ("text", "What a person should know of a good load."),
+            "published_at": ("timestamptz", "When its run published what it left in the table."),
         },
     ),
     "reject": LedgerTable(

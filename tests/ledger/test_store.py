@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -10,13 +11,17 @@ from psycopg import sql
 
 from dev.cluster import Cluster
 from sluiceway.errors import WarehouseError
-from sluiceway.ledger import store
+from sluiceway.ledger import publications, store
+from sluiceway.ledger.publications import Publication
 from sluiceway.ledger.rejects import Reject, rejects_of, write_rejects
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import PsycopgSession, connect
 
 Query = Callable[..., list[tuple[object, ...]]]
 Open = Callable[[str], RunKey]
+
+
+FIRST = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -66,6 +71,32 @@ def test_an_opened_run_is_running_and_a_closed_one_has_its_verdict(session: Psyc
     assert (run.status, run.note) == ("failed", "two tables failed")
     assert run.finished_at is not None
     assert run.finished_at >= run.started_at
+
+
+def test_a_run_that_has_the_id_of_one_deleted_in_airflow_begins_anew_and_the_other_stays_known(
+    session: PsycopgSession,
+) -> None:
+    key = RunKey("master_etl", "r1")
+    store.open_run(session, key, None, "test", FIRST)
+    store.write_table_run(session, loaded(key, "city", try_number=2))
+    write_rejects(session, key, "city", 2, [bad(1)])
+    publications.record(session, key, [Publication(view_name="map", tables=("city",))])
+    store.close_run(session, key, "failed", "try 2 failed")
+    store.open_run(session, key, None, "test", FIRST + timedelta(minutes=5))
+    now, former = sorted(store.runs(session), key=lambda run: len(run.run_id))
+    assert (now.status, now.published_at, now.note) == ("running", None, None)
+    assert (store.table_tries(session, key), publications.of_run(session, key)) == ([], [])
+    assert (former.run_id, former.status, former.note) == ("r1~20261128T200000000000", "failed", "try 2 failed")
+    assert former.remark == "It was deleted in Airflow, where a later run has its id, r1."
+    (load,) = store.table_runs(session, former.key)
+    assert (load.try_number, len(rejects_of(session, load))) == (2, 1)
+    assert [each.view_name for each in publications.of_run(session, former.key)] == ["map"]
+
+
+def test_a_run_of_one_moment_goes_on_however_often_it_is_opened(session: PsycopgSession) -> None:
+    for _ in range(3):
+        store.open_run(session, R1, None, "test", FIRST)
+    assert [run.run_id for run in store.runs(session)] == ["r1"]
 
 
 def test_a_repeated_run_is_opened_again_and_keeps_its_tables(session: PsycopgSession) -> None:

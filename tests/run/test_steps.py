@@ -21,11 +21,12 @@ from sluiceway.errors import (
 )
 from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey, TableRun
-from sluiceway.ledger.warehouse import connect
+from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.load.table import load_table
 from sluiceway.run import steps
 from sluiceway.run.reconcile import Seen
 from sluiceway.run.steps import Opening
+from sluiceway.run.views import View
 from sluiceway.settings import Settings
 from sluiceway.tables import registry
 
@@ -286,6 +287,30 @@ def test_views_of_the_deployment_are_published_and_that_is_a_fact_of_the_ledger(
     assert steps.aggregate(warehouse_url, RUN) == ["big"]
     assert query("SELECT n FROM big") == [(100,)]
     assert run_of(warehouse_url, RUN).published_at is not None
+
+
+def test_what_is_loaded_while_the_views_are_refreshed_is_not_called_published(
+    loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (config / "sql" / "big.sql").write_text(f"{HEAD.format('b')}SELECT count(*) AS n FROM b")
+    refresh = steps.views.refresh
+
+    def refresh_and_load(session: Session, view: View) -> None:
+        refresh(session, view)
+        with (config / "tables" / "b.csv").open("a") as file:
+            file.write("1000\n")
+        load_table(registry.read_one("b"), warehouse_url, run=RUN, try_number=2)
+
+    monkeypatch.setattr(steps.views, "refresh", refresh_and_load)
+    steps.aggregate(warehouse_url, RUN)
+    assert (query("SELECT n FROM big"), query("SELECT count(*) FROM b")) == ([(100,)], [(101,)])
+    verdict = steps.close_ledger(warehouse_url, opening(RUN), {"plan": "success"})
+    assert verdict.status == "failed"
+    assert "loaded again after the run had published: b; clear final.aggregate" in verdict.sentence
+    monkeypatch.undo()
+    steps.aggregate(warehouse_url, RUN)
+    assert query("SELECT n FROM big") == [(101,)]
+    assert steps.close_ledger(warehouse_url, opening(RUN), {"plan": "success"}).status == "success"
 
 
 def test_a_run_publishes_the_views_that_its_tables_feed_and_no_other(

@@ -45,6 +45,7 @@ def run(**values: Any) -> Run:
 
 def table(name: str, status: str = "loaded", **values: Any) -> TableRun:
     known = {"dag_id": "master_etl", "run_id": "r1", "table_name": name, "status": status, "finished_at": AT}
+    known["published_at"] = AT if status in {"loaded", "unchanged"} else None
     return TableRun.model_validate({**known, **values})
 
 
@@ -60,10 +61,15 @@ def verdict_of(
     tasks: tuple[TaskRun, ...] = (),
     published: datetime | None = LATER,
     publications: tuple[Publication, ...] = (),
+    tries: list[TableRun] | None = None,
     **of_run: Any,
 ) -> Verdict:
     facts = Facts(
-        run=run(published_at=published, **of_run), tables=tuple(tables), tasks=tasks, publications=publications
+        run=run(published_at=published, **of_run),
+        tables=tuple(tables),
+        tries=tuple(tables if tries is None else tries),
+        tasks=tasks,
+        publications=publications,
     )
     return judge(facts, states)
 
@@ -204,25 +210,58 @@ def test_publishing_is_a_fact_and_no_state_of_a_task() -> None:
     )
 
 
+LATE = {"extracted": 1, "updated": 1, "published_at": None}
+MAP = (Publication(view_name="map", tables=("city",)),)
+CITY_IS_LATE = (
+    "loaded again after the run had published: city; clear final.aggregate to publish what they hold. "
+    "What was loaded before city is published."
+)
+
+
 def test_a_table_that_was_loaded_after_the_run_had_published_is_red() -> None:
-    tables = [table("city", extracted=1, updated=1, finished_at=LATER), table("town", extracted=1, unchanged=1)]
+    tables = [table("city", **LATE), table("town", extracted=1, unchanged=1)]
     fed = (Publication(view_name="map", tables=("city", "town")),)
-    assert red(verdict_of(tables, published=AT, publications=fed)) == (
-        "loaded again after the run had published: city; clear final.aggregate to publish what they hold. "
-        "What was loaded before city is published."
-    )
+    assert red(verdict_of(tables, published=AT, publications=fed)) == CITY_IS_LATE
+
+
+def test_a_table_that_was_loaded_while_the_run_published_is_red_though_its_load_ended_before() -> None:
+    assert red(verdict_of([table("city", **LATE, finished_at=AT)], published=LATER, publications=MAP)) == CITY_IS_LATE
+
+
+@pytest.mark.parametrize("then", ["unchanged", "loaded"])
+def test_a_later_try_without_a_change_does_not_hide_one_that_is_not_published(then: str) -> None:
+    tries = [
+        table("city", try_number=1, extracted=1, inserted=1),
+        table("city", try_number=2, **LATE),
+        table("city", then, try_number=3, published_at=None),
+    ]
+    assert red(verdict_of([tries[-1]], published=AT, publications=MAP, tries=tries)) == CITY_IS_LATE
 
 
 def test_a_load_after_publishing_that_changed_no_row_is_green() -> None:
-    fed = (Publication(view_name="map", tables=("city",)),)
-    tables = [table("city", extracted=1, unchanged=1, finished_at=LATER)]
-    assert verdict_of(tables, published=AT, publications=fed).status == "success"
+    tables = [table("city", extracted=1, unchanged=1, published_at=None)]
+    assert verdict_of(tables, published=AT, publications=MAP).status == "success"
 
 
 def test_a_load_after_publishing_of_a_table_that_feeds_no_view_is_green() -> None:
     fed = (Publication(view_name="map", tables=("town",)),)
-    tables = [table("city", extracted=1, updated=1, finished_at=LATER), table("town", extracted=1, unchanged=1)]
-    assert verdict_of(tables, published=AT, publications=fed).status == "success"
+    tries = [table("city", try_number=1), table("city", try_number=2, **LATE), table("town", extracted=1, unchanged=1)]
+    assert verdict_of(tries[1:], published=AT, publications=fed, tries=tries).status == "success"
+
+
+def test_a_table_that_no_publishing_has_seen_is_red_whatever_it_feeds() -> None:
+    assert "loaded again after the run had published: city" in red(verdict_of([table("city", **LATE)], published=AT))
+
+
+def test_a_red_run_names_the_view_that_was_withheld() -> None:
+    kept = Publication(view_name="map", tables=("city",), withheld="town failed in shop/r9")
+    states = {**GREEN_STATES, "sub.cleanup_staging": "failed"}
+    said = red(
+        verdict_of([table("city")], states, publications=(kept, Publication(view_name="area", tables=("city",))))
+    )
+    assert said.endswith("What was loaded is published. map was not published: town failed in shop/r9.")
+    said = red(verdict_of([table("city")], states, publications=(kept,)))
+    assert said.endswith("No view was published. map was not published: town failed in shop/r9.")
 
 
 def test_what_was_published_of_a_red_run_is_said() -> None:

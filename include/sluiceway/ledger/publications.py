@@ -11,7 +11,7 @@ from datetime import datetime
 from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.ledger.store import RunKey
+from sluiceway.ledger.store import RunKey, TableRun, is_of
 from sluiceway.ledger.warehouse import Session
 
 
@@ -29,8 +29,11 @@ class Publication(BaseModel):
     """When; None before it is recorded."""
 
 
-def record(session: Session, key: RunKey, became: Iterable[Publication]) -> None:
-    """Note what became of each view, in place of what an earlier try noted."""
+def record(session: Session, key: RunKey, became: Iterable[Publication], seen: Iterable[TableRun] = ()) -> None:
+    """Note what became of each view, in place of what an earlier try noted.
+
+    :param seen: the tries of the run whose rows were there when the first view was refreshed.
+    """
     session.execute(
         sql.SQL("DELETE FROM etl.publication WHERE (dag_id, run_id) = ({}, {})").format(*map(sql.Literal, key))
     )
@@ -39,6 +42,10 @@ def record(session: Session, key: RunKey, became: Iterable[Publication]) -> None
             sql.SQL(
                 "INSERT INTO etl.publication (dag_id, run_id, view_name, withheld, tables) VALUES ({}, {}, {}, {}, {})"
             ).format(*map(sql.Literal, (*key, view.view_name, view.withheld, list(view.tables))))
+        )
+    for each in seen:
+        session.execute(
+            sql.SQL("UPDATE etl.table_run SET published_at = clock_timestamp() WHERE {}").format(is_of(each))
         )
     session.execute(
         sql.SQL("UPDATE etl.run SET published_at = clock_timestamp() WHERE (dag_id, run_id) = ({}, {})").format(

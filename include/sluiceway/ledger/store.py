@@ -100,6 +100,8 @@ class TableRun(Row):
     error_type: str | None = None
     error: str | None = None
     finished_at: datetime | None = None
+    published_at: datetime | None = None
+    """When its run has published what this try, with those before it, left in the table."""
 
     @property
     def key(self) -> RunKey:
@@ -126,7 +128,21 @@ def open_run(
     trigger_kind: str,
     enqueued_at: datetime | None = None,
 ) -> None:
-    """Open the run's row, or reopen it when a part of the run is repeated. Keeps what it did before."""
+    """Open the run's row, or reopen it when a part of the run is repeated. Keeps what it did before.
+
+    A run that was deleted in Airflow may have had the same id. It was enqueued at another time: its row goes on under
+    an id of its own, and nothing that it did counts for this one.
+    """
+    session.execute(
+        sql.SQL(
+            "UPDATE etl.run SET "
+            "run_id = run_id || to_char(enqueued_at AT TIME ZONE 'UTC', '~YYYYMMDD\"T\"HH24MISSUS'), "
+            "status = CASE status WHEN 'running' THEN 'abandoned' ELSE status END, "
+            "finished_at = coalesce(finished_at, clock_timestamp()), "
+            "remark = 'It was deleted in Airflow, where a later run has its id, ' || run_id || '.' "
+            "WHERE {} AND enqueued_at <> {}"
+        ).format(_is(key), literal(enqueued_at))
+    )
     session.execute(
         sql.SQL(
             "INSERT INTO etl.run (dag_id, run_id, commit_sha, trigger_kind, enqueued_at) VALUES ({}, {}, {}, {}, {}) "

@@ -19,6 +19,8 @@ class Facts(BaseModel):
     run: Run
     tables: tuple[TableRun, ...] = ()
     """What it did to each."""
+    tries: tuple[TableRun, ...] = ()
+    """Every try at them."""
     tasks: tuple[TaskRun, ...] = ()
     """The newest try of each task."""
     publications: tuple[Publication, ...] = ()
@@ -29,6 +31,7 @@ def facts_of(session: Session, run: Run) -> Facts:
     return Facts(
         run=run,
         tables=tuple(store.table_runs(session, run.key)),
+        tries=tuple(store.table_tries(session, run.key)),
         tasks=tuple(tasks.newest(session, run.key)),
         publications=tuple(publications.of_run(session, run.key)),
     )

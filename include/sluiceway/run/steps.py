@@ -269,6 +269,8 @@ def aggregate(url: str, run: RunKey) -> list[str]:
     with connect(url) as session:
         # two DAGs that publish one view would both create it
         session.execute(sql.SQL("SELECT pg_advisory_xact_lock(hashtext('sluiceway.publish'))::text AS locked"))
+        # a load writes its rows and its row of the ledger at once: each view is refreshed with these at least
+        seen = [each for each in store.table_tries(session, run) if each.status in {"loaded", "unchanged"}]
         loaded = {each.table_name for each in store.table_runs(session, run)}
         became: dict[str, Publication] = {}
         for view, tables in views.fed_by(views.deployed_views(), loaded).items():
@@ -278,7 +280,7 @@ def aggregate(url: str, run: RunKey) -> list[str]:
             else:
                 log.warning("The view %s is not published: %s", view.name, withheld)
             became[view.name] = Publication(view_name=view.name, tables=tuple(tables), withheld=withheld)
-        publications.record(session, run, became.values())
+        publications.record(session, run, became.values(), seen)
     return [name for name, publication in became.items() if publication.withheld is None]
 
 

@@ -149,19 +149,20 @@ def _unfinished(states: States) -> list[str]:
 
 
 def _late(facts: Facts) -> list[str]:
-    """Tables whose rows the run changed after it had published the views that they feed."""
-    at = facts.run.published_at
+    """Tables of which a try has changed rows that no publishing of the run has seen.
+
+    A table that a publishing has seen, and that feeds no view, has nothing to be published.
+    """
+    if facts.run.published_at is None:
+        return []
     feeding = {table for publication in facts.publications for table in publication.tables}
-    return [
+    seen = {each.table_name for each in facts.tries if each.published_at is not None}
+    late = {
         each.table_name
-        for each in facts.tables
-        if at is not None
-        and each.table_name in feeding
-        and each.status == "loaded"
-        and each.finished_at is not None
-        and each.finished_at > at
-        and any(getattr(each, count) for count in CHANGED_ROWS)
-    ]
+        for each in facts.tries
+        if each.status == "loaded" and each.published_at is None and any(getattr(each, count) for count in CHANGED_ROWS)
+    }
+    return sorted(name for name in late if name in feeding or name not in seen)
 
 
 def _publishing_problems(facts: Facts, states: States) -> list[str]:
@@ -178,11 +179,16 @@ def _publishing_problems(facts: Facts, states: States) -> list[str]:
 
 
 def _published(facts: Facts) -> str:
+    """What is published, as a sentence or two."""
     if facts.run.published_at is None:
         return "Nothing was published."
-    if late := _late(facts):
-        return f"What was loaded before {', '.join(late)} is published."
-    return "What was loaded is published."
+    if facts.publications and all(each.withheld for each in facts.publications):
+        said = "No view was published."
+    elif late := _late(facts):
+        said = f"What was loaded before {', '.join(late)} is published."
+    else:
+        said = "What was loaded is published."
+    return " ".join([said, *_withheld(facts)])
 
 
 def _counts(tables: Iterable[TableRun]) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import httpx
 import psycopg
 import pytest
 
@@ -93,6 +94,42 @@ def test_one_mapped_load_cleared_alone_turns_the_run_red_when_its_source_is_empt
     two.clear(run_id, "final.aggregate")
     assert two.wait(run_id) == "success"
     assert "2 of 2 tables loaded" in judged(two, run_id, "success")
+
+
+def test_what_was_loaded_after_publishing_stays_named_when_a_later_load_changes_nothing(two: Deployment) -> None:
+    run_id = two.run(tables=["t01"], force=True)
+    assert two.state(run_id) == "success"
+    late = "loaded again after the run had published: t01; clear final.aggregate"
+    for tries, content in ((2, csv_of(ROWS, value="late")), (3, csv_of(ROWS, value="late") + "\n")):
+        two.source("t01", content)
+        two.clear(run_id, ("sub.load_table", 0))
+        two.until(lambda tries=tries: True if two.tasks(run_id)["verdict"]["try_number"] == tries else None)  # type: ignore[misc]
+        assert late in judged(two, run_id, "failed", state="failed")
+    assert (
+        two.query("SELECT value FROM t01 WHERE id = 1")
+        == [("late1",)]
+        != two.query("SELECT value FROM published WHERE id = 1")
+    )
+    two.clear(run_id, "final.aggregate")
+    judged(two, run_id, "success", state="success")
+    assert two.query("SELECT value FROM published WHERE id = 1") == [("late1",)]
+
+
+def test_a_run_with_the_id_of_one_that_was_deleted_has_nothing_of_it(two: Deployment) -> None:
+    run_id = two.run(tables=["t01"], force=True)
+    assert two.state(run_id) == "success"
+    as_admin = {"Authorization": f"Bearer {two.stack.token()}"}
+    address = f"{two.stack.url}/api/v2/dags/{DAG_ID}/dagRuns/{run_id}"
+    httpx.delete(address, headers=as_admin, timeout=30).raise_for_status()
+    two.source("t02", csv_of(ROWS, value="anew"))
+    two.trigger(run_id, tables=["t02"])
+    assert two.wait(run_id) == "success"
+    run, tables = two.ledger(run_id)
+    assert (run.status, list(tables), tables["t02"].try_number) == ("success", ["t02"], 1)
+    former = two.query(f"SELECT run_id, status, remark FROM etl.run WHERE run_id LIKE '{run_id}~%'")
+    assert [(each[1], str(each[2])) for each in former] == [
+        ("success", f"It was deleted in Airflow, where a later run has its id, {run_id}.")
+    ]
 
 
 def test_publishing_that_was_set_to_success_by_hand_has_not_published(two: Deployment) -> None:

@@ -39,7 +39,8 @@ def upgrade() -> None:
             ADD COLUMN dag_id  text,
             ADD COLUMN try_number  integer NOT NULL DEFAULT 1,
             ADD COLUMN source_rows  bigint,
-            ADD COLUMN note         text
+            ADD COLUMN note         text,
+            ADD COLUMN published_at timestamptz
     """)
     # of a load with a watermark nobody knows whether it was an increment: such a table keeps what it has
     op.execute("""
@@ -52,7 +53,7 @@ def upgrade() -> None:
             ALTER dag_id SET NOT NULL,
             ALTER try_number DROP DEFAULT,
             ADD PRIMARY KEY (dag_id, run_id, table_name, try_number),
-            ADD FOREIGN KEY (dag_id, run_id) REFERENCES etl.run ON DELETE CASCADE
+            ADD FOREIGN KEY (dag_id, run_id) REFERENCES etl.run ON DELETE CASCADE ON UPDATE CASCADE
     """)
     op.execute("CREATE INDEX table_run_newest ON etl.table_run (table_name, finished_at DESC)")
     op.execute("""
@@ -67,7 +68,8 @@ def upgrade() -> None:
         ALTER TABLE etl.reject
             ALTER dag_id SET NOT NULL,
             ALTER try_number DROP DEFAULT,
-            ADD FOREIGN KEY (dag_id, run_id, table_name, try_number) REFERENCES etl.table_run ON DELETE CASCADE
+            ADD FOREIGN KEY (dag_id, run_id, table_name, try_number)
+                REFERENCES etl.table_run ON DELETE CASCADE ON UPDATE CASCADE
     """)
     op.execute("CREATE INDEX reject_table_run ON etl.reject (dag_id, run_id, table_name, try_number, row_number)")
     op.execute("""
@@ -84,7 +86,7 @@ def upgrade() -> None:
             error        text,
             log_url      text,
             PRIMARY KEY (dag_id, run_id, task_id, map_index, try_number),
-            FOREIGN KEY (dag_id, run_id) REFERENCES etl.run ON DELETE CASCADE,
+            FOREIGN KEY (dag_id, run_id) REFERENCES etl.run ON DELETE CASCADE ON UPDATE CASCADE,
             CHECK ((error IS NULL) = (error_type IS NULL))
         )
     """)
@@ -97,7 +99,7 @@ def upgrade() -> None:
             withheld    text,
             tables      text[] NOT NULL,
             PRIMARY KEY (dag_id, run_id, view_name),
-            FOREIGN KEY (dag_id, run_id) REFERENCES etl.run ON DELETE CASCADE
+            FOREIGN KEY (dag_id, run_id) REFERENCES etl.run ON DELETE CASCADE ON UPDATE CASCADE
         )
     """)
     # the commit was deployed between the last look that saw another one and the first that saw it
@@ -150,6 +152,7 @@ def downgrade() -> None:
     op.execute("""
         ALTER TABLE etl.table_run DROP CONSTRAINT table_run_dag_id_run_id_fkey, DROP CONSTRAINT table_run_pkey,
             DROP COLUMN dag_id, DROP COLUMN try_number, DROP COLUMN source_rows, DROP COLUMN note,
+            DROP COLUMN published_at,
             ADD PRIMARY KEY (run_id, table_name)
     """)
     op.execute("""
