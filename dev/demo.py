@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,7 +23,9 @@ from rich.table import Table
 from dev.environment import ROOT
 from dev.errors import StackError
 from dev.stack import Stack
-from sluiceway.errors import AirflowApiError, SluicewayError, UnknownTableError
+from sluiceway.deploy.commit import SHORTEST
+from sluiceway.errors import AirflowApiError, AirflowUnreachableError, SluicewayError, UnknownTableError
+from sluiceway.ids import DEPLOY_RUNS
 from sluiceway.ledger import store
 from sluiceway.ledger.store import TableRun
 from sluiceway.ledger.warehouse import connect
@@ -34,7 +37,9 @@ from sluiceway.tables import registry
 DAG_ID = "master_etl"
 POLL_S = 0.5
 PARSED_S = 90.0
-"""How long Airflow may take to read a file that was saved a moment ago: it does so every 15 s here, and parses then."""
+"""How long Airflow may take to read a file that was saved a moment ago: it does so every 30 s here, and parses then."""
+SILENT = 4
+"""Questions in a row without an answer, after which the demo gives up: a busy machine may miss one or two."""
 FINISHED = frozenset({"success", "failed"})
 CONFLICT = 409
 MARKS = {
@@ -83,27 +88,27 @@ def _known_tables(api: AirflowApi) -> set[str]:
 
 
 def enqueue(api: AirflowApi, sha: str, tables: Sequence[str]) -> str:
-    """Trigger the commit's run as CI would, or its next attempt when the run exists; returns the run id."""
+    """Trigger the commit's run as CI would, or its next attempt when the run exists; returns the run id.
+
+    A run of some tables is no commit's run, and must not be called so.
+    """
     conf = {"commit_sha": sha, **({"tables": list(tables)} if tables else {})}
-    for run_id in _run_ids(sha):
+    for run_id in _run_ids(f"demo__{sha[:SHORTEST]}" if tables else f"{DEPLOY_RUNS}{sha}"):
         try:
             api.trigger(DAG_ID, run_id, conf)
         except AirflowApiError as error:
             if error.status != CONFLICT:
                 raise
             state = api.run(DAG_ID, run_id)["state"]
-            console.print(f"This commit's run exists: {run_id} ({state}). Starting the next one.")
+            console.print(f"That run exists: {run_id} ({state}). Starting the next one.")
             continue
         return run_id
     raise AssertionError("unreachable: run ids never end")
 
 
-def _run_ids(sha: str) -> Iterator[str]:
-    yield f"deploy__{sha}"
-    attempt = 2
-    while True:
-        yield f"deploy__{sha}__{attempt}"
-        attempt += 1
+def _run_ids(first: str) -> Iterator[str]:
+    yield first
+    yield from (f"{first}__{attempt}" for attempt in count(2))
 
 
 def follow(api: AirflowApi, warehouse_url: str, run_id: str) -> tuple[str, list[TableRun]]:
@@ -123,8 +128,17 @@ def follow(api: AirflowApi, warehouse_url: str, run_id: str) -> tuple[str, list[
 
 
 def _progress(api: AirflowApi, warehouse_url: str, run_id: str) -> Iterator[tuple[str, list[TableRun]]]:
+    silent = 0
     while True:
-        state = str(api.run(DAG_ID, run_id)["state"])
+        try:
+            state = str(api.run(DAG_ID, run_id)["state"])
+        except AirflowUnreachableError:
+            silent += 1
+            if silent == SILENT:
+                raise
+            console.print("Airflow did not answer in time; asking again ...")
+            continue
+        silent = 0
         with connect(warehouse_url) as session:
             tables = store.table_runs(session, store.RunKey(DAG_ID, run_id))
         yield state, tables

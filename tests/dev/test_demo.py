@@ -12,7 +12,11 @@ import pytest
 from dev import demo
 from dev.errors import StackError
 from dev.stack import Stack
+from sluiceway.deploy.order import contradiction
+from sluiceway.errors import AirflowApiError, AirflowUnreachableError
 from sluiceway.rest.airflow_api import AirflowApi
+
+SHA = "0123456789" * 4
 
 
 class Form:
@@ -30,6 +34,25 @@ class Form:
 
 def wait(form: Form, tables: list[str], within_s: float = 5) -> None:
     demo.wait_for_tables(cast(AirflowApi, form), tables, within_s=within_s)
+
+
+class Asked:
+    """An Airflow that has runs already, and misses some questions."""
+
+    def __init__(self, *taken: str, misses: int = 0) -> None:
+        self.runs: dict[str, dict[str, Any]] = {run_id: {} for run_id in taken}
+        self.misses = misses
+
+    def trigger(self, _dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
+        if run_id in self.runs:
+            raise AirflowApiError("it exists", status=409)
+        self.runs[run_id] = conf
+
+    def run(self, _dag_id: str, _run_id: str) -> dict[str, str]:
+        if self.misses:
+            self.misses -= 1
+            raise AirflowUnreachableError("it takes too long")
+        return {"state": "success"}
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +90,23 @@ def test_a_link_is_given_into_a_stack_that_stays_alone(
     said = capsys.readouterr().out
     assert ("http://" in said) is stays
     assert "/dags/master_etl/runs/deploy__1" in said
+
+
+@pytest.mark.parametrize(("tables", "run_id"), [((), f"deploy__{SHA}"), (("flight",), f"demo__{SHA[:7]}")])
+def test_the_gate_lets_the_demos_run_pass(tables: tuple[str, ...], run_id: str) -> None:
+    airflow = Asked()
+    assert demo.enqueue(cast(AirflowApi, airflow), SHA, tables) == run_id
+    assert contradiction(run_id, airflow.runs[run_id]) is None
+    assert airflow.runs[run_id].get("tables", []) == list(tables)
+    second = demo.enqueue(cast(AirflowApi, airflow), SHA, tables)
+    assert second == f"{run_id}__2" and contradiction(second, airflow.runs[second]) is None
+
+
+def test_an_answer_that_does_not_come_in_time_is_asked_for_again(
+    warehouse_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = demo._progress(cast(AirflowApi, Asked(misses=demo.SILENT - 1)), warehouse_url, "r1")
+    assert list(progress) == [("success", [])]
+    assert capsys.readouterr().out.count("asking again") == demo.SILENT - 1
+    with pytest.raises(AirflowUnreachableError):
+        list(demo._progress(cast(AirflowApi, Asked(misses=demo.SILENT)), warehouse_url, "r1"))

@@ -54,10 +54,15 @@ def judge(facts: Facts, states: States) -> Verdict:
     if not problems:
         problems = _publishing_problems(facts, states)
     if problems:
-        return Verdict(status="failed", sentence=f"{'. '.join(problems)}. {_published(facts)}")
+        return Verdict(status="failed", sentence=" ".join([*map(_ended, problems), _published(facts)]))
     return Verdict(
         status="success", sentence=" ".join([_counts(facts.tables), *_withheld(facts), *_by_hand(facts, states)])
     )
+
+
+def _ended(sentence: str) -> str:
+    """It with its full stop; a question has its own mark."""
+    return sentence if sentence.endswith((".", "?")) else f"{sentence}."
 
 
 def _judge_nothing_to_do(facts: Facts, states: States) -> Verdict:
