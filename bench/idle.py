@@ -59,7 +59,7 @@ def part_of(process: psutil.Process) -> str:
         return "supervisor"
     if process.name() == "postgres":
         return "postgres"
-    log = Path(os.readlink(f"/proc/{process.pid}/fd/1")).stem  # noqa: PTH115  # a pipe is no path
+    log = Path(f"/proc/{process.pid}/fd/1").readlink().stem
     return log if log in COMMANDS else "launcher"
 
 
