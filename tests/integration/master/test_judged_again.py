@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import httpx
 import psycopg
@@ -96,6 +97,10 @@ def test_one_mapped_load_cleared_alone_turns_the_run_red_when_its_source_is_empt
     assert "2 of 2 tables loaded" in judged(two, run_id, "success")
 
 
+def _verdict_began(two: Deployment, run_id: str, tries: int) -> bool | None:
+    return True if two.tasks(run_id)["verdict"]["try_number"] == tries else None
+
+
 def test_what_was_loaded_after_publishing_stays_named_when_a_later_load_changes_nothing(two: Deployment) -> None:
     run_id = two.run(tables=["t01"], force=True)
     assert two.state(run_id) == "success"
@@ -103,7 +108,7 @@ def test_what_was_loaded_after_publishing_stays_named_when_a_later_load_changes_
     for tries, content in ((2, csv_of(ROWS, value="late")), (3, csv_of(ROWS, value="late") + "\n")):
         two.source("t01", content)
         two.clear(run_id, ("sub.load_table", 0))
-        two.until(lambda tries=tries: True if two.tasks(run_id)["verdict"]["try_number"] == tries else None)  # type: ignore[misc]
+        two.until(partial(_verdict_began, two, run_id, tries))
         assert late in judged(two, run_id, "failed", state="failed")
     assert (
         two.query("SELECT value FROM t01 WHERE id = 1")
