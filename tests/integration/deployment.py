@@ -29,10 +29,11 @@ ENDED = frozenset({"success", "failed"})
 NEWEST_RUNS = "SELECT * FROM dag_run WHERE dag_id = %s ORDER BY run_after DESC, id DESC LIMIT 100"
 ROWS = 10
 PARSED = """
-    SELECT extract(epoch FROM max(last_parsed_time))::float8 AS ended,
-        extract(epoch FROM max(last_parsed_time))::float8 - max(last_parse_duration) AS began
-    FROM dag WHERE relative_fileloc = %s
+    SELECT extract(epoch FROM last_parsed_time)::float8 AS ended,
+        extract(epoch FROM last_parsed_time)::float8 - last_parse_duration AS began
+    FROM dag WHERE relative_fileloc = %s ORDER BY last_parsed_time DESC NULLS LAST LIMIT 1
 """
+"""A DAG that the file no longer defines keeps the duration of its last parse: that of the newest one alone counts."""
 CALM = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
