@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sluiceway.errors import ConfigError, SourceMissingError, UnknownTableError, ValidationError
-from sluiceway.ledger import store
+from sluiceway.ledger import last_loads, store
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect
 from sluiceway.load.table import load_table
@@ -93,7 +93,7 @@ def test_a_file_that_breaks_when_its_table_is_loaded_takes_nothing_from_that_loa
     with pytest.raises(ConfigError):
         load(warehouse_url, run, "c", 2)
     with connect(warehouse_url) as session:
-        last = store.last_good_load(session, "c")
+        last = last_loads.last_good_load(session, "c")
     assert last is not None and (last.try_number, last.extracted) == (1, 10)
     assert tables_of(warehouse_url, run)["c"].status == "failed"
 

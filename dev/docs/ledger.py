@@ -50,6 +50,7 @@ TABLES: Mapping[str, LedgerTable] = {
             "outcome_note": ("text", "The sentence to that."),
             "published_at": ("timestamptz", "When its views were published last; null: nothing was."),
             "judged": ("jsonb", "The tasks' states that the verdict saw."),
+            "judged_rows": ("text", "md5 of the run's rows in the other tables that the verdict saw."),
             "remark": ("text", "What was done to the run in Airflow after its verdict."),
         },
     ),

@@ -85,6 +85,10 @@ class ValidationError(SluicewayError):
     """What stands in the warehouse is not what the ledger says was loaded."""
 
 
+class ViewInUseError(SluicewayError):
+    """A view was edited, and something that this run does not publish reads the one that stands."""
+
+
 class LedgerMissingError(SluicewayError):
     """The warehouse has no ledger, or one of another version."""
 

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from dev.cluster import Cluster
 from sluiceway.errors import LedgerMissingError, WarehouseError, WarehouseUnavailableError
-from sluiceway.ledger import store
+from sluiceway.ledger import last_loads, store
 from sluiceway.ledger.migrate import _config, migrate
 from sluiceway.ledger.rejects import rejects_of
 from sluiceway.ledger.revision import check_revision
@@ -256,7 +256,7 @@ def test_runs_of_before_keep_what_they_did_under_their_dag(filled: Owner) -> Non
 def test_the_code_reads_what_was_written_before(filled: Owner, blank: str, postgres: Cluster) -> None:
     with connect(postgres.url("sluiceway_loader", blank)) as session:
         assert len(store.runs(session)) == 4
-        last = store.last_good_load(session, "city")
+        last = last_loads.last_good_load(session, "city")
         assert last is not None
         assert last.key == RunKey("master_etl", "deploy__a")
         assert [reject.row for reject in rejects_of(session, last)] == [{"id": "x"}]

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from dev.cluster import Cluster
 from sluiceway.errors import WarehouseError
-from sluiceway.ledger import publications, store
+from sluiceway.ledger import forget, last_loads, publications, store
 from sluiceway.ledger.publications import Publication
 from sluiceway.ledger.rejects import Reject, rejects_of, write_rejects
 from sluiceway.ledger.store import RunKey, TableRun
@@ -86,11 +86,35 @@ def test_a_run_that_has_the_id_of_one_deleted_in_airflow_begins_anew_and_the_oth
     now, former = sorted(store.runs(session), key=lambda run: len(run.run_id))
     assert (now.status, now.published_at, now.note) == ("running", None, None)
     assert (store.table_tries(session, key), publications.of_run(session, key)) == ([], [])
-    assert (former.run_id, former.status, former.note) == ("r1~20261128T200000000000", "failed", "try 2 failed")
-    assert former.remark == "It was deleted in Airflow, where a later run has its id, r1."
+    assert (former.run_id, former.status, former.note) == (
+        f"r1~{former.started_at.astimezone(UTC):%Y%m%dT%H%M%S%f}",
+        *("failed", "try 2 failed"),
+    )
+    assert former.remark == (
+        "It was deleted in Airflow, where a later run has its id, r1; rows that it wrote bear that id still."
+    )
     (load,) = store.table_runs(session, former.key)
     assert (load.try_number, len(rejects_of(session, load))) == (2, 1)
     assert [each.view_name for each in publications.of_run(session, former.key)] == ["map"]
+
+
+def test_a_run_that_was_asked_for_at_the_same_moment_as_the_deleted_one_begins_anew_each_time(
+    session: PsycopgSession,
+) -> None:
+    for number in range(3):
+        store.open_run(session, R1, None, "test", FIRST, is_new=True)
+        store.write_table_run(session, loaded(R1, "city", rows=number))
+        store.open_run(session, R1, None, "test", FIRST)
+        assert [each.extracted for each in store.table_tries(session, R1)] == [number]
+    newest, *former = store.runs(session)
+    assert newest.run_id == "r1"
+    assert len({run.run_id for run in former if run.run_id.startswith("r1~")}) == 2
+
+
+def test_a_run_that_code_without_this_knowledge_has_opened_goes_on(session: PsycopgSession) -> None:
+    start(session, "r1")
+    store.open_run(session, R1, None, "test", FIRST, is_new=True)
+    assert [run.run_id for run in store.runs(session)] == ["r1"]
 
 
 def test_a_run_of_one_moment_goes_on_however_often_it_is_opened(session: PsycopgSession) -> None:
@@ -257,7 +281,7 @@ def test_a_try_that_finds_unchanged_what_its_run_has_loaded_leaves_counts_reject
     (found,) = store.table_runs(session, run)
     assert (found.status, found.inserted, found.rejected) == ("loaded", 3, 1)
     assert [reject.row for reject in rejects_of(session, found)] == [{"id": "x"}]
-    last = store.last_good_load(session, "city")
+    last = last_loads.last_good_load(session, "city")
     assert last is not None
     assert (last.try_number, last.extracted) == (1, 4)
 
@@ -306,11 +330,11 @@ def test_a_reject_comes_back_with_its_key(session: PsycopgSession) -> None:
 
 
 def test_the_last_good_load_is_the_newest_that_was_committed(session: PsycopgSession) -> None:
-    assert store.last_good_load(session, "city") is None
+    assert last_loads.last_good_load(session, "city") is None
     for run_id, status in (("r1", "loaded"), ("r2", "loaded"), ("r3", "failed"), ("r4", "unchanged")):
         run = start(session, run_id)
         store.write_table_run(session, loaded(run, "city", status=status))
-    found = store.last_good_load(session, "city")
+    found = last_loads.last_good_load(session, "city")
     assert found is not None
     assert found.run_id == "r2"
 
@@ -322,7 +346,7 @@ def test_old_runs_are_forgotten_with_their_tables_and_rejects(session: PsycopgSe
         write_rejects(session, run, "city", 1, [bad(1)])
         store.close_run(session, run, "success", None)
     age(session, "r1", 91)
-    assert store.forget_runs(session, older_than_days=90) == 1
+    assert forget.forget_runs(session, older_than_days=90) == 1
     assert [run.run_id for run in store.runs(session)] == ["r2"]
     assert store.table_runs(session, R1) == []
     assert rejects_of(session, loaded(R1, "city")) == []
@@ -335,7 +359,7 @@ def test_the_last_good_load_of_a_table_is_never_forgotten(session: PsycopgSessio
         store.close_run(session, run, "success", None)
     for run_id, days in (("r1", 300), ("r2", 200), ("r3", 100)):
         age(session, run_id, days)
-    assert store.forget_runs(session, older_than_days=90) == 2
+    assert forget.forget_runs(session, older_than_days=90) == 2
     assert [run.run_id for run in store.runs(session)] == ["r2"]
 
 
@@ -343,7 +367,7 @@ def test_a_running_or_recent_run_is_not_forgotten(session: PsycopgSession) -> No
     start(session, "running")
     store.close_run(session, start(session, "recent"), "failed", None)
     age(session, "recent", 89)
-    assert store.forget_runs(session, older_than_days=90) == 0
+    assert forget.forget_runs(session, older_than_days=90) == 0
 
 
 def test_a_run_can_be_neither_running_and_finished_nor_the_other_way(warehouse_url: str, open_run: Open) -> None:

@@ -17,7 +17,10 @@ from sluiceway.errors import (
     TooManyRejectsError,
     WarehouseUnavailableError,
 )
+from sluiceway.ledger import store
+from sluiceway.ledger.rejects import rejects_of
 from sluiceway.ledger.store import RunKey, TableRun
+from sluiceway.ledger.warehouse import connect
 from sluiceway.load.table import load_table
 from sluiceway.tables.spec import TableSpec
 
@@ -184,13 +187,16 @@ def test_a_share_of_rejects_can_be_allowed(write_spec: WriteSpec, load: Load) ->
     assert load(write_spec("city", CITY + "[checks]\nmax_rejects = 0.8\n", city__csv=BAD)).rejected == 7
 
 
-def test_a_repeated_load_replaces_the_rejects_of_its_earlier_try(
+def test_a_repeated_load_is_a_try_of_its_own_and_its_rejects_are_those_that_stand(
     write_spec: WriteSpec, warehouse_url: str, open_run: Callable[[str], RunKey], query: Query
 ) -> None:
     spec = write_spec("city", CITY + "[checks]\nmax_rejects = 7\n", city__csv=BAD)
     for _ in range(2):
         load_table(spec, warehouse_url, run=open_run("same"), force=True)
-    assert query("SELECT count(*) FROM etl.reject") == [(7,)]
+    assert query("SELECT try_number, count(*) FROM etl.reject GROUP BY 1 ORDER BY 1") == [(1, 7), (2, 7)]
+    with connect(warehouse_url) as session:
+        (stands,) = store.table_runs(session, RunKey("master_etl", "same"))
+        assert (stands.try_number, stands.rejected, len(rejects_of(session, stands))) == (2, 7, 7)
 
 
 def test_numbers_of_rows_after_many_unreadable_ones_are_those_of_the_source(

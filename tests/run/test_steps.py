@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psycopg
@@ -18,12 +18,13 @@ from sluiceway.errors import (
     UnknownParamError,
     UnknownTableError,
     ValidationError,
+    ViewInUseError,
 )
 from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.load.table import load_table
-from sluiceway.run import steps
+from sluiceway.run import publishing, steps
 from sluiceway.run.reconcile import Seen
 from sluiceway.run.steps import Opening
 from sluiceway.run.views import View
@@ -116,6 +117,55 @@ def test_a_plan_puts_the_largest_source_first(run: RunKey, warehouse_url: str) -
             ("b", "planned"),
             ("c", "planned"),
         ]
+
+
+def test_a_second_plan_in_another_order_overwrites_no_try_and_the_newest_one_stands(
+    run: RunKey, warehouse_url: str, config: Path
+) -> None:
+    source = config / "tables" / "b.csv"
+    good = source.read_text()
+    source.write_text("id\n")
+    assert steps.plan(warehouse_url, run, only=["a", "b"]) == ["a", "b"]
+    load_table(registry.read_one("a"), warehouse_url, run=run, try_number=1)
+    for try_number in (1, 2, 3):
+        with pytest.raises(EmptyExtractionError):
+            load_table(registry.read_one("b"), warehouse_url, run=run, try_number=try_number)
+    source.write_text(good)
+    assert steps.plan(warehouse_url, run, only=["a", "b"]) == ["b", "a"]
+    # Airflow counts the tries of a map index: b now has the one that a had
+    load_table(registry.read_one("b"), warehouse_url, run=run, try_number=2)
+    with connect(warehouse_url) as session:
+        assert {each.table_name: each.status for each in store.table_runs(session, run)} == {
+            "a": "loaded",
+            "b": "loaded",
+        }
+        tries = [(each.table_name, each.try_number, each.status) for each in store.table_tries(session, run)]
+    assert tries == [
+        *(("a", 0, "planned"), ("a", 1, "loaded"), ("b", 0, "planned")),
+        *(("b", 1, "failed"), ("b", 2, "failed"), ("b", 3, "failed"), ("b", 4, "loaded")),
+    ]
+
+
+def test_a_table_that_a_second_plan_drops_is_no_fault_of_the_run_and_is_named(
+    run: RunKey, warehouse_url: str, config: Path
+) -> None:
+    source = config / "tables" / "b.csv"
+    source.write_text("id\n")
+    steps.plan(warehouse_url, run, only=["a", "b", "c"])
+    for name in "ac":
+        load_table(registry.read_one(name), warehouse_url, run=run)
+    with pytest.raises(EmptyExtractionError):
+        load_table(registry.read_one("b"), warehouse_url, run=run)
+    assert steps.plan(warehouse_url, run, only=["a"]) == ["a"]
+    steps.validate(warehouse_url, run)
+    publishing.aggregate(warehouse_url, run)
+    verdict = steps.close_ledger(warehouse_url, opening(run), {"plan": "success", "sub.load_table_1": "removed"})
+    assert verdict.status == "success"
+    assert "2 of 2 tables loaded" in verdict.sentence, "what was loaded before stays in the warehouse, and is counted"
+    assert "No longer planned: b, which had failed" in verdict.sentence
+    steps.plan(warehouse_url, run, only=["a", "b"])
+    with pytest.raises(ValidationError, match="b is failed"):
+        steps.validate(warehouse_url, run)
 
 
 def test_a_plan_of_some_tables_holds_these_only(run: RunKey, warehouse_url: str) -> None:
@@ -284,7 +334,7 @@ def test_views_of_the_deployment_are_published_and_that_is_a_fact_of_the_ledger(
     (config / "sql" / "big.sql").write_text(f"{HEAD.format('b')}SELECT count(*) AS n FROM b")
     (config / "sql" / "demo.sql").write_text(f"{HEAD.format('b')}-- group: quickstart\nSELECT count(*) AS n FROM b")
     assert run_of(warehouse_url, RUN).published_at is None
-    assert steps.aggregate(warehouse_url, RUN) == ["big"]
+    assert publishing.aggregate(warehouse_url, RUN) == ["big"]
     assert query("SELECT n FROM big") == [(100,)]
     assert run_of(warehouse_url, RUN).published_at is not None
 
@@ -293,22 +343,22 @@ def test_what_is_loaded_while_the_views_are_refreshed_is_not_called_published(
     loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (config / "sql" / "big.sql").write_text(f"{HEAD.format('b')}SELECT count(*) AS n FROM b")
-    refresh = steps.views.refresh
+    publish = publishing.views.publish
 
-    def refresh_and_load(session: Session, view: View) -> None:
-        refresh(session, view)
+    def publish_and_load(session: Session, views: Sequence[View]) -> None:
+        publish(session, views)
         with (config / "tables" / "b.csv").open("a") as file:
             file.write("1000\n")
         load_table(registry.read_one("b"), warehouse_url, run=RUN, try_number=2)
 
-    monkeypatch.setattr(steps.views, "refresh", refresh_and_load)
-    steps.aggregate(warehouse_url, RUN)
+    monkeypatch.setattr(publishing.views, "publish", publish_and_load)
+    publishing.aggregate(warehouse_url, RUN)
     assert (query("SELECT n FROM big"), query("SELECT count(*) FROM b")) == ([(100,)], [(101,)])
     verdict = steps.close_ledger(warehouse_url, opening(RUN), {"plan": "success"})
     assert verdict.status == "failed"
     assert "loaded again after the run had published: b; clear final.aggregate" in verdict.sentence
     monkeypatch.undo()
-    steps.aggregate(warehouse_url, RUN)
+    publishing.aggregate(warehouse_url, RUN)
     assert query("SELECT n FROM big") == [(101,)]
     assert steps.close_ledger(warehouse_url, opening(RUN), {"plan": "success"}).status == "success"
 
@@ -318,11 +368,11 @@ def test_a_run_publishes_the_views_that_its_tables_feed_and_no_other(
 ) -> None:
     for table in "abc":
         (config / "sql" / f"of_{table}.sql").write_text(f"{HEAD.format(table)}SELECT count(*) AS n FROM {table}")
-    assert steps.aggregate(warehouse_url, RUN) == ["of_a", "of_b", "of_c"]
+    assert publishing.aggregate(warehouse_url, RUN) == ["of_a", "of_b", "of_c"]
     steps.open_ledger(warehouse_url, opening(OTHER))
     steps.plan(warehouse_url, OTHER, only=["a"])
     query("DELETE FROM c")
-    assert steps.aggregate(warehouse_url, OTHER) == ["of_a"]
+    assert publishing.aggregate(warehouse_url, OTHER) == ["of_a"]
     assert query("SELECT n FROM of_c") == [(10,)]
 
 
@@ -337,13 +387,56 @@ def test_a_view_that_reads_a_table_whose_newest_load_failed_is_withheld_with_the
     steps.open_ledger(warehouse_url, opening(OTHER))
     with pytest.raises(EmptyExtractionError):
         load_table(registry.read_one("b"), warehouse_url, run=OTHER)
-    assert steps.aggregate(warehouse_url, RUN) == ["of_a"]
+    assert publishing.aggregate(warehouse_url, RUN) == ["of_a"]
     assert query("SELECT view_name, withheld FROM etl.publication ORDER BY 1") == [
         ("both", "b failed in shop/deploy__1"),
         ("of_a", None),
         ("of_none", "none is not in the warehouse"),
         ("reads_both", "it reads both, which was not published"),
     ]
+
+
+def test_a_view_that_was_edited_stays_while_what_reads_it_cannot_be_published(
+    loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query
+) -> None:
+    of_a = config / "sql" / "of_a.sql"
+    of_a.write_text(f"{HEAD.format('a')}SELECT count(*) AS n FROM a")
+    (config / "sql" / "of_both.sql").write_text(f"{HEAD.format('of_a, b')}SELECT n FROM of_a")
+    assert publishing.aggregate(warehouse_url, RUN) == ["of_a", "of_both"]
+    of_a.write_text(f"{HEAD.format('a')}SELECT count(*) + 100 AS n FROM a")
+    source = config / "tables" / "b.csv"
+    good = source.read_text()
+    source.write_text("id\n")
+    steps.open_ledger(warehouse_url, opening(OTHER))
+    with pytest.raises(EmptyExtractionError):
+        load_table(registry.read_one("b"), warehouse_url, run=OTHER)
+    assert publishing.aggregate(warehouse_url, RUN) == []
+    assert query("SELECT of_a.n, of_both.n FROM of_a, of_both") == [(1, 1)]
+    assert query("SELECT view_name, withheld FROM etl.publication ORDER BY 1") == [
+        ("of_a", "its file was edited, and of_both, which reads it, was not published"),
+        ("of_both", "b failed in shop/deploy__1"),
+    ]
+    source.write_text(good)
+    load_table(registry.read_one("b"), warehouse_url, run=OTHER)
+    assert publishing.aggregate(warehouse_url, RUN) == ["of_a", "of_both"]
+    assert query("SELECT of_a.n, of_both.n FROM of_a, of_both") == [(101, 101)]
+
+
+@pytest.mark.parametrize("reader", ["VIEW", "MATERIALIZED VIEW"])
+def test_a_view_that_was_edited_takes_nothing_away_that_no_file_declares(
+    loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query, reader: str
+) -> None:
+    of_a = config / "sql" / "of_a.sql"
+    of_a.write_text(f"{HEAD.format('a')}SELECT count(*) AS n FROM a")
+    publishing.aggregate(warehouse_url, RUN)
+    query(f"CREATE {reader} by_hand AS SELECT n FROM of_a")
+    of_a.write_text(f"{HEAD.format('a')}SELECT count(*) + 100 AS n FROM a")
+    with pytest.raises(ViewInUseError, match=r"^The view of_a was edited, and public\.by_hand reads it"):
+        publishing.aggregate(warehouse_url, RUN)
+    assert query("SELECT n FROM by_hand") == [(1,)]
+    query(f"DROP {reader} by_hand")
+    assert publishing.aggregate(warehouse_url, RUN) == ["of_a"]
+    assert query("SELECT n FROM of_a") == [(101,)]
 
 
 def test_what_another_run_has_loaded_since_is_no_fault_of_this_one(
@@ -356,7 +449,7 @@ def test_what_another_run_has_loaded_since_is_no_fault_of_this_one(
 
 
 def test_closing_the_ledger_writes_the_verdict_and_what_it_saw(loaded: dict[str, TableRun], warehouse_url: str) -> None:
-    steps.aggregate(warehouse_url, RUN)
+    publishing.aggregate(warehouse_url, RUN)
     verdict = steps.close_ledger(warehouse_url, opening(RUN), {"plan": "success"})
     run = run_of(warehouse_url, RUN)
     assert (run.status, run.note) == ("success", verdict.sentence)
@@ -371,7 +464,7 @@ def test_a_run_whose_row_nobody_could_open_is_closed_by_its_verdict(warehouse_ur
 
 
 def test_what_became_of_a_run_in_airflow_is_written_once(loaded: dict[str, TableRun], warehouse_url: str) -> None:
-    steps.aggregate(warehouse_url, RUN)
+    publishing.aggregate(warehouse_url, RUN)
     steps.close_ledger(warehouse_url, opening(RUN), {"plan": "success"})
     seen = Seen(state="success", tasks={"plan": "failed"})
     truth = steps.reconcile_run(warehouse_url, run_of(warehouse_url, RUN), seen)
@@ -379,6 +472,31 @@ def test_what_became_of_a_run_in_airflow_is_written_once(loaded: dict[str, Table
     run = run_of(warehouse_url, RUN)
     assert (run.status, run.remark, run.judged) == ("failed", truth.remark, {"plan": "failed"})
     assert steps.reconcile_run(warehouse_url, run, seen) is None
+
+
+def test_a_load_that_ends_after_the_verdict_has_the_run_judged_again_although_airflow_shows_it_as_before(
+    run: RunKey, warehouse_url: str
+) -> None:
+    names = steps.plan(warehouse_url, run, only=["a", "b"])
+    load_table(registry.read_one(names[0]), warehouse_url, run=run)
+    states = {"plan": "success", "sub.load_table_1": "success"}
+    before = steps.close_ledger(warehouse_url, opening(run), states)
+    assert "1 of 2 tables never reported: a" in before.sentence
+    seen = Seen(state="failed", tasks=dict(states))
+    assert steps.reconcile_run(warehouse_url, run_of(warehouse_url, run), seen) is None
+    assert {each.run.run_id: each.wrote_since for each in steps.watched_runs(warehouse_url, newest=5)} == {
+        run.run_id: False
+    }
+    load_table(registry.read_one("a"), warehouse_url, run=run)
+    ((_, wrote_since),) = steps.watched_runs(warehouse_url, newest=5)
+    assert wrote_since
+    truth = steps.reconcile_run(warehouse_url, run_of(warehouse_url, run), seen)
+    assert truth is not None and "never reported" not in truth.text
+    assert truth.remark == "A task that went on after the verdict has written into the ledger since."
+    assert steps.reconcile_run(warehouse_url, run_of(warehouse_url, run), seen) is None, "once"
+    publishing.aggregate(warehouse_url, run)
+    truth = steps.reconcile_run(warehouse_url, run_of(warehouse_url, run), seen)
+    assert truth is not None and (truth.status, "2 of 2 tables loaded" in truth.text) == ("success", True)
 
 
 def test_a_run_that_goes_on_while_airflow_is_asked_is_left_alone(run: RunKey, warehouse_url: str) -> None:
@@ -394,7 +512,7 @@ def test_runs_that_are_open_are_watched_however_old_and_those_of_the_command_lin
     for number in range(3):
         steps.close_ledger(warehouse_url, opening(RunKey("shop", f"r{number}")), {})
     steps.open_ledger(warehouse_url, opening(RunKey(store.CLI, "cli__1")))
-    assert {each.run_id for each in steps.watched_runs(warehouse_url, newest=2)} == {"deploy__1", "r2"}
+    assert {each.run.run_id for each in steps.watched_runs(warehouse_url, newest=2)} == {"deploy__1", "r2"}
 
 
 def test_a_report_is_written_for_a_run(loaded: dict[str, TableRun], warehouse_url: str, tmp_path: Path) -> None:

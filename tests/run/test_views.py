@@ -31,8 +31,7 @@ def view(name: str, select: str, *tables: str, description: str = "A view") -> V
 
 def refresh(url: str, *wanted: View) -> None:
     with connect(url) as session:
-        for each in wanted:
-            views.refresh(session, each)
+        views.publish(session, wanted)
 
 
 @pytest.mark.usefixtures("city")

@@ -27,6 +27,15 @@ def runs_of(session: Session, dag_ids: Collection[str], *, limit: int) -> list[R
     return store.runs_where(session, where)
 
 
+def open_and_newest(session: Session, *, newest: int) -> list[Run]:
+    """The runs that are open, and the newest of the others."""
+    is_one = sql.SQL(
+        "WHERE status = 'running' OR (dag_id, run_id) IN "
+        "(SELECT dag_id, run_id FROM etl.run ORDER BY started_at DESC LIMIT {})"
+    ).format(sql.Literal(newest))
+    return store.runs_where(session, sql.SQL("{} ORDER BY started_at DESC").format(is_one))
+
+
 def runs_beginning(session: Session, prefix: str, dag_id: str | None = None, *, limit: int = 100) -> list[Run]:
     """The runs whose ids begin so, of one DAG if it is named; the shortest id first, which may be the whole of it."""
     of_dag = sql.SQL("AND dag_id = {}").format(sql.Literal(dag_id)) if dag_id is not None else sql.SQL("")

@@ -57,6 +57,8 @@ class Run(Row):
     """When its views were published last."""
     judged: dict[str, str | None] | None = None
     """The tasks' states that the verdict saw."""
+    judged_rows: str | None = None
+    """What the rows of its tasks and tables came to that the verdict saw, as ledger/rows_seen.py reckons it."""
     remark: str | None = None
     """What was done to the run in Airflow after its verdict."""
 
@@ -127,27 +129,33 @@ def open_run(
     commit_sha: str | None,
     trigger_kind: str,
     enqueued_at: datetime | None = None,
+    *,
+    is_new: bool = False,
 ) -> None:
     """Open the run's row, or reopen it when a part of the run is repeated. Keeps what it did before.
 
-    A run that was deleted in Airflow may have had the same id. It was enqueued at another time: its row goes on under
-    an id of its own, and nothing that it did counts for this one.
+    A run that was deleted in Airflow may have had the same id. It was enqueued at another time, or this one has done
+    nothing yet: the former's row goes on under an id of its own, and nothing that it did counts for this one.
+
+    :param is_new: whether nothing of the run can have opened a row before.
     """
     session.execute(
         sql.SQL(
             "UPDATE etl.run SET "
-            "run_id = run_id || to_char(enqueued_at AT TIME ZONE 'UTC', '~YYYYMMDD\"T\"HH24MISSUS'), "
+            "run_id = run_id || to_char(started_at AT TIME ZONE 'UTC', '~YYYYMMDD\"T\"HH24MISSUS'), "
             "status = CASE status WHEN 'running' THEN 'abandoned' ELSE status END, "
             "finished_at = coalesce(finished_at, clock_timestamp()), "
-            "remark = 'It was deleted in Airflow, where a later run has its id, ' || run_id || '.' "
-            "WHERE {} AND enqueued_at <> {}"
-        ).format(_is(key), literal(enqueued_at))
+            "remark = 'It was deleted in Airflow, where a later run has its id, ' || run_id || '; rows that it wrote "
+            "bear that id still.' "
+            # a row without a time was opened by code that knew nothing of this, for the run that goes on
+            "WHERE {} AND enqueued_at IS NOT NULL AND (enqueued_at <> {} OR {})"
+        ).format(_is(key), literal(enqueued_at), sql.Literal(is_new))
     )
     session.execute(
         sql.SQL(
             "INSERT INTO etl.run (dag_id, run_id, commit_sha, trigger_kind, enqueued_at) VALUES ({}, {}, {}, {}, {}) "
             "ON CONFLICT (dag_id, run_id) DO UPDATE SET status = 'running', finished_at = NULL, note = NULL, "
-            "judged = NULL, remark = NULL, commit_sha = excluded.commit_sha"
+            "judged = NULL, judged_rows = NULL, remark = NULL, commit_sha = excluded.commit_sha"
         ).format(*map(sql.Literal, (*key, commit_sha, trigger_kind)), literal(enqueued_at))
     )
 
@@ -173,18 +181,27 @@ def record_outcome(
 
 
 def close_run(
-    session: Session, key: RunKey, status: RunStatus, note: str | None, judged: Mapping[str, str | None] | None = None
+    session: Session,
+    key: RunKey,
+    status: RunStatus,
+    note: str | None,
+    judged: Mapping[str, str | None] | None = None,
+    judged_rows: str | None = None,
 ) -> None:
     """Close the run's row with its verdict.
 
     :param judged: the tasks' states that the verdict saw.
+    :param judged_rows: what the rows came to that it saw.
     """
     session.execute(
         sql.SQL(
-            "UPDATE etl.run SET status = {}, note = {}, judged = {}, remark = NULL, finished_at = clock_timestamp() "
-            "WHERE {}"
+            "UPDATE etl.run SET status = {}, note = {}, judged = {}, judged_rows = {}, remark = NULL, "
+            "finished_at = clock_timestamp() WHERE {}"
         ).format(
-            sql.Literal(status), sql.Literal(note), literal(dict(judged) if judged is not None else None), _is(key)
+            *map(sql.Literal, (status, note)),
+            literal(dict(judged) if judged is not None else None),
+            sql.Literal(judged_rows),
+            _is(key),
         )
     )
 
@@ -195,24 +212,34 @@ def rewrite(
     status: RunStatus,
     note: str | None,
     judged: Mapping[str, str | None] | None,
+    judged_rows: str | None,
     remark: str | None,
 ) -> None:
     """Say of a run what is true after its verdict was spoken, or instead of it; when it ended stays as it was."""
     session.execute(
         sql.SQL(
-            "UPDATE etl.run SET status = {0}, note = {1}, judged = {2}, remark = {3}, finished_at = "
-            "CASE WHEN {0} = 'running' THEN NULL ELSE coalesce(finished_at, clock_timestamp()) END WHERE {4}"
+            "UPDATE etl.run SET status = {0}, note = {1}, judged = {2}, judged_rows = {3}, remark = {4}, finished_at = "
+            "CASE WHEN {0} = 'running' THEN NULL ELSE coalesce(finished_at, clock_timestamp()) END WHERE {5}"
         ).format(
             *map(sql.Literal, (status, note)),
             literal(dict(judged) if judged is not None else None),
-            sql.Literal(remark),
+            *map(sql.Literal, (judged_rows, remark)),
             _is(key),
         )
     )
 
 
 def plan_tables(session: Session, key: RunKey, names: Iterable[str]) -> None:
-    """Write a `planned` row per table, so that a table that never reports is seen. A repeat keeps what tries did."""
+    """Write a `planned` row per table, so that a table that never reports is seen, and no other has such a row.
+
+    A repeat keeps what tries did.
+    """
+    names = list(names)
+    session.execute(
+        sql.SQL("DELETE FROM etl.table_run WHERE {} AND try_number = {} AND table_name <> ALL ({})").format(
+            _is(key), sql.Literal(PLANNED_TRY), sql.Literal(names)
+        )
+    )
     for name in names:
         session.execute(
             sql.SQL(
@@ -220,6 +247,20 @@ def plan_tables(session: Session, key: RunKey, names: Iterable[str]) -> None:
                 "VALUES ({}, {}, {}, {}, 'planned') ON CONFLICT DO NOTHING"
             ).format(*map(sql.Literal, (*key, name, PLANNED_TRY)))
         )
+
+
+def next_try(session: Session, key: RunKey, table: str, *, at_least: int = 1) -> int:
+    """The number of the run's next try at a table.
+
+    :param at_least: the try that Airflow counts: of a task's map index, which loads another table after a second plan.
+    """
+    return int(
+        session.execute(
+            sql.SQL(
+                "SELECT greatest({}, coalesce(max(try_number), 0) + 1) FROM etl.table_run WHERE {} AND table_name = {}"
+            ).format(sql.Literal(at_least), _is(key), sql.Literal(table))
+        )[0][0]
+    )
 
 
 def begin_table(session: Session, key: RunKey, table: str, try_number: int) -> None:
@@ -254,15 +295,25 @@ def write_table_run(session: Session, result: TableRun) -> None:
 
 def table_tries(session: Session, key: RunKey) -> list[TableRun]:
     """Every try of the run at each of its tables, by name, the oldest first; the row of the plan before them."""
-    return _table_runs(session, sql.SQL("WHERE {} ORDER BY table_name, try_number").format(_is(key)))
+    return table_runs_where(session, sql.SQL("WHERE {} ORDER BY table_name, try_number").format(_is(key)))
 
 
 def table_runs(session: Session, key: RunKey) -> list[TableRun]:
-    """What the run did to each of its tables, by name."""
+    """What the run did to each of its tables, by name.
+
+    One that its newest plan no longer names is the run's only if it is in the warehouse by it.
+    """
     tries: dict[str, list[TableRun]] = {}
     for each in table_tries(session, key):
         tries.setdefault(each.table_name, []).append(each)
-    return [_standing(each) for each in tries.values()]
+    # no table has such a row where code of the first ledgers had planned the run
+    planned = {name for name, those in tries.items() if those[0].try_number == PLANNED_TRY}
+    standing = {name: _standing(those) for name, those in tries.items()}
+    return [
+        each
+        for name, each in standing.items()
+        if name in planned or not planned or each.status in {"loaded", "unchanged"}
+    ]
 
 
 def _standing(tries: Sequence[TableRun]) -> TableRun:
@@ -282,21 +333,6 @@ def is_loaded(session: Session, result: TableRun) -> bool:
     return bool(
         session.execute(sql.SQL("SELECT 1 FROM etl.table_run WHERE {} AND status = 'loaded'").format(is_of(result)))
     )
-
-
-def last_good_load(session: Session, table: str) -> TableRun | None:
-    """The newest load of a table that was committed, of any run."""
-    return _newest(session, table, "loaded")
-
-
-def last_good_look(session: Session, table: str) -> TableRun | None:
-    """The newest try of any run that loaded the table, or found its source unchanged."""
-    return _newest(session, table, "loaded", "unchanged")
-
-
-def last_try(session: Session, table: str) -> TableRun | None:
-    """The newest try of any run at a table that came to an end, good or not."""
-    return _newest(session, table, "loaded", "unchanged", "failed")
 
 
 def runs(session: Session, *, limit: int = 20, dag_id: str | None = None, run_id: str | None = None) -> list[Run]:
@@ -322,35 +358,11 @@ def run(session: Session, key: RunKey, *, locked: bool = False) -> Run | None:
     return found[0] if found else None
 
 
-def open_and_newest(session: Session, *, newest: int) -> list[Run]:
-    """The runs that are open, and the newest of the others."""
-    is_one = sql.SQL(
-        "WHERE status = 'running' OR (dag_id, run_id) IN "
-        "(SELECT dag_id, run_id FROM etl.run ORDER BY started_at DESC LIMIT {})"
-    ).format(sql.Literal(newest))
-    return runs_where(session, sql.SQL("{} ORDER BY started_at DESC").format(is_one))
-
-
 def is_of(result: TableRun) -> sql.Composed:
     """The condition on rows of a try at a table."""
     return sql.SQL("(dag_id, run_id, table_name, try_number) = ({}, {}, {}, {})").format(
         *map(sql.Literal, (result.dag_id, result.run_id, result.table_name, result.try_number))
     )
-
-
-def forget_runs(session: Session, *, older_than_days: int) -> int:
-    """Delete closed runs (with their tables and rejects) older than that, but never a table's last good load.
-
-    :returns: how many runs were deleted.
-    """
-    rows = session.execute(
-        sql.SQL(
-            "DELETE FROM etl.run WHERE status <> 'running' AND finished_at < clock_timestamp() - {} * interval '1 day' "
-            "AND (dag_id, run_id) NOT IN (SELECT DISTINCT ON (table_name) dag_id, run_id FROM etl.table_run "
-            "WHERE status = 'loaded' ORDER BY table_name, finished_at DESC) RETURNING run_id"
-        ).format(sql.Literal(older_than_days))
-    )
-    return len(rows)
 
 
 def runs_where(session: Session, where: sql.Composable) -> list[Run]:
@@ -360,17 +372,7 @@ def runs_where(session: Session, where: sql.Composable) -> list[Run]:
     return [Run.model_validate({**row, "judged": parsed_json(row["judged"])}) for row in found]
 
 
-def _newest(session: Session, table: str, *statuses: TableStatus) -> TableRun | None:
-    found = _table_runs(
-        session,
-        sql.SQL("WHERE table_name = {} AND status IN ({}) ORDER BY finished_at DESC LIMIT 1").format(
-            sql.Literal(table), sql.SQL(", ").join(map(sql.Literal, statuses))
-        ),
-    )
-    return found[0] if found else None
-
-
-def _table_runs(session: Session, where: sql.Composable) -> list[TableRun]:
+def table_runs_where(session: Session, where: sql.Composable) -> list[TableRun]:
     rows = session.execute(sql.SQL("SELECT {} FROM etl.table_run {}").format(_columns(TableRun), where))
     names = list(TableRun.model_fields)
     return [TableRun.model_validate(_parsed(dict(zip(names, row, strict=True)))) for row in rows]

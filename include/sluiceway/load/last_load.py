@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
-from sluiceway.ledger import store
+from sluiceway.ledger import last_loads
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.store import TableRun
@@ -39,7 +39,7 @@ def last_load(spec: TableSpec, lock: LockedSession, *, force: bool) -> LastLoad:
     :param force: load again whatever stands.
     """
     check_revision(lock)
-    last = store.last_good_load(lock, spec.name)
+    last = last_loads.last_good_load(lock, spec.name)
     if force or last is None or last.spec_hash != spec_hash(spec):
         return LastLoad(last, intact=False)
     return LastLoad(last, _stands(lock, spec, last))

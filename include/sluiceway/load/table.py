@@ -20,7 +20,7 @@ from sluiceway.ledger import loaded_batches, locks, store
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.rejects import Reject, rejects_of, write_rejects
 from sluiceway.ledger.store import RunKey, TableRun, TableStatus
-from sluiceway.ledger.warehouse import connect
+from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.load.checks import check_drift, check_extracted, held_by_source
 from sluiceway.load.last_load import LastLoad, last_load, spec_hash
 from sluiceway.sources import module_of, open_source
@@ -51,13 +51,26 @@ class _Attempt:
     """One try: whose it is, and how far it has come, for the ledger row of one that fails."""
 
     run: RunKey
-    try_number: int
+    at_least: int
+    """The try that Airflow counts."""
+    numbered: int | None = None
     started: float = field(default_factory=time.monotonic)
     extracted: int = 0
     rejected: int = 0
     sample: list[Reject] = field(default_factory=list)
     is_written: bool = False
     """Whether its row stands in a transaction that may have been committed."""
+
+    def number(self, session: Session, table: str) -> int:
+        """The try's number, found at its first use; in the table's turn, so that no other can have it."""
+        if self.numbered is None:
+            self.numbered = store.next_try(session, self.run, table, at_least=self.at_least)
+        return self.numbered
+
+    @property
+    def try_number(self) -> int:
+        """The same, once it is found."""
+        return self.at_least if self.numbered is None else self.numbered
 
     def result(self, table: str, status: TableStatus, **values: Any) -> TableRun:
         """The try's row."""
@@ -90,7 +103,7 @@ def load_table(
 
     :param url: postgresql:// URL of the warehouse.
     :param run: the run that loads it.
-    :param try_number: which try of the run's task it is; each has a row of its own.
+    :param try_number: which try of the run's task it is; each has a row of its own, with this number or a later one.
     :param force: load also when source, spec and LOAD_VERSION are those of the last good load.
     :param connections: finds what the source's connection holds.
     :param progress: told about every batch: rows so far, and of how many if known; by default the log tells it.
@@ -130,6 +143,7 @@ def _load_in_turn(
     progress: Progress | None,
     hashed: Future[Hashed] | None,
 ) -> TableRun:
+    attempt.number(lock, spec.name)
     with ThreadPoolExecutor(1, "ask and import") as threads:
         # while this thread hashes a local file, the ledger answers and what a load needs is imported
         asked = threads.submit(last_load, spec, lock, force=force)
@@ -392,6 +406,7 @@ def _record_failure(spec: TableSpec, url: str, error: SluicewayError, attempt: _
             if attempt.is_written and store.is_loaded(ledger, result):
                 log.warning("%s: the load was committed although its end was not heard", spec.name)
                 return
+            result = result.model_copy(update={"try_number": attempt.number(ledger, spec.name)})
             store.begin_table(ledger, attempt.run, spec.name, attempt.try_number)
             store.write_table_run(ledger, result)
             write_rejects(ledger, attempt.run, spec.name, attempt.try_number, attempt.sample)

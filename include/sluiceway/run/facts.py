@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sluiceway.ledger import publications, store, tasks
 from sluiceway.ledger.publications import Publication
+from sluiceway.ledger.rows_seen import rows_seen
 from sluiceway.ledger.store import Run, TableRun
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.ledger.warehouse import Session
@@ -17,6 +18,8 @@ class Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run: Run
+    rows_seen: str | None = None
+    """What the rows come to of which the rest was read."""
     tables: tuple[TableRun, ...] = ()
     """What it did to each."""
     tries: tuple[TableRun, ...] = ()
@@ -30,6 +33,8 @@ def facts_of(session: Session, run: Run) -> Facts:
     """All that the ledger knows of a run."""
     return Facts(
         run=run,
+        # first: what is written while the rest is read is then missed by nobody who looks again
+        rows_seen=rows_seen(session, [run.key]).get(run.key),
         tables=tuple(store.table_runs(session, run.key)),
         tries=tuple(store.table_tries(session, run.key)),
         tasks=tuple(tasks.newest(session, run.key)),

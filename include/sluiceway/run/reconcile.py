@@ -18,6 +18,7 @@ ENDED = frozenset({"success", "failed"})
 CHANGES_SHOWN = 10
 CUT_OFF = "cut off"
 SHOWN = "Airflow shows the run as "
+WROTE_SINCE = "A task that went on after the verdict has written into the ledger since."
 
 
 class Seen(BaseModel):
@@ -49,6 +50,7 @@ class Truth(BaseModel):
     sentence: str | None
     remark: str | None = None
     judged: dict[str, str | None] | None = None
+    judged_rows: str | None = None
 
     @property
     def text(self) -> str:
@@ -58,7 +60,9 @@ class Truth(BaseModel):
 
 def as_written(run: Run) -> Truth:
     """What the ledger says, where Airflow cannot be asked."""
-    return Truth(status=run.status, sentence=run.note, remark=run.remark, judged=run.judged)
+    return Truth(
+        status=run.status, sentence=run.note, remark=run.remark, judged=run.judged, judged_rows=run.judged_rows
+    )
 
 
 def reconcile(facts: Facts, seen: Seen) -> Truth:
@@ -84,7 +88,7 @@ def _going_on(run: Run, seen: Seen) -> Truth:
     if run.status == "running" or run.judged is None or judged_states(seen.tasks) == run.judged:
         return as_written(run)
     sentence = f"A part of the run runs again{_who(seen)}. It was judged {run.status} before: {run.note}"
-    return Truth(status="running", sentence=sentence, judged=run.judged)
+    return Truth(status="running", sentence=sentence, judged=run.judged, judged_rows=run.judged_rows)
 
 
 def _never_judged(facts: Facts, seen: Seen) -> Truth:
@@ -98,14 +102,20 @@ def _never_judged(facts: Facts, seen: Seen) -> Truth:
         cause = f"timed out{after}" if not seen.marks else f"ended by hand{_who(seen)}"
     else:
         cause = f"its verdict is {verdict or 'not there'} in Airflow and was never spoken{_who(seen)}"
-    return Truth(status="failed", sentence=f"Ended before its verdict: {cause}. {found.sentence}", judged=states)
+    return Truth(
+        status="failed",
+        sentence=f"Ended before its verdict: {cause}. {found.sentence}",
+        judged=states,
+        judged_rows=facts.rows_seen,
+    )
 
 
 def _changed(facts: Facts, seen: Seen) -> Truth:
-    """The verdict again, if a task is not as it was then."""
+    """The verdict again, if a task is not as it was then, or has written into the ledger since."""
     run, states = facts.run, judged_states(seen.tasks)
     truth = as_written(run)
-    if run.judged is not None and (states != run.judged or run.status == "running"):
+    wrote_since = facts.rows_seen != run.judged_rows
+    if run.judged is not None and (states != run.judged or run.status == "running" or wrote_since):
         changes = [
             f"{task} {run.judged.get(task) or 'not there'} -> {states.get(task) or 'not there'}"
             for task in sorted(states.keys() | run.judged.keys())
@@ -113,8 +123,16 @@ def _changed(facts: Facts, seen: Seen) -> Truth:
         ]
         more = f" and {len(changes) - CHANGES_SHOWN} more" if len(changes) > CHANGES_SHOWN else ""
         told = f"Changed after its verdict{_who(seen)}: {', '.join(changes[:CHANGES_SHOWN])}{more}."
-        remark, found = told if changes else None, judge(facts, states)
-        truth = Truth(status=found.status, sentence=found.sentence, remark=remark, judged=states)
+        found = judge(facts, states)
+        if changes:
+            remark: str | None = told
+        elif run.status == "running":
+            remark = None
+        else:
+            remark = WROTE_SINCE
+        truth = Truth(
+            status=found.status, sentence=found.sentence, remark=remark, judged=states, judged_rows=facts.rows_seen
+        )
     # of what was noted before, what Airflow shows of the whole run is seen anew each time
     noted = [(truth.remark or "").partition(SHOWN)[0].strip()]
     if (truth.status in {"success", "superseded"}) != (seen.state == "success"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -22,14 +22,14 @@ from sluiceway.errors import (
     ValidationError,
     nearest,
 )
-from sluiceway.ledger import events, publications, store, tasks
-from sluiceway.ledger.publications import Publication
+from sluiceway.ledger import events, forget, last_loads, store, tasks
+from sluiceway.ledger.newest import open_and_newest
 from sluiceway.ledger.revision import check_revision
+from sluiceway.ledger.rows_seen import rows_seen
 from sluiceway.ledger.store import Run, RunKey, TableRun
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.load.merge import count_rows, table_exists
-from sluiceway.run import views
 from sluiceway.run.facts import facts_of
 from sluiceway.run.reconcile import Seen, Truth, as_written, reconcile
 from sluiceway.run.verdict import States, Verdict, judge
@@ -52,6 +52,16 @@ class Opening(NamedTuple):
     commit_sha: str | None
     trigger_kind: str
     enqueued_at: datetime | None
+    is_new: bool = False
+    """Whether nothing of the run can have opened its row before."""
+
+
+class Watched(NamedTuple):
+    """A run that may have changed after its verdict."""
+
+    run: Run
+    wrote_since: bool
+    """Whether a task of it has written into the ledger since it was judged."""
 
 
 def open_ledger(url: str, opening: Opening) -> None:
@@ -61,7 +71,11 @@ def open_ledger(url: str, opening: Opening) -> None:
     """
     with connect(url) as session:
         check_revision(session)
-        store.open_run(session, *opening)
+        _open_run(session, opening)
+
+
+def _open_run(session: Session, opening: Opening) -> None:
+    store.open_run(session, *opening[:4], is_new=opening.is_new)
 
 
 def begin_task(url: str, opening: Opening, task: TaskRun) -> None:
@@ -69,7 +83,7 @@ def begin_task(url: str, opening: Opening, task: TaskRun) -> None:
     with connect(url) as session:
         check_revision(session)
         if store.run(session, opening.run) is None:
-            store.open_run(session, *opening)
+            _open_run(session, opening)
         tasks.begin(session, task)
 
 
@@ -151,7 +165,8 @@ def read_table(url: str, run: RunKey, name: str, try_number: int) -> TableSpec:
             error=str(error),
         )
         with connect(url) as session:
-            store.write_table_run(session, failed)
+            number = store.next_try(session, run, name, at_least=try_number)
+            store.write_table_run(session, failed.model_copy(update={"try_number": number}))
         raise
 
 
@@ -223,7 +238,7 @@ def cleanup_history(url: str, settings: Settings | None = None) -> int:
 
     settings = settings or load_settings()
     with connect(url) as session:
-        forgotten = store.forget_runs(session, older_than_days=settings.history_days)
+        forgotten = forget.forget_runs(session, older_than_days=settings.history_days)
         _, untaken = events.forget_events(session, older_than_days=settings.history_days)
         stints.forget(session, older_than_days=settings.history_days)
     if untaken:
@@ -257,44 +272,8 @@ def validate(url: str, run: RunKey) -> None:
 
 
 def _counted(session: Session, own: TableRun) -> int:
-    newest = store.last_good_look(session, own.table_name) or own
+    newest = last_loads.last_good_look(session, own.table_name) or own
     return newest.table_rows or 0
-
-
-def aggregate(url: str, run: RunKey) -> list[str]:
-    """Publish: refresh the views that the run's tables feed, all in one transaction, and return their names.
-
-    A view that also reads a table whose newest load failed, of whatever run, stays as it is, and the ledger says why.
-    """
-    with connect(url) as session:
-        # two DAGs that publish one view would both create it
-        session.execute(sql.SQL("SELECT pg_advisory_xact_lock(hashtext('sluiceway.publish'))::text AS locked"))
-        # a load writes its rows and its row of the ledger at once: each view is refreshed with these at least
-        seen = [each for each in store.table_tries(session, run) if each.status in {"loaded", "unchanged"}]
-        loaded = {each.table_name for each in store.table_runs(session, run)}
-        became: dict[str, Publication] = {}
-        for view, tables in views.fed_by(views.deployed_views(), loaded).items():
-            withheld = _why_withheld(session, view, became)
-            if withheld is None:
-                views.refresh(session, view)
-            else:
-                log.warning("The view %s is not published: %s", view.name, withheld)
-            became[view.name] = Publication(view_name=view.name, tables=tuple(tables), withheld=withheld)
-        publications.record(session, run, became.values(), seen)
-    return [name for name, publication in became.items() if publication.withheld is None]
-
-
-def _why_withheld(session: Session, view: views.View, became: Mapping[str, Publication]) -> str | None:
-    """What is wrong with what the view reads; None: nothing."""
-    for table in view.tables:
-        if table in became and became[table].withheld is not None:
-            return f"it reads {table}, which was not published"
-        if not views.exists(session, table):
-            return f"{table} is not in the warehouse"
-        last = store.last_try(session, table)
-        if last is not None and last.status == "failed":
-            return f"{table} failed in {last.key}"
-    return None
 
 
 def close_ledger(url: str, opening: Opening, states: States) -> Verdict:
@@ -302,10 +281,11 @@ def close_ledger(url: str, opening: Opening, states: States) -> Verdict:
     with connect(url) as session:
         check_revision(session)
         if (run := store.run(session, opening.run)) is None:
-            store.open_run(session, *opening)
+            _open_run(session, opening)
             run = store.runs(session, dag_id=opening.run.dag_id, run_id=opening.run.run_id)[0]
-        verdict = judge(facts_of(session, run), states)
-        store.close_run(session, run.key, verdict.status, verdict.sentence, states)
+        facts = facts_of(session, run)
+        verdict = judge(facts, states)
+        store.close_run(session, run.key, verdict.status, verdict.sentence, states, facts.rows_seen)
     return verdict
 
 
@@ -313,14 +293,17 @@ def fail_run(url: str, run: RunKey, sentence: str) -> None:
     """Close the run as failed after all, for a reason that the verdict could not know."""
     with connect(url) as session:
         found = store.run(session, run)
-        store.close_run(session, run, "failed", sentence, found.judged if found else None)
+        seen = (found.judged, found.judged_rows) if found else (None, None)
+        store.close_run(session, run, "failed", sentence, *seen)
 
 
-def watched_runs(url: str, *, newest: int) -> list[Run]:
+def watched_runs(url: str, *, newest: int) -> list[Watched]:
     """The runs of DAGs that may have changed: those that are open, and the newest that were judged."""
     with connect(url) as session:
         check_revision(session)
-        return [run for run in store.open_and_newest(session, newest=newest) if run.dag_id != store.CLI]
+        runs = [run for run in open_and_newest(session, newest=newest) if run.dag_id != store.CLI]
+        rows = rows_seen(session, [run.key for run in runs])
+    return [Watched(run, wrote_since=run.judged_rows != rows.get(run.key)) for run in runs]
 
 
 def reconcile_run(url: str, run: Run, seen: Seen) -> Truth | None:
@@ -336,7 +319,7 @@ def reconcile_run(url: str, run: Run, seen: Seen) -> Truth | None:
         truth = reconcile(facts_of(session, found), seen)
         if truth == as_written(found):
             return None
-        store.rewrite(session, run.key, truth.status, truth.sentence, truth.judged, truth.remark)
+        store.rewrite(session, run.key, truth.status, truth.sentence, truth.judged, truth.judged_rows, truth.remark)
     return truth
 
 

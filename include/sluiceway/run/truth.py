@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from sluiceway.ledger.rows_seen import rows_seen
 from sluiceway.ledger.store import Run
 from sluiceway.ledger.warehouse import Session
 from sluiceway.run.facts import Facts, facts_of
@@ -37,8 +38,13 @@ def marks_wanted(run: Run, seen: Seen) -> Span | None:
 
 def truth_of(session: Session, run: Run, seen: Seen) -> Truth:
     """Reconcile the run with what Airflow shows of it; whoever had a hand in it is named."""
-    is_judged_anew = seen.has_ended and (run.status == "running" or run.judged != judged_states(seen.tasks))
-    return named(reconcile(facts_of(session, run) if is_judged_anew else Facts(run=run), seen), seen)
+    is_judged_anew = seen.has_ended and (
+        run.status == "running"
+        or run.judged != judged_states(seen.tasks)
+        or run.judged_rows != rows_seen(session, [run.key]).get(run.key)
+    )
+    facts = facts_of(session, run) if is_judged_anew else Facts(run=run, rows_seen=run.judged_rows)
+    return named(reconcile(facts, seen), seen)
 
 
 def named(truth: Truth, seen: Seen) -> Truth:

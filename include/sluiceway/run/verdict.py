@@ -54,9 +54,12 @@ def judge(facts: Facts, states: States) -> Verdict:
     if not problems:
         problems = _publishing_problems(facts, states)
     if problems:
-        return Verdict(status="failed", sentence=" ".join([*map(_ended, problems), _published(facts)]))
+        return Verdict(
+            status="failed", sentence=" ".join([*map(_ended, problems), _published(facts), *_dropped(facts)])
+        )
     return Verdict(
-        status="success", sentence=" ".join([_counts(facts.tables), *_withheld(facts), *_by_hand(facts, states)])
+        status="success",
+        sentence=" ".join([_counts(facts.tables), *_withheld(facts), *_dropped(facts), *_by_hand(facts, states)]),
     )
 
 
@@ -80,7 +83,9 @@ def _table_problems(facts: Facts) -> list[str]:
     count = len(facts.tables)
     failed = [each for each in facts.tables if each.status == "failed"]
     silent = [each.table_name for each in facts.tables if each.status == "planned"]
-    loads = {task.table_name: task for task in facts.tasks if task.table_name is not None}
+    # after a second plan another map index may load the table
+    begun = sorted(facts.tasks, key=lambda task: task.started_at.timestamp() if task.started_at else 0)
+    loads = {task.table_name: task for task in begun if task.table_name is not None}
     problems = []
     if failed:
         told = "; ".join(f"{each.table_name} ({each.error_type}: {each.error})" for each in failed)
@@ -208,6 +213,13 @@ def _counts(tables: Iterable[TableRun]) -> str:
 
 def _withheld(facts: Facts) -> list[str]:
     return [f"{each.view_name} was not published: {each.withheld}." for each in facts.publications if each.withheld]
+
+
+def _dropped(facts: Facts) -> list[str]:
+    """Tables that failed before a second plan of the run no longer named them."""
+    kept = {each.table_name for each in facts.tables}
+    dropped = sorted({each.table_name for each in facts.tries} - kept)
+    return [f"No longer planned: {', '.join(dropped)}, which had failed or never reported before."] if dropped else []
 
 
 def _by_hand(facts: Facts, states: States) -> list[str]:

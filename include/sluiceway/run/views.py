@@ -8,19 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.errors import ConfigError, nearest
+from sluiceway.errors import ConfigError, ViewInUseError, nearest
 from sluiceway.ledger.warehouse import Session
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.spec import Name
 
 _HEADER = re.compile(r"^--\s*(?P<key>\w+):\s*(?P<value>.*)$")
 _KEYS = ("description", "group", "tables")
+# a view is read by the rule that another one is
+_READERS = """
+    WITH RECURSIVE reader (oid) AS (
+        SELECT to_regclass({0})::oid
+        UNION
+        SELECT rule.ev_class FROM reader
+            JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = reader.oid
+                AND d.classid = 'pg_rewrite'::regclass
+            JOIN pg_rewrite rule ON rule.oid = d.objid
+    )
+    SELECT n.nspname || '.' || c.relname FROM reader JOIN pg_class c USING (oid)
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid <> to_regclass({0})
+"""
 
 
 class View(BaseModel):
@@ -88,19 +102,60 @@ def fed_by(views: Iterable[View], tables: Collection[str]) -> dict[View, list[st
     return fed
 
 
-def refresh(session: Session, view: View) -> None:
-    """Create the view, or refresh it; what it reads must stand in the warehouse."""
+def edited(session: Session, views: Iterable[View]) -> dict[str, frozenset[str]]:
+    """The views that stand in the warehouse with another definition than their file's.
+
+    :returns: by name, with what reads each there, also through others: `schema.name`.
+    """
+    return {view.name: _readers(session, view) for view in views if _comment(session, view) != view.fingerprint()}
+
+
+def publish(session: Session, views: Sequence[View]) -> None:
+    """Create each view, or refresh it, in this order; what they read beyond each other must stand in the warehouse.
+
+    A view that was edited is dropped first, with those among the views that read it.
+
+    :raises ViewInUseError: something else reads it, which a drop would take away.
+    """
+    kept = {f"public.{view.name}": view for view in views}
+    dropped: dict[str, None] = {}
+    for name, readers in edited(session, views).items():
+        if others := sorted(readers - kept.keys()):
+            raise ViewInUseError(
+                f"The view {name} was edited, and {others[0]} reads it, which this run does not publish: to make "
+                f"{name} anew would take it away. Drop {others[0]}, or write it as a file of sql/ whose line "
+                f"`-- tables:` names {name}."
+            )
+        dropped |= dict.fromkeys(sorted({f"public.{name}", *readers}))
+    if standing := [kept[name].name for name in dropped if exists(session, kept[name].name)]:
+        names = sql.SQL(", ").join(sql.Identifier("public", name) for name in standing)
+        session.execute(sql.SQL("DROP MATERIALIZED VIEW {}").format(names))
+    for view in views:
+        _refresh(session, view)
+
+
+def _refresh(session: Session, view: View) -> None:
     name = sql.Identifier("public", view.name)
-    found = session.execute(
-        sql.SQL("SELECT obj_description(to_regclass({})) AS comment").format(sql.Literal(name.as_string(None)))
-    )[0][0]
-    if found == view.fingerprint():
+    if exists(session, view.name):
         session.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name))
         return
-    session.execute(sql.SQL("DROP MATERIALIZED VIEW IF EXISTS {} CASCADE").format(name))
     # the SELECT is the deployment's own code, like its DAG files
     session.execute(sql.SQL("CREATE MATERIALIZED VIEW {} AS {}").format(name, sql.SQL(view.select)))
     session.execute(sql.SQL("COMMENT ON MATERIALIZED VIEW {} IS {}").format(name, sql.Literal(view.fingerprint())))
+
+
+def _comment(session: Session, view: View) -> str | None:
+    """That of what stands under the view's name; of what does not stand, the comment that it would have."""
+    name = sql.Literal(sql.Identifier("public", view.name).as_string(None))
+    stands, comment = session.execute(
+        sql.SQL("SELECT to_regclass({0}) IS NOT NULL, obj_description(to_regclass({0}))").format(name)
+    )[0]
+    return comment if stands else view.fingerprint()
+
+
+def _readers(session: Session, view: View) -> frozenset[str]:
+    name = sql.Literal(sql.Identifier("public", view.name).as_string(None))
+    return frozenset(row[0] for row in session.execute(sql.SQL(_READERS).format(name)))
 
 
 def exists(session: Session, table: str) -> bool:

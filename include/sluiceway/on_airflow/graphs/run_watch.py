@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sluiceway.ledger.store import Run
     from sluiceway.run.reconcile import Seen
+    from sluiceway.run.steps import Watched
 
 NEWEST = 50
 """Judged runs that are looked at; all that have no verdict are, too."""
@@ -29,8 +30,8 @@ def compare_runs(_context: Context) -> int:
     from sluiceway.run import steps
 
     url, changed = warehouse_url(), 0
-    runs = sorted(steps.watched_runs(url, newest=NEWEST), key=lambda run: run.dag_id)
-    for dag_id, found in groupby(runs, key=lambda run: run.dag_id):
+    runs = sorted(steps.watched_runs(url, newest=NEWEST), key=lambda watched: watched.run.dag_id)
+    for dag_id, found in groupby(runs, key=lambda watched: watched.run.dag_id):
         for run, seen in _changed(dag_id, list(found)):
             truth = steps.reconcile_run(url, run, seen)
             if truth is not None:
@@ -39,13 +40,17 @@ def compare_runs(_context: Context) -> int:
     return changed
 
 
-def _changed(dag_id: str, runs: list[Run]) -> Iterable[tuple[Run, Seen]]:
-    """The runs of a DAG that Airflow shows otherwise. One question answers for all runs that are as they were."""
+def _changed(dag_id: str, watched: list[Watched]) -> Iterable[tuple[Run, Seen]]:
+    """The runs of a DAG that Airflow, or a task that went on, shows otherwise.
+
+    One question answers for all runs that are as they were.
+    """
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     from sluiceway.run.reconcile import Seen
     from sluiceway.run.verdict import judged_states
 
+    runs = [run for run, _ in watched]
     states = RuntimeTaskInstance.get_task_states(dag_id=dag_id, run_ids=[run.run_id for run in runs])
     as_expected = {
         state
@@ -53,9 +58,9 @@ def _changed(dag_id: str, runs: list[Run]) -> Iterable[tuple[Run, Seen]]:
         if (ids := [run.run_id for run in runs if _expected(run) == state])
         and RuntimeTaskInstance.get_dr_count(dag_id=dag_id, run_ids=ids, states=[state]) == len(ids)
     }
-    for run in runs:
+    for run, wrote_since in watched:
         tasks = states.get(run.run_id, {})
-        is_same = run.judged is None or judged_states(tasks) == run.judged
+        is_same = run.judged is None or (judged_states(tasks) == run.judged and not wrote_since)
         if _expected(run) in as_expected and is_same and run.remark is None:
             continue
         found = _dag_run(dag_id, run.run_id)

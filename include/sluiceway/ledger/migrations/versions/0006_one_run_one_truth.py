@@ -28,6 +28,7 @@ def upgrade() -> None:
             ADD COLUMN outcome_note  text,
             ADD COLUMN published_at  timestamptz,
             ADD COLUMN judged        jsonb,
+            ADD COLUMN judged_rows   text,
             ADD COLUMN remark        text,
             ADD CHECK ((outcome IS NULL) = (outcome_note IS NULL))
     """)
@@ -158,7 +159,7 @@ def downgrade() -> None:
     op.execute("""
         ALTER TABLE etl.run DROP CONSTRAINT run_pkey, ALTER dag_id DROP NOT NULL, ADD PRIMARY KEY (run_id),
             DROP COLUMN enqueued_at, DROP COLUMN outcome, DROP COLUMN outcome_note, DROP COLUMN published_at,
-            DROP COLUMN judged, DROP COLUMN remark
+            DROP COLUMN judged, DROP COLUMN judged_rows, DROP COLUMN remark
     """)
     op.execute("UPDATE etl.run SET dag_id = NULL WHERE dag_id = 'cli'")
     op.execute("ALTER TABLE etl.table_run ADD FOREIGN KEY (run_id) REFERENCES etl.run ON DELETE CASCADE")

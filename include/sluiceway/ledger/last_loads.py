@@ -1,0 +1,33 @@
+"""What was done to a table last, by whatever run. Every function runs in the caller's transaction."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from sluiceway.ledger.store import TableRun, TableStatus, table_runs_where
+from sluiceway.ledger.warehouse import Session
+
+
+def last_good_load(session: Session, table: str) -> TableRun | None:
+    """The newest load of a table that was committed, of any run."""
+    return _newest(session, table, "loaded")
+
+
+def last_good_look(session: Session, table: str) -> TableRun | None:
+    """The newest try of any run that loaded the table, or found its source unchanged."""
+    return _newest(session, table, "loaded", "unchanged")
+
+
+def last_try(session: Session, table: str) -> TableRun | None:
+    """The newest try of any run at a table that came to an end, good or not."""
+    return _newest(session, table, "loaded", "unchanged", "failed")
+
+
+def _newest(session: Session, table: str, *statuses: TableStatus) -> TableRun | None:
+    found = table_runs_where(
+        session,
+        sql.SQL("WHERE table_name = {} AND status IN ({}) ORDER BY finished_at DESC LIMIT 1").format(
+            sql.Literal(table), sql.SQL(", ").join(map(sql.Literal, statuses))
+        ),
+    )
+    return found[0] if found else None

@@ -1,0 +1,81 @@
+"""Publishing: the last step of a run that changes what the web service reads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+
+from psycopg import sql
+
+from sluiceway.ledger import last_loads, publications, store
+from sluiceway.ledger.publications import Publication
+from sluiceway.ledger.store import RunKey
+from sluiceway.ledger.warehouse import Session, connect
+from sluiceway.run import views
+from sluiceway.run.views import View
+
+log = logging.getLogger(__name__)
+
+
+def aggregate(url: str, run: RunKey) -> list[str]:
+    """Publish: refresh the views that the run's tables feed, all in one transaction, and return their names.
+
+    A view that also reads a table whose newest load failed, of whatever run, stays as it is, and the ledger says why.
+    """
+    with connect(url) as session:
+        # two DAGs that publish one view would both create it
+        session.execute(sql.SQL("SELECT pg_advisory_xact_lock(hashtext('sluiceway.publish'))::text AS locked"))
+        # a load writes its rows and its row of the ledger at once: each view is refreshed with these at least
+        seen = [each for each in store.table_tries(session, run) if each.status in {"loaded", "unchanged"}]
+        loaded = {each.table_name for each in store.table_runs(session, run)}
+        fed = views.fed_by(views.deployed_views(), loaded)
+        withheld = _withheld(session, list(fed))
+        for name, why in withheld.items():
+            log.warning("The view %s is not published: %s", name, why)
+        published = [view for view in fed if view.name not in withheld]
+        views.publish(session, published)
+        became = [
+            Publication(view_name=view.name, tables=tuple(tables), withheld=withheld.get(view.name))
+            for view, tables in fed.items()
+        ]
+        publications.record(session, run, became, seen)
+    return [view.name for view in published]
+
+
+def _withheld(session: Session, fed: Sequence[View]) -> dict[str, str]:
+    """The views that stay as they are, each with the reason."""
+    edited = views.edited(session, fed)
+    withheld: dict[str, str] = {}
+    # one that stays may keep another from being made anew, and that one those that read it
+    while True:
+        more = {
+            view.name: why
+            for view in fed
+            if view.name not in withheld and (why := _why_withheld(session, view, fed, withheld, edited)) is not None
+        }
+        if not more:
+            return withheld
+        withheld |= more
+
+
+def _why_withheld(
+    session: Session,
+    view: View,
+    fed: Sequence[View],
+    withheld: Mapping[str, str],
+    edited: Mapping[str, Collection[str]],
+) -> str | None:
+    """What is wrong with what the view reads, or with what reads it and would go with it; None: nothing."""
+    published = {each.name for each in fed} - withheld.keys()
+    for table in view.tables:
+        if table in withheld:
+            return f"it reads {table}, which was not published"
+        if table not in published and not views.exists(session, table):
+            return f"{table} is not in the warehouse"
+        last = last_loads.last_try(session, table)
+        if last is not None and last.status == "failed":
+            return f"{table} failed in {last.key}"
+    for reader in sorted(edited.get(view.name, ())):
+        if (name := reader.removeprefix("public.")) in withheld:
+            return f"its file was edited, and {name}, which reads it, was not published"
+    return None
