@@ -121,19 +121,54 @@ def test_what_was_loaded_after_publishing_stays_named_when_a_later_load_changes_
 
 
 def test_a_run_with_the_id_of_one_that_was_deleted_has_nothing_of_it(two: Deployment) -> None:
-    run_id = two.run(tables=["t01"], force=True)
-    assert two.state(run_id) == "success"
+    run_id, asked_at = "deleted__1", "2026-11-28T20:00:00Z"
+    _post_at(two, run_id, asked_at, tables=["t01"], force=True)
+    assert two.wait(run_id) == "success"
     as_admin = {"Authorization": f"Bearer {two.stack.token()}"}
     address = f"{two.stack.url}/api/v2/dags/{DAG_ID}/dagRuns/{run_id}"
     httpx.delete(address, headers=as_admin, timeout=30).raise_for_status()
     two.source("t02", csv_of(ROWS, value="anew"))
-    two.trigger(run_id, tables=["t02"])
+    _post_at(two, run_id, asked_at, tables=["t02"])
     assert two.wait(run_id) == "success"
     run, tables = two.ledger(run_id)
     assert (run.status, list(tables), tables["t02"].try_number) == ("success", ["t02"], 1)
+    two.clear(run_id, "verdict")
+    two.until(partial(_verdict_began, two, run_id, 2))
+    judged(two, run_id, "success", state="success")
+    assert list(two.ledger(run_id)[1]) == ["t02"], "a part of it that runs again makes no other run of it"
     former = two.query(f"SELECT run_id, status, remark FROM etl.run WHERE run_id LIKE '{run_id}~%'")
     assert [(each[1], str(each[2])) for each in former] == [
-        ("success", f"It was deleted in Airflow, where a later run has its id, {run_id}.")
+        (
+            "success",
+            f"It was deleted in Airflow, where a later run has its id, {run_id}; "
+            "rows that it wrote bear that id still.",
+        )
+    ]
+
+
+def _post_at(two: Deployment, run_id: str, moment: str, **conf: object) -> None:
+    two.api.post(
+        f"dags/{DAG_ID}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "run_after": moment, "conf": conf}
+    )
+
+
+def test_a_plan_that_is_cleared_and_orders_the_tables_otherwise_mixes_up_no_tries(two: Deployment) -> None:
+    two.source("t01", "id,value\n")
+    two.source("t02", csv_of(ROWS, value="first"))
+    run_id = two.run(tables=["t01", "t02"], force=True)
+    assert "1 of 2 tables failed: t01" in judged(two, run_id, "failed", state="failed")
+    assert two.map_index(run_id, "t02") == 0
+    two.clear(run_id, ("sub.load_table", 1))
+    two.until(partial(_verdict_began, two, run_id, 2))
+    assert "1 of 2 tables failed: t01" in judged(two, run_id, "failed", state="failed")
+    two.source("t01", csv_of(ROWS * 10, value="larger"))
+    two.clear(run_id, "plan", downstream=True)
+    assert "2 of 2 tables loaded" in judged(two, run_id, "success", state="success")
+    assert two.map_index(run_id, "t01") == 0
+    tries = f"SELECT table_name, try_number, status FROM etl.table_run WHERE run_id = '{run_id}' AND try_number > 0"
+    assert two.query(f"{tries} ORDER BY 1, 2") == [
+        *(("t01", 1, "failed"), ("t01", 2, "failed"), ("t01", 3, "loaded")),
+        *(("t02", 1, "loaded"), ("t02", 3, "loaded")),
     ]
 
 
