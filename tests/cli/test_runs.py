@@ -61,6 +61,13 @@ def words(result: Result) -> str:
     return " ".join(result.stdout.split())
 
 
+def test_a_ledger_without_a_run_says_so_and_gives_no_json(warehouse_url: str) -> None:
+    for option, printed in (((), ""), (("--json",), "[]\n")):
+        result = CliRunner().invoke(app, ["runs", "list", *option, "--warehouse", warehouse_url])
+        assert (result.exit_code, result.stdout) == (0, printed)
+        assert ("no run yet" in result.stderr) is (not option)
+
+
 def test_runs_are_listed_by_dag_and_id_and_those_of_the_command_line_by_their_table(run: Run) -> None:
     listed = words(run("list"))
     assert "cli: city cli__1" in listed and "shop r1" in listed and "master_etl r1" in listed

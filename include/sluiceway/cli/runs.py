@@ -72,6 +72,9 @@ def runs_list(
             ]
         )
         return
+    if not found:
+        err.print("The ledger has no run yet.")
+        return
     rows = [
         (
             f"{run.dag_id}: {loads[run.key]}" if run.key in loads else run.dag_id,

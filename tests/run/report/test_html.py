@@ -6,7 +6,7 @@ import pytest
 
 from sluiceway.run.report.html import duration, render, size, without_logs
 from sluiceway.run.report.model import RejectGroup, RejectSample, TableMap, TaskReport, WithheldView
-from tests.run.report.builders import a_report, a_table
+from tests.run.report.builders import STARTED, a_report, a_table
 
 SCRIPT = "<script>alert('x')</script>"
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -107,6 +107,12 @@ def test_a_view_that_was_kept_back_is_shown_with_the_reason() -> None:
     view = WithheldView(name="county_area", reason="county failed in shop/r1")
     text = Page(render(a_report(a_table(), withheld=(view,)))).text
     assert "county_area" in text and "county failed in shop/r1" in text and "Green" in text
+
+
+def test_a_run_whose_every_view_was_kept_back_is_not_said_to_have_published_any() -> None:
+    view = WithheldView(name="county_area", reason="county failed in shop/r1")
+    text = Page(render(a_report(a_table(), published_at=STARTED, withheld=(view,)))).text
+    assert "every view was kept back" in text
 
 
 def test_a_remark_stands_beside_the_sentence() -> None:
