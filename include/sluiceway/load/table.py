@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import logging
-import resource
-import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 
 from sluiceway.errors import SluicewayError, TooManyRejectsError
 from sluiceway.ledger import loaded_batches, locks, store
 from sluiceway.ledger.locks import LockedSession
-from sluiceway.ledger.rejects import Reject, rejects_of, write_rejects
-from sluiceway.ledger.store import RunKey, TableRun, TableStatus
-from sluiceway.ledger.warehouse import Session, connect
+from sluiceway.ledger.rejects import rejects_of
+from sluiceway.ledger.store import RunKey, TableRun
+from sluiceway.load.attempt import Attempt
 from sluiceway.load.checks import check_drift, check_extracted, held_by_source
 from sluiceway.load.last_load import LastLoad, last_load, spec_hash
 from sluiceway.sources import module_of, open_source
@@ -38,52 +36,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 10
-
-
-def peak_rss_bytes() -> int:
-    """Largest resident set of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-@dataclass
-class _Attempt:
-    """One try: whose it is, and how far it has come, for the ledger row of one that fails."""
-
-    run: RunKey
-    at_least: int
-    """The try that Airflow counts."""
-    numbered: int | None = None
-    started: float = field(default_factory=time.monotonic)
-    extracted: int = 0
-    rejected: int = 0
-    sample: list[Reject] = field(default_factory=list)
-    is_written: bool = False
-    """Whether its row stands in a transaction that may have been committed."""
-
-    def number(self, session: Session, table: str) -> int:
-        """The try's number, found at its first use; in the table's turn, so that no other can have it."""
-        if self.numbered is None:
-            self.numbered = store.next_try(session, self.run, table, at_least=self.at_least)
-        return self.numbered
-
-    @property
-    def try_number(self) -> int:
-        """The same, once it is found."""
-        return self.at_least if self.numbered is None else self.numbered
-
-    def result(self, table: str, status: TableStatus, **values: Any) -> TableRun:
-        """The try's row."""
-        return TableRun(
-            dag_id=self.run.dag_id,
-            run_id=self.run.run_id,
-            table_name=table,
-            try_number=self.try_number,
-            status=status,
-            seconds=time.monotonic() - self.started,
-            peak_rss_bytes=peak_rss_bytes(),
-            **values,
-        )
 
 
 def load_table(
@@ -110,12 +62,12 @@ def load_table(
     :param hashed: what hash_ahead has begun for the spec's source.
     :raises SluicewayError: the table was not loaded; nothing of it was written, and the ledger says why.
     """
-    attempt = _Attempt(run, try_number)
+    attempt = Attempt(run, try_number)
     try:
         with _turn(url, spec) as lock:
             return _load_in_turn(spec, url, lock, attempt, force, connections, progress, hashed)
     except SluicewayError as error:
-        _record_failure(spec, url, error, attempt)
+        attempt.record_failure(url, spec.name, error)
         raise
 
 
@@ -137,7 +89,7 @@ def _load_in_turn(
     spec: TableSpec,
     url: str,
     lock: LockedSession,
-    attempt: _Attempt,
+    attempt: Attempt,
     force: bool,  # the arguments of load_table
     connections: Connections,
     progress: Progress | None,
@@ -172,9 +124,7 @@ def _import_for_load(spec: TableSpec, asked: Future[LastLoad]) -> None:
         import_module(module)
 
 
-def _record_unchanged(
-    spec: TableSpec, lock: LockedSession, attempt: _Attempt, last: TableRun, place: Place
-) -> TableRun:
+def _record_unchanged(spec: TableSpec, lock: LockedSession, attempt: Attempt, last: TableRun, place: Place) -> TableRun:
     # an unchanged table needs no Arrow, half a second of a task
     result = attempt.result(
         spec.name,
@@ -215,7 +165,7 @@ class _Load:
     url: str
     lock: LockedSession
     last: TableRun | None
-    attempt: _Attempt
+    attempt: Attempt
     progress: Progress
 
     def run(self, place: Place, connections: Connections, *, since: str | None) -> TableRun | None:
@@ -389,27 +339,3 @@ def _note(spec: TableSpec, without_key: int) -> str | None:
     )
     log.warning("%s: %s", spec.name, note)
     return note
-
-
-def _record_failure(spec: TableSpec, url: str, error: SluicewayError, attempt: _Attempt) -> None:
-    """Write the failure in a transaction of its own: the table's is rolled back."""
-    result = attempt.result(
-        spec.name,
-        "failed",
-        extracted=attempt.extracted,
-        rejected=attempt.rejected,
-        error_type=type(error).__name__,
-        error=str(error),
-    )
-    try:
-        with connect(url) as ledger:
-            if attempt.is_written and store.is_loaded(ledger, result):
-                log.warning("%s: the load was committed although its end was not heard", spec.name)
-                return
-            result = result.model_copy(update={"try_number": attempt.number(ledger, spec.name)})
-            store.begin_table(ledger, attempt.run, spec.name, attempt.try_number)
-            store.write_table_run(ledger, result)
-            write_rejects(ledger, attempt.run, spec.name, attempt.try_number, attempt.sample)
-    except SluicewayError:
-        # the first error is the one to show; the verdict sees a table that never reported
-        log.exception("%s: the failure could not be written into the ledger", spec.name)

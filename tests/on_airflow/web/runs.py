@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 import psycopg
+from packaging.version import Version
 
 from sluiceway.ledger import publications, store, tasks
 from sluiceway.ledger.publications import Publication
+from sluiceway.ledger.rows_seen import rows_seen
 from sluiceway.ledger.store import RunKey, RunStatus
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.ledger.warehouse import connect
@@ -21,6 +24,8 @@ GOOD = {
     "sub.load_table_1": "success",
     "final.aggregate": "success",
 }
+# its column in Airflow 3.4 has another name
+MAP_INDEX = "map_index" if Version(version("apache-airflow")) < Version("3.4.0b1") else "region_index"
 SENTENCE = "2 of 2 tables loaded."
 
 
@@ -52,7 +57,8 @@ def in_ledger(
         if published:
             publications.record(session, key, [Publication(view_name="area", tables=("a", "b"))])
         if status != "running":
-            store.close_run(session, key, status, sentence, GOOD if states is None else states)
+            seen = rows_seen(session, [key])[key]
+            store.close_run(session, key, status, sentence, GOOD if states is None else states, seen)
 
 
 def _task(session: Any, key: RunKey, task_id: str, error: Exception | None = None, **of: Any) -> None:
@@ -70,7 +76,7 @@ def in_airflow(door: Door, key: RunKey, *, state: str = "success", states: dict[
             task_id, map_index = (stem, int(index)) if index.isdigit() else (name, -1)
             done = connection.execute(
                 "UPDATE task_instance SET state = %s, start_date = %s, end_date = %s, updated_at = %s "
-                "WHERE (dag_id, run_id, task_id, map_index) = (%s, %s, %s, %s)",
+                f"WHERE (dag_id, run_id, task_id, {MAP_INDEX}) = (%s, %s, %s, %s)",
                 (of_task, now, now, now, *key, task_id, map_index),
             )
             assert done.rowcount == 1, name

@@ -14,7 +14,7 @@ from sluiceway.cli.app import app
 from sluiceway.ledger.store import RunKey
 from tests.on_airflow.web.conftest import PASSWORDS
 from tests.on_airflow.web.door import Door
-from tests.on_airflow.web.runs import GOOD, SENTENCE, in_airflow, in_ledger
+from tests.on_airflow.web.runs import GOOD, MAP_INDEX, SENTENCE, in_airflow, in_ledger
 from tests.on_airflow.web.test_reports import Post, good, mark, post
 
 __all__ = ["good", "post"]
@@ -72,8 +72,10 @@ def test_a_retry_clears_what_failed_with_what_follows_and_the_verdict_and_says_s
     for task in ("sub.load_table[1]", "final.aggregate", "verdict", "opened"):
         assert task in result.stdout
     assert "sub.load_table[0]" not in result.stdout and "plan" not in result.stdout
-    cleared = "SELECT task_id, map_index FROM task_instance WHERE run_id = '{}' AND state IS NULL ORDER BY 1"
-    assert door.metadata(cleared.format(key.run_id)) == [
+    cleared = (
+        f"SELECT task_id, {MAP_INDEX} FROM task_instance WHERE run_id = '{key.run_id}' AND state IS NULL ORDER BY 1"
+    )
+    assert door.metadata(cleared) == [
         ("final.aggregate", -1), ("opened", -1), ("sub.load_table", 1), ("verdict", -1),
     ]  # fmt: skip
 
