@@ -93,6 +93,16 @@ def test_a_run_that_has_the_id_of_one_deleted_in_airflow_begins_anew_and_the_oth
     assert [each.view_name for each in publications.of_run(session, former.key)] == ["map"]
 
 
+def test_a_run_of_before_goes_on_unless_airflow_has_enqueued_its_id_later(session: PsycopgSession) -> None:
+    # the release before wrote no time of enqueueing down
+    store.open_run(session, R1, None, "test")
+    (before,) = store.runs(session)
+    store.open_run(session, R1, None, "test", before.started_at - timedelta(seconds=1))
+    assert [run.run_id for run in store.runs(session)] == ["r1"]
+    store.open_run(session, R1, None, "test", before.started_at + timedelta(seconds=1))
+    assert sorted(run.run_id for run in store.runs(session)) == ["r1", f"r1~{before.started_at:%Y%m%dT%H%M%S%f}"]
+
+
 def test_a_run_of_one_moment_goes_on_however_often_it_is_opened(session: PsycopgSession) -> None:
     for _ in range(3):
         store.open_run(session, R1, None, "test", FIRST)

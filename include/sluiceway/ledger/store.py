@@ -131,17 +131,19 @@ def open_run(
     """Open the run's row, or reopen it when a part of the run is repeated. Keeps what it did before.
 
     A run that was deleted in Airflow may have had the same id. It was enqueued at another time: its row goes on under
-    an id of its own, and nothing that it did counts for this one.
+    an id of its own, and nothing that it did counts for this one. Of a run of before 0006 only its start is known,
+    which cannot come before it was enqueued.
     """
     session.execute(
         sql.SQL(
             "UPDATE etl.run SET "
-            "run_id = run_id || to_char(enqueued_at AT TIME ZONE 'UTC', '~YYYYMMDD\"T\"HH24MISSUS'), "
+            "run_id = run_id || "
+            "to_char(coalesce(enqueued_at, started_at) AT TIME ZONE 'UTC', '~YYYYMMDD\"T\"HH24MISSUS'), "
             "status = CASE status WHEN 'running' THEN 'abandoned' ELSE status END, "
             "finished_at = coalesce(finished_at, clock_timestamp()), "
             "remark = 'It was deleted in Airflow, where a later run has its id, ' || run_id || '.' "
-            "WHERE {} AND enqueued_at <> {}"
-        ).format(_is(key), literal(enqueued_at))
+            "WHERE {} AND (enqueued_at <> {} OR (enqueued_at IS NULL AND started_at < {}))"
+        ).format(_is(key), literal(enqueued_at), literal(enqueued_at))
     )
     session.execute(
         sql.SQL(
