@@ -50,7 +50,7 @@ class Run(Row):
     note: str | None
     """The verdict's sentence."""
     enqueued_at: datetime | None = None
-    """When Airflow first queued it."""
+    """When Airflow first queued it; None of `sluiceway tables run`, and of a run that code of before 0006 opened."""
     outcome: Outcome | None = None
     outcome_note: str | None = None
     published_at: datetime | None = None
@@ -59,6 +59,11 @@ class Run(Row):
     """The tasks' states that the verdict saw."""
     remark: str | None = None
     """What was done to the run in Airflow after its verdict."""
+
+    @property
+    def is_of_before(self) -> bool:
+        """Whether code of before 0006 opened it, which wrote down neither how each task ended nor what it published."""
+        return self.enqueued_at is None and self.dag_id != CLI
 
     @property
     def key(self) -> RunKey:
