@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import psycopg
@@ -260,6 +261,33 @@ def test_the_code_reads_what_was_written_before(filled: Owner, blank: str, postg
         assert last is not None
         assert last.key == RunKey("master_etl", "deploy__a")
         assert [reject.row for reject in rejects_of(session, last)] == [{"id": "x"}]
+
+
+def test_what_a_run_of_before_has_published_stays_published(blank: str, postgres: Cluster) -> None:
+    url = postgres.url("sluiceway_owner", blank)
+    moved(url, command.upgrade, "0005")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("""
+            INSERT INTO etl.run (run_id, dag_id, trigger_kind, status, finished_at, note) VALUES
+                ('green', 'master_etl', 'manual', 'success', '2026-08-03 14:00Z', '2 of 2 tables loaded.'),
+                ('cleanup', 'master_etl', 'manual', 'failed', '2026-08-03 15:00Z',
+                    'failed tasks: sub.cleanup_history (failed). What was loaded is published.'),
+                ('red', 'master_etl', 'manual', 'failed', '2026-08-03 16:00Z',
+                    '1 of 2 tables failed: town (E: no). Nothing was published.'),
+                ('cli__1', NULL, 'cli', 'success', '2026-08-03 17:00Z', NULL),
+                ('open', 'master_etl', 'manual', 'running', NULL, NULL);
+            INSERT INTO etl.table_run (run_id, table_name, status)
+            SELECT r.run_id, t.name, t.status
+            FROM etl.run r, (VALUES ('city', 'loaded'), ('town', 'unchanged')) t (name, status)
+        """)
+        migrate(url)
+        runs = connection.execute("SELECT run_id, published_at FROM etl.run WHERE published_at IS NOT NULL").fetchall()
+        tables = connection.execute(
+            "SELECT run_id, table_name, published_at FROM etl.table_run WHERE published_at IS NOT NULL"
+        ).fetchall()
+    at = {"green": datetime(2026, 8, 3, 14, tzinfo=UTC), "cleanup": datetime(2026, 8, 3, 15, tzinfo=UTC)}
+    assert dict(runs) == at
+    assert set(tables) == {(run, table, at[run]) for run in at for table in ("city", "town")}
 
 
 def test_back_to_the_revision_before_one_row_stands_for_all_tries_of_a_table(

@@ -111,10 +111,14 @@ def test_a_run_that_was_asked_for_at_the_same_moment_as_the_deleted_one_begins_a
     assert len({run.run_id for run in former if run.run_id.startswith("r1~")}) == 2
 
 
-def test_a_run_that_code_without_this_knowledge_has_opened_goes_on(session: PsycopgSession) -> None:
-    start(session, "r1")
-    store.open_run(session, R1, None, "test", FIRST, is_new=True)
+def test_a_run_of_before_goes_on_unless_airflow_has_enqueued_its_id_later(session: PsycopgSession) -> None:
+    # the release before wrote no time of enqueueing down
+    store.open_run(session, R1, None, "test")
+    (before,) = store.runs(session)
+    store.open_run(session, R1, None, "test", before.started_at - timedelta(seconds=1), is_new=True)
     assert [run.run_id for run in store.runs(session)] == ["r1"]
+    store.open_run(session, R1, None, "test", before.started_at + timedelta(seconds=1))
+    assert sorted(run.run_id for run in store.runs(session)) == ["r1", f"r1~{before.started_at:%Y%m%dT%H%M%S%f}"]
 
 
 def test_a_run_of_one_moment_goes_on_however_often_it_is_opened(session: PsycopgSession) -> None:

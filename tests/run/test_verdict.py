@@ -36,6 +36,7 @@ def run(**values: Any) -> Run:
         "deployed_sha": None,
         "trigger_kind": "test",
         "started_at": AT,
+        "enqueued_at": AT,
         "finished_at": None,
         "status": "running",
         "note": None,
@@ -140,6 +141,37 @@ def test_a_task_that_failed_in_airflow_alone_was_marked_or_lost_its_worker() -> 
         verdict_of([table("city")], states, tasks=tasks)
     )
     assert "final.validate failed: it never began" in red(verdict_of([table("city")], states))
+
+
+def test_of_a_task_that_failed_under_the_release_before_only_airflow_knows_why() -> None:
+    failed = {"pre.check_sources": "failed", "sub.load_table_1": "failed", "final.aggregate": "upstream_failed"}
+    states = {**GREEN_STATES, **failed}
+    tables = [table("city"), table("town", **FAILED)]
+    assert red(verdict_of(tables, states, published=None, enqueued_at=None)) == (
+        "1 of 2 tables failed: town (EmptyExtractionError: town: the source gave no rows). pre.check_sources failed: "
+        "Airflow's log of it says why (the release that ran it wrote no errors of tasks down). Nothing was published."
+    )
+    # one that has run again since is known as any other
+    tasks = (task("pre.check_sources", error_type="SourceMissingError", error="no such file", finished_at=AT),)
+    assert "pre.check_sources failed: SourceMissingError: no such file." in red(
+        verdict_of(tables, states, tasks=tasks, published=None, enqueued_at=None)
+    )
+
+
+def test_a_run_that_the_release_before_published_and_did_not_judge_says_how_it_gets_green() -> None:
+    assert red(verdict_of([table("city")], published=None, enqueued_at=None)) == (
+        "final.aggregate ran under a release that did not write down what it published; "
+        "clear final.aggregate to publish again."
+    )
+
+
+def test_a_table_loaded_again_in_a_run_of_before_is_to_be_published_whatever_views_it_feeds() -> None:
+    first = table("city", inserted=2)
+    second = table("city", try_number=2, inserted=1, published_at=None)
+    assert red(verdict_of([second], tries=[first, second], enqueued_at=None)).startswith(
+        "loaded again after the run had published: city; clear final.aggregate"
+    )
+    assert verdict_of([first], tries=[first], enqueued_at=None).status == "success"
 
 
 def test_no_table_was_planned_is_said_only_where_no_cause_is_known() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from sluiceway.ledger.store import TableRun, TableStatus, table_runs_where
+from sluiceway.ledger.store import TableRun, TableStatus, is_of, table_runs_where
 from sluiceway.ledger.warehouse import Session
 
 
@@ -21,6 +21,13 @@ def last_good_look(session: Session, table: str) -> TableRun | None:
 def last_try(session: Session, table: str) -> TableRun | None:
     """The newest try of any run at a table that came to an end, good or not."""
     return _newest(session, table, "loaded", "unchanged", "failed")
+
+
+def is_loaded(session: Session, result: TableRun) -> bool:
+    """Whether that very try of a run stands in the ledger as loaded."""
+    return bool(
+        session.execute(sql.SQL("SELECT 1 FROM etl.table_run WHERE {} AND status = 'loaded'").format(is_of(result)))
+    )
 
 
 def _newest(session: Session, table: str, *statuses: TableStatus) -> TableRun | None:

@@ -50,7 +50,7 @@ class Run(Row):
     note: str | None
     """The verdict's sentence."""
     enqueued_at: datetime | None = None
-    """When Airflow first queued it."""
+    """When Airflow first queued it; None of `sluiceway tables run`, and of a run that code of before 0006 opened."""
     outcome: Outcome | None = None
     outcome_note: str | None = None
     published_at: datetime | None = None
@@ -61,6 +61,11 @@ class Run(Row):
     """What the rows of its tasks and tables came to that the verdict saw, as ledger/rows_seen.py reckons it."""
     remark: str | None = None
     """What was done to the run in Airflow after its verdict."""
+
+    @property
+    def is_of_before(self) -> bool:
+        """Whether code of before 0006 opened it, which wrote down neither how each task ended nor what it published."""
+        return self.enqueued_at is None and self.dag_id != CLI
 
     @property
     def key(self) -> RunKey:
@@ -135,7 +140,8 @@ def open_run(
     """Open the run's row, or reopen it when a part of the run is repeated. Keeps what it did before.
 
     A run that was deleted in Airflow may have had the same id. It was enqueued at another time, or this one has done
-    nothing yet: the former's row goes on under an id of its own, and nothing that it did counts for this one.
+    nothing yet: the former's row goes on under an id of its own, and nothing that it did counts for this one. Of a run
+    of before 0006 only its start is known, which cannot come before it was enqueued.
 
     :param is_new: whether nothing of the run can have opened a row before.
     """
@@ -147,8 +153,9 @@ def open_run(
             "finished_at = coalesce(finished_at, clock_timestamp()), "
             "remark = 'It was deleted in Airflow, where a later run has its id, ' || run_id || '; rows that it wrote "
             "bear that id still.' "
-            # a row without a time was opened by code that knew nothing of this, for the run that goes on
-            "WHERE {} AND enqueued_at IS NOT NULL AND (enqueued_at <> {} OR {})"
+            # a first task may be new to a run of before, which goes on
+            "WHERE {0} AND (enqueued_at <> {1} OR (enqueued_at IS NOT NULL AND {2}) "
+            "OR (enqueued_at IS NULL AND started_at < {1}))"
         ).format(_is(key), literal(enqueued_at), sql.Literal(is_new))
     )
     session.execute(
@@ -326,13 +333,6 @@ def _standing(tries: Sequence[TableRun]) -> TableRun:
         return tries[-1]
     loaded = [each for each in told if each.status == "loaded"]
     return loaded[-1] if loaded and told[-1].status == "unchanged" else told[-1]
-
-
-def is_loaded(session: Session, result: TableRun) -> bool:
-    """Whether that very try of a run stands in the ledger as loaded."""
-    return bool(
-        session.execute(sql.SQL("SELECT 1 FROM etl.table_run WHERE {} AND status = 'loaded'").format(is_of(result)))
-    )
 
 
 def runs(session: Session, *, limit: int = 20, dag_id: str | None = None, run_id: str | None = None) -> list[Run]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sluiceway.errors import SluicewayError
-from sluiceway.ledger import store
+from sluiceway.ledger import last_loads, store
 from sluiceway.ledger.rejects import Reject, write_rejects
 from sluiceway.ledger.store import RunKey, TableRun, TableStatus
 from sluiceway.ledger.warehouse import Session, connect
@@ -75,7 +75,7 @@ class Attempt:
         )
         try:
             with connect(url) as ledger:
-                if self.is_written and store.is_loaded(ledger, result):
+                if self.is_written and last_loads.is_loaded(ledger, result):
                     log.warning("%s: the load was committed although its end was not heard", table)
                     return
                 number = self.number(ledger, table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
@@ -54,9 +54,8 @@ def judge(facts: Facts, states: States) -> Verdict:
     if not problems:
         problems = _publishing_problems(facts, states)
     if problems:
-        return Verdict(
-            status="failed", sentence=" ".join([*map(_ended, problems), _published(facts), *_dropped(facts)])
-        )
+        told = [*map(_ended, problems), *_published(facts, states), *_dropped(facts)]
+        return Verdict(status="failed", sentence=" ".join(told))
     return Verdict(
         status="success",
         sentence=" ".join([_counts(facts.tables), *_withheld(facts), *_dropped(facts), *_by_hand(facts, states)]),
@@ -83,9 +82,7 @@ def _table_problems(facts: Facts) -> list[str]:
     count = len(facts.tables)
     failed = [each for each in facts.tables if each.status == "failed"]
     silent = [each.table_name for each in facts.tables if each.status == "planned"]
-    # after a second plan another map index may load the table
-    begun = sorted(facts.tasks, key=lambda task: task.started_at.timestamp() if task.started_at else 0)
-    loads = {task.table_name: task for task in begun if task.table_name is not None}
+    loads = newest_loads(facts)
     problems = []
     if failed:
         told = "; ".join(f"{each.table_name} ({each.error_type}: {each.error})" for each in failed)
@@ -94,6 +91,12 @@ def _table_problems(facts: Facts) -> list[str]:
         told = "; ".join(f"{name} ({why_silent(loads.get(name))})" for name in silent)
         problems.append(f"{len(silent)} of {count} tables never reported: {told}")
     return problems
+
+
+def newest_loads(facts: Facts) -> dict[str, TaskRun]:
+    """The task that loads each table, by the table: after a second plan another map index may."""
+    begun = sorted(facts.tasks, key=lambda task: task.started_at.timestamp() if task.started_at else 0)
+    return {task.table_name: task for task in begun if task.table_name is not None}
 
 
 def why_silent(task: TaskRun | None) -> str:
@@ -105,9 +108,9 @@ def why_silent(task: TaskRun | None) -> str:
 
 def _task_problems(facts: Facts, states: States) -> list[str]:
     """What is wrong beyond the tables that failed or are silent, which stand for their tasks."""
-    told = {each.table_name for each in facts.tables if each.status in {"failed", "planned"}}
-    loads_told = {task.name for task in facts.tasks if task.table_name in told}
-    rest = {task: state for task, state in states.items() if task not in loads_told}
+    told = bad_tables(facts)
+    stand_for = loads_of(facts, told, states)
+    rest = {task: state for task, state in states.items() if task not in stand_for}
     problems = [*_failures(facts, rest), *_unfinished(rest)]
     skipped = sorted(task for task, state in rest.items() if state == "skipped")
     if skipped and not problems and not told:
@@ -122,11 +125,33 @@ def _task_problems(facts: Facts, states: States) -> list[str]:
 def _failures(facts: Facts, states: States) -> list[str]:
     """The tasks that failed themselves, each with what it said; one that waited for another in vain says nothing."""
     tries = {task.name: task for task in facts.tasks}
-    return [f"{task} failed: {why(tries.get(task))}" for task in sorted(states) if states[task] == "failed"]
+    return [f"{task} failed: {why(tries.get(task), facts)}" for task in sorted(states) if states[task] == "failed"]
 
 
-def why(task: TaskRun | None) -> str:
-    """Why a task failed."""
+def bad_tables(facts: Facts) -> set[str]:
+    """The tables that failed or are silent, which stand for the tasks that load them."""
+    return {each.table_name for each in facts.tables if each.status in {"failed", "planned"}}
+
+
+def loads_of(facts: Facts, tables: Collection[str], states: Iterable[str]) -> set[str]:
+    """The names of the tasks that load these tables.
+
+    The release before did not write down which load was whose: all that it ran stand for its tables.
+    """
+    loads = {task.name: task.table_name for task in facts.tasks if task.table_name is not None}
+    found = {name for name, table in loads.items() if table in tables}
+    if tables and facts.run.is_of_before:
+        found |= {name for name in states if name.startswith(f"{LOADING_TASK}_") and name not in loads}
+    return found
+
+
+def why(task: TaskRun | None, facts: Facts) -> str:
+    """Why a task failed.
+
+    :param task: its newest try, None where the ledger knows none.
+    """
+    if task is None and facts.run.is_of_before:
+        return "Airflow's log of it says why (the release that ran it wrote no errors of tasks down)"
     if task is None:
         return "it never began (marked so by hand, or its process did not start; Airflow's log of it may know)"
     return said(task) or f"marked so by hand, or its worker was lost after it had ended well{_log(task)}"
@@ -161,7 +186,8 @@ def _unfinished(states: States) -> list[str]:
 def _late(facts: Facts) -> list[str]:
     """Tables of which a try has changed rows that no publishing of the run has seen.
 
-    A table that a publishing has seen, and that feeds no view, has nothing to be published.
+    A table that a publishing has seen, and that feeds no view, has nothing to be published. Of a run that the release
+    before published nobody knows which do.
     """
     if facts.run.published_at is None:
         return []
@@ -172,13 +198,19 @@ def _late(facts: Facts) -> list[str]:
         for each in facts.tries
         if each.status == "loaded" and each.published_at is None and any(getattr(each, count) for count in CHANGED_ROWS)
     }
-    return sorted(name for name in late if name in feeding or name not in seen)
+    is_unknown = facts.run.is_of_before and not facts.publications
+    return sorted(name for name in late if is_unknown or name in feeding or name not in seen)
 
 
 def _publishing_problems(facts: Facts, states: States) -> list[str]:
     """Publishing is a fact of the ledger: a task's state can be set by hand."""
     if facts.run.published_at is None:
         state = states.get(PUBLISHING_TASK)
+        if _may_have_published(facts, states):
+            return [
+                f"{PUBLISHING_TASK} ran under a release that did not write down what it published; "
+                f"clear {PUBLISHING_TASK} to publish again"
+            ]
         return [f"{PUBLISHING_TASK} is {state or 'not there'} in Airflow, set by hand, and has not published"]
     if late := _late(facts):
         tables = ", ".join(late)
@@ -188,17 +220,23 @@ def _publishing_problems(facts: Facts, states: States) -> list[str]:
     return []
 
 
-def _published(facts: Facts) -> str:
+def _may_have_published(facts: Facts, states: States) -> bool:
+    """Whether the release before ran the publishing that Airflow calls good: the ledger knows nothing of it."""
+    known = {task.name for task in facts.tasks}
+    return facts.run.is_of_before and states.get(PUBLISHING_TASK) == "success" and PUBLISHING_TASK not in known
+
+
+def _published(facts: Facts, states: States) -> list[str]:
     """What is published, as a sentence or two."""
     if facts.run.published_at is None:
-        return "Nothing was published."
+        return [] if _may_have_published(facts, states) else ["Nothing was published."]
     if facts.publications and all(each.withheld for each in facts.publications):
         said = "No view was published."
     elif late := _late(facts):
         said = f"What was loaded before {', '.join(late)} is published."
     else:
         said = "What was loaded is published."
-    return " ".join([said, *_withheld(facts)])
+    return [said, *_withheld(facts)]
 
 
 def _counts(tables: Iterable[TableRun]) -> str:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from airflow.sdk.exceptions import AirflowRuntimeError
+
 from sluiceway.errors import SluicewayError
+from sluiceway.ids import VERDICT_TASK
 from sluiceway.on_airflow.connections import connections, warehouse_url
 from sluiceway.on_airflow.recorded import opening_of, run_of
+from sluiceway.run.reconcile import ENDED
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -21,14 +25,21 @@ def opened(context: Context) -> str:
     The setup of the run, whose teardown is the verdict: Airflow clears both together with any one task between them, so
     that a run of which a part runs again is judged again. A setup that fails takes its teardown with it, so this one
     never does: what keeps the ledger from opening stops the first task behind it, which is judged.
+
+    A run of the release before has no such task: Airflow adds it, alone, once anything of that run is cleared. Where
+    the verdict stands, nobody would close the row again.
     """
     from sluiceway.run import steps
 
+    run = run_of(context)
     try:
+        states = context["ti"].get_task_states(dag_id=run.dag_id, task_ids=[VERDICT_TASK], run_ids=[run.run_id])
+        if states.get(run.run_id, {}).get(VERDICT_TASK) in ENDED:
+            return "left as it is: its verdict stands"
         # its first try comes before all that a run does; a run that was cleared begins it with a later one
         opening = opening_of(context)._replace(is_new=context["ti"].try_number == 1)
         steps.open_ledger(warehouse_url(), opening)
-    except SluicewayError as error:
+    except (SluicewayError, AirflowRuntimeError) as error:
         log.exception("The ledger could not be opened; the next task tries it again")
         return f"{type(error).__name__}: {error}"
     return "opened"

@@ -9,7 +9,7 @@ from sluiceway.ledger.tasks import TaskRun
 from sluiceway.run.facts import Facts
 from sluiceway.run.reconcile import Truth
 from sluiceway.run.report.model import TaskReport
-from sluiceway.run.verdict import States, said, why, why_silent
+from sluiceway.run.verdict import States, bad_tables, loads_of, newest_loads, said, why, why_silent
 
 
 class Causes(NamedTuple):
@@ -29,7 +29,7 @@ def causes_of(facts: Facts, truth: Truth, states: States | None) -> Causes:
     """
     states = states or truth.judged or {}
     is_open = truth.status == "running"
-    loads = {task.table_name: task for task in facts.tasks if task.table_name is not None}
+    loads = newest_loads(facts)
     tables: dict[str, dict[str, Any]] = {}
     quoted = []
     for each in facts.tables:
@@ -40,15 +40,14 @@ def causes_of(facts: Facts, truth: Truth, states: States | None) -> Causes:
         elif each.status == "planned" and not is_open:
             quoted.append(f" ({why_silent(task)})")
             tables[each.table_name]["error"] = _without_log(why_silent(task), task)
-    told = {each.table_name for each in facts.tables if each.status in {"failed", "planned"}}
+    told = bad_tables(facts)
     tries = {task.name: task for task in facts.tasks if task.table_name is None or task.table_name not in told}
-    loads_told = {task.name for name, task in loads.items() if name in told}
     tasks = []
-    for name in sorted((tries.keys() | states.keys()) - loads_told - {VERDICT_TASK}):
+    for name in sorted((tries.keys() | states.keys()) - loads_of(facts, told, states) - {VERDICT_TASK}):
         task = tries.get(name)
         if _is_bad(task, states, name, is_open=is_open):
-            quoted.append(f": {why(task)}")
-            tasks.append(_task_report(name, states.get(name), task))
+            quoted.append(f": {why(task, facts)}")
+            tasks.append(_task_report(name, states.get(name), task, facts))
     return Causes(tables, tuple(tasks), tuple(quoted))
 
 
@@ -61,11 +60,11 @@ def _is_bad(task: TaskRun | None, states: States, name: str, *, is_open: bool) -
     return states.get(name) == "failed"
 
 
-def _task_report(name: str, state: str | None, task: TaskRun | None) -> TaskReport:
+def _task_report(name: str, state: str | None, task: TaskRun | None, facts: Facts) -> TaskReport:
     if task is not None and task.error is not None:
         told, kind = task.error, task.error_type
     else:
-        told, kind = _without_log(why(task), task), None
+        told, kind = _without_log(why(task, facts), task), None
     return TaskReport(name=name, state=state, error_type=kind, error=told, log_url=task.log_url if task else None)
 
 

@@ -49,6 +49,16 @@ def upgrade() -> None:
             ELSE greatest(extracted, table_rows) END WHERE status = 'loaded'
     """)
     op.execute("UPDATE etl.table_run SET dag_id = run.dag_id FROM etl.run WHERE run.run_id = table_run.run_id")
+    # code of before said in its verdict alone whether a run had published
+    op.execute("""
+        UPDATE etl.run SET published_at = finished_at
+        WHERE dag_id <> 'cli'
+            AND (status = 'success' OR (status = 'failed' AND note LIKE '%What was loaded is published.'))
+    """)
+    op.execute("""
+        UPDATE etl.table_run SET published_at = run.published_at FROM etl.run
+        WHERE run.run_id = table_run.run_id AND table_run.status IN ('loaded', 'unchanged')
+    """)
     op.execute("""
         ALTER TABLE etl.table_run
             ALTER dag_id SET NOT NULL,
