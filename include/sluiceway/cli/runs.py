@@ -53,7 +53,7 @@ def runs_list(
     from sluiceway.ledger.left_behind import close_left_behind
     from sluiceway.ledger.warehouse import connect
     from sluiceway.run.reconcile import as_written
-    from sluiceway.run.truth import truth_of
+    from sluiceway.run.truth import truths_of
 
     with sentences():
         url = warehouse_url(warehouse)
@@ -63,7 +63,13 @@ def runs_list(
             loads = newest.tables_of(session, found)
         seen = _asked(found)
         with connect(url) as session:
-            truths = [truth_of(session, run, seen[run.key]) if run.key in seen else as_written(run) for run in found]
+            asked = [run for run in found if run.key in seen]
+            told = dict(
+                zip(
+                    (run.key for run in asked), truths_of(session, [(run, seen[run.key]) for run in asked]), strict=True
+                )
+            )
+            truths = [told.get(run.key) or as_written(run) for run in found]
     if as_json:
         print_json(
             [

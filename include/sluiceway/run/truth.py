@@ -5,6 +5,7 @@ Who asks: the page and the list in the API server (on_airflow/web/airflow.py), `
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -36,12 +37,16 @@ def marks_wanted(run: Run, seen: Seen) -> Span | None:
     return Span(run.finished_at, run.finished_at)
 
 
-def truth_of(session: Session, run: Run, seen: Seen) -> Truth:
-    """Reconcile the run with what Airflow shows of it; whoever had a hand in it is named."""
+def truths_of(session: Session, runs: Iterable[tuple[Run, Seen]]) -> list[Truth]:
+    """Reconcile each run with what Airflow shows of it; whoever had a hand in it is named."""
+    runs = list(runs)
+    rows = rows_seen(session, [run.key for run, _ in runs])
+    return [_truth_of(session, run, seen, rows.get(run.key)) for run, seen in runs]
+
+
+def _truth_of(session: Session, run: Run, seen: Seen, rows: str | None) -> Truth:
     is_judged_anew = seen.has_ended and (
-        run.status == "running"
-        or run.judged != judged_states(seen.tasks)
-        or run.judged_rows != rows_seen(session, [run.key]).get(run.key)
+        run.status == "running" or run.judged != judged_states(seen.tasks) or run.judged_rows != rows
     )
     facts = facts_of(session, run) if is_judged_anew else Facts(run=run, rows_seen=run.judged_rows)
     return named(reconcile(facts, seen), seen)

@@ -21,7 +21,8 @@ def context(verdict: str | None) -> Any:
     run = SimpleNamespace(
         **KEY._asdict(), conf={}, run_type=SimpleNamespace(value="manual"), run_after=datetime(2026, 8, 3, tzinfo=UTC)
     )
-    return {"dag_run": run, "ti": SimpleNamespace(get_task_states=lambda **_of: {"r1": {"verdict": verdict}})}
+    states = {"r1": {"verdict": verdict}}
+    return {"dag_run": run, "ti": SimpleNamespace(try_number=1, get_task_states=lambda **_of: states)}
 
 
 @pytest.mark.parametrize(

@@ -22,14 +22,14 @@ from sluiceway.errors import SluicewayError
 from sluiceway.ids import MASTER
 from sluiceway.ledger import newest, store
 from sluiceway.ledger.store import RunKey, RunStatus
-from sluiceway.ledger.warehouse import Session, connect
+from sluiceway.ledger.warehouse import connect
 from sluiceway.on_airflow.web.airflow import readable_dags, seen_runs
 from sluiceway.on_airflow.web.connections import warehouse_url
-from sluiceway.run.reconcile import Seen
+from sluiceway.run.reconcile import Truth
 from sluiceway.run.report.collect import collect
 from sluiceway.run.report.html import environment, render, without_logs
 from sluiceway.run.report.write import read_maps, read_page
-from sluiceway.run.truth import truth_of
+from sluiceway.run.truth import truths_of
 from sluiceway.settings import load_settings
 from sluiceway.tables import registry
 from sluiceway.tables.spec import TableSpec
@@ -95,15 +95,15 @@ def list_reports(request: Request, user: GetUserDep) -> HTMLResponse:
             dags = readable_dags(user, newest.dag_ids(ledger), airflow)
             runs = newest.runs_of(ledger, dags, limit=LISTED)
             seen = seen_runs(airflow, runs, user)
-            listed = [_listed(ledger, run, seen[run.key]) for run in runs]
+            truths = truths_of(ledger, [(run, seen[run.key]) for run in runs])
+            listed = [_listed(run, truth) for run, truth in zip(runs, truths, strict=True)]
     except SluicewayError as error:
         log.error("The list of reports cannot be shown: %s", error)
         raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, SILENT) from error
     return page("list.html", reports=listed, base=f"{request.scope['root_path']}/reports")
 
 
-def _listed(ledger: Session, run: store.Run, seen: Seen) -> ListedRun:
-    truth = truth_of(ledger, run, seen)
+def _listed(run: store.Run, truth: Truth) -> ListedRun:
     ended_at = None if truth.status == "running" else run.finished_at
     return ListedRun(
         dag_id=run.dag_id,
