@@ -64,11 +64,8 @@ def runs_list(
         seen = _asked(found)
         with connect(url) as session:
             asked = [run for run in found if run.key in seen]
-            told = dict(
-                zip(
-                    (run.key for run in asked), truths_of(session, [(run, seen[run.key]) for run in asked]), strict=True
-                )
-            )
+            reconciled = truths_of(session, [(run, seen[run.key]) for run in asked])
+            told = {run.key: truth for run, truth in zip(asked, reconciled, strict=True)}
             truths = [told.get(run.key) or as_written(run) for run in found]
     if as_json:
         print_json(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
-import psycopg
-from packaging.version import Version
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from sqlalchemy import create_engine, update
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 from sluiceway.ledger import publications, store, tasks
 from sluiceway.ledger.publications import Publication
@@ -24,8 +26,6 @@ GOOD = {
     "sub.load_table_1": "success",
     "final.aggregate": "success",
 }
-# its column in Airflow 3.4 has another name
-MAP_INDEX = "map_index" if Version(version("apache-airflow")) < Version("3.4.0b1") else "region_index"
 SENTENCE = "2 of 2 tables loaded."
 
 
@@ -68,19 +68,20 @@ def _task(session: Any, key: RunKey, task_id: str, error: Exception | None = Non
 
 
 def in_airflow(door: Door, key: RunKey, *, state: str = "success", states: dict[str, str] | None = None) -> None:
-    """The run as Airflow has it when its tasks have ended; it must have been posted."""
+    """The run as Airflow has it when its tasks have ended; it must have been posted.
+
+    Written through Airflow's model, whose names outlive those of its columns.
+    """
     now = datetime.now(UTC)
-    with psycopg.connect(door.metadata_url) as connection:
+    ended = {"start_date": now, "end_date": now}
+    engine = create_engine(door.metadata_url.replace("postgresql:", "postgresql+psycopg2:"), poolclass=NullPool)
+    with Session(engine) as session:
         for name, of_task in {**GOOD, "verdict": "success", **(states or {})}.items():
             stem, _, index = name.rpartition("_")
             task_id, map_index = (stem, int(index)) if index.isdigit() else (name, -1)
-            done = connection.execute(
-                "UPDATE task_instance SET state = %s, start_date = %s, end_date = %s, updated_at = %s "
-                f"WHERE (dag_id, run_id, task_id, {MAP_INDEX}) = (%s, %s, %s, %s)",
-                (of_task, now, now, now, *key, task_id, map_index),
-            )
+            chosen = {"dag_id": key.dag_id, "run_id": key.run_id, "task_id": task_id, "map_index": map_index}
+            ending = update(TaskInstance).filter_by(**chosen).values(state=of_task, updated_at=now, **ended)
+            done = session.execute(ending)
             assert done.rowcount == 1, name
-        connection.execute(
-            "UPDATE dag_run SET state = %s, start_date = %s, end_date = %s WHERE (dag_id, run_id) = (%s, %s)",
-            (state, now, now, *key),
-        )
+        session.execute(update(DagRun).filter_by(**key._asdict()).values(state=state, **ended))
+        session.commit()
