@@ -1,6 +1,7 @@
 """What a run's rows in the ledger come to, so that whoever looks again knows whether a task has written since.
 
-Not by time: a transaction's rows are stamped before it is committed, and a verdict in between has not seen them.
+Not by time: a transaction's rows are stamped before it is committed, and a verdict in between has not seen them. That
+views were published stands in the run's own row, too.
 """
 
 from __future__ import annotations
@@ -14,16 +15,13 @@ from sluiceway.ledger.warehouse import Session
 
 _ROWS_SEEN = """
     SELECT r.dag_id, r.run_id, md5(concat_ws(E'\\n', extract(epoch FROM r.published_at), r.outcome, (
-        SELECT string_agg(concat_ws(' ', t.table_name, t.try_number, t.status, extract(epoch FROM t.finished_at),
-            extract(epoch FROM t.published_at)), E'\\n' ORDER BY t.table_name, t.try_number)
+        SELECT string_agg(concat_ws(' ', t.table_name, t.try_number, t.status, extract(epoch FROM t.finished_at)),
+            E'\\n' ORDER BY t.table_name, t.try_number)
         FROM etl.table_run t WHERE (t.dag_id, t.run_id) = (r.dag_id, r.run_id)
     ), (
         SELECT string_agg(concat_ws(' ', k.task_id, k.map_index, k.try_number, extract(epoch FROM k.finished_at)),
             E'\\n' ORDER BY k.task_id, k.map_index, k.try_number)
         FROM etl.task_run k WHERE (k.dag_id, k.run_id) = (r.dag_id, r.run_id)
-    ), (
-        SELECT string_agg(concat_ws(' ', p.view_name, extract(epoch FROM p.at)), E'\\n' ORDER BY p.view_name)
-        FROM etl.publication p WHERE (p.dag_id, p.run_id) = (r.dag_id, r.run_id)
     )))
     FROM etl.run r WHERE (r.dag_id, r.run_id) IN ({})
 """

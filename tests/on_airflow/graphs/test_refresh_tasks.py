@@ -16,13 +16,13 @@ from sluiceway.on_airflow.graphs.refresh_tasks import opened
 KEY = RunKey("master_etl", "r1")
 
 
-def context(verdict: str | None) -> Any:
+def context(verdict: str | None, try_number: int = 1) -> Any:
     """What Airflow gives a task of a run whose verdict has that state."""
     run = SimpleNamespace(
         **KEY._asdict(), conf={}, run_type=SimpleNamespace(value="manual"), run_after=datetime(2026, 8, 3, tzinfo=UTC)
     )
     states = {"r1": {"verdict": verdict}}
-    return {"dag_run": run, "ti": SimpleNamespace(try_number=1, get_task_states=lambda **_of: states)}
+    return {"dag_run": run, "ti": SimpleNamespace(try_number=try_number, get_task_states=lambda **_of: states)}
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,13 @@ def test_a_new_run_is_opened(warehouse_url: str, monkeypatch: pytest.MonkeyPatch
     assert opened(context(None)) == "opened"
     with connect(warehouse_url) as session:
         assert store.run(session, KEY) is not None
+
+
+def test_the_first_try_begins_a_run_anew_that_has_the_id_of_a_deleted_one_and_a_later_try_goes_on(
+    warehouse_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", warehouse_url.replace("postgresql:", "postgres:"))
+    for try_number, runs in ((1, 1), (2, 1), (1, 2), (2, 2)):
+        opened(context(None, try_number))
+        with connect(warehouse_url) as session:
+            assert len(store.runs(session)) == runs

@@ -1,0 +1,134 @@
+"""Publishing: which views are refreshed, made anew or kept as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from sluiceway.errors import (
+    EmptyExtractionError,
+    ViewInUseError,
+)
+from sluiceway.ledger.store import TableRun
+from sluiceway.ledger.warehouse import Session
+from sluiceway.load.table import load_table
+from sluiceway.run import publishing, steps
+from sluiceway.run.views import View
+from sluiceway.tables import registry
+from tests.run.runs import OTHER, RUN, opening, run_of
+
+Query = Callable[..., list[tuple[object, ...]]]
+HEAD = "-- description: x\n-- tables: {}\n"
+
+
+def test_views_of_the_deployment_are_published_and_that_is_a_fact_of_the_ledger(
+    loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query
+) -> None:
+    (config / "sql" / "big.sql").write_text(f"{HEAD.format('b')}SELECT count(*) AS n FROM b")
+    (config / "sql" / "demo.sql").write_text(f"{HEAD.format('b')}-- group: quickstart\nSELECT count(*) AS n FROM b")
+    assert run_of(warehouse_url, RUN).published_at is None
+    assert publishing.aggregate(warehouse_url, RUN) == ["big"]
+    assert query("SELECT n FROM big") == [(100,)]
+    assert run_of(warehouse_url, RUN).published_at is not None
+
+
+def test_what_is_loaded_while_the_views_are_refreshed_is_not_called_published(
+    loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (config / "sql" / "big.sql").write_text(f"{HEAD.format('b')}SELECT count(*) AS n FROM b")
+    publish = publishing.views.publish
+
+    def publish_and_load(session: Session, views: Sequence[View]) -> None:
+        publish(session, views)
+        with (config / "tables" / "b.csv").open("a") as file:
+            file.write("1000\n")
+        load_table(registry.read_one("b"), warehouse_url, run=RUN, try_number=2)
+
+    monkeypatch.setattr(publishing.views, "publish", publish_and_load)
+    publishing.aggregate(warehouse_url, RUN)
+    assert (query("SELECT n FROM big"), query("SELECT count(*) FROM b")) == ([(100,)], [(101,)])
+    verdict = steps.close_ledger(warehouse_url, opening(RUN), {"plan": "success"})
+    assert verdict.status == "failed"
+    assert "loaded again after the run had published: b; clear final.aggregate" in verdict.sentence
+    monkeypatch.undo()
+    publishing.aggregate(warehouse_url, RUN)
+    assert query("SELECT n FROM big") == [(101,)]
+    assert steps.close_ledger(warehouse_url, opening(RUN), {"plan": "success"}).status == "success"
+
+
+def test_a_run_publishes_the_views_that_its_tables_feed_and_no_other(
+    loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query
+) -> None:
+    for table in "abc":
+        (config / "sql" / f"of_{table}.sql").write_text(f"{HEAD.format(table)}SELECT count(*) AS n FROM {table}")
+    assert publishing.aggregate(warehouse_url, RUN) == ["of_a", "of_b", "of_c"]
+    steps.open_ledger(warehouse_url, opening(OTHER))
+    steps.plan(warehouse_url, OTHER, only=["a"])
+    query("DELETE FROM c")
+    assert publishing.aggregate(warehouse_url, OTHER) == ["of_a"]
+    assert query("SELECT n FROM of_c") == [(10,)]
+
+
+def test_a_view_that_reads_a_table_whose_newest_load_failed_is_withheld_with_the_reason(
+    loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query
+) -> None:
+    (config / "sql" / "both.sql").write_text(f"{HEAD.format('a, b')}SELECT count(*) AS n FROM a")
+    (config / "sql" / "reads_both.sql").write_text(f"{HEAD.format('both')}SELECT n FROM both")
+    (config / "sql" / "of_a.sql").write_text(f"{HEAD.format('a')}SELECT count(*) AS n FROM a")
+    (config / "sql" / "of_none.sql").write_text(f"{HEAD.format('a, none')}SELECT count(*) AS n FROM a")
+    (config / "tables" / "b.csv").write_text("id\n")
+    steps.open_ledger(warehouse_url, opening(OTHER))
+    with pytest.raises(EmptyExtractionError):
+        load_table(registry.read_one("b"), warehouse_url, run=OTHER)
+    assert publishing.aggregate(warehouse_url, RUN) == ["of_a"]
+    assert query("SELECT view_name, withheld FROM etl.publication ORDER BY 1") == [
+        ("both", "b failed in shop/deploy__1"),
+        ("of_a", None),
+        ("of_none", "none is not in the warehouse"),
+        ("reads_both", "it reads both, which was not published"),
+    ]
+
+
+def test_a_view_that_was_edited_stays_while_what_reads_it_cannot_be_published(
+    loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query
+) -> None:
+    of_a = config / "sql" / "of_a.sql"
+    of_a.write_text(f"{HEAD.format('a')}SELECT count(*) AS n FROM a")
+    (config / "sql" / "of_both.sql").write_text(f"{HEAD.format('of_a, b')}SELECT n FROM of_a")
+    assert publishing.aggregate(warehouse_url, RUN) == ["of_a", "of_both"]
+    of_a.write_text(f"{HEAD.format('a')}SELECT count(*) + 100 AS n FROM a")
+    source = config / "tables" / "b.csv"
+    good = source.read_text()
+    source.write_text("id\n")
+    steps.open_ledger(warehouse_url, opening(OTHER))
+    with pytest.raises(EmptyExtractionError):
+        load_table(registry.read_one("b"), warehouse_url, run=OTHER)
+    assert publishing.aggregate(warehouse_url, RUN) == []
+    assert query("SELECT of_a.n, of_both.n FROM of_a, of_both") == [(1, 1)]
+    assert query("SELECT view_name, withheld FROM etl.publication ORDER BY 1") == [
+        ("of_a", "its file was edited, and of_both, which reads it, was not published"),
+        ("of_both", "b failed in shop/deploy__1"),
+    ]
+    source.write_text(good)
+    load_table(registry.read_one("b"), warehouse_url, run=OTHER)
+    assert publishing.aggregate(warehouse_url, RUN) == ["of_a", "of_both"]
+    assert query("SELECT of_a.n, of_both.n FROM of_a, of_both") == [(101, 101)]
+
+
+@pytest.mark.parametrize("reader", ["VIEW", "MATERIALIZED VIEW"])
+def test_a_view_that_was_edited_takes_nothing_away_that_no_file_declares(
+    loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query, reader: str
+) -> None:
+    of_a = config / "sql" / "of_a.sql"
+    of_a.write_text(f"{HEAD.format('a')}SELECT count(*) AS n FROM a")
+    publishing.aggregate(warehouse_url, RUN)
+    query(f"CREATE {reader} by_hand AS SELECT n FROM of_a")
+    of_a.write_text(f"{HEAD.format('a')}SELECT count(*) + 100 AS n FROM a")
+    with pytest.raises(ViewInUseError, match=r"^The view of_a was edited, and public\.by_hand reads it"):
+        publishing.aggregate(warehouse_url, RUN)
+    assert query("SELECT n FROM by_hand") == [(1,)]
+    query(f"DROP {reader} by_hand")
+    assert publishing.aggregate(warehouse_url, RUN) == ["of_a"]
+    assert query("SELECT n FROM of_a") == [(101,)]
