@@ -9,26 +9,32 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from sluiceway.ledger.store import RunKey
-from sluiceway.ledger.warehouse import PsycopgSession, Session, error_of
+from sluiceway.ledger.warehouse import (
+    IDLE_SECONDS,
+    INTERVAL_SECONDS,
+    PACKETS,
+    Connection,
+    PsycopgSession,
+    Session,
+    connection,
+    error_of,
+)
 
 log = logging.getLogger(__name__)
 
 LONGEST_NAME = 63
 """Of an application_name; PostgreSQL cuts the rest."""
-IDLE_SECONDS, INTERVAL_SECONDS, PACKETS = 60, 10, 6
-"""Until a side of the connection asks whether the other is there, between questions, and how many; by default 2 h."""
 
 
 class LockedSession(PsycopgSession):
     """A session that holds its lock; each statement is a transaction, unless they stand in `transaction`."""
 
-    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], url: str) -> None:
+    def __init__(self, connection: Connection, url: str) -> None:
         super().__init__(connection)
         self._url = url
 
@@ -76,27 +82,15 @@ def hold(
     :raises WarehouseUnavailableError: the server does not answer or breaks off.
     """
     try:
-        connection = psycopg.connect(
-            url,
-            connect_timeout=10,
-            autocommit=True,
-            application_name=application_name[:LONGEST_NAME],
-            keepalives_idle=IDLE_SECONDS,
-            keepalives_interval=INTERVAL_SECONDS,
-            keepalives_count=PACKETS,
-        )
-        try:
-            session = LockedSession(connection, url)
-            _stay(session, connection.info.server_version)
+        with connection(url) as found:
+            session = LockedSession(found, url)
+            _stay(session, application_name, found.info.server_version)
             if not session.execute(sql.SQL("SELECT pg_try_advisory_lock({})").format(lock))[0][0]:
                 log.info("%s", waiting)
                 session.execute(sql.SQL("SELECT pg_advisory_lock({})::text").format(lock))
             if after is not None:
                 session.execute(sql.SQL("SELECT pg_advisory_xact_lock({})::text").format(after))
             yield session
-        finally:
-            # no `with`: it would commit, and call work a failure that is done when the session has broken off
-            connection.close()
     except psycopg.Error as error:
         raise error_of(error, url) from error
 
@@ -106,9 +100,10 @@ def is_free(session: Session, lock: sql.Composed) -> bool:
     return bool(session.execute(sql.SQL("SELECT pg_try_advisory_xact_lock({})").format(lock))[0][0])
 
 
-def _stay(session: Session, server_version: int) -> None:
+def _stay(session: Session, application_name: str, server_version: int) -> None:
     """The server keeps the session while the work goes on, however long, and ends it when its process is gone."""
     wanted = {
+        "application_name": application_name[:LONGEST_NAME],
         "tcp_keepalives_idle": IDLE_SECONDS,
         "tcp_keepalives_interval": INTERVAL_SECONDS,
         "tcp_keepalives_count": PACKETS,

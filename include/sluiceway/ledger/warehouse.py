@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from sluiceway.errors import LedgerMissingError, SluicewayError, WarehouseError, WarehouseUnavailableError
 
@@ -19,7 +23,13 @@ _TRANSIENT_CLASSES = ("08", "40", "53", "55", "57")
 """SQLSTATE classes that may go away: connection, rollback (deadlock), resources, object in use, operator."""
 
 
+IDLE_SECONDS, INTERVAL_SECONDS, PACKETS = 60, 10, 6
+"""Until a side of the connection asks whether the other is there, between questions, and how many; by default 2 h."""
+
+Connection = psycopg.Connection[tuple[Any, ...]]
 Statement = sql.SQL | sql.Composed
+
+log = logging.getLogger(__name__)
 
 
 class Session(Protocol):
@@ -51,13 +61,88 @@ def named_error(message: str, sqlstate: str | None) -> SluicewayError:
 class PsycopgSession:
     """Session over psycopg, for the ledger's small statements."""
 
-    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def execute(self, query: Statement) -> list[tuple[Any, ...]]:
         """Run one statement; `connect` turns what PostgreSQL refuses into a named error."""
         cursor = self._connection.execute(query)
         return cursor.fetchall() if cursor.description else []
+
+
+@dataclass
+class _Kept:
+    """A connection that is handed on."""
+
+    url: str
+    connection: Connection | None = None
+    is_taken: bool = False
+
+
+_KEPT: ContextVar[_Kept | None] = ContextVar("sluiceway_kept_connection", default=None)
+
+
+@contextmanager
+def one_connection(url: str) -> Iterator[None]:
+    """Within the block what this thread opens on that warehouse is one connection, handed on from use to use.
+
+    A task of a run writes that it began, works, and writes how it ended: three log-ins, each of which costs the server
+    a process, where one will do. What is opened while it is in use has a connection of its own.
+    """
+    kept = _Kept(url)
+    token = _KEPT.set(kept)
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+        if kept.connection is not None:
+            kept.connection.close()
+
+
+@contextmanager
+def connection(url: str) -> Iterator[Connection]:
+    """A connection in autocommit: the one that is handed on, or one that is closed at the end."""
+    kept = _KEPT.get()
+    if kept is None or kept.is_taken or kept.url != url:
+        opened = _open(url)
+        try:
+            yield opened
+        finally:
+            # no `with`: it would commit, and call work a failure that is done when the session has broken off
+            opened.close()
+        return
+    if kept.connection is None or not _is_fit(kept.connection):
+        kept.connection = _open(url)
+    kept.is_taken = True
+    try:
+        yield kept.connection
+    finally:
+        kept.is_taken = False
+        if not _is_fit(kept.connection):
+            kept.connection = None
+
+
+def _open(url: str) -> Connection:
+    return psycopg.connect(
+        url,
+        connect_timeout=10,
+        autocommit=True,
+        keepalives_idle=IDLE_SECONDS,
+        keepalives_interval=INTERVAL_SECONDS,
+        keepalives_count=PACKETS,
+    )
+
+
+def _is_fit(kept: Connection) -> bool:
+    """Let go of what its last user held; False, and closed, where it broke off or is amid something."""
+    try:
+        if kept.info.transaction_status == TransactionStatus.IDLE:
+            kept.execute("SELECT pg_advisory_unlock_all(); RESET application_name")
+            return True
+    except psycopg.Error:
+        log.info("The connection to the warehouse broke off")
+    kept.close()
+    return False
 
 
 @contextmanager
@@ -68,8 +153,8 @@ def connect(url: str) -> Iterator[PsycopgSession]:
     :raises WarehouseError: the server refuses a statement.
     """
     try:
-        with psycopg.connect(url, connect_timeout=10) as connection:
-            yield PsycopgSession(connection)
+        with connection(url) as found, found.transaction():
+            yield PsycopgSession(found)
     except psycopg.Error as error:
         raise error_of(error, url) from error
 

@@ -19,6 +19,7 @@ from airflow.sdk.exceptions import (
 from sluiceway.ids import DEPLOY_RUNS
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.tasks import UNMAPPED, TaskRun
+from sluiceway.ledger.warehouse import one_connection
 from sluiceway.on_airflow.connections import CONN_ID, warehouse_url
 from sluiceway.run.steps import Opening
 
@@ -62,13 +63,14 @@ def recorded(context: Context, *, table: str | None = None, conn_id: str = CONN_
         table_name=table,
         log_url=instance.log_url,
     )
-    steps.begin_task(url, opening_of(context), task)
-    try:
-        yield url
-    except GOOD_ENDS:
+    with one_connection(url):
+        steps.begin_task(url, opening_of(context), task)
+        try:
+            yield url
+        except GOOD_ENDS:
+            steps.end_task(url, task)
+            raise
+        except BaseException as error:
+            steps.end_task(url, task, error)
+            raise
         steps.end_task(url, task)
-        raise
-    except BaseException as error:
-        steps.end_task(url, task, error)
-        raise
-    steps.end_task(url, task)

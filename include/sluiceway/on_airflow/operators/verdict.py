@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from sluiceway.errors import RunFailedError, SluicewayError, TransientError
+from sluiceway.ledger.warehouse import one_connection
 from sluiceway.on_airflow.connections import CONN_ID, warehouse_url
 from sluiceway.on_airflow.links import ReportLink
 from sluiceway.on_airflow.recorded import opening_of, run_of
@@ -37,15 +38,16 @@ class VerdictOperator(BaseOperator):
 
         url, run = warehouse_url(self.conn_id), run_of(context)
         found = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
-        verdict = steps.close_ledger(url, opening_of(context), judged_states(found.get(run.run_id, {})))
-        try:
-            steps.write_report(url, run)
-        except TransientError:
-            raise
-        except (SluicewayError, OSError) as error:
-            sentence = f"{verdict.sentence} The page of the run could not be written: {error}"
-            steps.fail_run(url, run, sentence)
-            raise RunFailedError(sentence) from error
+        with one_connection(url):
+            verdict = steps.close_ledger(url, opening_of(context), judged_states(found.get(run.run_id, {})))
+            try:
+                steps.write_report(url, run)
+            except TransientError:
+                raise
+            except (SluicewayError, OSError) as error:
+                sentence = f"{verdict.sentence} The page of the run could not be written: {error}"
+                steps.fail_run(url, run, sentence)
+                raise RunFailedError(sentence) from error
         if verdict.status not in {"success", "superseded"}:
             raise RunFailedError(verdict.sentence)
         return verdict.sentence
