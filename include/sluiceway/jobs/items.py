@@ -1,0 +1,187 @@
+"""The items of a job and who works on them. Every function is one statement in the caller's short transaction.
+
+A claim is a uuid and a lease on the rows it holds. Whatever acknowledges or rescues names the uuid, so a lane whose lease
+is over changes nothing: somebody else has the item, and may be done with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Literal, NamedTuple
+from uuid import UUID, uuid4
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from sluiceway.ledger.warehouse import Session
+
+State = Literal["due", "claimed", "done", "dead", "waiting"]
+Ended = Literal["due", "done", "dead", "waiting"]
+
+
+class Item(NamedTuple):
+    """One thing to do."""
+
+    item: str
+    """Its key within the job."""
+    input: Mapping[str, Any]
+    """What else the job's query says of it."""
+    attempts: int
+    lapses: int
+
+
+class Claim(NamedTuple):
+    """Items that one lane works on, until its lease ends."""
+
+    id: UUID
+    items: Sequence[Item]
+
+
+class Outcome(NamedTuple):
+    """How an item leaves a claim."""
+
+    item: str
+    state: Ended
+    due_in: timedelta = timedelta(0)
+    """For `due`: when it is tried again. For `done`: when it is asked anew."""
+    code: str | None = None
+    error: str | None = None
+    counts: bool = False
+    """Whether this was an attempt of the item's own, and not its service's fault."""
+
+
+def enqueue(session: Session, job: str, due: sql.Composable, *, again: bool = False) -> int:
+    """Make rows of what is due; returns how many were new, changed, or due once more.
+
+    :param due: a SELECT of `item` (text), `input` (jsonb) and `input_hash` (text), without two rows of one item.
+    :param again: also what is done and not to be asked again yet.
+    """
+    rows = session.execute(
+        sql.SQL("""
+            INSERT INTO etl_jobs.item AS i (job, item, input, input_hash)
+            SELECT {job}, d.item, d.input, d.input_hash FROM ({due}) AS d
+            ON CONFLICT (job, item) DO UPDATE SET
+                input = EXCLUDED.input, input_hash = EXCLUDED.input_hash, state = 'due', attempts = 0, lapses = 0,
+                due_at = clock_timestamp(), updated_at = clock_timestamp()
+            WHERE i.state IN ('done', 'dead', 'waiting') AND i.input_hash IS DISTINCT FROM EXCLUDED.input_hash
+                OR i.state = 'done' AND ({again} OR i.due_at <= clock_timestamp())
+            RETURNING 1
+        """).format(job=sql.Literal(job), due=due, again=sql.Literal(again))
+    )
+    return len(rows)
+
+
+def claim(session: Session, job: str, *, limit: int, lease: timedelta) -> Claim:
+    """Take up to `limit` items that are due, the oldest first; one whose process died before is taken alone.
+
+    Materialised, for a bare sub-select may take more rows than its limit.
+    """
+    for suspects in (False, True):
+        taken = uuid4()
+        rows = session.execute(
+            sql.SQL("""
+                WITH picked AS MATERIALIZED (
+                    SELECT job, item FROM etl_jobs.item
+                    WHERE job = {job} AND state = 'due' AND due_at <= clock_timestamp() AND {which}
+                    ORDER BY due_at, item LIMIT {limit} FOR UPDATE SKIP LOCKED
+                )
+                UPDATE etl_jobs.item AS i
+                SET state = 'claimed', claim = {claim}, lease_until = clock_timestamp() + {lease},
+                    updated_at = clock_timestamp()
+                FROM picked WHERE (i.job, i.item) = (picked.job, picked.item)
+                RETURNING i.item, i.input, i.attempts, i.lapses
+            """).format(
+                job=sql.Literal(job),
+                which=sql.SQL("lapses > 0" if suspects else "lapses = 0"),
+                limit=sql.Literal(1 if suspects else limit),
+                claim=sql.Literal(taken),
+                lease=sql.Literal(lease),
+            )
+        )
+        if rows:
+            return Claim(taken, [Item(*row) for row in rows])
+    return Claim(uuid4(), [])
+
+
+def extend(session: Session, claimed: Claim, *, lease: timedelta) -> int:
+    """Prolong a claim's lease; returns how many items it still holds."""
+    rows = session.execute(
+        sql.SQL(
+            "UPDATE etl_jobs.item SET lease_until = clock_timestamp() + {} WHERE claim = {} RETURNING 1"
+        ).format(sql.Literal(lease), sql.Literal(claimed.id))
+    )
+    return len(rows)
+
+
+def acknowledge(
+    session: Session, job: str, claimed: Claim, outcomes: Sequence[Outcome], *, source_version: str | None = None
+) -> set[str]:
+    """Write down how items ended.
+
+    :returns: those that the claim still held. Of the others nothing was written, and nothing of them may be.
+    """
+    told = [
+        {
+            "item": each.item,
+            "state": each.state,
+            "due_s": each.due_in.total_seconds(),
+            "code": each.code,
+            "error": each.error,
+            "counts": each.counts,
+        }
+        for each in outcomes
+    ]
+    rows = session.execute(
+        sql.SQL("""
+            UPDATE etl_jobs.item AS i SET
+                state = t.state, due_at = clock_timestamp() + t.due_s * interval '1 s',
+                attempts = CASE WHEN t.state = 'done' THEN 0 ELSE i.attempts + t.counts::int END,
+                lapses = CASE WHEN t.state = 'done' THEN 0 ELSE i.lapses END,
+                claim = NULL, lease_until = NULL, last_code = t.code, last_error = t.error,
+                source_version = coalesce({version}, i.source_version), updated_at = clock_timestamp()
+            FROM jsonb_to_recordset({told}) AS t
+                (item text, state text, due_s float8, code text, error text, counts boolean)
+            WHERE i.job = {job} AND i.item = t.item AND i.claim = {claim}
+            RETURNING i.item
+        """).format(
+            version=sql.Literal(source_version),
+            told=sql.Literal(Jsonb(told)),
+            job=sql.Literal(job),
+            claim=sql.Literal(claimed.id),
+        )
+    )
+    return {item for (item,) in rows}
+
+
+def rescue(session: Session, job: str, *, max_lapses: int) -> int:
+    """Take back what a process held that is gone; an item that outlived it too often is dead. Returns how many.
+
+    Each row is changed only while it has the claim that had lapsed when it was looked at.
+    """
+    rows = session.execute(
+        sql.SQL("""
+            WITH lapsed AS MATERIALIZED (
+                SELECT job, item, claim FROM etl_jobs.item
+                WHERE job = {job} AND state = 'claimed' AND lease_until < clock_timestamp()
+                ORDER BY lease_until LIMIT 10000 FOR UPDATE SKIP LOCKED
+            )
+            UPDATE etl_jobs.item AS i SET
+                state = CASE WHEN i.lapses + 1 >= {most} THEN 'dead' ELSE 'due' END,
+                lapses = i.lapses + 1, claim = NULL, lease_until = NULL, due_at = clock_timestamp(),
+                last_code = 'lapse',
+                last_error = format('its process ended without a word, %s of {most} times', i.lapses + 1),
+                updated_at = clock_timestamp()
+            FROM lapsed AS l WHERE (i.job, i.item, i.claim) = (l.job, l.item, l.claim)
+            RETURNING 1
+        """).format(job=sql.Literal(job), most=sql.Literal(max_lapses))
+    )
+    return len(rows)
+
+
+def counts(session: Session, job: str) -> dict[State, int]:
+    """How many items there are of each state."""
+    rows = session.execute(
+        sql.SQL("SELECT state, count(*) FROM etl_jobs.item WHERE job = {} GROUP BY state").format(sql.Literal(job))
+    )
+    return dict(rows)

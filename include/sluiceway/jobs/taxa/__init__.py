@@ -1,0 +1,1 @@
+"""What the jobs that look up taxa know of names and of the services that they ask."""
