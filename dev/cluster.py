@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 START_SECONDS = 30
 STOP_SECONDS = 30
-ROLES = ("airflow", "sluiceway_owner", "sluiceway_loader", "sluiceway_reader")
+ROLES = ("airflow", "sluiceway_owner", "sluiceway_loader", "sluiceway_jobs", "sluiceway_reader")
 # A development box: a crash may lose the last half second of commits, but never corrupts (fsync stays on).
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -43,7 +43,8 @@ WAREHOUSE_GRANTS = """
     CREATE EXTENSION IF NOT EXISTS postgis;
     REVOKE ALL ON DATABASE warehouse FROM PUBLIC;
     GRANT CONNECT, TEMPORARY ON DATABASE warehouse TO sluiceway_loader;
-    GRANT CONNECT ON DATABASE warehouse TO sluiceway_reader;
+    GRANT CONNECT ON DATABASE warehouse TO sluiceway_reader, sluiceway_jobs;
+    GRANT sluiceway_reader TO sluiceway_jobs;
     ALTER SCHEMA public OWNER TO sluiceway_owner;
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;
     GRANT USAGE, CREATE ON SCHEMA public TO sluiceway_loader;

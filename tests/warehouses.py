@@ -45,7 +45,7 @@ ASKER = "asker"
 EMPTIED = """
     SELECT CASE relkind WHEN 'S' THEN format('SELECT setval(%L, 1, false)', oid::regclass)
         ELSE format('DELETE FROM %s', oid::regclass) END
-    FROM pg_class WHERE relnamespace = 'etl'::regnamespace AND relkind IN ('r', 'S')
+    FROM pg_class WHERE relnamespace IN ('etl'::regnamespace, 'etl_jobs'::regnamespace) AND relkind IN ('r', 'S')
         AND relname NOT IN ('alembic_version', 'compatible')
 """
 """Statements that take every row out of the ledger: a TRUNCATE writes all files anew and takes ten times as long."""

@@ -32,10 +32,20 @@ BEGIN
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.loaded_batches TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.trigger_state, etl.trigger_event TO sluiceway_loader;
         GRANT SELECT ON etl.alembic_version, etl.compatible TO sluiceway_loader;
+        GRANT USAGE ON SCHEMA etl_jobs TO sluiceway_loader;
+        GRANT SELECT ON ALL TABLES IN SCHEMA etl_jobs TO sluiceway_loader;
+    END IF;
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_jobs') THEN
+        GRANT USAGE ON SCHEMA etl TO sluiceway_jobs;
+        GRANT SELECT ON ALL TABLES IN SCHEMA etl TO sluiceway_jobs;
+        GRANT USAGE, CREATE ON SCHEMA etl_jobs TO sluiceway_jobs;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON etl_jobs.item, etl_jobs.rate, etl_jobs.request TO sluiceway_jobs;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_reader') THEN
         GRANT USAGE ON SCHEMA etl TO sluiceway_reader;
         GRANT SELECT ON ALL TABLES IN SCHEMA etl TO sluiceway_reader;
+        GRANT USAGE ON SCHEMA etl_jobs TO sluiceway_reader;
+        GRANT SELECT ON ALL TABLES IN SCHEMA etl_jobs TO sluiceway_reader;
     END IF;
 END $$
 """
