@@ -24,7 +24,8 @@ ENDED = timedelta(seconds=-1)
 def due(count: int, *, hash_: str = "a") -> sql.Composed:
     """A SELECT of that many items."""
     return sql.SQL(
-        "SELECT 'i' || lpad(n::text, 6, '0') AS item, '{{}}'::jsonb AS input, {} AS input_hash FROM generate_series(1, {}) n"
+        "SELECT 'i' || lpad(n::text, 6, '0') AS item, '{{}}'::jsonb AS input, {} AS input_hash "
+        "FROM generate_series(1, {}) n"
     ).format(sql.Literal(hash_), sql.Literal(count))
 
 

@@ -1,7 +1,7 @@
 """The items of a job and who works on them. Every function is one statement in the caller's short transaction.
 
-A claim is a uuid and a lease on the rows it holds. Whatever acknowledges or rescues names the uuid, so a lane whose lease
-is over changes nothing: somebody else has the item, and may be done with it.
+A claim is a uuid and a lease on the rows it holds. Whatever acknowledges or rescues names the uuid, so a lane whose
+lease is over changes nothing: somebody else has the item, and may be done with it.
 """
 
 from __future__ import annotations
@@ -107,9 +107,9 @@ def claim(session: Session, job: str, *, limit: int, lease: timedelta) -> Claim:
 def extend(session: Session, claimed: Claim, *, lease: timedelta) -> int:
     """Prolong a claim's lease; returns how many items it still holds."""
     rows = session.execute(
-        sql.SQL(
-            "UPDATE etl_jobs.item SET lease_until = clock_timestamp() + {} WHERE claim = {} RETURNING 1"
-        ).format(sql.Literal(lease), sql.Literal(claimed.id))
+        sql.SQL("UPDATE etl_jobs.item SET lease_until = clock_timestamp() + {} WHERE claim = {} RETURNING 1").format(
+            sql.Literal(lease), sql.Literal(claimed.id)
+        )
     )
     return len(rows)
 
@@ -177,6 +177,17 @@ def rescue(session: Session, job: str, *, max_lapses: int) -> int:
         """).format(job=sql.Literal(job), most=sql.Literal(max_lapses))
     )
     return len(rows)
+
+
+def done_last(session: Session, job: str) -> Item | None:
+    """The item that was done last."""
+    rows = session.execute(
+        sql.SQL(
+            "SELECT item, input, attempts, lapses FROM etl_jobs.item WHERE job = {} AND state = 'done' "
+            "ORDER BY updated_at DESC LIMIT 1"
+        ).format(sql.Literal(job))
+    )
+    return Item(*rows[0]) if rows else None
 
 
 def counts(session: Session, job: str) -> dict[State, int]:

@@ -29,7 +29,7 @@ def reserve(session: Session, service: str, *, per_second: float, requests: int 
             service=sql.Literal(service), taken=sql.Literal(requests / per_second), requests=sql.Literal(requests)
         )
     )
-    return max(0.0, rows[0][0])
+    return max(0.0, float(rows[0][0]))
 
 
 def pause(session: Session, service: str, *, seconds: float, reason: str) -> None:
@@ -54,4 +54,4 @@ def paused_for(session: Session, service: str) -> float:
             "AND paused_until > clock_timestamp()"
         ).format(sql.Literal(service))
     )
-    return rows[0][0] if rows else 0.0
+    return float(rows[0][0]) if rows else 0.0

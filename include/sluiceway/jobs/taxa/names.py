@@ -17,9 +17,14 @@ _UNDETERMINED = re.compile(r"\s+(spp?|species|ssp|subsp|indet|gen)\.?(?:\s+(?:no
 _SUBGENUS = re.compile(r"^(\w+) \(([A-Z][\w-]+)\) (?=[a-z])")
 _CROSS = re.compile(r"(?<=\s)[xX](?=\s)|^[xX](?=\s)")
 _RANKS = frozenset({"subsp.", "ssp.", "var.", "f.", "fo.", "forma", "subvar.", "cv.", "convar."})
+_WHITE = "\t\n\r\v\f"
 _UNPRINTED = dict.fromkeys(
-    each for each in range(0x110000) if unicodedata.category(chr(each)) in {"Cc", "Cf"} and chr(each) not in "\t\n\r\v\f"
+    each for each in range(0x110000) if unicodedata.category(chr(each)) in {"Cc", "Cf"} and chr(each) not in _WHITE
 )
+_NO_EPITHETS = frozenset(
+    ["de", "von", "van", "ex", "et", "in", "del", "di", "da", "le", "la", "den", "der", "auct.", "nec", "non"]
+)
+_EPITHET = re.compile(rf"{HYBRID}?[^\W\d_A-Z][^\W\d_]*(?:-[^\W\d_]+)*")
 
 
 class Name(NamedTuple):
@@ -85,6 +90,4 @@ def _split(name: str) -> tuple[str, str | None]:
 
 
 def _is_epithet(word: str) -> bool:
-    return bool(re.fullmatch(rf"{HYBRID}?[^\W\d_A-Z][^\W\d_]*(?:-[^\W\d_]+)*", word)) and word.islower() and word not in {
-        "de", "von", "van", "ex", "et", "in", "del", "di", "da", "le", "la", "den", "der", "auct.", "nec", "non",
-    }  # fmt: skip
+    return bool(_EPITHET.fullmatch(word)) and word.islower() and word not in _NO_EPITHETS

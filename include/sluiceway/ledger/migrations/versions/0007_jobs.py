@@ -43,6 +43,7 @@ def upgrade() -> None:
     op.execute("CREATE INDEX item_due ON etl_jobs.item (job, due_at, item) WHERE state = 'due'")
     op.execute("CREATE INDEX item_claimed ON etl_jobs.item (job, lease_until) WHERE state = 'claimed'")
     op.execute("CREATE INDEX item_dead ON etl_jobs.item (job, updated_at) WHERE state = 'dead'")
+    op.execute("CREATE INDEX item_done ON etl_jobs.item (job, updated_at) WHERE state = 'done'")
     op.execute("CREATE INDEX item_waiting ON etl_jobs.item (job, updated_at) WHERE state = 'waiting'")
     # the moment from which the next request may be sent (GCRA), for all processes that ask the service
     op.execute("""

@@ -1,0 +1,129 @@
+"""Asks a service for a lane: paced together with all other lanes, bounded, and with its failures told apart."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import httpx
+
+from sluiceway.certificates import trusted
+from sluiceway.http_headers import retry_after
+from sluiceway.jobs.definition import Service
+from sluiceway.jobs.errors import JobSetupError, ServiceError, ServicePausedError
+from sluiceway.sources.connections import Connections
+from sluiceway.sources.services.api_client import LOCAL_HOSTS
+
+TIMEOUT = httpx.Timeout(30, connect=10)
+DRIP_S = 60.0
+"""For all of an answer: a server that sends a byte now and then is no better than one that sends none."""
+MAX_ANSWER_BYTES = 64 << 20
+PAUSE_S = 60.0
+"""After a 429 that says no time."""
+LONGEST_WAIT_S = 20.0
+"""A request that must wait longer for its turn puts its items back instead."""
+SAID = 200
+
+
+class Reply(NamedTuple):
+    """What the service said, of a status below 500 that is no 401, 403 or 429."""
+
+    status: int
+    document: Any
+
+
+class Pace(Protocol):
+    """The rate of a service, which all processes share."""
+
+    def __call__(self, requests: int) -> float:
+        """Reserve requests; the seconds to wait before the first."""
+        ...
+
+
+class Asker:
+    """One lane's client of one service.
+
+    :param pace: reserves requests.
+    :param connections: finds the service's connection, where it names one.
+    :raises JobSetupError: the service needs a connection that is not there.
+    """
+
+    def __init__(self, service: Service, pace: Pace, connections: Connections) -> None:
+        self.service = service
+        self._pace = pace
+        headers = {"User-Agent": "sluiceway", "Accept": "application/json"}
+        url = service.url
+        if service.connection is not None:
+            found = service.connect(connections)
+            url, headers = found.url or url, headers | dict(found.headers)
+        self._base = httpx.URL(url)
+        if "Authorization" in headers and self._base.scheme != "https" and self._base.host not in LOCAL_HOSTS:
+            raise JobSetupError(f"{service.name}: {url}: the token would travel unencrypted; use https://")
+        self._client = httpx.Client(
+            base_url=self._base,
+            timeout=TIMEOUT,
+            headers=headers,
+            verify=trusted(),
+            trust_env=self._base.host not in LOCAL_HOSTS,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def get(self, path: str, params: Mapping[str, str | int | bool] | None = None) -> Reply:
+        """See `ask`."""
+        return self._ask("GET", path, params=dict(params or {}))
+
+    def post(self, path: str, document: Any, params: Mapping[str, str | int | bool] | None = None) -> Reply:
+        """See `ask`."""
+        return self._ask("POST", path, params=dict(params or {}), json=document)
+
+    def _ask(self, method: str, path: str, **content: Any) -> Reply:
+        """One request, in its turn.
+
+        :raises ServicePausedError: 429, or its turn is too far away.
+        :raises ServiceError: it does not answer, answers 5xx, or what it says is no JSON.
+        :raises JobSetupError: it refuses whoever asks.
+        """
+        wait = self._pace(1)
+        if wait > LONGEST_WAIT_S:
+            raise ServicePausedError(f"{self.service.name} is not asked for {wait:,.0f} s more", wait)
+        time.sleep(wait)
+        where = f"{self.service.name}: {method} {path}"
+        try:
+            status, headers, body = self._send(method, path, content)
+        except httpx.RequestError as error:
+            raise ServiceError(f"{where} does not answer: {error or type(error).__name__}") from error
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            seconds = retry_after(headers.get("retry-after"))
+            asked = "" if seconds is None else f" and asks to wait {seconds:,.0f} s"
+            raise ServicePausedError(f"{where} answers 429{asked}", PAUSE_S if seconds is None else seconds)
+        said = body[:SAID].decode(errors="replace")
+        if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+            raise JobSetupError(f"{where} answers {status}: {said}; see the connection {self.service.connection!r}")
+        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise ServiceError(f"{where} answers {status}: {said}")
+        try:
+            return Reply(status, json.loads(body))
+        except ValueError as error:
+            if status >= httpx.codes.BAD_REQUEST:
+                return Reply(status, said)
+            raise ServiceError(f"{where} answers {status} with no JSON: {said!r}") from error
+
+    def _send(self, method: str, path: str, content: Mapping[str, Any]) -> tuple[int, httpx.Headers, bytes]:
+        ends_at = time.monotonic() + DRIP_S
+        with self._client.stream(method, path, **content) as answer:
+            body = bytearray()
+            for chunk in answer.iter_bytes():
+                body += chunk
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise ServiceError(f"{self.service.name}: an answer is larger than {MAX_ANSWER_BYTES:,} bytes")
+                if time.monotonic() > ends_at:
+                    raise ServiceError(f"{self.service.name}: an answer has not ended after {DRIP_S:,.0f} s")
+            return answer.status_code, answer.headers, bytes(body)
+
+
+Binding = Callable[[Asker], Any]

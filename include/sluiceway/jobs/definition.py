@@ -1,0 +1,165 @@
+"""What a job's file says: which items are due, how a batch becomes answers, where results go, and its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+
+from sluiceway.errors import SettingsError
+from sluiceway.jobs.errors import JobSetupError
+from sluiceway.jobs.items import Item
+from sluiceway.sources.connections import Connection, Connections
+from sluiceway.tables.spec import Name
+
+Type = Literal["text", "integer", "bigint", "double precision", "boolean", "timestamptz", "jsonb"]
+PYTHON: Mapping[Type, tuple[type, ...]] = {
+    "text": (str,),
+    "integer": (int,),
+    "bigint": (int,),
+    "double precision": (float, int),
+    "boolean": (bool,),
+    "timestamptz": (datetime,),
+    "jsonb": (dict, list, str, int, float, bool),
+}
+"""What a value of each type is in Python; None is NULL."""
+Duration = Annotated[timedelta, Field(gt=timedelta(0))]
+
+
+@dataclass(frozen=True)
+class Done:
+    """An item's result."""
+
+    item: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """By column."""
+    again_in: timedelta | None = None
+    """When it is to be asked anew, where that is not the job's `recheck_after`."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An item that a person must decide."""
+
+    item: str
+    why: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What is known so far, by column."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An item that no further try makes good: it is dead at once."""
+
+    item: str
+    why: str
+
+
+Answer = Done | Waiting | Failed
+
+
+class Contact(NamedTuple):
+    """How a service is asked."""
+
+    url: str | None
+    headers: Mapping[str, str]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Results(_Frozen):
+    """The table of a job's results in schema etl_jobs: a row per item."""
+
+    table: Name
+    columns: dict[Name, Type] = Field(min_length=1)
+    key: Name = "item"
+    """The column that holds the item."""
+    comment: str | None = None
+    """What a reader of the table must know, such as the terms of the service."""
+
+    @field_validator("table")
+    @classmethod
+    def _no_table_of_the_schema(cls, value: str) -> str:
+        if value in {"item", "rate", "request"}:
+            raise ValueError(f"{value!r} is a table of etl_jobs itself; give it another name")
+        return value
+
+
+class Service(_Frozen):
+    """Somebody else's web service, which all lanes of all jobs ask together."""
+
+    name: Name
+    url: str
+    """Its base, where its connection names none."""
+    connection: Name | None = None
+    """Of its token, its address or the operator's contact."""
+    needs: tuple[Literal["token", "contact"], ...] = ()
+    """What the connection must hold."""
+    per_second: PositiveFloat
+    """Requests, of all processes together."""
+    at_once: PositiveInt = 1
+    """Requests of one lane at a time."""
+
+    def connect(self, connections: Connections) -> Contact:
+        """What its connection holds: address, token as password, `contact` among its extras.
+
+        :raises JobSetupError: something that the service needs is not there.
+        """
+        try:
+            found = connections(self.connection or "")
+        except SettingsError as error:
+            if self.needs:
+                raise JobSetupError(f"{self.name}: {error}") from error
+            return Contact(None, {})
+        contact = found.extra.get("contact")
+        held = {"token": found.password, "contact": contact}
+        if missing := [name for name in self.needs if not held[name]]:
+            where = "its password" if missing[0] == "token" else "`contact` among its extras"
+            raise JobSetupError(
+                f"{self.name}: the connection {self.connection!r} holds no {missing[0]}; write it as {where}"
+            )
+        headers = {"Authorization": found.password} if "token" in self.needs and found.password else {}
+        if contact:
+            headers["User-Agent"] = f"sluiceway ({contact})"
+        return Contact(_url(found), headers)
+
+
+def _url(found: Connection) -> str | None:
+    """The address that a connection holds; Airflow keeps `https` in its schema, or in the host."""
+    if not found.host:
+        return None
+    if "://" in found.host:
+        return found.host
+    scheme = found.schema_name if found.schema_name in {"http", "https"} else found.conn_type
+    port = f":{found.port}" if found.port else ""
+    return f"{scheme if scheme in {'http', 'https'} else 'https'}://{found.host}{port}"
+
+
+class Job(_Frozen):
+    """One job."""
+
+    due: str
+    """A SELECT on the warehouse: `item` (text) and whatever else the work needs of it, which is its input."""
+    work: Callable[..., Iterable[Answer]]
+    """Called with the items of a batch, and with what asks the service if the job names one."""
+    results: Results
+    service: Service | None = None
+    batch: PositiveInt = 100
+    attempts: PositiveInt = 5
+    """Of an item that fails alone; then it is dead."""
+    lapses: PositiveInt = 3
+    """Processes that an item may outlive; then it is dead."""
+    back_off: Duration = timedelta(minutes=1)
+    """After the first attempt that failed; doubled by each."""
+    recheck_after: Duration | None = None
+    """When a result is asked anew; None: when the input changes."""
+    batch_seconds: PositiveFloat = 300
+    """A batch that takes longer hangs."""
+
+
+Work = Callable[[Sequence[Item]], Iterable[Answer]]

@@ -1,0 +1,221 @@
+"""A lane: every item ends once, and what fails is called what it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from psycopg import sql
+
+from sluiceway.errors import TargetMismatchError
+from sluiceway.jobs import items, rate
+from sluiceway.jobs.definition import Answer, Done, Failed, Job, Results, Waiting
+from sluiceway.jobs.errors import BrokenWorkError, JobSetupError, ServiceError
+from sluiceway.jobs.items import Item
+from sluiceway.jobs.lane import Lane, Tally
+from sluiceway.ledger.warehouse import connect
+
+Query = Callable[..., list[tuple[Any, ...]]]
+JOB = "upper"
+RESULTS = Results(table="shouted", columns={"loud": "text", "size": "integer"})
+
+
+@pytest.fixture
+def due(jobs_url: str) -> Callable[[int], None]:
+    """Makes that many items due: i1, i2 ..."""
+
+    def enqueue(count: int) -> None:
+        found = sql.SQL(
+            "SELECT 'i' || n AS item, jsonb_build_object('n', n) AS input, 'a' AS input_hash "
+            "FROM generate_series(1, {}) n"
+        )
+        with connect(jobs_url) as session:
+            items.enqueue(session, JOB, found.format(sql.Literal(count)))
+
+    return enqueue
+
+
+@pytest.fixture
+def drain(jobs_url: str) -> Callable[..., Tally]:
+    """Lets one lane work with a function."""
+
+    def run(work: Callable[[Sequence[Item]], Iterable[Answer]], **limits: Any) -> Tally:
+        job = Job(due="", work=work, results=RESULTS, **{"back_off": timedelta(seconds=0.001), **limits})
+        return Lane(jobs_url, JOB, job).drain(budget_s=20)
+
+    return run
+
+
+Drain = Callable[..., Tally]
+Due = Callable[[int], None]
+
+
+def shout(batch: Sequence[Item]) -> Iterator[Answer]:
+    for each in batch:
+        yield Done(each.item, {"loud": each.item.upper(), "size": each.input["n"]})
+
+
+def states(query: Query) -> dict[str, tuple[Any, ...]]:
+    return {row[0]: row[1:] for row in query("SELECT item, state, attempts, last_code FROM etl_jobs.item ORDER BY 1")}
+
+
+def test_what_is_due_becomes_results_and_is_not_asked_again(due: Due, drain: Drain, query: Query) -> None:
+    due(250)
+    tally = drain(shout)
+    assert (tally.asked, tally.ended) == (250, {"done": 250})
+    assert query("SELECT count(*), min(loud), sum(size) FROM etl_jobs.shouted") == [(250, "I1", 31375)]
+    assert drain(shout).asked == 0
+
+
+def test_one_item_that_always_fails_dies_alone_and_says_why(due: Due, drain: Drain, query: Query) -> None:
+    due(100)
+
+    def work(batch: Sequence[Item]) -> Iterator[Answer]:
+        for each in batch:
+            if each.item == "i42":
+                raise KeyError("wings")
+            yield from shout([each])
+
+    assert drain(work, attempts=3).ended["dead"] == 1
+    found = states(query)
+    assert found.pop("i42") == ("dead", 3, "code")
+    assert {state for state, *_ in found.values()} == {"done"}
+    ((error,),) = query("SELECT last_error FROM etl_jobs.item WHERE item = 'i42'")
+    assert error == "the job's function failed: KeyError: 'wings' (attempt 3 of 3)"
+
+
+def test_an_item_that_fails_alone_after_all_others_are_done_dies_and_one_that_fails_in_an_outage_does_not(
+    due: Due, drain: Drain, query: Query
+) -> None:
+    due(10)
+    is_out = False
+
+    def work(batch: Sequence[Item]) -> Iterator[Answer]:
+        for each in batch:
+            if each.item == "i4" or is_out:
+                raise ValueError(each.item)
+            yield from shout([each])
+
+    drain(work, attempts=9, back_off=timedelta(hours=1))
+    assert states(query)["i4"] == ("due", 1, "code")
+    query("UPDATE etl_jobs.item SET due_at = now() WHERE state = 'due'")
+    is_out = True
+    with pytest.raises(BrokenWorkError):
+        drain(work, attempts=9, back_off=timedelta(hours=1))
+    assert states(query)["i4"] == ("due", 1, "code"), "nobody is served, so that it is not the item's fault"
+    is_out = False
+    query("UPDATE etl_jobs.item SET due_at = now() WHERE state = 'due'")
+    drain(work, attempts=2, back_off=timedelta(hours=1))
+    assert states(query)["i4"] == ("dead", 2, "code")
+
+
+def test_a_function_that_always_fails_is_an_error_and_touches_no_item(due: Due, drain: Drain, query: Query) -> None:
+    due(40)
+
+    def work(batch: Sequence[Item]) -> Iterator[Answer]:
+        raise TypeError("what")
+
+    with pytest.raises(BrokenWorkError, match="TypeError: what"):
+        drain(work)
+    assert set(states(query).values()) == {("due", 0, "code")}
+
+
+def test_a_service_that_answers_nobody_kills_no_item_and_is_left_alone(
+    due: Due, drain: Drain, query: Query, jobs_url: str
+) -> None:
+    due(40)
+
+    def work(batch: Sequence[Item], ask: object) -> Iterator[Answer]:
+        raise ServiceError("gbif: GET /match answers 500")
+
+    service = {"name": "gbif", "url": "http://localhost:9", "per_second": 1000}
+    tally = drain(work, service=service, batch_seconds=5)
+    assert tally.back >= 40 and not tally.ended
+    assert set(states(query).values()) == {("due", 0, "service")}
+    with connect(jobs_url) as session:
+        assert 0 < rate.paused_for(session, "gbif") <= 300
+    assert tally.paused is not None and "gbif is not asked for" in tally.paused
+
+
+def test_what_hangs_is_cut_off_and_the_others_go_on(due: Due, drain: Drain, query: Query) -> None:
+    due(8)
+
+    def work(batch: Sequence[Item]) -> Iterator[Answer]:
+        for each in batch:
+            if each.item == "i3":
+                time.sleep(60)
+            yield from shout([each])
+
+    began = time.monotonic()
+    drain(work, batch_seconds=0.3, attempts=1)
+    assert time.monotonic() - began < 10
+    found = states(query)
+    assert found.pop("i3") == ("dead", 1, "hang")
+    assert {state for state, *_ in found.values()} == {"done"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (lambda item: [], "i2: the job's function gave no answer"),
+        (lambda item: [Done("other", {})], "i2: the job's function gave no answer"),
+        (lambda item: [Done(item, {"lod": "x"})], "the result has a column 'lod' that the job does not declare"),
+        (lambda item: [Done(item, {"size": "7"})], "i2: size is str '7' and must be integer"),
+        (lambda item: [Done(item, {"size": True})], "i2: size is bool 'True' and must be integer"),
+    ],
+    ids=["none", "of another", "unknown column", "wrong type", "bool for a number"],
+)
+def test_a_wrong_answer_is_an_attempt_of_its_item_alone(
+    due: Due, drain: Drain, query: Query, answer: Callable[[str], list[Answer]], sentence: str
+) -> None:
+    due(3)
+
+    def work(batch: Sequence[Item]) -> Iterator[Answer]:
+        for each in batch:
+            yield from answer(each.item) if each.item == "i2" else shout([each])
+
+    assert drain(work, attempts=2).ended == {"done": 2, "due": 1, "dead": 1}
+    assert states(query)["i2"] == ("dead", 2, "answer")
+    ((error,),) = query("SELECT last_error FROM etl_jobs.item WHERE item = 'i2'")
+    assert sentence in error
+
+
+def test_what_a_person_must_decide_waits_and_what_is_unreadable_is_dead_at_once(
+    due: Due, drain: Drain, query: Query
+) -> None:
+    due(2)
+
+    def work(batch: Sequence[Item]) -> Iterator[Answer]:
+        yield Waiting("i1", "two are equal", {"loud": "?"})
+        yield Failed("i2", "no name")
+
+    drain(work)
+    assert states(query) == {"i1": ("waiting", 0, "decide"), "i2": ("dead", 1, "item")}
+    assert query("SELECT loud FROM etl_jobs.shouted") == [("?",)]
+
+
+def test_what_every_item_needs_and_is_missing_ends_the_lane_and_touches_none(
+    due: Due, drain: Drain, query: Query
+) -> None:
+    due(2)
+
+    def work(batch: Sequence[Item]) -> Iterator[Answer]:
+        raise JobSetupError("gbif: no token")
+
+    with pytest.raises(JobSetupError, match="no token"):
+        drain(work)
+    assert set(states(query).values()) == {("due", 0, "setup")}
+
+
+def test_a_table_of_results_with_another_type_is_refused(due: Due, drain: Drain, query: Query, jobs_url: str) -> None:
+    due(1)
+    with connect(jobs_url) as session:
+        session.execute(
+            sql.SQL("CREATE TABLE etl_jobs.shouted (item text PRIMARY KEY, written_at timestamptz, size text)")
+        )
+    with pytest.raises(TargetMismatchError, match=r"etl_jobs\.shouted\.size is text in the warehouse and integer"):
+        drain(shout)
+    assert states(query)["i1"][0] == "due"
