@@ -43,7 +43,8 @@ WAREHOUSE_GRANTS = """
     CREATE EXTENSION IF NOT EXISTS postgis;
     REVOKE ALL ON DATABASE warehouse FROM PUBLIC;
     GRANT CONNECT, TEMPORARY ON DATABASE warehouse TO sluiceway_loader;
-    GRANT CONNECT ON DATABASE warehouse TO sluiceway_reader, sluiceway_jobs;
+    GRANT CONNECT ON DATABASE warehouse TO sluiceway_reader;
+    GRANT CONNECT, TEMPORARY ON DATABASE warehouse TO sluiceway_jobs;
     GRANT sluiceway_reader TO sluiceway_jobs;
     ALTER SCHEMA public OWNER TO sluiceway_owner;
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;

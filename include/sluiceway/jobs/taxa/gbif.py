@@ -1,6 +1,6 @@
 """Scientific names matched against GBIF's Catalogue of Life XR, species/match v2.
 
-https://techdocs.gbif.org/en/openapi/v1/species: keys are text, and a confidence says nothing of whether there is a match.
+https://techdocs.gbif.org/en/openapi/v1/species: keys are text, and a confidence does not say whether there is a match.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _type(document: Mapping[str, Any]) -> str:
 
 def _agrees(document: Mapping[str, Any], hints: Mapping[str, str]) -> bool:
     """Whether what was found is of the class that the source states; a hint of another name's kingdom misleads."""
-    found = {each["rank"]: each["name"] for each in document.get("classification") or [] if each.get("rank") in _CLASSES}
+    found = {each["rank"]: each["name"] for each in document.get("classification") or [] if each["rank"] in _CLASSES}
     return all(found.get(rank.upper(), value).casefold() == value.casefold() for rank, value in hints.items())
 
 
