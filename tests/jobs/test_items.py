@@ -64,7 +64,7 @@ def test_what_is_there_already_is_not_made_due_unless_it_changed_or_is_to_be_ask
 def test_whose_claim_has_lapsed_changes_nothing(session: PsycopgSession) -> None:
     items.enqueue(session, JOB, due(1))
     late = items.claim(session, JOB, limit=1, lease=ENDED)
-    assert items.rescue(session, JOB, max_lapses=3) == 1
+    assert items.rescue(session, JOB, max_lapses=3) == {"due": 1}
     now = items.claim(session, JOB, limit=1, lease=LEASE)
     assert items.acknowledge(session, JOB, late, [Outcome("i000001", "dead", error="late")]) == set()
     assert rows(session) == [("i000001", "claimed", 0, 1, "lapse")]

@@ -16,10 +16,13 @@ from sluiceway.jobs.definition import Answer, Done, Failed, Job, Results, Waitin
 from sluiceway.jobs.errors import BrokenWorkError, JobSetupError, ServiceError
 from sluiceway.jobs.items import Item
 from sluiceway.jobs.lane import Lane, Tally
+from sluiceway.jobs.lanes import LaneKey
+from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect
 
 Query = Callable[..., list[tuple[Any, ...]]]
 JOB = "upper"
+LANE = LaneKey(RunKey("upper", "manual"))
 RESULTS = Results(table="shouted", columns={"loud": "text", "size": "integer"})
 
 
@@ -44,7 +47,7 @@ def drain(jobs_url: str) -> Callable[..., Tally]:
 
     def run(work: Callable[[Sequence[Item]], Iterable[Answer]], **limits: Any) -> Tally:
         job = Job(due="", work=work, results=RESULTS, **{"back_off": timedelta(seconds=0.001), **limits})
-        return Lane(jobs_url, JOB, job).drain(budget_s=20)
+        return Lane(jobs_url, JOB, job, LANE).drain(budget_s=20)
 
     return run
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from sluiceway.errors import SettingsError
+from sluiceway.errors import SettingsError, nearest
 from sluiceway.jobs.errors import JobSetupError
 from sluiceway.jobs.items import Item
 from sluiceway.sources.connections import Connection, Connections
@@ -26,6 +26,8 @@ PYTHON: Mapping[Type, tuple[type, ...]] = {
     "jsonb": (dict, list, str, int, float, bool),
 }
 """What a value of each type is in Python; None is NULL."""
+OWN_TABLES = frozenset({"item", "rate", "request", "decision", "lane"})
+"""Of schema etl_jobs, which no job's results may be called."""
 Duration = Annotated[timedelta, Field(gt=timedelta(0))]
 
 
@@ -81,13 +83,22 @@ class Results(_Frozen):
     """The column that holds the item."""
     comment: str | None = None
     """What a reader of the table must know, such as the terms of the service."""
+    public: tuple[Name, ...] = ()
+    """The columns, beside the key, that the view of the same name in schema public shows; none: no view."""
 
     @field_validator("table")
     @classmethod
     def _no_table_of_the_schema(cls, value: str) -> str:
-        if value in {"item", "rate", "request"}:
+        if value in OWN_TABLES:
             raise ValueError(f"{value!r} is a table of etl_jobs itself; give it another name")
         return value
+
+    @model_validator(mode="after")
+    def _public_columns_are_declared(self) -> Results:
+        for name in self.public:
+            if name not in self.columns:
+                raise ValueError(f"public: there is no column {name!r}{nearest(name, self.columns)}")
+        return self
 
 
 class Service(_Frozen):
@@ -159,7 +170,11 @@ class Job(_Frozen):
     recheck_after: Duration | None = None
     """When a result is asked anew; None: when the input changes."""
     batch_seconds: PositiveFloat = 300
-    """A batch that takes longer hangs."""
+    """A batch that takes longer hangs; what a killed process held is taken back half a minute after it."""
+    lane_seconds: PositiveFloat = 3600
+    """A lane ends after it, and the next run goes on."""
+    decide: Callable[[Item, str, Mapping[str, Any]], Done] | None = None
+    """What a person's key makes of an item that waits, with what is known of it so far; ValueError: not that key."""
 
 
 Work = Callable[[Sequence[Item]], Iterable[Answer]]

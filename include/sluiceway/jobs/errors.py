@@ -24,6 +24,10 @@ class JobSetupError(SluicewayError):
     """What every item needs is missing or refused, such as a token: no item is touched."""
 
 
+class JobPausedError(SluicewayError):
+    """A person has paused the job: nothing is made due."""
+
+
 class BrokenWorkError(SluicewayError):
     """The job's function raised what it should not."""
 

@@ -6,6 +6,7 @@ lease is over changes nothing: somebody else has the item, and may be done with 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
@@ -72,18 +73,21 @@ def enqueue(session: Session, job: str, due: sql.Composable, *, again: bool = Fa
     return len(rows)
 
 
-def claim(session: Session, job: str, *, limit: int, lease: timedelta) -> Claim:
+def claim(session: Session, job: str, *, limit: int, lease: timedelta, only: Sequence[str] | None = None) -> Claim:
     """Take up to `limit` items that are due, the oldest first; one whose process died before is taken alone.
 
     Materialised, for a bare sub-select may take more rows than its limit.
+
+    :param only: of these items.
     """
+    among = sql.SQL("TRUE") if only is None else sql.SQL("item = ANY({})").format(sql.Literal(list(only)))
     for suspects in (False, True):
         taken = uuid4()
         rows = session.execute(
             sql.SQL("""
                 WITH picked AS MATERIALIZED (
                     SELECT job, item FROM etl_jobs.item
-                    WHERE job = {job} AND state = 'due' AND due_at <= clock_timestamp() AND {which}
+                    WHERE job = {job} AND state = 'due' AND due_at <= clock_timestamp() AND {which} AND {among}
                     ORDER BY due_at, item LIMIT {limit} FOR UPDATE SKIP LOCKED
                 )
                 UPDATE etl_jobs.item AS i
@@ -94,6 +98,7 @@ def claim(session: Session, job: str, *, limit: int, lease: timedelta) -> Claim:
             """).format(
                 job=sql.Literal(job),
                 which=sql.SQL("lapses > 0" if suspects else "lapses = 0"),
+                among=among,
                 limit=sql.Literal(1 if suspects else limit),
                 claim=sql.Literal(taken),
                 lease=sql.Literal(lease),
@@ -154,8 +159,8 @@ def acknowledge(
     return {item for (item,) in rows}
 
 
-def rescue(session: Session, job: str, *, max_lapses: int) -> int:
-    """Take back what a process held that is gone; an item that outlived it too often is dead. Returns how many.
+def rescue(session: Session, job: str, *, max_lapses: int) -> Counter[str]:
+    """Take back what a process held that is gone; an item that outlived it too often is dead. How many by state.
 
     Each row is changed only while it has the claim that had lapsed when it was looked at.
     """
@@ -173,10 +178,10 @@ def rescue(session: Session, job: str, *, max_lapses: int) -> int:
                 last_error = format('its process ended without a word, %s of {most} times', i.lapses + 1),
                 updated_at = clock_timestamp()
             FROM lapsed AS l WHERE (i.job, i.item, i.claim) = (l.job, l.item, l.claim)
-            RETURNING 1
+            RETURNING i.state
         """).format(job=sql.Literal(job), most=sql.Literal(max_lapses))
     )
-    return len(rows)
+    return Counter(state for (state,) in rows)
 
 
 def done_last(session: Session, job: str) -> Item | None:
@@ -188,6 +193,27 @@ def done_last(session: Session, job: str) -> Item | None:
         ).format(sql.Literal(job))
     )
     return Item(*rows[0]) if rows else None
+
+
+def count_due(session: Session, job: str) -> int:
+    """How many items may be claimed now."""
+    rows = session.execute(
+        sql.SQL(
+            "SELECT count(*) FROM etl_jobs.item WHERE job = {} AND state = 'due' AND due_at <= clock_timestamp()"
+        ).format(sql.Literal(job))
+    )
+    return int(rows[0][0])
+
+
+def leased_for(session: Session, job: str) -> float | None:
+    """Seconds until the first lease ends of those that others hold; None: nobody holds any."""
+    rows = session.execute(
+        sql.SQL(
+            "SELECT extract(epoch FROM min(lease_until) - clock_timestamp())::float8 FROM etl_jobs.item "
+            "WHERE job = {} AND state = 'claimed'"
+        ).format(sql.Literal(job))
+    )
+    return None if rows[0][0] is None else max(0.0, float(rows[0][0]))
 
 
 def counts(session: Session, job: str) -> dict[State, int]:

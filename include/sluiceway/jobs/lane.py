@@ -7,22 +7,20 @@ or its lease is over, is somebody else's after the lease.
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from types import FrameType
 from typing import Any
 
 import psycopg
 
 from sluiceway.errors import SluicewayError
-from sluiceway.jobs import items, rate, results
+from sluiceway.jobs import items, lanes, rate, results
 from sluiceway.jobs.ask import Asker
 from sluiceway.jobs.definition import Answer, Done, Job, Waiting, Work
 from sluiceway.jobs.errors import (
@@ -34,6 +32,8 @@ from sluiceway.jobs.errors import (
     WrongAnswerError,
 )
 from sluiceway.jobs.items import Claim, Item, Outcome
+from sluiceway.jobs.lanes import LaneKey
+from sluiceway.jobs.time_limit import TimeLimit
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.warehouse import error_of
 from sluiceway.sources.connections import Connections, from_environment
@@ -45,43 +45,60 @@ LEASE_BEYOND_S = 30.0
 """A lease ends so long after the time in which a batch must be done."""
 SERVICE_PAUSE_S = (15.0, 300.0)
 """How long a service that answers nobody is left alone: at first, and at most."""
-LONGEST_SLEEP_S = 5.0
+SHORTEST_SLEEP_S, LONGEST_SLEEP_S = 0.1, 5.0
 DECADES = timedelta(days=36_500)
 
 
 @dataclass
 class Tally:
-    """What a lane has done."""
+    """What a lane has done; see LaneRun."""
 
     asked: int = 0
-    """Items that were worked on."""
     ended: Counter[str] = field(default_factory=Counter)
     """By state."""
     back: int = 0
-    """Items that were put back because their service failed."""
     lost: int = 0
-    """Answers that came after the lease."""
     rescued: int = 0
     causes: Counter[str] = field(default_factory=Counter)
-    """Why items are not done, by class."""
     paused: str | None = None
-    """Why the lane ended before nothing was due."""
+
+    def add(self, counts: Mapping[str, int], causes: Mapping[str, int]) -> None:
+        """Count what was written down."""
+        for name, count in counts.items():
+            if name in {"back", "lost"}:
+                setattr(self, name, getattr(self, name) + count)
+            else:
+                self.ended[name] += count
+        self.causes.update(causes)
 
 
 class Lane:
     """One lane's work on one job.
 
     :param url: the warehouse, as the role that writes etl_jobs.
+    :param key: the row of etl_jobs.lane in which its work is counted.
     :param connections: finds the connection of the job's service.
+    :param only: the items that it may take; None: whatever is due.
     """
 
-    def __init__(self, url: str, name: str, job: Job, connections: Connections = from_environment) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        job: Job,
+        key: LaneKey,
+        connections: Connections = from_environment,
+        only: Sequence[str] | None = None,
+    ) -> None:
         self._url, self._name, self._job, self._connections = url, name, job, connections
+        self._key, self._only = key, only
         self._work: Work = job.work
-        self._limit = _TimeLimit()
+        self._limit = TimeLimit()
         self._pauses = SERVICE_PAUSE_S[0] / 2
         self._lease = timedelta(seconds=job.batch_seconds + LEASE_BEYOND_S)
         self._answered = 0
+        self._waited_s = 0.0
+        """For its turn at the service, since that was counted."""
         self._database = threading.Lock()
         """The session is the job's threads' too, for their pace."""
         self.tally = Tally()
@@ -95,21 +112,49 @@ class Lane:
         ends_at = time.monotonic() + budget_s
         with self._connected() as session, self._asking(session):
             with session.transaction():
+                lanes.begin(session, self._key, self._name)
                 results.ensure(session, self._job.results)
-            while time.monotonic() < ends_at:
-                self.tally.rescued += items.rescue(session, self._name, max_lapses=self._job.lapses)
-                if pause := self._pause(session):
-                    left = ends_at - time.monotonic()
-                    if not waits or pause > left:
-                        self.tally.paused = f"{self._service} is not asked for {pause:,.0f} s more"
-                        break
-                    time.sleep(min(pause, LONGEST_SLEEP_S))
-                    continue
-                claimed = items.claim(session, self._name, limit=self._job.batch, lease=self._lease)
-                if not claimed.items:
-                    break
-                self._do(session, claimed)
+            try:
+                self._drain(session, ends_at, waits=waits)
+            finally:
+                left_due = items.count_due(session, self._name)
+                lanes.finish(session, self._key, paused=self.tally.paused, left_due=left_due)
         return self.tally
+
+    def _drain(self, session: LockedSession, ends_at: float, *, waits: bool) -> None:
+        while (left := ends_at - time.monotonic()) > 0:
+            self._rescue(session)
+            if pause := self._pause(session):
+                if not waits or pause > left:
+                    self.tally.paused = f"{self._service} is not asked for {pause:,.0f} s more"
+                    return
+                time.sleep(min(pause, LONGEST_SLEEP_S))
+                continue
+            claimed = self._claim(session)
+            if claimed.items:
+                self._do(session, claimed)
+                continue
+            # of what another lane has, something may come back: its process may be gone
+            leased = items.leased_for(session, self._name)
+            if leased is None or leased > left or not waits:
+                return
+            time.sleep(min(max(leased, SHORTEST_SLEEP_S), LONGEST_SLEEP_S))
+
+    def _rescue(self, session: LockedSession) -> None:
+        with session.transaction():
+            found = items.rescue(session, self._name, max_lapses=self._job.lapses)
+            dead = found["dead"]
+            lanes.add(session, self._key, {"rescued": found.total(), "dead": dead}, {"lapse": dead} if dead else {})
+        self.tally.rescued += found.total()
+        if dead:
+            self.tally.add({"dead": dead}, {"lapse": dead})
+
+    def _claim(self, session: LockedSession) -> Claim:
+        limit, lease = self._job.batch, self._lease
+        with session.transaction():
+            claimed = items.claim(session, self._name, limit=limit, lease=lease, only=self._only)
+            lanes.add(session, self._key, {"asked": len(claimed.items)}, {})
+        return claimed
 
     @property
     def _service(self) -> str:
@@ -148,7 +193,9 @@ class Lane:
 
         def pace(requests: int) -> float:
             with self._limit.held(), self._database:
-                return rate.reserve(session, service.name, per_second=service.per_second, requests=requests)
+                wait = rate.reserve(session, service.name, per_second=service.per_second, requests=requests)
+                self._waited_s += wait
+                return wait
 
         asker = Asker(service, pace, self._connections)
         try:
@@ -246,10 +293,7 @@ class Lane:
                 continue
             outcomes.append(self._outcome(answer))
         if outcomes:
-            with self._database, session.transaction():
-                held = items.acknowledge(session, self._name, claimed, outcomes)
-                results.write(session, self._job.results, {item: rows[item] for item in rows if item in held})
-            self._count(outcomes, held, waiting)
+            held = self._settle(session, claimed, outcomes, waiting, rows)
             self._answered += len(held)
         for item, said in wrong:
             self._failed_alone(session, claimed, item, said, waiting)
@@ -277,8 +321,7 @@ class Lane:
             error=said,
             counts=True,
         )
-        held = items.acknowledge(session, self._name, claimed, [outcome])
-        self._count([outcome], held, waiting)
+        self._settle(session, claimed, [outcome], waiting)
         log.warning("%s: %s", self._name, said)
 
     def _put_back(
@@ -287,9 +330,7 @@ class Lane:
         """The rest of a batch as it was, and its service left alone for a while."""
         code = "pause" if isinstance(error, ServicePausedError) else _CODES.get(type(error), "service")
         outcomes = [Outcome(item, "due", code=code, error=str(error)) for item in waiting]
-        held = items.acknowledge(session, self._name, claimed, outcomes)
-        self.tally.back += len(held)
-        self.tally.causes[code] += len(held)
+        held = self._settle(session, claimed, outcomes, dict(waiting))
         if self._job.service is not None and isinstance(error, ServiceError):
             seconds = error.seconds if isinstance(error, ServicePausedError) else self._next_pause()
             rate.pause(session, self._service, seconds=seconds, reason=str(error))
@@ -302,16 +343,45 @@ class Lane:
         self._pauses = min(self._pauses * 2, SERVICE_PAUSE_S[1])
         return self._pauses
 
-    def _count(self, outcomes: Sequence[Outcome], held: set[str], waiting: dict[str, Item]) -> None:
+    def _settle(
+        self,
+        session: LockedSession,
+        claimed: Claim,
+        outcomes: Sequence[Outcome],
+        waiting: dict[str, Item],
+        rows: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> set[str]:
+        """Write down how items ended, their results, and what that comes to: all or nothing.
+
+        :returns: those that the claim still held.
+        """
+        with self._database, session.transaction():
+            held = items.acknowledge(session, self._name, claimed, outcomes)
+            if rows:
+                results.write(session, self._job.results, {item: rows[item] for item in rows if item in held})
+            counts, causes = _counted(outcomes, held)
+            lanes.add(session, self._key, counts, causes, waited_s=self._waited_s)
+            self._waited_s = 0.0
         for each in outcomes:
             waiting.pop(each.item, None)
             if each.item not in held:
-                self.tally.lost += 1
                 log.warning("%s: %s came after the lease; somebody else has it", self._name, each.item)
-                continue
-            self.tally.ended[each.state] += 1
-            if each.code:
-                self.tally.causes[each.code] += 1
+        self.tally.add(counts, causes)
+        return held
+
+
+def _counted(outcomes: Sequence[Outcome], held: Collection[str]) -> tuple[Counter[str], Counter[str]]:
+    """By what the items have become, and by why they are not done."""
+    counts: Counter[str] = Counter()
+    causes: Counter[str] = Counter()
+    for each in outcomes:
+        if each.item not in held:
+            counts["lost"] += 1
+            continue
+        counts["back" if each.state == "due" and not each.counts else each.state] += 1
+        if each.code:
+            causes[each.code] += 1
+    return counts, causes
 
 
 _CODES: Mapping[type[Exception], str] = {
@@ -320,56 +390,3 @@ _CODES: Mapping[type[Exception], str] = {
     BrokenWorkError: "code",
     JobSetupError: "setup",
 }
-
-
-class _TimeLimit:
-    """Raises WorkHungError in the main thread when the job's function takes too long, and never amid a statement.
-
-    In another thread the lease alone ends what hangs.
-    """
-
-    def __init__(self) -> None:
-        self._is_held = False
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Not now."""
-        before, self._is_held = self._is_held, True
-        try:
-            yield
-        finally:
-            self._is_held = before
-
-    def over(self, begin: Callable[[], Iterator[Answer]], seconds: float) -> Iterator[Answer]:
-        """What the function gives, as long as it takes no longer than that in all."""
-        if threading.current_thread() is not threading.main_thread():
-            yield from begin()
-            return
-
-        def rings(_number: int, _frame: FrameType | None) -> None:
-            if self._is_held:
-                signal.setitimer(signal.ITIMER_REAL, 0.1)
-                return
-            raise WorkHungError(f"the job's function did not come back within {seconds:,.0f} s")
-
-        before: Any = signal.signal(signal.SIGALRM, rings)
-        left = seconds
-        try:
-            answers: Iterator[Answer] | None = None
-            while True:
-                signal.setitimer(signal.ITIMER_REAL, max(left, 0.001))
-                try:
-                    answers = begin() if answers is None else answers
-                    answer = next(answers)
-                except StopIteration:
-                    return
-                except (SluicewayError, psycopg.Error):
-                    raise
-                except Exception as error:
-                    raise BrokenWorkError(f"the job's function failed: {type(error).__name__}: {error}") from error
-                finally:
-                    left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
-                yield answer
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)

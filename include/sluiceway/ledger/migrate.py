@@ -39,7 +39,8 @@ BEGIN
         GRANT USAGE ON SCHEMA etl TO sluiceway_jobs;
         GRANT SELECT ON ALL TABLES IN SCHEMA etl TO sluiceway_jobs;
         GRANT USAGE, CREATE ON SCHEMA etl_jobs TO sluiceway_jobs;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON etl_jobs.item, etl_jobs.rate, etl_jobs.request TO sluiceway_jobs;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON etl_jobs.item, etl_jobs.rate, etl_jobs.lane TO sluiceway_jobs;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON etl_jobs.request, etl_jobs.decision TO sluiceway_jobs;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_reader') THEN
         GRANT USAGE ON SCHEMA etl TO sluiceway_reader;

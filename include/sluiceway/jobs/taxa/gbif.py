@@ -78,7 +78,7 @@ def _match_one(item: Item, ask: Asker) -> Answer:
 
 def _asked(name: Name, hints: Mapping[str, str], ask: Asker) -> tuple[Mapping[str, Any] | str, bool]:
     """The answer, and whether the authorship had to be left out for it; a text says why the name cannot be asked."""
-    params: dict[str, str | bool] = {"scientificName": name.asked, "checklistKey": CHECKLIST, "verbose": True}
+    params: dict[str, str | int | bool] = {"scientificName": name.asked, "checklistKey": CHECKLIST, "verbose": True}
     author = {"scientificNameAuthorship": name.authorship} if name.authorship else {}
     document = _document(ask.get(MATCH, params | author | dict(hints)))
     dropped = False

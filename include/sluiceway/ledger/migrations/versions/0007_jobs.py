@@ -60,16 +60,62 @@ def upgrade() -> None:
         CREATE TABLE etl_jobs.request (
             id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             at       timestamptz NOT NULL DEFAULT clock_timestamp(),
-            job      text NOT NULL,
+            job      text,
+            service  text,
             action   text NOT NULL,
             who      text NOT NULL,
             why      text,
+            dag_id   text,
             run_id   text,
             detail   jsonb NOT NULL DEFAULT '{}',
-            items    bigint
+            items    bigint NOT NULL DEFAULT 0,
+            CHECK (job IS NOT NULL OR service IS NOT NULL)
         )
     """)
     op.execute("CREATE INDEX request_newest ON etl_jobs.request (job, at DESC)")
+    op.execute("CREATE INDEX request_of_run ON etl_jobs.request (dag_id, run_id)")
+    # what an item was before a person decided: replayed, it fails or succeeds anew, and its history stays
+    op.execute("""
+        CREATE TABLE etl_jobs.decision (
+            request     bigint NOT NULL REFERENCES etl_jobs.request ON DELETE CASCADE,
+            job         text NOT NULL,
+            item        text NOT NULL,
+            state       text NOT NULL,
+            attempts    integer NOT NULL,
+            lapses      integer NOT NULL,
+            last_code   text,
+            last_error  text,
+            updated_at  timestamptz NOT NULL,
+            PRIMARY KEY (request, job, item)
+        )
+    """)
+    op.execute("CREATE INDEX decision_of_item ON etl_jobs.decision (job, item)")
+    # what a lane has done, counted in the transactions in which it was done: it is true of one that was killed, too
+    op.execute("""
+        CREATE TABLE etl_jobs.lane (
+            dag_id       text NOT NULL,
+            run_id       text NOT NULL,
+            lane         integer NOT NULL,
+            try_number   integer NOT NULL DEFAULT 1,
+            job          text NOT NULL,
+            started_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+            finished_at  timestamptz,
+            asked        bigint NOT NULL DEFAULT 0,
+            done         bigint NOT NULL DEFAULT 0,
+            waiting      bigint NOT NULL DEFAULT 0,
+            dead         bigint NOT NULL DEFAULT 0,
+            due          bigint NOT NULL DEFAULT 0,
+            back         bigint NOT NULL DEFAULT 0,
+            lost         bigint NOT NULL DEFAULT 0,
+            rescued      bigint NOT NULL DEFAULT 0,
+            waited_s     double precision NOT NULL DEFAULT 0,
+            causes       jsonb NOT NULL DEFAULT '{}',
+            paused       text,
+            left_due     bigint,
+            PRIMARY KEY (dag_id, run_id, lane, try_number)
+        ) WITH (fillfactor = 70)
+    """)
+    op.execute("CREATE INDEX lane_newest ON etl_jobs.lane (job, started_at DESC)")
     op.execute("INSERT INTO etl.compatible VALUES ('0007')")
 
 
