@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from dev.environment import ADMIN, WAREHOUSE_POOL_SLOTS
+from dev.environment import ADMIN, SERVICES_POOL_SLOTS, WAREHOUSE_POOL_SLOTS
 from dev.guard import die_with_parent
 
 # Logs are read from the shared folder, so nothing needs to serve them over HTTP. The API server has the most to import
@@ -85,7 +85,10 @@ def prepare_database() -> None:
 
     engine = settings.engine
     assert engine
-    mark = f"migrated by Airflow {version('apache-airflow')}, FAB provider {version('apache-airflow-providers-fab')}"
+    mark = (
+        f"migrated by Airflow {version('apache-airflow')}, FAB provider {version('apache-airflow-providers-fab')}, "
+        f"with pools for warehouse and services"
+    )
     read = text("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()")
     with engine.connect() as connection:
         if connection.scalar(read) == mark:
@@ -94,6 +97,9 @@ def prepare_database() -> None:
     create_administrator()
     Pool.create_or_update_pool(
         "warehouse", WAREHOUSE_POOL_SLOTS, "Transactions in the warehouse at the same time", include_deferred=False
+    )
+    Pool.create_or_update_pool(
+        "services", SERVICES_POOL_SLOTS, "Lanes of jobs at the same time", include_deferred=False
     )
     with engine.begin() as connection:
         connection.execute(text(f"COMMENT ON DATABASE airflow IS '{mark}'"))

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 KEPT = re.compile(r"PATH|HOME|USER|LANG|LC_\w+|TZ|TERM|\w+_proxy|\w*_CERT\w*|\w*SSL\w*|SLUICEWAY_\w+", re.IGNORECASE)
 ADMIN = "admin"
 WAREHOUSE_POOL_SLOTS = 8
+SERVICES_POOL_SLOTS = 4
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,9 @@ def sluiceway(layout: Layout, cluster: Cluster) -> dict[str, str]:
         "SLUICEWAY_OWNER_URL": os.environ.get("SLUICEWAY_OWNER_URL")
         or given
         or cluster.url("sluiceway_owner", "warehouse"),
+        "SLUICEWAY_JOBS_URL": os.environ.get("SLUICEWAY_JOBS_URL")
+        or given
+        or cluster.url("sluiceway_jobs", "warehouse"),
         "SLUICEWAY_GROUPS": os.environ.get("SLUICEWAY_GROUPS", "quickstart"),
         "SLUICEWAY_REPORTS_DIR": str(layout.reports),
     }
@@ -112,7 +116,7 @@ def airflow(layout: Layout, cluster: Cluster, ports: Ports) -> dict[str, str]:
     """The configuration of Airflow itself."""
     url = f"http://127.0.0.1:{ports.api}"
     credentials = layout.credentials
-    warehouse = sluiceway(layout, cluster)["SLUICEWAY_WAREHOUSE_URL"]
+    urls = sluiceway(layout, cluster)
     options: dict[str, dict[str, object]] = {
         "core": {
             "executor": "LocalExecutor",
@@ -162,13 +166,19 @@ def airflow(layout: Layout, cluster: Cluster, ports: Ports) -> dict[str, str]:
     }
     return {
         "AIRFLOW_HOME": str(layout.airflow_home),
-        "AIRFLOW_CONN_WAREHOUSE": re.sub(r"^postgresql(\+\w+)?:", "postgres:", warehouse),
+        "AIRFLOW_CONN_WAREHOUSE": _connection(urls["SLUICEWAY_WAREHOUSE_URL"]),
+        "AIRFLOW_CONN_WAREHOUSE_JOBS": _connection(urls["SLUICEWAY_JOBS_URL"]),
         **{
             f"AIRFLOW__{section.upper()}__{key.upper()}": str(value)
             for section, keys in options.items()
             for key, value in keys.items()
         },
     }
+
+
+def _connection(url: str) -> str:
+    """As Airflow writes it."""
+    return re.sub(r"^postgresql(\+\w+)?:", "postgres:", url)
 
 
 def write_lines(path: Path, variables: Mapping[str, str]) -> None:

@@ -31,7 +31,7 @@ CHANGED = [
     "ALTER TABLE etl.run ALTER COLUMN note SET DEFAULT 'mine'",
     "REVOKE CREATE ON SCHEMA public FROM sluiceway_loader",
     "DROP EXTENSION postgis CASCADE",
-    "DROP SCHEMA etl CASCADE",
+    "DROP SCHEMA etl, etl_jobs CASCADE",
     "ALTER DATABASE {name} SET statement_timeout = '1h'",
     "REVOKE CONNECT ON DATABASE {name} FROM sluiceway_reader",
 ]

@@ -56,6 +56,12 @@ class Settings(BaseModel):
         description="The same as the role that migrates the ledger. Default: the loading role's.",
         examples=["postgresql://sluiceway_owner@db.example.org/warehouse"],
     )
+    jobs_url: str | None = Field(
+        default=None,
+        description="The same as the role that works on items of jobs, for `sluiceway jobs` and `dead-letters`. In "
+        "Airflow it is the connection warehouse_jobs.",
+        examples=["postgresql://sluiceway_jobs@db.example.org/warehouse"],
+    )
     reports_dir: Path = Field(
         default=Path(".local/reports"),
         description="Where the pages of runs are written. Pages have maps where workers and API server share it.",

@@ -256,7 +256,7 @@ def test_a_warehouse_named_on_the_command_line_gets_its_ledger(
     run: Run, config: Path, owner_url: str, query: Query
 ) -> None:
     with psycopg.connect(owner_url, autocommit=True) as owner:
-        owner.execute("DROP SCHEMA etl CASCADE")
+        owner.execute("DROP SCHEMA etl, etl_jobs CASCADE")
     result = run("tables", "run", "city", "--warehouse", owner_url)
     assert result.exit_code == 0, result.output
     assert query("SELECT count(*) FROM etl.run") == [(1,)]
@@ -266,7 +266,7 @@ def test_a_deployments_warehouse_is_migrated_by_its_owner_only(
     run: Run, wired: Path, owner_url: str, warehouse_url: str, setting: Setting
 ) -> None:
     with psycopg.connect(owner_url, autocommit=True) as owner:
-        owner.execute("DROP SCHEMA etl CASCADE")
+        owner.execute("DROP SCHEMA etl, etl_jobs CASCADE")
     result = run("tables", "run", "city")
     assert result.exit_code == 1
     assert "run `sluiceway ledger migrate`" in result.stderr

@@ -254,7 +254,7 @@ def test_a_flow_whose_dag_is_missing_names_the_nearest(tmp_path: Path) -> None:
 
 def test_a_flow_whose_dag_does_not_read_its_file_is_found(tmp_path: Path) -> None:
     dag_file(tmp_path, 'DAG(dag_id="export", schedule=None)')
-    (found,) = check(settings=configured(tmp_path, export='flow_type = "job"'))
+    (found,) = check(settings=configured(tmp_path, export='flow_type = "dag"'))
     assert (
         "the DAG 'export' does not read this file; give it schedule=flows.schedule_of(flows.declared(\"export\"))"
         in found
@@ -263,7 +263,7 @@ def test_a_flow_whose_dag_does_not_read_its_file_is_found(tmp_path: Path) -> Non
 
 def test_a_flow_whose_dag_reads_its_file_is_right(tmp_path: Path) -> None:
     dag_file(tmp_path, 'DAG(dag_id="export", schedule=flows.schedule_of(flows.declared("export")))')
-    assert check(settings=configured(tmp_path, export='flow_type = "job"')) == []
+    assert check(settings=configured(tmp_path, export='flow_type = "dag"')) == []
 
 
 def test_a_flow_of_tables_is_not_called_as_a_dag_in_python(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def blank(postgres: Cluster) -> Iterator[str]:
             sql.SQL("CREATE DATABASE {} TEMPLATE warehouse OWNER sluiceway_owner").format(sql.Identifier(name))
         )
         with psycopg.connect(postgres.url("sluiceway_owner", name), autocommit=True) as owner:
-            owner.execute("DROP SCHEMA etl CASCADE")
+            owner.execute("DROP SCHEMA etl, etl_jobs CASCADE")
         yield name
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -98,7 +98,7 @@ def test_servers_of_which_none_answers_are_all_named() -> None:
         "CREATE TABLE etl.mine (id integer)",
         "ALTER TABLE etl.table_run DROP CONSTRAINT no_row_is_lost",
         "UPDATE etl.alembic_version SET version_num = '9999'",
-        "DROP SCHEMA etl CASCADE",
+        "DROP SCHEMA etl, etl_jobs CASCADE",
     ],
 )
 def test_the_loader_cannot_change_the_shape_of_the_ledger(query: Query, statement: str) -> None:

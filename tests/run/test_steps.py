@@ -48,7 +48,7 @@ def test_two_dags_may_have_runs_of_one_id(loaded: dict[str, TableRun], warehouse
 
 def test_a_warehouse_without_a_ledger_is_refused(owner_url: str, warehouse_url: str) -> None:
     with psycopg.connect(owner_url, autocommit=True) as owner:
-        owner.execute("DROP SCHEMA etl CASCADE")
+        owner.execute("DROP SCHEMA etl, etl_jobs CASCADE")
     with pytest.raises(LedgerMissingError, match="sluiceway ledger migrate"):
         steps.open_ledger(warehouse_url, opening(RUN))
     with pytest.raises(LedgerMissingError, match="sluiceway ledger migrate"):

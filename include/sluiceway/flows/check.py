@@ -12,6 +12,7 @@ from sluiceway.flows.files import FOLDER, Flow, flow_files, read_file
 from sluiceway.flows.kinds.deployment import DeploymentConfig
 from sluiceway.flows.kinds.flow import FlowConfig
 from sluiceway.ids import MASTER
+from sluiceway.jobs import files
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.files import table_files
 
@@ -31,6 +32,8 @@ TASKS = (
     "verdict",
 )
 """Of the master's graph, which flows of type tables go through too; a test holds them to the DAG's."""
+JOB_TASKS = ("opened", "enqueue", "work", "verdict")
+"""Of a job's graph; a test holds them to the DAG's."""
 TAKE_EVENTS = "take_events"
 """Where a flow has triggers whose events are kept, it is the second task."""
 ENVIRONMENTS = "environments"
@@ -46,6 +49,7 @@ class _Known:
     """None: its file is wrong, so that no more than its name is known."""
     tables: Collection[str]
     environments: Collection[str]
+    jobs: Collection[str]
     dags: Mapping[str, str] | None
     """The text of the Python file of each DAG; None where dags/ does not lie beside the configuration."""
 
@@ -76,6 +80,7 @@ def problems_of(paths: Sequence[Path] | None = None, settings: Settings | None =
         {**dict.fromkeys(wrong), **{flow.id: flow for flow in flows.values()}},
         [path.stem for path in table_files(settings.config_dir)],
         [path.stem for path in (settings.config_dir / ENVIRONMENTS).glob("*.toml")],
+        files.names(settings),
         _python_dags(settings.config_dir.parent.parent / "dags"),
     )
     for path, flow in flows.items():
@@ -98,7 +103,7 @@ def _problems(flow: Flow, known: _Known) -> Iterator[str]:
         if flow.spec.tables.count(table) > 1:
             yield f"tables: {table!r} stands there twice; remove one"
     if known.dags is not None:
-        yield from _dag_problems(flow, known.dags)
+        yield from _dag_problems(flow, known, known.dags)
     own = OWN_DAGS.match(flow.id)
     if own and own["flow"] in known.flows:
         yield f"id = {flow.id!r}: the flow {own['flow']!r} may have a DAG of this id; rename the file"
@@ -109,11 +114,16 @@ def _problems(flow: Flow, known: _Known) -> Iterator[str]:
             yield from _environment_problems(trigger.config, known.environments)
 
 
-def _dag_problems(flow: Flow, dags: Mapping[str, str]) -> Iterator[str]:
+def _dag_problems(flow: Flow, known: _Known, dags: Mapping[str, str]) -> Iterator[str]:
     kind = flow.spec.flow_type
     if kind == "tables":
         if flow.id in dags:
             yield 'flow_type = "tables": a DAG of this id is written in Python; rename the file, or write "dag"'
+    elif kind == "job":
+        if flow.id in dags:
+            yield 'flow_type = "job": a DAG of this id is written in Python; rename the file, or write "dag"'
+        elif flow.id not in known.jobs:
+            yield f'flow_type = "job": there is no jobs/{flow.id}.py beside flows/{nearest(flow.id, known.jobs)}'
     elif flow.id not in dags:
         yield f'flow_type = "{kind}": no file under dags/ has dag_id = "{flow.id}"{nearest(flow.id, dags)}'
     elif not re.search(rf"""\bdeclared\(\s*["']{flow.id}["']""", dags[flow.id]):
@@ -144,6 +154,8 @@ def _source_problems(config: FlowConfig, known: _Known) -> Iterator[str]:
 
 def _tasks(flow: Flow) -> tuple[str, ...] | None:
     """The tasks of a flow's DAG; None where only its Python knows them."""
+    if flow.spec.flow_type == "job":
+        return (TAKE_EVENTS, *JOB_TASKS) if flow.takes_events else JOB_TASKS
     if flow.spec.flow_type != "tables" and flow.id != MASTER:
         return None
     return (TAKE_EVENTS, *TASKS) if flow.takes_events else TASKS

@@ -1,4 +1,4 @@
-"""The params of runs that load tables: of master_etl and of flows of type tables. One definition for Airflow's form
+"""The params of runs: of master_etl, of flows that load tables, and of jobs. One definition for Airflow's form
 (on_airflow/graphs/flows.py makes its Params of it) and for whoever starts a run. Knows no Airflow.
 """
 
@@ -104,6 +104,34 @@ def run_params(flow: Flow | None, names: Sequence[str] = ()) -> dict[str, RunPar
     }
 
 
+def job_params(flow: Flow) -> dict[str, RunParam]:
+    """The params of a job's run: which items somebody asks for."""
+    return {
+        "items": RunParam(
+            [],
+            "Items",
+            "Work on these only, also where they are done, dead, or no part of the job's SELECT.",
+            'a list of items, ["a", "b"]',
+            {"type": "array", "items": {"type": "string", "minLength": 1}},
+        ),
+        "where": RunParam(
+            None,
+            "Where",
+            "Also those that are done, where this SQL condition on the job's SELECT holds.",
+            "a condition on the columns of the job's SELECT",
+            {"type": ["null", "string"], "minLength": 1},
+        ),
+        "all": RunParam(
+            False,
+            "All",
+            "Also all that are done and need not be asked again yet.",
+            "true or false",
+            {"type": "boolean"},
+        ),
+        **(OF_EVENTS if flow.takes_events else {}),
+    }
+
+
 def form_names(flow: Flow | None) -> list[str]:
     """The tables of which a form lets a run of master_etl, or of the flow, name some."""
     return list(flow.spec.tables) if flow and flow.spec.tables else deployed_names()
@@ -119,11 +147,15 @@ def check_conf(flow_id: str, conf: Mapping[str, Any], settings: Settings | None 
     config_dir = (settings or load_settings()).config_dir
     path = config_dir / FOLDER / f"{flow_id}.toml"
     flow = read_file(path) if path.is_file() else None
-    if flow_id != MASTER and not (flow and flow.spec.flow_type == "tables"):
+    if flow and flow.spec.flow_type == "job":
+        known, names = job_params(flow), []
+    elif flow_id == MASTER or (flow and flow.spec.flow_type == "tables"):
+        # of all groups: which of them the deployment runs is known there, and Airflow refuses the others
+        own = flow.spec.tables if flow else ()
+        known, names = run_params(flow), list(own) or [each.stem for each in table_files(config_dir)]
+    else:
         return
-    # of all groups: which of them the deployment runs is known there, and Airflow refuses the others
-    names = list(flow.spec.tables) if flow and flow.spec.tables else [each.stem for each in table_files(config_dir)]
-    if problems := list(_problems(run_params(flow), names, conf)):
+    if problems := list(_problems(known, names, conf)):
         raise ConfigError("\n".join(f"A run of {flow_id!r}: {said}" for said in problems))
 
 

@@ -28,8 +28,9 @@ class FlowSpec(BaseModel):
     )
     flow_type: FlowType = Field(
         default="dag",
-        description="What runs: its own list of `tables`, a `job`, or a `dag` that is written in Python, to which "
-        "the file adds triggers. With `standard`, or nothing: `tables` where it lists tables, else `dag`.",
+        description="What runs: its own list of `tables`, the `job` of include/config/jobs/<id>.py, or a `dag` that "
+        "is written in Python, to which the file adds triggers. With `standard`, or nothing: `tables` where it lists "
+        "tables, else `dag`.",
         examples=["tables"],
     )
     description: str = Field(
@@ -43,6 +44,13 @@ class FlowSpec(BaseModel):
         default=(),
         description="The tables it loads: names of files under include/config/tables/. Only for `tables`.",
         examples=[["us_state", "us_county"]],
+    )
+    lanes: int = Field(
+        default=1,
+        ge=1,
+        le=32,
+        description="How many processes work on its items at once, each with one connection. Only for `job`.",
+        examples=[2],
     )
     when: str | None = Field(
         default=None,
@@ -76,4 +84,6 @@ class FlowSpec(BaseModel):
             raise ValueError(
                 f'tables: a flow of type "{self.flow_type}" loads none; remove it, or flow_type = "tables"'
             )
+        if self.flow_type != "job" and "lanes" in self.model_fields_set:
+            raise ValueError(f'lanes: a flow of type "{self.flow_type}" has none; remove it, or flow_type = "job"')
         return self

@@ -28,6 +28,8 @@ PYTHON: Mapping[Type, tuple[type, ...]] = {
 """What a value of each type is in Python; None is NULL."""
 OWN_TABLES = frozenset({"item", "rate", "request", "decision", "lane"})
 """Of schema etl_jobs, which no job's results may be called."""
+DECADES = timedelta(days=36_500)
+"""Until an item is asked anew that need not be."""
 Duration = Annotated[timedelta, Field(gt=timedelta(0))]
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sluiceway.errors import ConfigError, nearest
-from sluiceway.jobs.definition import Job
 from sluiceway.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from sluiceway.jobs.definition import Job
 
 ATTRIBUTE = "JOB"
 
@@ -32,6 +35,9 @@ def read(name: str, settings: Settings | None = None) -> Job:
 
 
 def _job_of(path: Path) -> Job:
+    # not at the top: whoever asks for names alone needs no database driver
+    from sluiceway.jobs.definition import Job
+
     module_name = f"sluiceway_job_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None and spec.loader is not None

@@ -73,6 +73,48 @@ def enqueue(session: Session, job: str, due: sql.Composable, *, again: bool = Fa
     return len(rows)
 
 
+def ask_again(session: Session, job: str, names: Sequence[str]) -> int:
+    """Make these items due, whatever became of them before, with their input of pg_temp.due, else of before.
+
+    Nobody takes one from a lane that has it.
+    """
+    rows = session.execute(
+        sql.SQL("""
+            INSERT INTO etl_jobs.item AS i (job, item, input, input_hash)
+            SELECT {job}, asked.item, coalesce(d.input, '{{}}'), d.input_hash
+            FROM (SELECT DISTINCT unnest({names}::text[]) AS item) AS asked LEFT JOIN pg_temp.due AS d USING (item)
+            ON CONFLICT (job, item) DO UPDATE SET
+                input = CASE WHEN EXCLUDED.input_hash IS NULL THEN i.input ELSE EXCLUDED.input END,
+                input_hash = coalesce(EXCLUDED.input_hash, i.input_hash), state = 'due', attempts = 0, lapses = 0,
+                due_at = clock_timestamp(), updated_at = clock_timestamp()
+            WHERE i.state <> 'claimed'
+            RETURNING 1
+        """).format(job=sql.Literal(job), names=sql.Literal(list(names)))
+    )
+    return len(rows)
+
+
+def would_be_due(session: Session, job: str, *, only: Sequence[str] | None, again: bool) -> list[str]:
+    """What is due of the job, and what pg_temp.due would make due; nothing is changed.
+
+    :param only: of these items, whatever became of them.
+    """
+    if only is not None:
+        return sorted(set(only))
+    rows = session.execute(
+        sql.SQL("""
+            SELECT d.item FROM pg_temp.due AS d LEFT JOIN etl_jobs.item AS i ON i.job = {job} AND i.item = d.item
+            WHERE i.item IS NULL
+                OR i.state IN ('done', 'dead', 'waiting') AND i.input_hash IS DISTINCT FROM d.input_hash
+                OR i.state = 'done' AND ({again} OR i.due_at <= clock_timestamp())
+            UNION SELECT item FROM etl_jobs.item
+            WHERE job = {job} AND state = 'due' AND due_at <= clock_timestamp()
+            ORDER BY 1
+        """).format(job=sql.Literal(job), again=sql.Literal(again))
+    )
+    return [item for (item,) in rows]
+
+
 def claim(session: Session, job: str, *, limit: int, lease: timedelta, only: Sequence[str] | None = None) -> Claim:
     """Take up to `limit` items that are due, the oldest first; one whose process died before is taken alone.
 

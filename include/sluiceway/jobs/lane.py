@@ -22,7 +22,7 @@ import psycopg
 from sluiceway.errors import SluicewayError
 from sluiceway.jobs import items, lanes, rate, results
 from sluiceway.jobs.ask import Asker
-from sluiceway.jobs.definition import Answer, Done, Job, Waiting, Work
+from sluiceway.jobs.definition import DECADES, Answer, Done, Job, Waiting, Work
 from sluiceway.jobs.errors import (
     BrokenWorkError,
     JobSetupError,
@@ -46,7 +46,6 @@ LEASE_BEYOND_S = 30.0
 SERVICE_PAUSE_S = (15.0, 300.0)
 """How long a service that answers nobody is left alone: at first, and at most."""
 SHORTEST_SLEEP_S, LONGEST_SLEEP_S = 0.1, 5.0
-DECADES = timedelta(days=36_500)
 
 
 @dataclass

@@ -41,20 +41,23 @@ class Request(BaseModel):
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, Request.model_fields))
 
 
-def write(session: Session, request: Request) -> None:
-    """Write one down; its time is now."""
+def write(session: Session, request: Request) -> int:
+    """Write one down; its time is now. Returns its number."""
     values = request.model_dump(exclude={"at"})
     values["detail"] = Jsonb(values["detail"])
-    session.execute(
-        sql.SQL("INSERT INTO etl_jobs.request ({}) VALUES ({})").format(
+    rows = session.execute(
+        sql.SQL("INSERT INTO etl_jobs.request ({}) VALUES ({}) RETURNING id").format(
             sql.SQL(", ").join(map(sql.Identifier, values)), sql.SQL(", ").join(map(sql.Literal, values.values()))
         )
     )
+    return int(rows[0][0])
 
 
-def of_run(session: Session, run: RunKey) -> Request | None:
-    """The newest request of a run; None of a run that is no job's, or has enqueued nothing yet."""
-    return _first(session, sql.SQL("(dag_id, run_id) = ({}, {}) AND action = 'run'").format(*map(sql.Literal, run)))
+def of_run(session: Session, run: RunKey) -> list[Request]:
+    """The requests of a run, the newest first; none of a run that is no job's, or has enqueued nothing yet."""
+    return _found(
+        session, sql.SQL("(dag_id, run_id) = ({}, {}) AND action = 'run'").format(*map(sql.Literal, run)), 1000
+    )
 
 
 def newest(session: Session, job: str, *, limit: int = 20) -> list[Request]:

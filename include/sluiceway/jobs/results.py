@@ -73,6 +73,20 @@ def check(results: Results, item: str, values: Mapping[str, Any]) -> None:
             raise WrongAnswerError(f"{item}: {column} is {type(value).__name__} {str(value)[:60]!r} and must be {kind}")
 
 
+def read(session: Session, results: Results, item: str) -> dict[str, Any]:
+    """What stands there of an item, by column; nothing where there is none."""
+    columns = list(results.columns)
+    rows = session.execute(
+        sql.SQL("SELECT {} FROM {} WHERE {} = {}").format(
+            _list(columns),
+            sql.Identifier("etl_jobs", results.table),
+            sql.Identifier(results.key),
+            sql.Literal(item),
+        )
+    )
+    return dict(zip(columns, rows[0], strict=True)) if rows else {}
+
+
 def write(session: Session, results: Results, rows: Mapping[str, Mapping[str, Any]]) -> None:
     """Write the results of items, in place of what stood there of them."""
     if not rows:

@@ -80,7 +80,9 @@ def enqueue(url: str, name: str, asked: Asked, *, run: RunKey, who: str) -> int:
             results.ensure(session, job.results)
         due.find(session, job.due, asked.where)
         with session.transaction():
-            count = _enqueue(session, name, asked)
+            # what is asked for once more is asked once: the task may be a second try, or was cleared
+            is_first = not requests.of_run(session, run)
+            count = _enqueue(session, name, asked if is_first else Asked())
             detail = asked.model_dump(mode="json", exclude_defaults=True)
             requests.write(
                 session,

@@ -22,6 +22,10 @@ _ROWS_SEEN = """
         SELECT string_agg(concat_ws(' ', k.task_id, k.map_index, k.try_number, extract(epoch FROM k.finished_at)),
             E'\\n' ORDER BY k.task_id, k.map_index, k.try_number)
         FROM etl.task_run k WHERE (k.dag_id, k.run_id) = (r.dag_id, r.run_id)
+    ), (
+        SELECT string_agg(concat_ws(' ', l.lane, l.try_number, l.asked, l.done, l.waiting, l.dead, l.due,
+            l.back, l.lost, extract(epoch FROM l.finished_at)), E'\\n' ORDER BY l.lane, l.try_number)
+        FROM etl_jobs.lane l WHERE (l.dag_id, l.run_id) = (r.dag_id, r.run_id)
     )))
     FROM etl.run r WHERE (r.dag_id, r.run_id) IN ({})
 """

@@ -11,6 +11,8 @@ from sluiceway.errors import SettingsError
 from sluiceway.sources.connections import Connection
 
 CONN_ID = "warehouse"
+JOBS_CONN_ID = "warehouse_jobs"
+"""The same warehouse as the role that alone writes what jobs know of their items."""
 
 
 def warehouse_url(conn_id: str = CONN_ID) -> str:

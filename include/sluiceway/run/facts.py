@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from sluiceway.jobs import lanes, requests
+from sluiceway.jobs.lanes import LaneRun
+from sluiceway.jobs.requests import Request
 from sluiceway.ledger import publications, store, tasks
 from sluiceway.ledger.publications import Publication
 from sluiceway.ledger.rows_seen import rows_seen
@@ -27,6 +30,10 @@ class Facts(BaseModel):
     tasks: tuple[TaskRun, ...] = ()
     """The newest try of each task."""
     publications: tuple[Publication, ...] = ()
+    asked: tuple[Request, ...] = ()
+    """Of a job's run: what was asked for, the newest first."""
+    lanes: tuple[LaneRun, ...] = ()
+    """Of a job's run: every try of each."""
 
 
 def facts_of(session: Session, run: Run) -> Facts:
@@ -39,4 +46,6 @@ def facts_of(session: Session, run: Run) -> Facts:
         tries=tuple(store.table_tries(session, run.key)),
         tasks=tuple(tasks.newest(session, run.key)),
         publications=tuple(publications.of_run(session, run.key)),
+        asked=tuple(requests.of_run(session, run.key)),
+        lanes=tuple(lanes.of_run(session, run.key)),
     )

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.ids import FOLLOWERS_GROUP, LOADING_TASK, PUBLISHING_TASK, VERDICT_TASK
+from sluiceway.ids import ENQUEUE_TASK, FOLLOWERS_GROUP, LOADING_TASK, PUBLISHING_TASK, VERDICT_TASK
 from sluiceway.ledger.store import RunStatus, TableRun
 from sluiceway.ledger.tasks import TaskRun
+from sluiceway.run import job_verdict
 from sluiceway.run.facts import Facts
 
 GOOD = frozenset({"success", "removed"})
@@ -50,6 +51,8 @@ def judge(facts: Facts, states: States) -> Verdict:
     """
     if facts.run.outcome is not None:
         return _judge_nothing_to_do(facts, states)
+    if facts.asked or ENQUEUE_TASK in states:
+        return _judge_job(facts, states)
     problems = [*_table_problems(facts), *_task_problems(facts, states)]
     if not problems:
         problems = _publishing_problems(facts, states)
@@ -76,6 +79,21 @@ def _judge_nothing_to_do(facts: Facts, states: States) -> Verdict:
     if problems:
         return Verdict(status="failed", sentence=f"In a run that had nothing to load: {'; '.join(problems)}. {note}")
     return Verdict(status="superseded" if facts.run.outcome == "superseded" else "success", sentence=note)
+
+
+def _judge_job(facts: Facts, states: States) -> Verdict:
+    """Green only when every task has ended well, no item died, and nothing was left undone because a service failed."""
+    problems = [*_failures(facts, states), *_unfinished(states)]
+    if not problems and (rest := sorted(task for task, state in states.items() if state in FAILED | {"skipped"})):
+        problems.append(f"did not run: {', '.join(rest)}")
+    if not problems and not facts.asked:
+        state = states.get(ENQUEUE_TASK)
+        problems.append(f"{ENQUEUE_TASK} is {state} in Airflow, set by hand, and has enqueued nothing")
+    problems += job_verdict.problems_of(facts.lanes)
+    counts = job_verdict.counts_of(facts.asked, facts.lanes)
+    if problems:
+        return Verdict(status="failed", sentence=" ".join([*map(_ended, problems), counts]))
+    return Verdict(status="success", sentence=" ".join([counts, *_by_hand(facts, states)]))
 
 
 def _table_problems(facts: Facts) -> list[str]:

@@ -24,7 +24,7 @@ from sluiceway.errors import ConfigError
 from sluiceway.flows.assets import outcome_of, trigger_asset
 from sluiceway.flows.files import LEDGERED as LEDGERED
 from sluiceway.flows.files import Flow, flow_files, read_file
-from sluiceway.flows.params import OF_EVENTS, RunParam, form_names, run_params
+from sluiceway.flows.params import OF_EVENTS, RunParam, form_names, job_params, run_params
 from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerType
 from sluiceway.flows.when import And, Expression, Name, Or
 from sluiceway.on_airflow.retries import retry_arguments
@@ -158,6 +158,11 @@ def refresh_params(flow: Flow | None) -> dict[str, Param]:
     # the form alone names the tables: a task need not look for their files
     names = form_names(flow) if get_parsing_context().task_id is None else []
     return form(run_params(flow, names))
+
+
+def job_form(flow: Flow) -> dict[str, Param]:
+    """The trigger form of a job."""
+    return form(job_params(flow))
 
 
 def form(params: Mapping[str, RunParam]) -> dict[str, Param]:
