@@ -11,6 +11,8 @@ from typing import Any
 from psycopg import sql
 
 from sluiceway.errors import SluicewayError
+from sluiceway.jobs import letters, status
+from sluiceway.jobs.letters import Chosen
 from sluiceway.ledger import store
 from sluiceway.ledger.store import PLANNED_TRY, RunKey, is_of
 from sluiceway.ledger.warehouse import Session
@@ -19,6 +21,7 @@ from sluiceway.run.reconcile import Seen, as_written, reconcile
 from sluiceway.run.report.causes import causes_of
 from sluiceway.run.report.maps import draw_maps
 from sluiceway.run.report.model import (
+    JobReport,
     RejectGroup,
     RejectSample,
     RunReport,
@@ -35,6 +38,8 @@ from sluiceway.tables.spec import TableSpec
 MAX_GROUPS = 20
 """Per table: what a person reads; a reason that differs in every row would fill the page."""
 MAX_SAMPLES = 3
+MAX_LETTERS = 10
+"""Dead letters, and items that wait, of each job."""
 MAX_VALUES = 24
 MAX_VALUE_LENGTH = 80
 
@@ -109,6 +114,19 @@ def _table_report(
     )  # fmt: skip
 
 
+def _job_reports(session: Session, *, own: str | None) -> tuple[JobReport, ...]:
+    """How jobs stand now.
+
+    :param own: the one job whose run it is; None: a run of tables, beside which all are shown.
+    """
+    found = []
+    for each in status.jobs(session, only=own):
+        dead = letters.find(session, Chosen(job=each.job, state="dead"), limit=MAX_LETTERS)
+        waiting = letters.find(session, Chosen(job=each.job, state="waiting"), limit=MAX_LETTERS)
+        found.append(JobReport(status=each, is_own=own is not None, dead=tuple(dead), waiting=tuple(waiting)))
+    return tuple(found)
+
+
 def collect(
     session: Session,
     key: RunKey,
@@ -153,6 +171,7 @@ def collect(
         withheld=tuple(
             WithheldView(name=each.view_name, reason=each.withheld) for each in facts.publications if each.withheld
         ),
+        jobs=_job_reports(session, own=facts.asked[0].job if facts.asked else None),
         totals=total(tables),
         finished_at=None if truth.status == "running" else run.finished_at,
         compared_at=datetime.now(UTC) if seen else None,

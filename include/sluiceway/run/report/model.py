@@ -11,6 +11,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from sluiceway.jobs.letters import Letter
+from sluiceway.jobs.status import JobStatus
 from sluiceway.ledger.store import RunKey, TableStatus
 from sluiceway.run.reconcile import Truth
 from sluiceway.run.verdict import Verdict
@@ -108,6 +110,18 @@ class WithheldView(_Frozen):
     reason: str
 
 
+class JobReport(_Frozen):
+    """How a job stands when the page is made, and what needs a person."""
+
+    status: JobStatus
+    is_own: bool = False
+    """Whether the run is the job's."""
+    dead: tuple[Letter, ...] = ()
+    """The newest dead letters; may be fewer than there are."""
+    waiting: tuple[Letter, ...] = ()
+    """The newest that wait for a person; may be fewer than there are."""
+
+
 class Totals(_Frozen):
     """Sums over the run's tables."""
 
@@ -146,6 +160,8 @@ class RunReport(_Frozen):
     published: tuple[str, ...] = ()
     """Names of views."""
     withheld: tuple[WithheldView, ...] = ()
+    jobs: tuple[JobReport, ...] = ()
+    """Of a job's run: the job. Of any other: all that there are."""
     totals: Totals
     compared_at: datetime | None = None
     """When it was compared with what Airflow shows; None: it is as the ledger says."""
