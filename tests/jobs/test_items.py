@@ -73,6 +73,16 @@ def test_whose_claim_has_lapsed_changes_nothing(session: PsycopgSession) -> None
     assert rows(session) == [("i000001", "done", 0, 0, None)]
 
 
+def test_what_an_answer_came_from_is_kept_until_an_answer_of_another_version(session: PsycopgSession) -> None:
+    items.enqueue(session, JOB, due(2))
+    for version in ("2025", None, "2026"):
+        session.execute(sql.SQL("UPDATE etl_jobs.item SET state = 'due', due_at = '-infinity'"))
+        claimed = items.claim(session, JOB, limit=1, lease=LEASE)
+        items.acknowledge(session, JOB, claimed, [Outcome("i000001", "done", source_version=version)])
+        found = session.execute(sql.SQL("SELECT source_version FROM etl_jobs.item ORDER BY item"))
+        assert found == [(version or "2025",), (None,)]
+
+
 def test_one_that_kills_its_process_dies_alone(session: PsycopgSession) -> None:
     poison = "i000007"
     items.enqueue(session, JOB, due(20))

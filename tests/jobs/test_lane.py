@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +13,16 @@ from psycopg import sql
 
 from sluiceway.errors import TargetMismatchError
 from sluiceway.jobs import items, rate
-from sluiceway.jobs.definition import Answer, Done, Failed, Job, Results, Waiting
-from sluiceway.jobs.errors import BrokenWorkError, JobSetupError, ServiceError
+from sluiceway.jobs.ask import Asker
+from sluiceway.jobs.definition import Answer, Done, Failed, Job, Results, Service, Waiting
+from sluiceway.jobs.errors import BrokenWorkError, JobSetupError, ServiceError, WorkHungError
 from sluiceway.jobs.items import Item
 from sluiceway.jobs.lane import Lane, Tally
 from sluiceway.jobs.lanes import LaneKey
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect
+from tests.stand_ins.faults import FAULTS
+from tests.stand_ins.gbif import CHECKLIST, Gbif
 
 Query = Callable[..., list[tuple[Any, ...]]]
 JOB = "upper"
@@ -46,8 +50,9 @@ def drain(jobs_url: str) -> Callable[..., Tally]:
     """Lets one lane work with a function."""
 
     def run(work: Callable[[Sequence[Item]], Iterable[Answer]], **limits: Any) -> Tally:
+        budget_s = limits.pop("budget_s", 20)
         job = Job(due="", work=work, results=RESULTS, **{"back_off": timedelta(seconds=0.001), **limits})
-        return Lane(jobs_url, JOB, job, LANE).drain(budget_s=20)
+        return Lane(jobs_url, JOB, job, LANE).drain(budget_s=budget_s)
 
     return run
 
@@ -233,3 +238,69 @@ def test_a_table_of_results_with_another_type_is_refused(due: Due, drain: Drain,
     with pytest.raises(TargetMismatchError, match=r"etl_jobs\.shouted\.size is text in the warehouse and integer"):
         drain(shout)
     assert states(query)["i1"][0] == "due"
+
+
+def gbif_and_iucn(url: str) -> dict[str, Any]:
+    services = [Service(name=name, url=url, per_second=1000, at_once=4) for name in ("gbif", "iucn")]
+    return {"service": services[0], "others": (services[1],)}
+
+
+def test_the_service_that_fails_is_the_one_that_is_left_alone(
+    due: Due, drain: Drain, query: Query, jobs_url: str, gbif: Gbif
+) -> None:
+    due(3)
+
+    def work(batch: Sequence[Item], ask: Asker) -> Iterator[Answer]:
+        ask.get("/v2/species/match/metadata", {"checklistKey": CHECKLIST})
+        gbif.faults.append(FAULTS["429 with Retry-After"])
+        ask.of("iucn").get("/")
+        yield from ()
+
+    tally = drain(work, **gbif_and_iucn(gbif.uri), budget_s=2)
+    assert tally.paused is not None and "iucn is not asked for" in tally.paused
+    with connect(jobs_url) as session:
+        assert 4 < rate.paused_for(session, "iucn") <= 7
+        assert rate.paused_for(session, "gbif") == 0
+    assert set(states(query).values()) == {("due", 0, "pause")}
+
+
+@pytest.mark.parametrize("service", ["gbif", "iucn"])
+def test_a_pause_of_any_service_of_a_job_ends_its_lane(
+    due: Due, drain: Drain, query: Query, jobs_url: str, service: str
+) -> None:
+    due(3)
+    with connect(jobs_url) as session:
+        rate.pause(session, service, seconds=500, reason="a person")
+    tally = drain(shout, **gbif_and_iucn("http://localhost:9"))
+    assert (tally.asked, tally.paused) == (0, f"{service} is not asked for 500 s more")
+
+
+def test_what_hangs_after_many_threads_have_asked_is_cut_off_all_the_same(
+    due: Due, drain: Drain, query: Query, gbif: Gbif
+) -> None:
+    due(1)
+
+    def work(batch: Sequence[Item], ask: Asker) -> Iterator[Answer]:
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda _: ask.get("/"), range(60)))
+        time.sleep(60)
+        yield from ()
+
+    began = time.monotonic()
+    with pytest.raises(WorkHungError, match="did not come back within 2 s"):
+        drain(work, **gbif_and_iucn(gbif.uri), batch_seconds=2)
+    assert time.monotonic() - began < 30
+
+
+def test_of_what_an_answer_came_is_written_with_it(due: Due, drain: Drain, query: Query) -> None:
+    due(1)
+    drain(lambda batch: [Done(each.item, source_version="2026-1") for each in batch])
+    assert query("SELECT state, source_version FROM etl_jobs.item") == [("done", "2026-1")]
+
+
+def test_a_service_may_stand_once_in_a_job() -> None:
+    twice = gbif_and_iucn("http://localhost:9")
+    with pytest.raises(ValueError, match="'gbif' is there twice"):
+        Job(due="", work=shout, results=RESULTS, service=twice["service"], others=(twice["service"],))
+    with pytest.raises(ValueError, match="there is no `service`"):
+        Job(due="", work=shout, results=RESULTS, others=twice["others"])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import httpx
 
 from sluiceway.certificates import trusted
+from sluiceway.errors import nearest
 from sluiceway.http_headers import retry_after
 from sluiceway.jobs.definition import Service
 from sluiceway.jobs.errors import JobSetupError, ServiceError, ServicePausedError
@@ -32,27 +34,38 @@ class Reply(NamedTuple):
 
     status: int
     document: Any
+    retry_after_s: float | None = None
+    """What the answer itself asks for, for a service that hides its refusal in a 200."""
 
 
 class Pace(Protocol):
-    """The rate of a service, which all processes share."""
+    """The rate of each service, which all processes share."""
 
-    def __call__(self, requests: int) -> float:
+    def __call__(self, service: Service, requests: int) -> float:
         """Reserve requests; the seconds to wait before the first."""
         ...
 
 
 class Asker:
-    """One lane's client of one service.
+    """One lane's client of one service, and of those beside it.
 
     :param pace: reserves requests.
     :param connections: finds the service's connection, where it names one.
+    :param others: further services of the job, each asked through `of`.
     :raises JobSetupError: the service needs a connection that is not there.
     """
 
-    def __init__(self, service: Service, pace: Pace, connections: Connections) -> None:
+    def __init__(
+        self, service: Service, pace: Pace, connections: Connections, *, others: Sequence[Service] = ()
+    ) -> None:
         self.service = service
+        self.known: dict[str, Any] = {}
+        """What the job's function has learnt of the service, for as long as the lane lasts."""
         self._pace = pace
+        self._connections = connections
+        self._others = {each.name: each for each in others}
+        self._askers: dict[str, Asker] = {}
+        self._making = threading.Lock()
         headers = {"User-Agent": "sluiceway", "Accept": "application/json"}
         url = service.url
         if service.connection is not None:
@@ -70,8 +83,37 @@ class Asker:
         )
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, those of the others too."""
+        for each in self._askers.values():
+            each.close()
         self._client.close()
+
+    def of(self, name: str) -> Asker:
+        """What asks another of the job's services; made when it is first wanted.
+
+        :raises JobSetupError: the job has no such service, or the service needs a connection that is not there.
+        """
+        if name == self.service.name:
+            return self
+        if name not in self._others:
+            known = [self.service.name, *self._others]
+            raise JobSetupError(
+                f"{name!r} is no service of the job{nearest(name, known)}; name it among the job's `others`"
+            )
+        with self._making:
+            if name not in self._askers:
+                self._askers[name] = Asker(self._others[name], self._pace, self._connections)
+            return self._askers[name]
+
+    def fails(self, message: str, *, seconds: float | None = None) -> ServiceError:
+        """The error for an answer that is none, such as an error body with 200.
+
+        :param seconds: until the service may be asked again, where it says so.
+        """
+        said = f"{self.service.name}: {message}"
+        if seconds is not None:
+            return ServicePausedError(said, seconds, service=self.service.name)
+        return ServiceError(said, service=self.service.name)
 
     def get(self, path: str, params: Mapping[str, str | int | bool] | None = None) -> Reply:
         """See `ask`."""
@@ -88,30 +130,32 @@ class Asker:
         :raises ServiceError: it does not answer, answers 5xx, or what it says is no JSON.
         :raises JobSetupError: it refuses whoever asks.
         """
-        wait = self._pace(1)
+        wait = self._pace(self.service, 1)
         if wait > LONGEST_WAIT_S:
-            raise ServicePausedError(f"{self.service.name} is not asked for {wait:,.0f} s more", wait)
+            raise self.fails(f"it is not asked for {wait:,.0f} s more", seconds=wait)
         time.sleep(wait)
-        where = f"{self.service.name}: {method} {path}"
+        where = f"{method} {path}"
         try:
             status, headers, body = self._send(method, path, content)
         except httpx.RequestError as error:
-            raise ServiceError(f"{where} does not answer: {error or type(error).__name__}") from error
+            raise self.fails(f"{where} does not answer: {error or type(error).__name__}") from error
+        seconds = retry_after(headers.get("retry-after"))
         if status == httpx.codes.TOO_MANY_REQUESTS:
-            seconds = retry_after(headers.get("retry-after"))
             asked = "" if seconds is None else f" and asks to wait {seconds:,.0f} s"
-            raise ServicePausedError(f"{where} answers 429{asked}", PAUSE_S if seconds is None else seconds)
+            raise self.fails(f"{where} answers 429{asked}", seconds=PAUSE_S if seconds is None else seconds)
         said = body[:SAID].decode(errors="replace")
         if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-            raise JobSetupError(f"{where} answers {status}: {said}; see the connection {self.service.connection!r}")
+            raise JobSetupError(
+                f"{self.service.name}: {where} answers {status}: {said}; see the connection {self.service.connection!r}"
+            )
         if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            raise ServiceError(f"{where} answers {status}: {said}")
+            raise self.fails(f"{where} answers {status}: {said}")
         try:
-            return Reply(status, json.loads(body))
+            return Reply(status, json.loads(body), seconds)
         except ValueError as error:
             if status >= httpx.codes.BAD_REQUEST:
                 return Reply(status, said)
-            raise ServiceError(f"{where} answers {status} with no JSON: {said!r}") from error
+            raise self.fails(f"{where} answers {status} with no JSON: {said!r}") from error
 
     def _send(self, method: str, path: str, content: Mapping[str, Any]) -> tuple[int, httpx.Headers, bytes]:
         ends_at = time.monotonic() + DRIP_S
@@ -120,10 +164,7 @@ class Asker:
             for chunk in answer.iter_bytes():
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
-                    raise ServiceError(f"{self.service.name}: an answer is larger than {MAX_ANSWER_BYTES:,} bytes")
+                    raise self.fails(f"an answer is larger than {MAX_ANSWER_BYTES:,} bytes")
                 if time.monotonic() > ends_at:
-                    raise ServiceError(f"{self.service.name}: an answer has not ended after {DRIP_S:,.0f} s")
+                    raise self.fails(f"an answer has not ended after {DRIP_S:,.0f} s")
             return answer.status_code, answer.headers, bytes(body)
-
-
-Binding = Callable[[Asker], Any]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from sluiceway import __version__
 from sluiceway.errors import SettingsError, nearest
 from sluiceway.jobs.errors import JobSetupError
 from sluiceway.jobs.items import Item
@@ -42,6 +43,8 @@ class Done:
     """By column."""
     again_in: timedelta | None = None
     """When it is to be asked anew, where that is not the job's `recheck_after`."""
+    source_version: str | None = None
+    """Of the source's data that it came from: when another one is out, the item is asked anew."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Service(_Frozen):
             )
         headers = {"Authorization": found.password} if "token" in self.needs and found.password else {}
         if contact:
-            headers["User-Agent"] = f"sluiceway ({contact})"
+            headers["User-Agent"] = f"Sluiceway/{__version__} ({contact})"
         return Contact(_url(found), headers)
 
 
@@ -158,10 +161,16 @@ class Job(_Frozen):
 
     due: str
     """A SELECT on the warehouse: `item` (text) and whatever else the work needs of it, which is its input."""
+    key: Callable[[str], str] | None = None
+    """Makes one item of several spellings of it, before items are compared; see due.find. ValueError: it is none."""
+    needs_results: tuple[Results, ...] = ()
+    """Tables of other jobs that `due` reads: made when they are not there yet, and then empty."""
     work: Callable[..., Iterable[Answer]]
     """Called with the items of a batch, and with what asks the service if the job names one."""
     results: Results
     service: Service | None = None
+    others: tuple[Service, ...] = ()
+    """Further services that the work asks: `ask.of(name)`. Each has its own rate and its own pause."""
     batch: PositiveInt = 100
     attempts: PositiveInt = 5
     """Of an item that fails alone; then it is dead."""
@@ -177,6 +186,20 @@ class Job(_Frozen):
     """A lane ends after it, and the next run goes on."""
     decide: Callable[[Item, str, Mapping[str, Any]], Done] | None = None
     """What a person's key makes of an item that waits, with what is known of it so far; ValueError: not that key."""
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """All that it asks."""
+        return (self.service, *self.others) if self.service else ()
+
+    @model_validator(mode="after")
+    def _each_service_once(self) -> Job:
+        if self.others and self.service is None:
+            raise ValueError("others: there is no `service` beside which they could stand; name the first one there")
+        names = [each.name for each in self.services]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"others: {twice[0]!r} is there twice; the name of a service is its rate")
+        return self
 
 
 Work = Callable[[Sequence[Item]], Iterable[Answer]]

@@ -6,7 +6,14 @@ from sluiceway.errors import SluicewayError
 
 
 class ServiceError(SluicewayError):
-    """The service failed, not the item: 5xx, no answer, no JSON. No attempt counts while it answers nobody."""
+    """The service failed, not the item: 5xx, no answer, no JSON. No attempt counts while it answers nobody.
+
+    :param service: its name, where the job asks more than one; else it is the job's own.
+    """
+
+    def __init__(self, message: str, *, service: str | None = None) -> None:
+        super().__init__(message)
+        self.service = service
 
 
 class ServicePausedError(ServiceError):
@@ -15,8 +22,8 @@ class ServicePausedError(ServiceError):
     :param seconds: until it may be asked again.
     """
 
-    def __init__(self, message: str, seconds: float) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, seconds: float, *, service: str | None = None) -> None:
+        super().__init__(message, service=service)
         self.seconds = seconds
 
 

@@ -50,6 +50,8 @@ class Outcome(NamedTuple):
     error: str | None = None
     counts: bool = False
     """Whether this was an attempt of the item's own, and not its service's fault."""
+    source_version: str | None = None
+    """Of the source's data that the answer came from; None leaves what stood there."""
 
 
 def enqueue(session: Session, job: str, due: sql.Composable, *, again: bool = False) -> int:
@@ -161,9 +163,7 @@ def extend(session: Session, claimed: Claim, *, lease: timedelta) -> int:
     return len(rows)
 
 
-def acknowledge(
-    session: Session, job: str, claimed: Claim, outcomes: Sequence[Outcome], *, source_version: str | None = None
-) -> set[str]:
+def acknowledge(session: Session, job: str, claimed: Claim, outcomes: Sequence[Outcome]) -> set[str]:
     """Write down how items ended.
 
     :returns: those that the claim still held. Of the others nothing was written, and nothing of them may be.
@@ -176,6 +176,7 @@ def acknowledge(
             "code": each.code,
             "error": each.error,
             "counts": each.counts,
+            "version": each.source_version,
         }
         for each in outcomes
     ]
@@ -186,13 +187,12 @@ def acknowledge(
                 attempts = CASE WHEN t.state = 'done' THEN 0 ELSE i.attempts + t.counts::int END,
                 lapses = CASE WHEN t.state = 'done' THEN 0 ELSE i.lapses END,
                 claim = NULL, lease_until = NULL, last_code = t.code, last_error = t.error,
-                source_version = coalesce({version}, i.source_version), updated_at = clock_timestamp()
+                source_version = coalesce(t.version, i.source_version), updated_at = clock_timestamp()
             FROM jsonb_to_recordset({told}) AS t
-                (item text, state text, due_s float8, code text, error text, counts boolean)
+                (item text, state text, due_s float8, code text, error text, counts boolean, version text)
             WHERE i.job = {job} AND i.item = t.item AND i.claim = {claim}
             RETURNING i.item
         """).format(
-            version=sql.Literal(source_version),
             told=sql.Literal(Jsonb(told)),
             job=sql.Literal(job),
             claim=sql.Literal(claimed.id),

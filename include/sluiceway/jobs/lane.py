@@ -22,7 +22,7 @@ import psycopg
 from sluiceway.errors import SluicewayError
 from sluiceway.jobs import items, lanes, rate, results
 from sluiceway.jobs.ask import Asker
-from sluiceway.jobs.definition import DECADES, Answer, Done, Job, Waiting, Work
+from sluiceway.jobs.definition import DECADES, Answer, Done, Job, Service, Waiting, Work
 from sluiceway.jobs.errors import (
     BrokenWorkError,
     JobSetupError,
@@ -76,7 +76,7 @@ class Lane:
 
     :param url: the warehouse, as the role that writes etl_jobs.
     :param key: the row of etl_jobs.lane in which its work is counted.
-    :param connections: finds the connection of the job's service.
+    :param connections: finds the connections of the job's services.
     :param only: the items that it may take; None: whatever is due.
     """
 
@@ -93,7 +93,8 @@ class Lane:
         self._key, self._only = key, only
         self._work: Work = job.work
         self._limit = TimeLimit()
-        self._pauses = SERVICE_PAUSE_S[0] / 2
+        self._pauses: dict[str, float] = {}
+        """The last of each service, in seconds."""
         self._lease = timedelta(seconds=job.batch_seconds + LEASE_BEYOND_S)
         self._answered = 0
         self._waited_s = 0.0
@@ -123,9 +124,10 @@ class Lane:
     def _drain(self, session: LockedSession, ends_at: float, *, waits: bool) -> None:
         while (left := ends_at - time.monotonic()) > 0:
             self._rescue(session)
-            if pause := self._pause(session):
+            pause, service = self._pause(session)
+            if pause:
                 if not waits or pause > left:
-                    self.tally.paused = f"{self._service} is not asked for {pause:,.0f} s more"
+                    self.tally.paused = f"{service} is not asked for {pause:,.0f} s more"
                     return
                 time.sleep(min(pause, LONGEST_SLEEP_S))
                 continue
@@ -155,12 +157,10 @@ class Lane:
             lanes.add(session, self._key, {"asked": len(claimed.items)}, {})
         return claimed
 
-    @property
-    def _service(self) -> str:
-        return self._job.service.name if self._job.service else ""
-
-    def _pause(self, session: LockedSession) -> float:
-        return rate.paused_for(session, self._service) if self._job.service else 0.0
+    def _pause(self, session: LockedSession) -> tuple[float, str]:
+        """The longest pause of the job's services, in seconds, and whose it is."""
+        pauses = ((rate.paused_for(session, each.name), each.name) for each in self._job.services)
+        return max(pauses, default=(0.0, ""))
 
     @contextmanager
     def _connected(self) -> Iterator[LockedSession]:
@@ -184,19 +184,19 @@ class Lane:
 
     @contextmanager
     def _asking(self, session: LockedSession) -> Iterator[None]:
-        """The job's function has what asks its service."""
-        service = self._job.service
-        if service is None:
+        """The job's function has what asks its services."""
+        if self._job.service is None:
             yield
             return
 
-        def pace(requests: int) -> float:
-            with self._limit.held(), self._database:
+        def pace(service: Service, requests: int) -> float:
+            # in this order: two threads that held the limit at once would leave it held for ever
+            with self._database, self._limit.held():
                 wait = rate.reserve(session, service.name, per_second=service.per_second, requests=requests)
                 self._waited_s += wait
                 return wait
 
-        asker = Asker(service, pace, self._connections)
+        asker = Asker(self._job.service, pace, self._connections, others=self._job.others)
         try:
             self._work = partial(self._job.work, ask=asker)
             yield
@@ -299,7 +299,12 @@ class Lane:
 
     def _outcome(self, answer: Answer) -> Outcome:
         if isinstance(answer, Done):
-            return Outcome(answer.item, "done", due_in=answer.again_in or self._job.recheck_after or DECADES)
+            return Outcome(
+                answer.item,
+                "done",
+                due_in=answer.again_in or self._job.recheck_after or DECADES,
+                source_version=answer.source_version,
+            )
         if isinstance(answer, Waiting):
             return Outcome(answer.item, "waiting", code="decide", error=answer.why)
         return Outcome(answer.item, "dead", code="item", error=answer.why, counts=True)
@@ -331,16 +336,18 @@ class Lane:
         outcomes = [Outcome(item, "due", code=code, error=str(error)) for item in waiting]
         held = self._settle(session, claimed, outcomes, dict(waiting))
         if self._job.service is not None and isinstance(error, ServiceError):
-            seconds = error.seconds if isinstance(error, ServicePausedError) else self._next_pause()
-            rate.pause(session, self._service, seconds=seconds, reason=str(error))
+            service = error.service or self._job.service.name
+            seconds = error.seconds if isinstance(error, ServicePausedError) else self._next_pause(service)
+            rate.pause(session, service, seconds=seconds, reason=str(error))
         elif not isinstance(error, JobSetupError):
             # no service can be left alone, and the same would come again at once
             raise error
         log.warning("%s: %d items are put back: %s", self._name, len(held), error)
 
-    def _next_pause(self) -> float:
-        self._pauses = min(self._pauses * 2, SERVICE_PAUSE_S[1])
-        return self._pauses
+    def _next_pause(self, service: str) -> float:
+        first, longest = SERVICE_PAUSE_S
+        self._pauses[service] = min(self._pauses.get(service, first / 2) * 2, longest)
+        return self._pauses[service]
 
     def _settle(
         self,
