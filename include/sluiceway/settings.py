@@ -116,6 +116,15 @@ class Settings(BaseModel):
             )
         return self.warehouse_url
 
+    def require_jobs_url(self) -> str:
+        """The warehouse's URL for the role of jobs; raises SettingsError when none is set."""
+        if self.jobs_url is None:
+            raise SettingsError(
+                "No warehouse is named for jobs: pass --warehouse postgresql://sluiceway_jobs@HOST/DB, or set "
+                "SLUICEWAY_JOBS_URL."
+            )
+        return self.jobs_url
+
 
 def _local_env_file() -> Path:
     explicit = os.environ.get("SLUICEWAY_ENV_FILE")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sluiceway.cli import access, ledger, runs, tables, trigger, triggers
+from sluiceway.cli import access, dead_letters, jobs, ledger, runs, tables, trigger, triggers
 from sluiceway.cli.console import out
 from sluiceway.cli.program import Commands, VerboseOption, log_what_is_done, version
 
@@ -42,6 +42,8 @@ def _main(
 
 app.add_typer(tables.app, name="tables")
 app.add_typer(runs.app, name="runs")
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(access.app, name="access")
 app.add_typer(triggers.app, name="triggers")

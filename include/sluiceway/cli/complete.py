@@ -36,6 +36,16 @@ def flows(incomplete: str) -> list[str]:
         return []
 
 
+def jobs(incomplete: str) -> list[str]:
+    """Names of the jobs."""
+    from sluiceway.jobs.files import names
+
+    try:
+        return _beginning(incomplete, names())
+    except SluicewayError:
+        return []
+
+
 def triggers(context: typer.Context, incomplete: str) -> list[str]:
     """Ids of the triggers of the flow that the line names."""
     from sluiceway.flows.files import read_flow

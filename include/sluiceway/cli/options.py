@@ -20,6 +20,11 @@ TableArgument = Annotated[
         autocompletion=complete.tables,
     ),
 ]
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="A job's name.", autocompletion=complete.jobs)]
+JobsWarehouseOption = Annotated[
+    str | None, typer.Option("--warehouse", metavar="URL", help="postgresql:// URL; else SLUICEWAY_JOBS_URL.")
+]
+WhyOption = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Kept beside who did it.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -39,6 +44,18 @@ def named_warehouse(url: str | None) -> str | None:
         return checked(url, "--warehouse")
     found = load_settings().warehouse_url
     return checked(found, "SLUICEWAY_WAREHOUSE_URL") if found else None
+
+
+def jobs_url(url: str | None) -> str:
+    """The warehouse as the role that works on items of jobs: the option, else SLUICEWAY_JOBS_URL.
+
+    :raises SettingsError: neither names one, or what they name is no address of one.
+    """
+    from sluiceway.ledger.warehouse_url import checked
+
+    if url is not None:
+        return checked(url, "--warehouse")
+    return checked(load_settings().require_jobs_url(), "SLUICEWAY_JOBS_URL")
 
 
 def owner_url(url: str | None) -> str:

@@ -39,6 +39,11 @@ def find(session: LockedSession, due: str, where: str | None = None) -> list[str
     return [item for (item,) in session.execute(sql.SQL("SELECT item FROM pg_temp.due ORDER BY item"))]
 
 
+def check(due: str) -> None:
+    """Raises ConfigError unless it is one statement that reads."""
+    _select(due, None)
+
+
 def _select(due: str, where: str | None) -> sql.Composed:
     statement = due.strip().rstrip(";")
     code = code_of(statement)

@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 
 from sluiceway.errors import SluicewayError
-from sluiceway.jobs import items, lanes, rate, results
+from sluiceway.jobs import items, lanes, rate, requests, results
 from sluiceway.jobs.ask import Asker
 from sluiceway.jobs.definition import DECADES, Answer, Done, Job, Service, Waiting, Work
 from sluiceway.jobs.errors import (
@@ -124,6 +124,9 @@ class Lane:
     def _drain(self, session: LockedSession, ends_at: float, *, waits: bool) -> None:
         while (left := ends_at - time.monotonic()) > 0:
             self._rescue(session)
+            if (paused := requests.is_paused(session, self._name)) is not None:
+                self.tally.paused = f"{self._name} is paused by {paused.who}"
+                return
             pause, service = self._pause(session)
             if pause:
                 if not waits or pause > left:

@@ -9,6 +9,9 @@ from psycopg import sql
 
 from sluiceway.ledger.warehouse import Session
 
+FOR_EVER_S = 100 * 365 * 86_400.0
+"""A pause that a person must end."""
+
 
 def reserve(session: Session, service: str, *, per_second: float, requests: int = 1) -> float:
     """Reserve the next requests; returns the seconds to wait before the first of them is sent.
@@ -43,6 +46,15 @@ def pause(session: Session, service: str, *, seconds: float, reason: str) -> Non
                 pause_reason = CASE WHEN EXCLUDED.paused_until > r.paused_until THEN EXCLUDED.pause_reason
                     ELSE r.pause_reason END
         """).format(service=sql.Literal(service), seconds=sql.Literal(seconds), reason=sql.Literal(reason))
+    )
+
+
+def resume(session: Session, service: str) -> None:
+    """End a pause."""
+    session.execute(
+        sql.SQL("UPDATE etl_jobs.rate SET paused_until = '-infinity', pause_reason = NULL WHERE service = {}").format(
+            sql.Literal(service)
+        )
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow.sdk import chain
+from airflow.sdk.exceptions import DownstreamTasksSkipped
 
 from sluiceway.ids import ENQUEUE_TASK, VERDICT_TASK, WORKING_TASK
 from sluiceway.on_airflow.connections import JOBS_CONN_ID, warehouse_url
@@ -46,10 +47,18 @@ def work_items(flow: Flow) -> BaseOperator:
 def enqueue(context: Context) -> int:
     """The items that are due, or that somebody asks for, become rows; what the job found is shown in schema public."""
     from sluiceway.jobs import work
+    from sluiceway.jobs.errors import JobPausedError
+    from sluiceway.ledger import store
+    from sluiceway.ledger.warehouse import connect
 
     run = run_of(context)
     dag_run = context["dag_run"]
     who = dag_run.triggering_user_name or dag_run.run_type.value
-    count = work.enqueue(warehouse_url(JOBS_CONN_ID), run.dag_id, asked_of(context), run=run, who=who)
+    try:
+        count = work.enqueue(warehouse_url(JOBS_CONN_ID), run.dag_id, asked_of(context), run=run, who=who)
+    except JobPausedError as paused:
+        with connect(warehouse_url()) as session:
+            store.record_outcome(session, run, "idle", str(paused))
+        raise DownstreamTasksSkipped(tasks=[WORKING_TASK]) from paused  # type: ignore[no-untyped-call]
     work.publish(warehouse_url(), run.dag_id)
     return count
