@@ -42,7 +42,8 @@ def later(tmp_path: Path, setting: Setting, jobs_url: str) -> set[str]:
 def test_loader_and_reader_read_every_table_and_write_none(
     role: str, write: str, later: set[str], postgres: Cluster, database: str, query: Query
 ) -> None:
-    tables = {name for (name,) in query("SELECT relname FROM pg_class WHERE relnamespace = 'etl_jobs'::regnamespace AND relkind = 'r'")}  # fmt: skip
+    found = query("SELECT relname FROM pg_class WHERE relnamespace = 'etl_jobs'::regnamespace AND relkind = 'r'")
+    tables = {name for (name,) in found}
     assert tables == OWN | later
     with psycopg.connect(postgres.url(role, database), autocommit=True) as connection:
         for table in sorted(tables):

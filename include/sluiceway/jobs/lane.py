@@ -40,7 +40,8 @@ from sluiceway.sources.connections import Connections, from_environment
 
 log = logging.getLogger(__name__)
 
-ACKNOWLEDGED_AT_ONCE = 100
+ACKNOWLEDGED_AT_ONCE, ACKNOWLEDGED_AFTER_S = 100, 1.0
+"""Answers that are written together: so many at most, and those of so many seconds. A killed process loses no more."""
 LEASE_BEYOND_S = 30.0
 """A lease ends so long after the time in which a batch must be done."""
 SERVICE_PAUSE_S = (15.0, 300.0)
@@ -264,15 +265,16 @@ class Lane:
     def _work_on(self, session: LockedSession, claimed: Claim, batch: Sequence[Item], waiting: dict[str, Item]) -> None:
         asked = {each.item for each in batch}
         group: list[Answer] = []
+        acknowledged = time.monotonic()
         for answer in self._limit.over(lambda: iter(self._work(batch)), self._job.batch_seconds):
             if answer.item not in asked:
                 log.warning("%s: an answer for %r, which was not asked, is left out", self._name, answer.item)
                 continue
             asked.discard(answer.item)
             group.append(answer)
-            if len(group) >= ACKNOWLEDGED_AT_ONCE:
+            if len(group) >= ACKNOWLEDGED_AT_ONCE or time.monotonic() - acknowledged > ACKNOWLEDGED_AFTER_S:
                 self._acknowledge(session, claimed, group, waiting)
-                group = []
+                group, acknowledged = [], time.monotonic()
         self._acknowledge(session, claimed, group, waiting)
         for item in sorted(asked):
             self._failed_alone(
