@@ -79,14 +79,30 @@ def nothing(_asked: Asked | None = None, **more: Any) -> Document:
 def _oenanthe(asked: Asked) -> Document:
     bird = found("EXACT", usage("Oenanthe", "6DQS"), confidence=104)
     plant = found("EXACT", usage("Oenanthe", "6DQT"), PLANTS, confidence=104)
-    by_kingdom = {"Animalia": bird, "Plantae": plant}
-    return by_kingdom.get(asked.get("kingdom", ""), nothing(alternatives=[bird, plant]))
+    above = {asked.get("kingdom"), asked.get("clazz")}
+    if above & {"Animalia", "Aves"}:
+        return bird
+    return plant if above & {"Plantae", "Magnoliopsida"} else nothing(alternatives=[bird, plant])
 
 
 def _calopteryx(asked: Asked) -> Document:
     if asked.get("kingdom") == "Plantae":
         return found("HIGHERRANK", usage("Calopteryx", "3234T", author="A.C.Sm."), PLANTS, confidence=90)
     return found("EXACT", usage("Calopteryx splendens", "Q9NB"), INSECTS)
+
+
+def _agathis(asked: Asked) -> Document:
+    if asked.get("clazz"):
+        return found("VARIANT", usage("Agathis montanus", "9WASP"), INSECTS, confidence=91)
+    return found("EXACT", usage("Agathis montana", "TREE2"), PLANTS)
+
+
+def _pieris(asked: Asked) -> Document:
+    return nothing() if asked.get("kingdom") else found("EXACT", usage("Pieris brassicae", "4JG2C"), INSECTS)
+
+
+def _ignota(asked: Asked) -> Document:
+    return found("HIGHERRANK", usage("Ignota", "3GNTT"), confidence=92) if asked.get("kingdom") else nothing()
 
 
 def _elytrigia(asked: Asked) -> Document:
@@ -112,6 +128,9 @@ NAMED: Mapping[str, Callable[[Asked], Any]] = {
     "Xysticus nobody": lambda _: found("HIGHERRANK", usage("Xysticus", "8V3B"), INSECTS[:1]),
     "Aves": lambda _: found("HIGHERRANK", usage("Aves", "V2", "CLASS"), confidence=94),
     "Calopteryx splendens": _calopteryx,
+    "Agathis montana": _agathis,
+    "Pieris brassicae": _pieris,
+    "Ignota nemo": _ignota,
     "Oenanthe": _oenanthe,
     "Elytrigia repens": _elytrigia,
     "Medicago x varia": nothing,
@@ -191,14 +210,15 @@ class Gbif(WebService):
 
 
 def _of_params(params: Mapping[str, str]) -> Asked:
-    """A GET's question; the authorship has another name in a batch."""
-    return {**params, "authorship": params.get("scientificNameAuthorship", "")}
+    """A GET's question; two of its names are others in a batch."""
+    return {**params, "authorship": params.get("scientificNameAuthorship", ""), "clazz": params.get("class", "")}
 
 
 def _of_query(query: Mapping[str, Any]) -> Asked:
     """One question of a batch; what it does not know it ignores, as the service does."""
     known = {name: query.get(name) or "" for name in ("scientificName", "authorship")}
-    return {**known, **(query.get("classification") or {})}
+    above = query.get("classification") or {}
+    return known | {rank: above.get(rank) or "" for rank in ("kingdom", "clazz")}
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ SAID = 200
 
 
 class Reply(NamedTuple):
-    """What the service said, of a status below 500 that is no 401, 403 or 429."""
+    """What the service said, of a status below 500 that is no 401, 403 or 429, or of 501."""
 
     status: int
     document: Any
@@ -148,7 +148,7 @@ class Asker:
             raise JobSetupError(
                 f"{self.service.name}: {where} answers {status}: {said}; see the connection {self.service.connection!r}"
             )
-        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        if status >= httpx.codes.INTERNAL_SERVER_ERROR and status != httpx.codes.NOT_IMPLEMENTED:
             raise self.fails(f"{where} answers {status}: {said}")
         try:
             return Reply(status, json.loads(body), seconds)

@@ -1,6 +1,7 @@
 """Scientific names matched against GBIF's Catalogue of Life XR, species/match v2.
 
 https://techdocs.gbif.org/en/openapi/v1/species: keys are text, and a confidence does not say whether there is a match.
+A batch is an array of up to 1,000 NameUsageQuery, answered in its order, since September 2026 (gbif/gbif-api#227).
 """
 
 from __future__ import annotations
@@ -8,17 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
-from sluiceway.jobs.ask import Asker, Reply
+from sluiceway.jobs.ask import Asker
 from sluiceway.jobs.definition import Answer, Done, Failed, Results, Service, Waiting
-from sluiceway.jobs.errors import ServiceError
 from sluiceway.jobs.items import Item
 from sluiceway.jobs.taxa.names import Name, parse
 
 CHECKLIST = "7ddf754f-d193-4cc9-b351-99906754a03b"
 """Catalogue of Life XR; without it GBIF answers from the backbone that it froze in August 2023."""
 MATCH = "/v2/species/match"
+MOST_AT_ONCE = 1000
+"""Names of one batch."""
+BATCHES, VERSION = "batches", "version"
+"""What an asker knows of the service."""
+_NO_BATCHES = frozenset({404, 405, 501})
+_UNREADABLE = frozenset({400, 414, 422})
+"""It is the name that cannot be asked; any other refusal is the service's."""
 NONE_AGAIN = timedelta(days=90)
 GBIF = Service(name="gbif", url="https://api.gbif.org", connection="gbif", per_second=10, at_once=4)
 TAXA = Results(
@@ -54,48 +61,191 @@ class Match(NamedTuple):
     accepted: Mapping[str, Any] | None = None
 
 
+class Question(NamedTuple):
+    """What is asked of a name."""
+
+    item: str
+    name: Name
+    author: bool
+    """Whether the authorship is asked with it."""
+    hints: Mapping[str, str]
+    """By rank, where the source states it."""
+    before: Mapping[str, Any] | None = None
+    """What the hints found, which stays where the name is not found without them either."""
+
+
 def match(batch: Sequence[Item], *, ask: Asker) -> Iterator[Answer]:
-    """Match each item's name; its input may hold `name` (else the item is the name), `kingdom` and `class`."""
+    """Match each item's name against the Catalogue of Life XR.
+
+    Up to 1,000 names are asked at once. Where the service refuses that, or what it answers is no answer to what was
+    asked, they are asked one by one, as many at a time as the service is asked at once.
+
+    :param batch: items; an input may hold `name` or `raw`, a list of spellings (else the item is the name), and
+        `kingdom` and `class`, where the source states them.
+    :raises ServiceError: GBIF fails, or answers 200 with no match.
+    """
+    version = source_version(ask)
+    left: list[Question] = []
+    for item in batch:
+        try:
+            left.append(_question(item))
+        except ValueError as error:
+            yield Failed(item.item, str(error))
+    alone: list[Question] = []
+    while left and ask.known.get(BATCHES, True):
+        questions, left = left, []
+        for question, document in zip(questions, _together(questions, ask), strict=True):
+            if document is None:
+                alone.append(question)
+            elif again := _asked_again(question, document):
+                left.append(again)
+            else:
+                yield _answer(question, document, version)
     with ThreadPoolExecutor(ask.service.at_once, "gbif") as threads:
-        yield from threads.map(lambda item: _match_one(item, ask), batch)
+        yield from threads.map(lambda question: _alone(question, ask, version), [*alone, *left])
 
 
-def _match_one(item: Item, ask: Asker) -> Answer:
-    try:
-        name = parse(str(item.input.get("name") or item.item))
-    except ValueError as error:
-        return Failed(item.item, str(error))
+def source_version(ask: Asker) -> str:
+    """Which release of the checklist GBIF answers from, `<ChecklistBank's dataset>/<when its index was built>`.
+
+    Asked once in the life of a lane. Which software answers is no part of it.
+
+    :raises ServiceError: GBIF fails, or does not say it.
+    """
+    if VERSION not in ask.known:
+        ask.known[VERSION] = release(ask).version
+    return str(ask.known[VERSION])
+
+
+class Release(NamedTuple):
+    """A release of the checklist."""
+
+    version: str
+    created: str
+    """As GBIF writes it."""
+    software: str | None
+    """The commit of the service that answers."""
+
+
+def release(ask: Asker) -> Release:
+    """What GBIF answers from now; see `source_version`."""
+    reply = ask.get(f"{MATCH}/metadata", {"checklistKey": CHECKLIST})
+    document = reply.document if isinstance(reply.document, dict) else {}
+    dataset, created = (document.get("mainIndex") or {}).get("clbDatasetKey"), document.get("created")
+    if reply.status >= 400 or not dataset or not created:
+        raise ask.fails(f"{MATCH}/metadata answers {reply.status} with no release: {str(reply.document)[:200]}")
+    return Release(f"{dataset}/{created}", str(created), (document.get("buildInfo") or {}).get("sha"))
+
+
+def _question(item: Item) -> Question:
+    """Raises ValueError when the item holds no name."""
+    raw = item.input.get("raw") or [item.item]
+    name = parse(str(item.input.get("name") or raw[0]))
     hints = {rank: str(item.input[rank]) for rank in ("kingdom", "class") if item.input.get(rank)}
-    document, dropped = _asked(name, hints, ask)
-    if isinstance(document, str):
-        return Failed(item.item, document)
+    return Question(item.item, name, name.authorship is not None, hints)
+
+
+def _asked_again(question: Question, document: Mapping[str, Any]) -> Question | None:
+    """The same without its authorship, or without a hint that misleads, where that may find more."""
+    is_nothing = _type(document) == "NONE"
+    if question.author and is_nothing:
+        return question._replace(author=False)
+    if question.hints and (is_nothing or not _agrees(document, question.hints)):
+        return question._replace(hints={})
+    if question.hints and not _is_found(question, document):
+        # a genus of the kingdom that the source states, while the species may stand in another one
+        return question._replace(hints={}, before=document)
+    return None
+
+
+def _is_found(question: Question, document: Mapping[str, Any]) -> bool:
+    """Whether it is the name that was asked, and not only something above it."""
+    return _type(document) != "HIGHERRANK" or _canonical(document.get("usage")) == question.name.asked
+
+
+def _answer(question: Question, document: Mapping[str, Any], version: str) -> Answer:
+    name = question.name
+    if question.before is not None and (_type(document) == "NONE" or not _is_found(question, document)):
+        document = question.before
     found = judge(name, document)
+    dropped = name.authorship is not None and not question.author
     values = _values(name, found, document, dropped=dropped)
     if found.state == "ambiguous":
-        return Waiting(item.item, f"{name.asked} may be any of several that are equal", values)
-    return Done(item.item, values, again_in=NONE_AGAIN if found.state == "none" else None)
+        return Waiting(question.item, f"{name.asked} may be any of several that are equal", values)
+    again_in = NONE_AGAIN if found.state == "none" else None
+    return Done(question.item, values, again_in=again_in, source_version=version)
 
 
-def _asked(name: Name, hints: Mapping[str, str], ask: Asker) -> tuple[Mapping[str, Any] | str, bool]:
-    """The answer, and whether the authorship had to be left out for it; a text says why the name cannot be asked."""
-    params: dict[str, str | int | bool] = {"scientificName": name.asked, "checklistKey": CHECKLIST, "verbose": True}
-    author = {"scientificNameAuthorship": name.authorship} if name.authorship else {}
-    document = _document(ask.get(MATCH, params | author | dict(hints)))
-    dropped = False
-    if not isinstance(document, str) and author and _type(document) == "NONE":
-        document, dropped = _document(ask.get(MATCH, params | dict(hints))), True
-    if not isinstance(document, str) and hints and (_type(document) == "NONE" or not _agrees(document, hints)):
-        document = _document(ask.get(MATCH, params | ({} if dropped else author)))
-    return document, dropped
+def _together(questions: Sequence[Question], ask: Asker) -> list[Mapping[str, Any] | None]:
+    """The answers to a batch, in its order; None for what is to be asked alone."""
+    answers: list[Mapping[str, Any] | None] = []
+    for start in range(0, len(questions), MOST_AT_ONCE):
+        answers += _of_post(questions[start : start + MOST_AT_ONCE], ask)
+    return answers
 
 
-def _document(reply: Reply) -> Mapping[str, Any] | str:
-    """The match; raises ServiceError for a 200 that is none."""
-    if reply.status >= 400:
-        return f"gbif answers {reply.status}: {str(reply.document)[:200]}"
-    if not isinstance(reply.document, dict) or "matchType" not in (reply.document.get("diagnostics") or {}):
-        raise ServiceError(f"gbif answers {reply.status} with no match: {str(reply.document)[:200]}")
-    return reply.document
+def _of_post(questions: Sequence[Question], ask: Asker) -> list[Mapping[str, Any] | None]:
+    nobody: list[Mapping[str, Any] | None] = [None] * len(questions)
+    if len(questions) == 1 or not ask.known.get(BATCHES, True):
+        return nobody
+    reply = ask.post(MATCH, [_query(each) for each in questions], {"checklistKey": CHECKLIST})
+    if reply.status in _NO_BATCHES:
+        ask.known[BATCHES] = False
+    if reply.status >= 400 or not isinstance(reply.document, list) or len(reply.document) != len(questions):
+        return nobody
+    if any(_is_of_another(question, each) for question, each in zip(questions, reply.document, strict=True)):
+        return nobody
+    return [each if _is_match(each) else None for each in reply.document]
+
+
+def _query(question: Question) -> dict[str, Any]:
+    """One question of a batch, in the names of the service's NameUsageQuery, which are not those of a GET."""
+    hints = question.hints
+    above = {"kingdom": hints.get("kingdom"), "clazz": hints.get("class")}
+    author = {"authorship": question.name.authorship} if question.author else {}
+    return {
+        "scientificName": question.name.asked,
+        **author,
+        "classification": {name: value for name, value in above.items() if value},
+        "exclude": [],
+        "strict": False,
+        "verbose": True,
+    }
+
+
+def _is_of_another(question: Question, document: object) -> bool:
+    """Whether an exact match is one of another name: then the answers are not in the order of the questions."""
+    if not _is_match(document) or _type(document) != "EXACT":
+        return False
+    canonical = _canonical(document.get("usage"))
+    return canonical is not None and _letters(canonical) != _letters(question.name.asked)
+
+
+def _letters(name: str) -> str:
+    return "".join(each for each in name.casefold() if each.isalpha())
+
+
+def _alone(question: Question, ask: Asker, version: str) -> Answer:
+    while True:
+        name = question.name
+        params: dict[str, str | bool] = {"scientificName": name.asked, "checklistKey": CHECKLIST, "verbose": True}
+        author = {"scientificNameAuthorship": name.authorship} if question.author and name.authorship else {}
+        reply = ask.get(MATCH, params | author | dict(question.hints))
+        if reply.status in _UNREADABLE:
+            return Failed(question.item, f"gbif answers {reply.status}: {str(reply.document)[:200]}")
+        if reply.status >= 400 or not _is_match(reply.document):
+            raise ask.fails(f"{MATCH} answers {reply.status} with no match: {str(reply.document)[:200]}")
+        again = _asked_again(question, reply.document)
+        if again is None:
+            return _answer(question, reply.document, version)
+        question = again
+
+
+def _is_match(document: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether it is an answer at all: GBIF also says with 200 that it does not support something."""
+    if not isinstance(document, dict) or not isinstance(document.get("diagnostics"), dict):
+        return False
+    return "matchType" in document["diagnostics"]
 
 
 def _type(document: Mapping[str, Any]) -> str:
