@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,6 +12,8 @@ from psycopg import sql
 from dev.cluster import Cluster
 from sluiceway.errors import ConfigError
 from sluiceway.jobs import due
+from sluiceway.jobs.definition import Job, Results
+from sluiceway.jobs.taxa import names
 from sluiceway.ledger.locks import LockedSession
 
 BIRDS = (
@@ -65,3 +68,64 @@ def test_a_select_that_writes_by_a_function_is_refused_and_writes_nothing(sessio
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         due.enqueue(session, "j", "SELECT etl_jobs.sly() AS item")
     assert session.execute(sql.SQL("SELECT count(*) FROM etl_jobs.item")) == [(0,)]
+
+
+def test_an_item_that_is_null_is_refused_by_a_sentence(session: LockedSession) -> None:
+    with pytest.raises(ConfigError, match="an item that is NULL"):
+        due.enqueue(session, "j", "SELECT NULL AS item")
+
+
+SPELLINGS = (
+    "SELECT * FROM (VALUES ('MERGUS MERGANSER', 1), ('Mergus\u00a0merganser', 2), ('Mergus merganser', 3), "
+    "('Aloe\u0301 vera', 4), ('Alo\u00e9 vera', 5), ('42', 6), ('Mergus serrator', 7)) v (item, n)"
+)
+
+
+def inputs(session: LockedSession) -> dict[str, Any]:
+    return dict(session.execute(sql.SQL("SELECT item, input FROM etl_jobs.item")))
+
+
+def test_spellings_of_one_name_are_one_item_that_keeps_them_all(session: LockedSession) -> None:
+    assert due.enqueue(session, "j", SPELLINGS, key=names.key) == 4
+    assert inputs(session) == {
+        "Mergus merganser": {
+            "n": 1,
+            "raw": ["MERGUS MERGANSER", "Mergus merganser", "Mergus\u00a0merganser"],
+        },
+        "Alo\u00e9 vera": {"n": 4, "raw": ["Aloe\u0301 vera", "Alo\u00e9 vera"]},
+        "42": {"n": 6, "raw": ["42"]},
+        "Mergus serrator": {"n": 7, "raw": ["Mergus serrator"]},
+    }
+    assert due.enqueue(session, "j", SPELLINGS, key=names.key) == 0
+
+
+def test_a_spelling_that_comes_later_joins_its_item(session: LockedSession) -> None:
+    due.enqueue(session, "j", "SELECT 'Mergus merganser' AS item", key=names.key)
+    session.execute(sql.SQL("UPDATE etl_jobs.item SET state = 'done', due_at = 'infinity'"))
+    two = "SELECT 'Mergus merganser' AS item UNION SELECT 'MERGUS MERGANSER'"
+    assert due.enqueue(session, "j", two, key=names.key) == 1
+    assert inputs(session) == {"Mergus merganser": {"raw": ["MERGUS MERGANSER", "Mergus merganser"]}}
+
+
+def test_more_names_than_are_fetched_at_once_all_get_their_keys(
+    session: LockedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due, "FETCHED_AT_ONCE", 7)
+    many = "SELECT 'AVIS ' || repeat('A', n) AS item FROM generate_series(1, 50) n"
+    found = due.find(session, many, key=names.key)
+    assert sorted(found) == sorted(f"Avis {'a' * number}" for number in range(1, 51))
+
+
+def test_a_table_of_another_job_need_not_be_there_yet(session: LockedSession) -> None:
+    taxa = Results(table="taxon", key="name", columns={"taxon_key": "text"})
+    job = Job(
+        due="SELECT taxon_key AS item FROM etl_jobs.taxon",
+        work=lambda batch: [],
+        results=Results(table="image", columns={"file": "text"}),
+    )
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        due.enqueue_job(session, "j", job)
+    needing = job.model_copy(update={"needs_results": (taxa,)})
+    assert due.enqueue_job(session, "j", needing) == 0
+    session.execute(sql.SQL("INSERT INTO etl_jobs.taxon (name, taxon_key) VALUES ('Aves', 'V2')"))
+    assert due.enqueue_job(session, "j", needing) == 1

@@ -44,9 +44,7 @@ def jobs_list(as_json: JsonOption = False) -> None:
         {
             "job": name,
             "starts": ", ".join(flows[name].triggers) if name in flows else "",
-            "description": flows[name].spec.description
-            if name in flows
-            else "nothing starts it: it has no flow",
+            "description": flows[name].spec.description if name in flows else "nothing starts it: it has no flow",
         }
         for name in names
     ]

@@ -2,31 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from sluiceway.errors import ConfigError
-from sluiceway.jobs import items
+from sluiceway.jobs import items, results
+from sluiceway.jobs.definition import Job
 from sluiceway.ledger.locks import LockedSession
+from sluiceway.ledger.warehouse import Session
 from sluiceway.sources.services.sql_code import READING, code_of, first_word
 
 STATEMENT_TIMEOUT_S = 120
+FETCHED_AT_ONCE = 10_000
+"""Items whose keys are made together: about 2 MB."""
 
 
-def enqueue(session: LockedSession, job: str, due: str, *, where: str | None = None, again: bool = False) -> int:
+def enqueue_job(session: LockedSession, name: str, job: Job, *, where: str | None = None, again: bool = False) -> int:
+    """`enqueue` with all that a job's file says: the tables it reads are there, and its items have their keys."""
+    prepare(session, job)
+    return enqueue(session, name, job.due, where=where, again=again, key=job.key)
+
+
+def prepare(session: LockedSession, job: Job) -> None:
+    """Make the tables of other jobs' results that its SELECT reads, where they are not there yet."""
+    for each in job.needs_results:
+        with session.transaction():
+            results.ensure(session, each)
+
+
+def enqueue(
+    session: LockedSession,
+    job: str,
+    due: str,
+    *,
+    where: str | None = None,
+    again: bool = False,
+    key: Callable[[str], str] | None = None,
+) -> int:
     """Make rows of what is due.
 
     :param due: the job's SELECT: `item`, and what else it gives as the item's input.
     :param where: a condition on the columns of the SELECT, which a person gave.
     :param again: also what is done and need not be asked again yet.
+    :param key: see `find`.
     :returns: how many are due now that were not.
-    :raises ConfigError: one of both is no single statement that reads.
+    :raises ConfigError: one of both is no single statement that reads, or an item is NULL.
     """
-    find(session, due, where)
+    find(session, due, where, key=key)
     return items.enqueue(session, job, sql.SQL("SELECT item, input, input_hash FROM pg_temp.due"), again=again)
 
 
-def find(session: LockedSession, due: str, where: str | None = None) -> list[str]:
-    """The items, by name; they stand in the session's table pg_temp.due afterwards."""
+def find(
+    session: LockedSession, due: str, where: str | None = None, *, key: Callable[[str], str] | None = None
+) -> list[str]:
+    """The items, by name; they stand in the session's table pg_temp.due afterwards.
+
+    :param key: makes an item of what the SELECT calls so, which the input then keeps as `raw`: the list of all that
+        have become one item. The rest of the input is that of the first. A text that the function refuses with
+        ValueError stays its own item, for the job's function to refuse.
+    """
     statement = _select(due, where)
     session.execute(sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS due (item text, input jsonb, input_hash text)"))
     with session.transaction():
@@ -36,12 +72,51 @@ def find(session: LockedSession, due: str, where: str | None = None) -> list[str
         session.execute(sql.SQL("SET TRANSACTION READ ONLY"))
         session.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(f"{STATEMENT_TIMEOUT_S}s")))
         session.execute(sql.SQL("INSERT INTO pg_temp.due {}").format(statement))
+    if session.execute(sql.SQL("SELECT 1 FROM pg_temp.due WHERE item IS NULL LIMIT 1")):
+        raise ConfigError("`due` gives an item that is NULL; leave such rows out: WHERE ... IS NOT NULL")
+    if key is not None:
+        with session.transaction():
+            _rename(session, key)
     return [item for (item,) in session.execute(sql.SQL("SELECT item FROM pg_temp.due ORDER BY item"))]
 
 
 def check(due: str) -> None:
     """Raises ConfigError unless it is one statement that reads."""
     _select(due, None)
+
+
+def _rename(session: Session, key: Callable[[str], str]) -> None:
+    """Give the rows of pg_temp.due their keys, and make one of those that have the same."""
+    session.execute(sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS due_key (raw text, key text) ON COMMIT DROP"))
+    session.execute(sql.SQL("DECLARE raw NO SCROLL CURSOR FOR SELECT item FROM pg_temp.due"))
+    while texts := session.execute(sql.SQL("FETCH {} FROM raw").format(sql.Literal(FETCHED_AT_ONCE))):
+        told = [{"raw": text, "key": key_of(text, key)} for (text,) in texts]
+        session.execute(
+            sql.SQL(
+                "INSERT INTO pg_temp.due_key SELECT raw, key FROM jsonb_to_recordset({}) AS t (raw text, key text)"
+            ).format(sql.Literal(Jsonb(told)))
+        )
+    session.execute(sql.SQL("CLOSE raw"))
+    session.execute(
+        sql.SQL(
+            """
+            WITH old AS (DELETE FROM pg_temp.due RETURNING item, input), named AS (
+                SELECT k.key, (array_agg(o.input ORDER BY o.item COLLATE "C"))[1]
+                    || jsonb_build_object('raw', jsonb_agg(o.item ORDER BY o.item COLLATE "C")) AS input
+                FROM old AS o JOIN pg_temp.due_key AS k ON k.raw = o.item GROUP BY k.key
+            )
+            INSERT INTO pg_temp.due SELECT key, input, md5(input::text) FROM named
+            """
+        )
+    )
+
+
+def key_of(text: str, key: Callable[[str], str]) -> str:
+    """What a job's key makes of a text; the text where it refuses it."""
+    try:
+        return key(text)
+    except ValueError:
+        return text
 
 
 def _select(due: str, where: str | None) -> sql.Composed:

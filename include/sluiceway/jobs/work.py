@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from sluiceway.errors import ConfigError, TargetMismatchError
 from sluiceway.jobs import due, files, items, requests, results
-from sluiceway.jobs.definition import Results
+from sluiceway.jobs.definition import Job, Results
 from sluiceway.jobs.errors import JobPausedError
 from sluiceway.jobs.lane import Lane, Tally
 from sluiceway.jobs.lanes import LaneKey
@@ -78,11 +78,12 @@ def enqueue(url: str, name: str, asked: Asked, *, run: RunKey, who: str) -> int:
             )
         with session.transaction():
             results.ensure(session, job.results)
-        due.find(session, job.due, asked.where)
+        due.prepare(session, job)
+        due.find(session, job.due, asked.where, key=job.key)
         with session.transaction():
             # what is asked for once more is asked once: the task may be a second try, or was cleared
             is_first = not requests.of_run(session, run)
-            count = _enqueue(session, name, asked if is_first else Asked())
+            count = _enqueue(session, name, job, asked if is_first else Asked())
             detail = asked.model_dump(mode="json", exclude_defaults=True)
             requests.write(
                 session,
@@ -99,8 +100,9 @@ def would_be_due(url: str, name: str, asked: Asked) -> list[str]:
     job = files.read(name)
     with _session(url, name) as session:
         check_revision(session)
-        due.find(session, job.due, asked.where)
-        return items.would_be_due(session, name, only=asked.items or None, again=asked.where is not None or asked.all)
+        due.prepare(session, job)
+        due.find(session, job.due, asked.where, key=job.key)
+        return items.would_be_due(session, name, only=_named(job, asked), again=asked.where is not None or asked.all)
 
 
 def work(
@@ -119,7 +121,7 @@ def work(
     :raises BrokenWorkError: the job's function fails for every item.
     """
     job = files.read(name)
-    lane = Lane(url, name, job, key, connections, asked.items or None)
+    lane = Lane(url, name, job, key, connections, _named(job, asked))
     return lane.drain(budget_s=budget_s or job.lane_seconds, waits=waits)
 
 
@@ -173,11 +175,18 @@ def _shows(session: Session, shown: Results) -> bool:
     return [column for (column,) in rows] == _columns(shown)
 
 
-def _enqueue(session: LockedSession, name: str, asked: Asked) -> int:
+def _enqueue(session: LockedSession, name: str, job: Job, asked: Asked) -> int:
     found = sql.SQL("SELECT item, input, input_hash FROM pg_temp.due")
     if not asked.items:
         return items.enqueue(session, name, found, again=asked.where is not None or asked.all)
-    return items.ask_again(session, name, asked.items)
+    return items.ask_again(session, name, _named(job, asked) or ())
+
+
+def _named(job: Job, asked: Asked) -> list[str] | None:
+    """The items that somebody names, as the job calls them; None: nobody names any."""
+    if not asked.items:
+        return None
+    return [each if job.key is None else due.key_of(each, job.key) for each in asked.items]
 
 
 @contextmanager

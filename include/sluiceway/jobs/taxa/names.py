@@ -69,6 +69,14 @@ def parse(text: str) -> Name:
     return Name(item=item, asked=canonical, authorship=authorship, qualifier=qualifier, subgenus=subgenus)
 
 
+def key(text: str) -> str:
+    """What a name is compared by, see `Name.item`.
+
+    :raises ValueError: it holds no letter.
+    """
+    return parse(text).item
+
+
 def _cased(name: str) -> str:
     """A name all in capitals as it is written otherwise: the first word's first letter alone is one."""
     letters = [each for each in name if each.isalpha()]
