@@ -15,6 +15,7 @@ from sluiceway.jobs import due
 from sluiceway.jobs.definition import Job, Results
 from sluiceway.jobs.taxa import names
 from sluiceway.ledger.locks import LockedSession
+from tests.jobs.enqueued import enqueue, enqueue_job
 
 BIRDS = (
     "SELECT * FROM (VALUES ('Aves', 1, 'x'), ('Felis', 2, 'y'), ('Felis', 3, 'z'), ('Homo', 4, NULL)) v (item, n, t)"
@@ -28,13 +29,13 @@ def session(postgres: Cluster, database: str, jobs_url: str) -> Iterator[LockedS
 
 
 def test_a_select_becomes_items_each_once_with_its_input(session: LockedSession) -> None:
-    assert due.enqueue(session, "j", BIRDS) == 3
+    assert enqueue(session, "j", BIRDS) == 3
     assert session.execute(sql.SQL("SELECT item, input->>'t' FROM etl_jobs.item ORDER BY 1")) == [
         ("Aves", "x"),
         ("Felis", "y"),
         ("Homo", None),
     ]
-    assert due.enqueue(session, "j", BIRDS) == 0
+    assert enqueue(session, "j", BIRDS) == 0
 
 
 @pytest.mark.parametrize("where", ["n > 3 OR item = 'Aves'", "item LIKE 'Aves' OR t IS NULL", "(n = 1) OR (n = 4)"])
@@ -66,13 +67,13 @@ def test_a_select_that_writes_by_a_function_is_refused_and_writes_nothing(sessio
         )
     )
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-        due.enqueue(session, "j", "SELECT etl_jobs.sly() AS item")
+        enqueue(session, "j", "SELECT etl_jobs.sly() AS item")
     assert session.execute(sql.SQL("SELECT count(*) FROM etl_jobs.item")) == [(0,)]
 
 
 def test_an_item_that_is_null_is_refused_by_a_sentence(session: LockedSession) -> None:
     with pytest.raises(ConfigError, match="an item that is NULL"):
-        due.enqueue(session, "j", "SELECT NULL AS item")
+        enqueue(session, "j", "SELECT NULL AS item")
 
 
 SPELLINGS = (
@@ -86,7 +87,7 @@ def inputs(session: LockedSession) -> dict[str, Any]:
 
 
 def test_spellings_of_one_name_are_one_item_that_keeps_them_all(session: LockedSession) -> None:
-    assert due.enqueue(session, "j", SPELLINGS, key=names.key) == 4
+    assert enqueue(session, "j", SPELLINGS, key=names.key) == 4
     assert inputs(session) == {
         "Mergus merganser": {
             "n": 1,
@@ -96,14 +97,14 @@ def test_spellings_of_one_name_are_one_item_that_keeps_them_all(session: LockedS
         "42": {"n": 6, "raw": ["42"]},
         "Mergus serrator": {"n": 7, "raw": ["Mergus serrator"]},
     }
-    assert due.enqueue(session, "j", SPELLINGS, key=names.key) == 0
+    assert enqueue(session, "j", SPELLINGS, key=names.key) == 0
 
 
 def test_a_spelling_that_comes_later_joins_its_item(session: LockedSession) -> None:
-    due.enqueue(session, "j", "SELECT 'Mergus merganser' AS item", key=names.key)
+    enqueue(session, "j", "SELECT 'Mergus merganser' AS item", key=names.key)
     session.execute(sql.SQL("UPDATE etl_jobs.item SET state = 'done', due_at = 'infinity'"))
     two = "SELECT 'Mergus merganser' AS item UNION SELECT 'MERGUS MERGANSER'"
-    assert due.enqueue(session, "j", two, key=names.key) == 1
+    assert enqueue(session, "j", two, key=names.key) == 1
     assert inputs(session) == {"Mergus merganser": {"raw": ["MERGUS MERGANSER", "Mergus merganser"]}}
 
 
@@ -124,8 +125,8 @@ def test_a_table_of_another_job_need_not_be_there_yet(session: LockedSession) ->
         results=Results(table="image", columns={"file": "text"}),
     )
     with pytest.raises(psycopg.errors.UndefinedTable):
-        due.enqueue_job(session, "j", job)
+        enqueue_job(session, "j", job)
     needing = job.model_copy(update={"needs_results": (taxa,)})
-    assert due.enqueue_job(session, "j", needing) == 0
+    assert enqueue_job(session, "j", needing) == 0
     session.execute(sql.SQL("INSERT INTO etl_jobs.taxon (name, taxon_key) VALUES ('Aves', 'V2')"))
-    assert due.enqueue_job(session, "j", needing) == 1
+    assert enqueue_job(session, "j", needing) == 1

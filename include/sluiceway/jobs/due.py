@@ -8,7 +8,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from sluiceway.errors import ConfigError
-from sluiceway.jobs import items, results
+from sluiceway.jobs import results
 from sluiceway.jobs.definition import Job
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.warehouse import Session
@@ -19,39 +19,11 @@ FETCHED_AT_ONCE = 10_000
 """Items whose keys are made together: about 2 MB."""
 
 
-def enqueue_job(session: LockedSession, name: str, job: Job, *, where: str | None = None, again: bool = False) -> int:
-    """`enqueue` with all that a job's file says: the tables it reads are there, and its items have their keys."""
-    prepare(session, job)
-    return enqueue(session, name, job.due, where=where, again=again, key=job.key)
-
-
 def prepare(session: LockedSession, job: Job) -> None:
     """Make the tables of other jobs' results that its SELECT reads, where they are not there yet."""
     for each in job.needs_results:
         with session.transaction():
             results.ensure(session, each)
-
-
-def enqueue(
-    session: LockedSession,
-    job: str,
-    due: str,
-    *,
-    where: str | None = None,
-    again: bool = False,
-    key: Callable[[str], str] | None = None,
-) -> int:
-    """Make rows of what is due.
-
-    :param due: the job's SELECT: `item`, and what else it gives as the item's input.
-    :param where: a condition on the columns of the SELECT, which a person gave.
-    :param again: also what is done and need not be asked again yet.
-    :param key: see `find`.
-    :returns: how many are due now that were not.
-    :raises ConfigError: one of both is no single statement that reads, or an item is NULL.
-    """
-    find(session, due, where, key=key)
-    return items.enqueue(session, job, sql.SQL("SELECT item, input, input_hash FROM pg_temp.due"), again=again)
 
 
 def find(

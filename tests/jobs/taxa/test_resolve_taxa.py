@@ -9,11 +9,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluiceway.jobs import due, files
+from sluiceway.jobs import files
 from sluiceway.jobs.definition import Job
 from sluiceway.jobs.lane import Lane, Tally
+from sluiceway.jobs.lanes import LaneKey
 from sluiceway.ledger.locks import LockedSession
+from sluiceway.ledger.store import RunKey
 from tests.jobs.conftest import connected
+from tests.jobs.enqueued import enqueue_job
 from tests.stand_ins.gbif import MATCH, Gbif
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -45,9 +48,9 @@ def resolve(jobs_url: str, gbif: Gbif) -> Callable[..., Tally]:
         assert job.service is not None
         job = job.model_copy(update={"service": job.service.model_copy(update={"per_second": 1000.0})})
         with psycopg.connect(jobs_url, autocommit=True) as connection:
-            due.enqueue_job(LockedSession(connection, jobs_url), JOB, job)
+            enqueue_job(LockedSession(connection, jobs_url), JOB, job)
         where = connected(gbif={"host": address or gbif.uri})
-        return Lane(jobs_url, JOB, job, where).drain(budget_s=budget_s, waits=False)
+        return Lane(jobs_url, JOB, job, LaneKey(RunKey(JOB, "manual__1")), where).drain(budget_s=budget_s, waits=False)
 
     return run
 
