@@ -29,7 +29,7 @@ TARGET ?=
 BUILD_ID ?=
 TAG ?=
 
-.PHONY: help setup up down status airflow demo test lint docs lock histories files soak bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle package release clean
+.PHONY: help setup up down status airflow demo test lint docs lock histories files soak bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle bench-jobs package release clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +117,9 @@ bench-watch: setup ## Measure what 200 triggers cost one triggerer
 
 bench-idle: setup ## Measure what the local stack costs at rest, process by process
 	@$(PYTHON) -m bench.idle $(ARGS)
+
+bench-jobs: setup ## Measure items of jobs a second, beside two other queues in PostgreSQL, and connections
+	@$(PYTHON) -m bench.jobs $(ARGS)
 
 release: setup ## Build what a tag publishes into dist/release, and publish nothing: make release TAG=v0.1.0
 	@$(PYTHON) -m dev.release "$(TAG)"

@@ -156,9 +156,10 @@ def claim(session: Session, job: str, *, limit: int, lease: timedelta, only: Seq
 def extend(session: Session, claimed: Claim, *, lease: timedelta) -> int:
     """Prolong a claim's lease; returns how many items it still holds."""
     rows = session.execute(
-        sql.SQL("UPDATE etl_jobs.item SET lease_until = clock_timestamp() + {} WHERE claim = {} RETURNING 1").format(
-            sql.Literal(lease), sql.Literal(claimed.id)
-        )
+        sql.SQL(
+            "UPDATE etl_jobs.item SET lease_until = clock_timestamp() + {} "
+            "WHERE state = 'claimed' AND claim = {} RETURNING 1"
+        ).format(sql.Literal(lease), sql.Literal(claimed.id))
     )
     return len(rows)
 
@@ -190,7 +191,7 @@ def acknowledge(session: Session, job: str, claimed: Claim, outcomes: Sequence[O
                 source_version = coalesce(t.version, i.source_version), updated_at = clock_timestamp()
             FROM jsonb_to_recordset({told}) AS t
                 (item text, state text, due_s float8, code text, error text, counts boolean, version text)
-            WHERE i.job = {job} AND i.item = t.item AND i.claim = {claim}
+            WHERE i.job = {job} AND i.item = t.item AND i.state = 'claimed' AND i.claim = {claim}
             RETURNING i.item
         """).format(
             told=sql.Literal(Jsonb(told)),
