@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import sql
 
-from sluiceway.errors import ConfigError, TargetMismatchError
-from sluiceway.jobs import requests, work
+from sluiceway.errors import ConfigError, TargetMismatchError, WarehouseUnavailableError
+from sluiceway.jobs import letters, requests, work
 from sluiceway.jobs.errors import JobPausedError
 from sluiceway.jobs.lanes import LaneKey, of_run
+from sluiceway.jobs.letters import Chosen
 from sluiceway.jobs.requests import Request
 from sluiceway.jobs.work import Asked
 from sluiceway.ledger.store import RunKey
@@ -159,3 +161,29 @@ def test_a_table_of_the_views_name_is_left_alone(run: Run, warehouse_url: str, q
     query("CREATE TABLE public.shouted (id integer)")
     with pytest.raises(TargetMismatchError, match=r"public.shouted is a table; .* give results.table another name"):
         work.publish(warehouse_url, JOB)
+
+
+def test_too_few_connections_for_all_lanes_are_said_with_their_numbers(jobs_url: str, query: Query) -> None:
+    with pytest.raises(WarehouseUnavailableError, match=r"allows \d+ connections .* left for 10000 lanes of jobs"):
+        work.enqueue(jobs_url, JOB, Asked(), run=RUN, who="anna", lanes=10_000)
+    assert states(query) == {}
+
+
+def test_what_is_old_is_forgotten_but_no_dead_letter_and_no_pause(run: Run, jobs_url: str, query: Query) -> None:
+    run(RUN)
+    with connect(jobs_url) as session:
+        letters.replay(session, Chosen(items=("i7",)), who="anna", why=None)
+        requests.write(session, Request(job="other", action="pause", who="anna"))
+        for table, column in (("request", "at"), ("lane", "started_at"), ("item", "updated_at")):
+            session.execute(
+                sql.SQL("UPDATE etl_jobs.{} SET {} = now() - interval '100 days'").format(
+                    sql.Identifier(table), sql.Identifier(column)
+                )
+            )
+    run(AGAIN)
+    assert query("SELECT job, action FROM etl_jobs.request WHERE at < now() - interval '1 day'") == [("other", "pause")]
+    assert query("SELECT count(*) FROM etl_jobs.decision") == [(0,)]
+    assert query("SELECT run_id FROM etl_jobs.lane") == [(AGAIN.run_id,)]
+    assert states(query)["i7"] == "dead"
+    with connect(jobs_url) as session:
+        assert requests.is_paused(session, "other") is not None

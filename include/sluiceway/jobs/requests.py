@@ -71,6 +71,19 @@ def is_paused(session: Session, job: str) -> Request | None:
     return found if found is not None and found.action == "pause" else None
 
 
+def forget(session: Session, *, older_than_days: int) -> None:
+    """Forget what was asked for, decided and worked on before that; but never who paused a job last."""
+    past = sql.SQL("clock_timestamp() - {} * interval '1 day'").format(sql.Literal(older_than_days))
+    session.execute(
+        sql.SQL(
+            "DELETE FROM etl_jobs.request AS r WHERE at < {} AND NOT (action IN ('pause', 'resume') AND NOT EXISTS ("
+            "SELECT FROM etl_jobs.request AS n WHERE n.action IN ('pause', 'resume') AND n.at > r.at "
+            "AND (n.job = r.job OR n.service = r.service)))"
+        ).format(past)
+    )
+    session.execute(sql.SQL("DELETE FROM etl_jobs.lane WHERE started_at < {}").format(past))
+
+
 def _first(session: Session, condition: sql.Composed) -> Request | None:
     return next(iter(_found(session, condition, 1)), None)
 

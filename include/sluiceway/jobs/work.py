@@ -21,10 +21,12 @@ from sluiceway.jobs.errors import JobPausedError
 from sluiceway.jobs.lane import Lane, Tally
 from sluiceway.jobs.lanes import LaneKey
 from sluiceway.jobs.requests import Request
+from sluiceway.jobs.room import check_room
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session, connect, connection, error_of
+from sluiceway.settings import load_settings
 from sluiceway.sources.connections import Connections, from_environment
 
 log = logging.getLogger(__name__)
@@ -60,13 +62,17 @@ class Asked(BaseModel):
             raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 
 
-def enqueue(url: str, name: str, asked: Asked, *, run: RunKey, who: str) -> int:
+def enqueue(url: str, name: str, asked: Asked, *, run: RunKey, who: str, lanes: int = 1) -> int:
     """Make the job's items due that are asked for, and note who asked; a second time changes nothing more.
 
+    Forgets, too, what was asked for and decided before SLUICEWAY_HISTORY_DAYS.
+
     :param url: the warehouse, as the role that writes etl_jobs.
+    :param lanes: of all jobs together, for which there must be room.
     :returns: how many items are due now that were not.
     :raises ConfigError: the job's file, its SELECT or the condition is wrong.
     :raises JobPausedError: a person has paused it.
+    :raises WarehouseUnavailableError: it does not answer, or has too few connections for all lanes.
     """
     job = files.read(name)
     with _session(url, name) as session:
@@ -76,8 +82,10 @@ def enqueue(url: str, name: str, asked: Asked, *, run: RunKey, who: str) -> int:
                 f"{name} is paused by {paused.who}{f' ({paused.why})' if paused.why else ''}; "
                 f"`sluiceway jobs resume {name}` lets it run."
             )
+        check_room(session, lanes)
         with session.transaction():
             results.ensure(session, job.results)
+            requests.forget(session, older_than_days=load_settings().history_days)
         due.prepare(session, job)
         due.find(session, job.due, asked.where, key=job.key)
         with session.transaction():

@@ -44,6 +44,13 @@ def work_items(flow: Flow) -> BaseOperator:
     return verdict
 
 
+def _lanes() -> int:
+    """Of all jobs: at a bad moment they run together."""
+    from sluiceway.on_airflow.graphs.flows import read
+
+    return sum(each.spec.lanes for each in read().right.values() if each.spec.flow_type == "job")
+
+
 def enqueue(context: Context) -> int:
     """The items that are due, or that somebody asks for, become rows; what the job found is shown in schema public."""
     from sluiceway.jobs import work
@@ -55,7 +62,9 @@ def enqueue(context: Context) -> int:
     dag_run = context["dag_run"]
     who = dag_run.triggering_user_name or dag_run.run_type.value
     try:
-        count = work.enqueue(warehouse_url(JOBS_CONN_ID), run.dag_id, asked_of(context), run=run, who=who)
+        count = work.enqueue(
+            warehouse_url(JOBS_CONN_ID), run.dag_id, asked_of(context), run=run, who=who, lanes=_lanes()
+        )
     except JobPausedError as paused:
         with connect(warehouse_url()) as session:
             store.record_outcome(session, run, "idle", str(paused))
