@@ -127,8 +127,8 @@ class Deployment:
         self.api.trigger(DAG_ID, run_id, conf)
         return run_id
 
-    def state(self, run_id: str) -> str:
-        return str(self.api.run(DAG_ID, run_id)["state"])
+    def state(self, run_id: str, dag_id: str = DAG_ID) -> str:
+        return str(self.api.run(dag_id, run_id)["state"])
 
     def wait(self, run_id: str, dag_id: str = DAG_ID) -> str:
         """Wait for the end of a run; its state."""

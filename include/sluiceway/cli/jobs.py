@@ -103,7 +103,7 @@ def jobs_run(
 
     with sentences():
         _known(job)
-        given = {"items": tuple(item or ()), "where": where, "all": everything}
+        given = {"items": item or [], "where": where, "all": everything}
         asked = Asked.of(given)
         if dry_run:
             _print_due(job, asked, jobs_url(warehouse), as_json=as_json)

@@ -1,0 +1,47 @@
+"""The job that docs/how-to/jobs.md makes, as it stands there, and the service that it asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dev.docs.page import DOCS
+from tests.dev.docs.markdown import blocks
+from tests.stand_ins.web_service import Reply, Request, WebService
+
+JOB = "airport_elevation"
+PAGE = DOCS / "how-to" / "jobs.md"
+LINES = 50
+"""A job's file has fewer."""
+REFUSED = "XXX"
+
+
+def text_of(language: str) -> str:
+    """The page's first block in that language."""
+    return next(block.text for block in blocks(PAGE) if block.language == language)
+
+
+def declare(config: Path) -> None:
+    """Write the two files of the page."""
+    for folder in ("jobs", "flows"):
+        (config / folder).mkdir(exist_ok=True)
+    write(config, text_of("python"))
+    (config / "flows" / f"{JOB}.toml").write_text(text_of("toml"), encoding="utf-8")
+
+
+def write(config: Path, text: str) -> None:
+    """The job's file."""
+    (config / "jobs" / f"{JOB}.py").write_text(text, encoding="utf-8")
+
+
+def answer(request: Request) -> Reply:
+    """What open-elevation.com says of one place; south of 89 degrees it knows none."""
+    latitude, longitude = map(float, request.params["locations"].split(","))
+    if latitude < -89:
+        return Reply(400, {"error": "Invalid JSON."})
+    place = {"latitude": latitude, "longitude": longitude, "elevation": round(latitude * 10)}
+    return Reply(200, {"results": [place]})
+
+
+def service() -> WebService:
+    """The service."""
+    return WebService(answer=answer)
