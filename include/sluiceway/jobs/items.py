@@ -7,7 +7,7 @@ lease is over changes nothing: somebody else has the item, and may be done with 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 from uuid import UUID, uuid4
@@ -265,3 +265,17 @@ def counts(session: Session, job: str) -> dict[State, int]:
         sql.SQL("SELECT state, count(*) FROM etl_jobs.item WHERE job = {} GROUP BY state").format(sql.Literal(job))
     )
     return dict(rows)
+
+
+def counted(outcomes: Sequence[Outcome], held: Collection[str]) -> tuple[Counter[str], Counter[str]]:
+    """By what the items have become, and by why they are not done."""
+    counts: Counter[str] = Counter()
+    causes: Counter[str] = Counter()
+    for each in outcomes:
+        if each.item not in held:
+            counts["lost"] += 1
+            continue
+        counts["back" if each.state == "due" and not each.counts else each.state] += 1
+        if each.code:
+            causes[each.code] += 1
+    return counts, causes

@@ -370,7 +370,7 @@ class Lane:
             held = items.acknowledge(session, self._name, claimed, outcomes)
             if rows:
                 results.write(session, self._job.results, {item: rows[item] for item in rows if item in held})
-            counts, causes = _counted(outcomes, held)
+            counts, causes = items.counted(outcomes, held)
             lanes.add(session, self._key, counts, causes, waited_s=self._waited_s)
             self._waited_s = 0.0
         for each in outcomes:
@@ -379,20 +379,6 @@ class Lane:
                 log.warning("%s: %s came after the lease; somebody else has it", self._name, each.item)
         self.tally.add(counts, causes)
         return held
-
-
-def _counted(outcomes: Sequence[Outcome], held: Collection[str]) -> tuple[Counter[str], Counter[str]]:
-    """By what the items have become, and by why they are not done."""
-    counts: Counter[str] = Counter()
-    causes: Counter[str] = Counter()
-    for each in outcomes:
-        if each.item not in held:
-            counts["lost"] += 1
-            continue
-        counts["back" if each.state == "due" and not each.counts else each.state] += 1
-        if each.code:
-            causes[each.code] += 1
-    return counts, causes
 
 
 _CODES: Mapping[type[Exception], str] = {

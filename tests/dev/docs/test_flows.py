@@ -40,6 +40,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 }
 """What a model needs beside the key that is looked at."""
 TOGETHER: dict[tuple[str, str], dict[str, Any]] = {
+    ("FlowSpec", "lanes"): {"flow_type": "job", "tables": None},
     ("FileConfig", "pattern"): {"path": "/data/in/orders.csv"},
     ("DatabaseConfig", "detection_mode"): {"timestamp_column": "t"},
     ("DatabaseConfig", "timestamp_column"): {"detection_mode": "timestamp_column"},
