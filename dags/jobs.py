@@ -21,6 +21,8 @@ for flow in flows.read(get_parsing_context().dag_id).right.values():
             description=flow.spec.description or f"Works on the items of {flow.id}",
             schedule=flows.schedule_of(flow),
             dagrun_timeout=timedelta(hours=6),
+            # it asks somebody else's service: a person switches it on
+            is_paused_upon_creation=True,
             params=flows.job_form(flow),
             **flows.arguments(flow),
         ) as dag:

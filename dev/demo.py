@@ -20,6 +20,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from dev import demo_job
 from dev.environment import ROOT
 from dev.errors import StackError
 from dev.stack import Stack
@@ -183,9 +184,19 @@ def _table(tables: Sequence[TableRun]) -> Table:
     return view
 
 
-def verdict(stack: Stack, run_id: str, state: str, tables: Sequence[TableRun], seconds: float, *, stays: bool) -> None:
+def verdict(
+    stack: Stack,
+    run_id: str,
+    state: str,
+    tables: Sequence[TableRun],
+    seconds: float,
+    job: str | None = None,
+    *,
+    stays: bool,
+) -> None:
     """Print the run's colour and why, the counts, and where to look further.
 
+    :param job: the run of the job that was shown.
     :param stays: whether the stack runs on; no link leads into one that stops.
     """
     with connect(stack.warehouse_url) as session:
@@ -196,9 +207,11 @@ def verdict(stack: Stack, run_id: str, state: str, tables: Sequence[TableRun], s
     console.print(f"\n[bold {colour}]{colour.upper()}[/] {run_id} in {seconds:.1f} s")
     if run:
         console.print(escape(run[0].note or "no verdict was spoken"))
-    report = Path(stack.env["SLUICEWAY_REPORTS_DIR"]) / report_file(store.RunKey(DAG_ID, run_id))
-    if report.is_file():
-        console.print(f"Report: {report}")
+    keys = [store.RunKey(DAG_ID, run_id), *([store.RunKey(demo_job.JOB, job)] if job else [])]
+    for key in keys:
+        report = Path(stack.env["SLUICEWAY_REPORTS_DIR"]) / report_file(key)
+        if report.is_file():
+            console.print(f"Report: {report}")
     path = f"/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
     if stays:
         console.print(f"Run:    {stack.url}{path}")
@@ -223,7 +236,9 @@ def main() -> int:
                 run_id = enqueue(api, sha, tables)
                 console.print(f"POST {stack.url}/api/v2/dags/{DAG_ID}/dagRuns: {run_id} is enqueued")
                 state, done = follow(api, stack.warehouse_url, run_id)
-            verdict(stack, run_id, state, done, time.monotonic() - started, stays=was_up)
+                took = time.monotonic() - started
+                job = demo_job.show(stack, api, console) if state == "success" and not tables else None
+            verdict(stack, run_id, state, done, took, job, stays=was_up)
         return 0 if state == "success" else 1
     except UnknownTableError as error:
         console.print(f"[red]error:[/] TABLES: {escape(str(error))}")

@@ -162,7 +162,14 @@ def _start(job: str, params: dict[str, Any], *, as_json: bool) -> None:
     from urllib.parse import quote
 
     from sluiceway.flows import TriggerContext, TriggerService, service
+    from sluiceway.rest.airflow_api import AirflowApi
 
+    with AirflowApi.from_settings(load_settings()) as api:
+        if api.get(f"dags/{quote(job, safe='')}")["is_paused"]:
+            raise ConfigError(
+                f"{job} is paused in Airflow, where no run of it begins: switch it on there, or `airflow dags unpause "
+                f"{job}`; --local works without Airflow."
+            )
     trigger = TriggerService().find(job, trigger_id=None)
     result = service.activate(trigger, TriggerContext(params=params, batch_id=None))
     if not result.success or result.run_id is None:

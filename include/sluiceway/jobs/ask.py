@@ -82,6 +82,11 @@ class Asker:
             trust_env=self._base.host not in LOCAL_HOSTS,
         )
 
+    @property
+    def address(self) -> str:
+        """Where it asks, without what a login would be."""
+        return str(self._base.copy_with(username=None, password=None)).rstrip("/")
+
     def close(self) -> None:
         """Close the connections, those of the others too."""
         for each in self._askers.values():

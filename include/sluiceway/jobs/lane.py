@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -201,6 +201,7 @@ class Lane:
                 return wait
 
         asker = Asker(self._job.service, pace, self._connections, others=self._job.others)
+        rate.note(session, self._job.service.name, address=asker.address)
         try:
             self._work = partial(self._job.work, ask=asker)
             yield

@@ -35,6 +35,16 @@ def reserve(session: Session, service: str, *, per_second: float, requests: int 
     return max(0.0, float(rows[0][0]))
 
 
+def note(session: Session, service: str, *, address: str) -> None:
+    """Write down where it is asked, which a page shows."""
+    session.execute(
+        sql.SQL(
+            "INSERT INTO etl_jobs.rate AS r (service, address) VALUES ({0}, {1}) "
+            "ON CONFLICT (service) DO UPDATE SET address = {1} WHERE r.address IS DISTINCT FROM {1}"
+        ).format(sql.Literal(service), sql.Literal(address))
+    )
+
+
 def pause(session: Session, service: str, *, seconds: float, reason: str) -> None:
     """Nobody asks the service before that; a longer pause that is there already stays."""
     session.execute(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
 from sluiceway.jobs import requests
 from sluiceway.ledger.warehouse import Session
+from sluiceway.sources.services.api_client import LOCAL_HOSTS
 
 STATES = ("due", "claimed", "done", "waiting", "dead")
 
@@ -48,10 +50,17 @@ class ServiceStatus(_Frozen):
     """One service that jobs ask."""
 
     service: str
+    address: str | None
+    """Where it was asked last."""
     requests: int
     waited_s: float
     paused_until: datetime | None
     pause_reason: str | None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is asked on this machine: then it is a stand-in, or a proxy, and not the public service."""
+        return self.address is not None and (urlsplit(self.address).hostname or "") in LOCAL_HOSTS
 
 
 class DatabaseStatus(_Frozen):
@@ -114,7 +123,8 @@ def services(session: Session) -> list[ServiceStatus]:
     """Every service that was asked, by name."""
     rows = session.execute(
         sql.SQL(
-            "SELECT service, requests, waited_s, CASE WHEN paused_until > clock_timestamp() THEN paused_until END, "
+            "SELECT service, address, requests, waited_s, "
+            "CASE WHEN paused_until > clock_timestamp() THEN paused_until END, "
             "CASE WHEN paused_until > clock_timestamp() THEN pause_reason END FROM etl_jobs.rate ORDER BY service"
         )
     )

@@ -17,7 +17,7 @@ from sluiceway.rest import refusals
 from sluiceway.settings import Settings
 
 TIMEOUT_S = 30.0
-Method = Literal["GET", "POST", "PATCH"]
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
 FAILED_STATES = frozenset({"failed", "upstream_failed", "skipped", "removed"})
 
 
@@ -70,6 +70,10 @@ class AirflowApi:
     def patch(self, path: str, body: dict[str, Any]) -> Any:
         """PATCH /api/v2/<path>; raises AirflowApiError for any answer but 2xx."""
         return self._send("PATCH", f"/api/v2/{path}", json=body)
+
+    def delete(self, path: str) -> None:
+        """DELETE /api/v2/<path>; raises AirflowApiError for any answer but 2xx."""
+        self._send("DELETE", f"/api/v2/{path}")
 
     def auth(self, method: Method, path: str, body: dict[str, Any] | None = None, **params: Any) -> Any:
         """The REST API of the FAB auth manager, /auth/fab/v1/<path>; raises AirflowApiError for any answer but 2xx."""
@@ -180,6 +184,8 @@ class AirflowApi:
             response = self._client.request(method, path, timeout=self._left(), **arguments)
         except httpx.TransportError as error:
             raise AirflowUnreachableError(refusals.unanswered(self._url, error)) from error
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return None
         if not response.is_success or not refusals.is_json(response):  # a login page before it redirects or is HTML
             raise AirflowApiError(refusals.refused(self._url, self._username, response), status=response.status_code)
         return response.json()

@@ -171,6 +171,7 @@ def collect(
         withheld=tuple(
             WithheldView(name=each.view_name, reason=each.withheld) for each in facts.publications if each.withheld
         ),
+        services=tuple(status.services(session)),
         jobs=_job_reports(session, own=facts.asked[0].job if facts.asked else None),
         totals=total(tables),
         finished_at=None if truth.status == "running" else run.finished_at,

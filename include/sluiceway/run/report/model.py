@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from sluiceway.jobs.letters import Letter
-from sluiceway.jobs.status import JobStatus
+from sluiceway.jobs.status import JobStatus, ServiceStatus
 from sluiceway.ledger.store import RunKey, TableStatus
 from sluiceway.run.reconcile import Truth
 from sluiceway.run.verdict import Verdict
@@ -160,6 +160,8 @@ class RunReport(_Frozen):
     published: tuple[str, ...] = ()
     """Names of views."""
     withheld: tuple[WithheldView, ...] = ()
+    services: tuple[ServiceStatus, ...] = ()
+    """That jobs have asked."""
     jobs: tuple[JobReport, ...] = ()
     """Of a job's run: the job. Of any other: all that there are."""
     totals: Totals

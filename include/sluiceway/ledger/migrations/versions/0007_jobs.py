@@ -51,6 +51,7 @@ def upgrade() -> None:
     op.execute("""
         CREATE TABLE etl_jobs.rate (
             service       text PRIMARY KEY,
+            address       text,
             next_at       timestamptz NOT NULL DEFAULT '-infinity',
             paused_until  timestamptz NOT NULL DEFAULT '-infinity',
             pause_reason  text,
