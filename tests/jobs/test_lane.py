@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from sluiceway.errors import TargetMismatchError
+from sluiceway.errors import TargetMismatchError, WarehouseError
 from sluiceway.jobs import items, rate
 from sluiceway.jobs.ask import Asker
 from sluiceway.jobs.definition import Answer, Done, Failed, Job, Results, Service, Waiting
@@ -20,7 +20,7 @@ from sluiceway.jobs.items import Item
 from sluiceway.jobs.lane import Lane, Tally
 from sluiceway.jobs.lanes import LaneKey
 from sluiceway.ledger.store import RunKey
-from sluiceway.ledger.warehouse import connect
+from sluiceway.ledger.warehouse import Session, connect
 from tests.stand_ins.faults import FAULTS
 from tests.stand_ins.gbif import CHECKLIST, Gbif
 
@@ -296,6 +296,42 @@ def test_of_what_an_answer_came_is_written_with_it(due: Due, drain: Drain, query
     due(1)
     drain(lambda batch: [Done(each.item, source_version="2026-1") for each in batch])
     assert query("SELECT state, source_version FROM etl_jobs.item") == [("done", "2026-1")]
+
+
+def test_what_follows_from_a_result_is_written_with_it_or_neither_is(
+    due: Due, drain: Drain, query: Query, jobs_url: str
+) -> None:
+    due(2)
+
+    def work(batch: Sequence[Item]) -> Iterator[Answer]:
+        yield Failed("i1", "no name")
+        yield from shout([each for each in batch if each.item == "i2"])
+
+    def fails(session: Session, answers: Sequence[Done]) -> None:
+        session.execute(sql.SQL("SELECT 1 / 0"))
+
+    with pytest.raises(WarehouseError, match="division by zero"):
+        drain(work, then=fails)
+    assert query("SELECT count(*) FROM etl_jobs.shouted") == [(0,)]
+    assert {state for state, *_ in states(query).values()} == {"claimed"}
+    with connect(jobs_url) as session:
+        session.execute(sql.SQL("UPDATE etl_jobs.item SET state = 'due', claim = NULL, lease_until = NULL"))
+    seen: list[Done] = []
+    drain(work, then=lambda session, answers: seen.extend(answers))
+    assert [each.item for each in seen] == ["i2"]
+
+
+def test_nothing_follows_from_a_result_that_came_after_its_lease(due: Due, drain: Drain, jobs_url: str) -> None:
+    due(2)
+
+    def work(batch: Sequence[Item]) -> Iterator[Answer]:
+        with connect(jobs_url) as session:
+            session.execute(sql.SQL("UPDATE etl_jobs.item SET claim = gen_random_uuid() WHERE item = 'i1'"))
+        yield from shout(batch)
+
+    seen: list[Done] = []
+    assert drain(work, then=lambda session, answers: seen.extend(answers)).lost == 1
+    assert [each.item for each in seen] == ["i2"]
 
 
 def test_a_service_may_stand_once_in_a_job() -> None:

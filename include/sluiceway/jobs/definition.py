@@ -13,6 +13,7 @@ from sluiceway import __version__
 from sluiceway.errors import SettingsError, nearest
 from sluiceway.jobs.errors import JobSetupError
 from sluiceway.jobs.items import Item
+from sluiceway.ledger.warehouse import Session
 from sluiceway.sources.connections import Connection, Connections
 from sluiceway.tables.spec import Name
 
@@ -168,6 +169,8 @@ class Job(_Frozen):
     work: Callable[..., Iterable[Answer]]
     """Called with the items of a batch, and with what asks the service if the job names one."""
     results: Results
+    then: Callable[[Session, Sequence[Done]], None] | None = None
+    """Called with results in the transaction that writes them."""
     service: Service | None = None
     others: tuple[Service, ...] = ()
     """Further services that the work asks: `ask.of(name)`. Each has its own rate and its own pause."""

@@ -298,7 +298,8 @@ class Lane:
                 continue
             outcomes.append(self._outcome(answer))
         if outcomes:
-            held = self._settle(session, claimed, outcomes, waiting, rows)
+            done = [each for each in answers if isinstance(each, Done)]
+            held = self._settle(session, claimed, outcomes, waiting, rows, done)
             self._answered += len(held)
         for item, said in wrong:
             self._failed_alone(session, claimed, item, said, waiting)
@@ -362,6 +363,7 @@ class Lane:
         outcomes: Sequence[Outcome],
         waiting: dict[str, Item],
         rows: Mapping[str, Mapping[str, Any]] | None = None,
+        done: Sequence[Done] = (),
     ) -> set[str]:
         """Write down how items ended, their results, and what that comes to: all or nothing.
 
@@ -371,6 +373,8 @@ class Lane:
             held = items.acknowledge(session, self._name, claimed, outcomes)
             if rows:
                 results.write(session, self._job.results, {item: rows[item] for item in rows if item in held})
+            if self._job.then is not None:
+                self._job.then(session, [each for each in done if each.item in held])
             counts, causes = items.counted(outcomes, held)
             lanes.add(session, self._key, counts, causes, waited_s=self._waited_s)
             self._waited_s = 0.0
