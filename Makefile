@@ -58,7 +58,7 @@ test: setup ## Run the tests; TESTS=path picks some, ARGS="-k word" goes to pyte
 lint: setup ## Check style, types, config, workflows, the Dockerfile and the docs; changes nothing
 	$(PYTHON) -m ruff check $(PYTHONCODE)
 	$(PYTHON) -m ruff format --check $(PYTHONCODE)
-	$(PYTHON) -m mypy include/sluiceway include/config/transforms dev bench
+	$(PYTHON) -m mypy include/sluiceway include/config/transforms include/config/jobs dev bench
 	$(VENV)/bin/lint-imports --cache-dir .local/importlinter
 	$(VENV)/bin/sluiceway tables check
 	$(VENV)/bin/sluiceway triggers check

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -43,14 +44,15 @@ def names_are(query: Query) -> Callable[[list[str]], None]:
 def resolve(jobs_url: str, gbif: Gbif) -> Callable[..., Tally]:
     """Makes rows of what is due, and lets one lane work, a hundred times as fast as the service allows."""
 
-    def run(address: str = "", budget_s: float = 60) -> Tally:
+    def run(address: str = "", per_second: float = 1000, **limits: int) -> Tally:
         job = files.read(JOB)
         assert job.service is not None
-        job = job.model_copy(update={"service": job.service.model_copy(update={"per_second": 1000.0})})
+        service = job.service.model_copy(update={"per_second": per_second})
+        job = job.model_copy(update={"service": service, **limits})
         with psycopg.connect(jobs_url, autocommit=True) as connection:
             enqueue_job(LockedSession(connection, jobs_url), JOB, job)
         where = connected(gbif={"host": address or gbif.uri})
-        return Lane(jobs_url, JOB, job, LaneKey(RunKey(JOB, "manual__1")), where).drain(budget_s=budget_s, waits=False)
+        return Lane(jobs_url, JOB, job, LaneKey(RunKey(JOB, "manual__1")), where).drain(budget_s=60, waits=False)
 
     return run
 
@@ -115,6 +117,19 @@ def test_a_gbif_that_does_not_answer_touches_no_name(query: Query, names_are: Na
     tally = resolve(NOWHERE)
     assert tally.paused is not None and tally.paused.startswith("gbif is not asked for")
     assert query("SELECT DISTINCT state, attempts, last_code FROM etl_jobs.item") == [("due", 0, "service")]
+
+
+def test_lanes_together_ask_no_faster_than_the_service_allows(names_are: Names, resolve: Resolve, gbif: Gbif) -> None:
+    gbif.batches = 405
+    names_are(birds(60))
+    with ThreadPoolExecutor(3) as lanes:
+        tallies = list(lanes.map(lambda _: resolve(per_second=20, batch=10), range(3)))
+    assert sum(tally.asked for tally in tallies) == 60
+    came = sorted(each.at for each in gbif.requests)
+    assert len(came) >= 60
+    # what the machine makes late comes together with what is in time
+    assert max(sum(first <= at < first + 1 for at in came) for first in came) <= 23
+    assert came[-1] - came[0] > (len(came) - 1) / 20 - 0.3
 
 
 def test_the_job_keeps_what_its_service_allows() -> None:
