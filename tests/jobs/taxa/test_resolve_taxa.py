@@ -92,6 +92,7 @@ def test_a_whole_list_of_names_is_matched_once(
     ]
     asked = [each.method for each in gbif.requests if each.path == MATCH]
     assert len(asked) == (6 if batches == 200 else BIRDS + 1)
+    assert query("SELECT requests FROM etl_jobs.rate") == [(len(gbif.requests),)], "a batch counts as one"
     assert resolve().asked == 0
 
 
