@@ -62,6 +62,7 @@ lint: setup ## Check style, types, config, workflows, the Dockerfile and the doc
 	$(VENV)/bin/lint-imports --cache-dir .local/importlinter
 	$(VENV)/bin/sluiceway tables check
 	$(VENV)/bin/sluiceway triggers check
+	$(VENV)/bin/sluiceway jobs check
 	$(VENV)/bin/zizmor --offline --quiet .github
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml

@@ -1,4 +1,4 @@
-"""PgQueuer's own worker with a no-op: python pgqueuer_queue.py URL COUNT, where PgQueuer is installed."""
+"""PgQueuer's own worker with a no-op: python pgqueuer_queue.py URL COUNT. It must be installed."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Procrastinate's own worker with a no-op: python procrastinate_queue.py URL COUNT, where Procrastinate is installed."""
+"""Procrastinate's own worker with a no-op: python procrastinate_queue.py URL COUNT. It must be installed."""
 
 import asyncio
 import json

@@ -60,8 +60,7 @@ def test_each_job_has_a_dag_and_no_file_of_python_is_needed(bag: dict[str, Any])
 
 
 def test_the_tasks_are_those_that_the_check_of_flows_knows(bag: dict[str, Any]) -> None:
-    own = {task for task in tasks(bag, "after")}
-    assert own == set(JOB_TASKS)
+    assert set(tasks(bag, "after")) == set(JOB_TASKS)
     assert set(tasks(bag, "hooked")) == {*JOB_TASKS, TAKE_EVENTS}
 
 
