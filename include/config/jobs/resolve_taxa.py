@@ -11,6 +11,7 @@ JOB = Job(
     due="SELECT DISTINCT scientific_name AS item FROM bird_banding_species WHERE scientific_name IS NOT NULL",
     key=names.key,
     work=gbif.match,
+    decide=gbif.decide,
     results=gbif.TAXA,
     service=gbif.GBIF,
     batch=200,

@@ -10,12 +10,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluiceway.jobs import files
+from sluiceway.errors import ConfigError
+from sluiceway.jobs import files, letters
 from sluiceway.jobs.definition import Job
 from sluiceway.jobs.lane import Lane, Tally
 from sluiceway.jobs.lanes import LaneKey
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.store import RunKey
+from sluiceway.ledger.warehouse import connect
 from tests.jobs.conftest import connected
 from tests.jobs.enqueued import enqueue_job
 from tests.stand_ins.gbif import MATCH, Gbif
@@ -137,3 +139,18 @@ def test_the_job_keeps_what_its_service_allows() -> None:
     job = files.read(JOB)
     assert isinstance(job, Job) and job.service is not None
     assert (job.service.per_second, job.service.at_once, job.service.url) == (10, 4, "https://api.gbif.org")
+
+
+def test_a_person_says_which_of_several_equal_names_it_is(
+    query: Query, names_are: Names, resolve: Resolve, jobs_url: str
+) -> None:
+    names_are(["Oenanthe"])
+    assert resolve().ended == {"waiting": 1}
+    job = files.read(JOB)
+    with connect(jobs_url) as session, pytest.raises(ConfigError) as raised:
+        letters.decide(session, JOB, job, "Oenanthe", "6DQX", who="anna", why=None)
+    assert "'6DQX' is none of its alternatives: 6DQS (Oenanthe L.), 6DQT (Oenanthe L.)" in str(raised.value)
+    with connect(jobs_url) as session:
+        letters.decide(session, JOB, job, "Oenanthe", "6DQS", who="anna", why="these are birds")
+    assert query("SELECT state, taxon_key, match_type FROM etl_jobs.taxon") == [("resolved", "6DQS", "DECIDED")]
+    assert resolve().asked == 0

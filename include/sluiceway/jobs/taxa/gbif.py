@@ -48,6 +48,18 @@ TAXA = Results(
         "answer": "jsonb",
     },
     comment="Names matched by GBIF (gbif.org) against the Catalogue of Life XR",
+    public=(
+        "state",
+        "taxon_key",
+        "accepted_key",
+        "scientific_name",
+        "canonical_name",
+        "rank",
+        "status",
+        "classification",
+        "confidence",
+        "match_type",
+    ),
 )
 _CLASSES = ("KINGDOM", "PHYLUM", "CLASS")
 
@@ -103,6 +115,34 @@ def match(batch: Sequence[Item], *, ask: Asker) -> Iterator[Answer]:
                 yield _answer(question, document, version)
     with ThreadPoolExecutor(ask.service.at_once, "gbif") as threads:
         yield from threads.map(lambda question: _alone(question, ask, version), [*alone, *left])
+
+
+def decide(item: Item, key: str, so_far: Mapping[str, Any]) -> Done:
+    """What a person's key makes of a name that may be any of several.
+
+    :param so_far: the row of TAXA, whose `answer` has the alternatives.
+    :raises ValueError: the key is none of theirs; names them.
+    """
+    alternatives = (so_far.get("answer") or {}).get("diagnostics", {}).get("alternatives") or []
+    found = {str(each["usage"]["key"]): each for each in alternatives if (each.get("usage") or {}).get("key")}
+    if key not in found:
+        known = ", ".join(f"{name} ({each['usage'].get('name')})" for name, each in found.items())
+        raise ValueError(f"{key!r} is none of its alternatives: {known or 'it has none'}")
+    chosen = found[key]
+    usage, accepted = chosen["usage"], chosen.get("acceptedUsage")
+    values = {
+        "state": "synonym" if accepted else "resolved",
+        "taxon_key": key,
+        "accepted_key": (accepted or {}).get("key"),
+        "scientific_name": usage.get("name"),
+        "canonical_name": usage.get("canonicalName"),
+        "rank": usage.get("rank"),
+        "status": usage.get("status"),
+        "classification": chosen.get("classification"),
+        "confidence": (chosen.get("diagnostics") or {}).get("confidence"),
+        "match_type": "DECIDED",
+    }
+    return Done(item.item, {**so_far, **values})
 
 
 def source_version(ask: Asker) -> str:
