@@ -178,7 +178,9 @@ def test_a_newer_ledger_that_does_not_name_this_code_is_refused_and_the_sentence
 def test_every_migration_names_its_own_revision_as_compatible(blank: str, postgres: Cluster) -> None:
     migrate(postgres.url("sluiceway_owner", blank))
     with psycopg.connect(postgres.url("sluiceway_owner", blank)) as connection:
-        assert connection.execute("SELECT revision FROM etl.compatible").fetchall() == [(LEDGER_REVISION,)]
+        found = connection.execute("SELECT revision FROM etl.compatible ORDER BY revision").fetchall()
+    # 0007 adds a schema that code of 0006 does not know
+    assert found == [("0006",), (LEDGER_REVISION,)]
 
 
 def test_no_table_is_loaded_into_a_warehouse_without_a_ledger(
