@@ -17,8 +17,9 @@ from sluiceway.jobs.ask import Asker
 from sluiceway.jobs.definition import Answer, Done, Failed, Job, Results, Service, Waiting
 from sluiceway.jobs.errors import BrokenWorkError, JobSetupError, ServiceError, WorkHungError
 from sluiceway.jobs.items import Item
-from sluiceway.jobs.lane import Lane, Tally
+from sluiceway.jobs.lane import Lane
 from sluiceway.jobs.lanes import LaneKey
+from sluiceway.jobs.tally import Tally
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session, connect
 from tests.stand_ins.faults import FAULTS
@@ -340,3 +341,23 @@ def test_a_service_may_stand_once_in_a_job() -> None:
         Job(due="", work=shout, results=RESULTS, service=twice["service"], others=(twice["service"],))
     with pytest.raises(ValueError, match="there is no `service`"):
         Job(due="", work=shout, results=RESULTS, others=twice["others"])
+
+
+def test_each_batch_is_a_line_of_the_log_with_what_became_of_it(
+    due: Due, drain: Drain, caplog: pytest.LogCaptureFixture
+) -> None:
+    due(30)
+
+    def work(batch: Sequence[Item]) -> Iterator[Answer]:
+        for each in batch:
+            yield Failed(each.item, "no") if each.item == "i7" else Done(each.item, {})
+
+    with caplog.at_level("INFO", "sluiceway.jobs.lane"):
+        drain(work, batch=20)
+    lines = [record.message for record in caplog.records if record.message.startswith("job=")]
+    counts = [line.partition(" seconds=")[0] for line in lines]
+    assert sorted(counts) == [
+        "job=upper asked=10 done=10 waiting=0 dead=0 due=0 back=0 lost=0",
+        "job=upper asked=20 done=19 waiting=0 dead=1 due=0 back=0 lost=0",
+    ]
+    assert all(" waited_s=0.00" in line for line in lines)

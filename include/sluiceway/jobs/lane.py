@@ -9,10 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -33,6 +31,7 @@ from sluiceway.jobs.errors import (
 )
 from sluiceway.jobs.items import Claim, Item, Outcome
 from sluiceway.jobs.lanes import LaneKey
+from sluiceway.jobs.tally import Tally
 from sluiceway.jobs.time_limit import TimeLimit
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.warehouse import error_of
@@ -46,30 +45,9 @@ LEASE_BEYOND_S = 30.0
 """A lease ends so long after the time in which a batch must be done."""
 SERVICE_PAUSE_S = (15.0, 300.0)
 """How long a service that answers nobody is left alone: at first, and at most."""
+LOGGED = ("done", "waiting", "dead", "due", "back", "lost")
+"""Of a batch, in its line of the log."""
 SHORTEST_SLEEP_S, LONGEST_SLEEP_S = 0.1, 5.0
-
-
-@dataclass
-class Tally:
-    """What a lane has done; see LaneRun."""
-
-    asked: int = 0
-    ended: Counter[str] = field(default_factory=Counter)
-    """By state."""
-    back: int = 0
-    lost: int = 0
-    rescued: int = 0
-    causes: Counter[str] = field(default_factory=Counter)
-    paused: str | None = None
-
-    def add(self, counts: Mapping[str, int], causes: Mapping[str, int]) -> None:
-        """Count what was written down."""
-        for name, count in counts.items():
-            if name in {"back", "lost"}:
-                setattr(self, name, getattr(self, name) + count)
-            else:
-                self.ended[name] += count
-        self.causes.update(causes)
 
 
 class Lane:
@@ -198,6 +176,7 @@ class Lane:
             with self._database, self._limit.held():
                 wait = rate.reserve(session, service.name, per_second=service.per_second, requests=requests)
                 self._waited_s += wait
+                self.tally.waited_s += wait
                 return wait
 
         asker = Asker(self._job.service, pace, self._connections, others=self._job.others)
@@ -209,7 +188,7 @@ class Lane:
             asker.close()
 
     def _do(self, session: LockedSession, claimed: Claim) -> None:
-        began, before = time.monotonic(), Counter(self.tally.ended)
+        began, before, waited = time.monotonic(), self.tally.counts, self.tally.waited_s
         waiting = {each.item: each for each in claimed.items}
         self._answered = 0
         self.tally.asked += len(waiting)
@@ -220,11 +199,11 @@ class Lane:
             if isinstance(error, JobSetupError):
                 raise
         finally:
-            done = self.tally.ended - before
+            counts = self.tally.counts - before
             log.info(
-                "%s: %d asked, %s, %d back, in %.1f s",
-                *(self._name, len(claimed.items), dict(done) or "none ended", self.tally.back),
-                time.monotonic() - began,
+                "job=%s asked=%d done=%d waiting=%d dead=%d due=%d back=%d lost=%d seconds=%.2f waited_s=%.2f",
+                *(self._name, len(claimed.items), *(counts[name] for name in LOGGED)),
+                *(time.monotonic() - began, self.tally.waited_s - waited),
             )
 
     def _try(self, session: LockedSession, claimed: Claim, batch: Sequence[Item], waiting: dict[str, Item]) -> None:

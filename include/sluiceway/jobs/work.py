@@ -18,10 +18,11 @@ from sluiceway.errors import ConfigError, TargetMismatchError
 from sluiceway.jobs import due, files, items, requests, results
 from sluiceway.jobs.definition import Job, Results
 from sluiceway.jobs.errors import JobPausedError
-from sluiceway.jobs.lane import Lane, Tally
+from sluiceway.jobs.lane import Lane
 from sluiceway.jobs.lanes import LaneKey
 from sluiceway.jobs.requests import Request
 from sluiceway.jobs.room import check_room
+from sluiceway.jobs.tally import Tally
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.store import RunKey

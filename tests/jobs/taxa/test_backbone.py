@@ -10,8 +10,9 @@ import pytest
 
 from sluiceway.jobs import files
 from sluiceway.jobs.errors import JobSetupError
-from sluiceway.jobs.lane import Lane, Tally
+from sluiceway.jobs.lane import Lane
 from sluiceway.jobs.lanes import LaneKey
+from sluiceway.jobs.tally import Tally
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.store import RunKey
 from tests.jobs.conftest import connected

@@ -14,8 +14,9 @@ from sluiceway.jobs.ask import Asker
 from sluiceway.jobs.definition import Answer, Done, Failed
 from sluiceway.jobs.errors import JobSetupError, ServiceError
 from sluiceway.jobs.items import Item
-from sluiceway.jobs.lane import Lane, Tally
+from sluiceway.jobs.lane import Lane
 from sluiceway.jobs.lanes import LaneKey
+from sluiceway.jobs.tally import Tally
 from sluiceway.jobs.taxa import iucn
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.store import RunKey

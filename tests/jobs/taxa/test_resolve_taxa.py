@@ -13,8 +13,9 @@ import pytest
 from sluiceway.errors import ConfigError
 from sluiceway.jobs import files, letters
 from sluiceway.jobs.definition import Job
-from sluiceway.jobs.lane import Lane, Tally
+from sluiceway.jobs.lane import Lane
 from sluiceway.jobs.lanes import LaneKey
+from sluiceway.jobs.tally import Tally
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect
