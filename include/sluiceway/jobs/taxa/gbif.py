@@ -211,9 +211,19 @@ def _answer(question: Question, document: Mapping[str, Any], version: str) -> An
     dropped = name.authorship is not None and not question.author
     values = _values(name, found, document, dropped=dropped)
     if found.state == "ambiguous":
-        return Waiting(question.item, f"{name.asked} may be any of several that are equal", values)
+        return Waiting(question.item, f"{name.asked} may be any of several that are equal: {_told(document)}", values)
     again_in = NONE_AGAIN if found.state == "none" else None
     return Done(question.item, values, again_in=again_in, source_version=version)
+
+
+def _told(document: Mapping[str, Any]) -> str:
+    """The alternatives as a person chooses among them: key, name, and where it stands."""
+    told = []
+    for each in document["diagnostics"].get("alternatives") or []:
+        usage = each.get("usage") or {}
+        above = ", ".join(str(rank["name"]) for rank in each.get("classification") or [] if rank["rank"] in _CLASSES)
+        told.append(f"{usage.get('key')} ({usage.get('name')}{f'; {above}' if above else ''})")
+    return ", ".join(told)
 
 
 def _together(questions: Sequence[Question], ask: Asker) -> list[Mapping[str, Any] | None]:
