@@ -7,13 +7,20 @@ from pathlib import PurePosixPath
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
-WITH_SERVER = ("tests/integration/sensors", "tests/on_airflow/web", "tests/integration/master")
+WITH_SERVER = (
+    "tests/integration/sensors",
+    "tests/on_airflow/web",
+    "tests/integration/master",
+    "tests/integration/jobs",
+)
 """Folders whose tests share a running Airflow, or its API server."""
 FIRST = (
     "tests/integration/master",
     "tests/deploy/test_trigger.py",
     "tests/on_airflow/web",
     "tests/integration/sensors",
+    "tests/integration/jobs",
+    "tests/jobs/test_lanes_together.py",
 )
 """The longest, so that no process is left with one at the end. The second of the two that start a whole Airflow comes
 when the first runs, and a file that waits more than it works before both: two starts at once take twice as long."""

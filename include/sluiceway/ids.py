@@ -13,6 +13,8 @@ SCHEDULED_RUNS = "scheduled__"
 """Begins the ids that Airflow gives to the runs of a timetable."""
 
 VERDICT_TASK = "verdict"
+OPENING_TASK = "opened"
+"""The first, the setup whose teardown is the verdict."""
 PUBLISHING_TASK = "final.aggregate"
 LOADING_TASK = "sub.load_table"
 ENQUEUE_TASK = "enqueue"

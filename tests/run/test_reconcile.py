@@ -9,7 +9,7 @@ import pytest
 
 from sluiceway.run.facts import Facts
 from sluiceway.run.reconcile import Seen, Truth, as_written, reconcile
-from tests.run.test_verdict import AT, GREEN_STATES, LATER, run, table
+from tests.run.test_verdict import AT, GREEN_STATES, LATER, run, table, task
 
 GREEN = {"status": "success", "note": "all good", "finished_at": LATER, "judged": GREEN_STATES, "published_at": LATER}
 ALL_STATES = {**GREEN_STATES, "verdict": "success"}
@@ -88,7 +88,8 @@ def test_a_superseded_run_is_green_in_airflow() -> None:
 def test_a_run_whose_time_was_over_says_so_and_names_what_had_not_ended() -> None:
     states = {**GREEN_STATES, "sub.load_table_0": "skipped", "final.aggregate": "skipped", "verdict": "skipped"}
     at = seen("failed", states, started_at=AT, ended_at=AT + timedelta(hours=6))
-    found = Facts(run=run(), tables=(table("city", "planned"),))
+    good = tuple(task(name, finished_at=AT) for name, state in states.items() if state == "success")
+    found = Facts(run=run(), tables=(table("city", "planned"),), tasks=good)
     truth = reconcile(found, at)
     assert (truth.status, truth.sentence) == (
         "failed",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,6 +57,12 @@ def task(task_id: str, map_index: int = -1, **values: Any) -> TaskRun:
     return TaskRun.model_validate({**known, **values})
 
 
+def named(name: str) -> tuple[str, int]:
+    """A task and its map index, by the name of its state."""
+    found = re.fullmatch(r"(.+)_(\d+)", name)
+    return (found[1], int(found[2])) if found else (name, -1)
+
+
 def verdict_of(
     tables: list[TableRun],
     states: States = GREEN_STATES,
@@ -63,8 +71,15 @@ def verdict_of(
     published: datetime | None = LATER,
     publications: tuple[Publication, ...] = (),
     tries: list[TableRun] | None = None,
+    never_began: Collection[str] = (),
     **of_run: Any,
 ) -> Verdict:
+    """The verdict of a run whose good tasks have said that they ended, but those that never began."""
+    told = {each.name for each in tasks}
+    if "enqueued_at" in of_run:
+        never_began = list(states)
+    good = [name for name, state in states.items() if state == "success" and name not in told | set(never_began)]
+    tasks = (*tasks, *(task(*named(each), finished_at=AT) for each in good))
     facts = Facts(
         run=run(published_at=published, **of_run),
         tables=tuple(tables),
@@ -107,7 +122,8 @@ def test_a_table_that_never_reported_is_red_and_says_what_is_known_of_its_task()
         task("sub.load_table", 0, table_name="city", log_url="http://af/log"),
         task("sub.load_table", 1, table_name="town", error_type="SettingsError", error="no connection", finished_at=AT),
     )
-    assert red(verdict_of(tables, tasks=tasks, published=None)) == (
+    states = {**GREEN_STATES, "sub.load_table_0": "failed"}
+    assert red(verdict_of(tables, states, tasks=tasks, published=None)) == (
         "3 of 3 tables never reported: city (killed: its process that began 2026-08-03 14:02:09 UTC ended without a "
         "word (out of memory, a crash, a lost machine, or ended by hand) (log: http://af/log)); "
         "town (SettingsError: no connection); lake (its task never began). Nothing was published."
@@ -349,3 +365,16 @@ def test_a_superseded_run_in_which_a_task_failed_or_a_table_was_loaded_is_red(
 ) -> None:
     verdict = verdict_of([], {**SKIPPED_STATES, **states}, outcome="superseded", outcome_note=NOTE, published=None)
     assert told in red(verdict)
+
+
+def test_a_task_that_is_good_and_never_began_was_marked_and_is_named_in_green_and_in_red() -> None:
+    states = {**GREEN_STATES, "opened": "success"}
+    green = verdict_of([table("city")], states, never_began=["opened", "final.validate"])
+    assert (green.status, green.sentence.endswith("Marked success by hand: final.validate.")) == ("success", True)
+    none = verdict_of([], {"plan": "success", "verdict": None}, never_began=["plan"], published=None)
+    assert red(none).endswith("Marked success by hand: plan.")
+
+
+def test_of_a_run_of_the_release_before_nobody_knows_which_task_never_began() -> None:
+    found = verdict_of([table("city")], never_began=list(GREEN_STATES), enqueued_at=None)
+    assert "by hand" not in found.sentence

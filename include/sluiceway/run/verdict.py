@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.ids import ENQUEUE_TASK, FOLLOWERS_GROUP, LOADING_TASK, PUBLISHING_TASK, VERDICT_TASK
+from sluiceway.ids import ENQUEUE_TASK, FOLLOWERS_GROUP, LOADING_TASK, OPENING_TASK, PUBLISHING_TASK, VERDICT_TASK
 from sluiceway.ledger.store import RunStatus, TableRun
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.run import job_verdict
@@ -16,6 +16,8 @@ GOOD = frozenset({"success", "removed"})
 """The only good ends. "skipped" is good in a run that had nothing to do and in no other; "removed" is a mapped task
 that a second plan no longer made."""
 FAILED = frozenset({"failed", "upstream_failed"})
+UNRECORDED = frozenset({OPENING_TASK})
+"""It says nothing of itself in the ledger but opens the run's row."""
 UNFINISHED_SHOWN = 5
 CHANGED_ROWS = ("inserted", "updated", "deleted")
 
@@ -57,7 +59,7 @@ def judge(facts: Facts, states: States) -> Verdict:
     if not problems:
         problems = _publishing_problems(facts, states)
     if problems:
-        told = [*map(_ended, problems), *_published(facts, states), *_dropped(facts)]
+        told = [*map(_ended, problems), *_published(facts, states), *_dropped(facts), *_by_hand(facts, states)]
         return Verdict(status="failed", sentence=" ".join(told))
     return Verdict(
         status="success",
@@ -279,6 +281,9 @@ def _dropped(facts: Facts) -> list[str]:
 
 
 def _by_hand(facts: Facts, states: States) -> list[str]:
-    """Tasks that Airflow calls good and that did not end well: a person decided so, and the run goes by it."""
+    """Tasks that Airflow calls good and that did not end well, or never began: a person decided so."""
     marked = [task.name for task in facts.tasks if states.get(task.name) == "success" and said(task) is not None]
+    if not facts.run.is_of_before:
+        known = {task.name for task in facts.tasks} | UNRECORDED
+        marked += [task for task, state in states.items() if state == "success" and task not in known]
     return [f"Marked success by hand: {', '.join(sorted(marked))}."] if marked else []

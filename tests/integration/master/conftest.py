@@ -14,7 +14,6 @@ from dev.stack import Stack
 from sluiceway.rest.airflow_api import AirflowApi
 from tests.conftest import THROWN_AWAY, let_through
 from tests.integration.deployment import CALM, DAG_ID, ROWS, Deployment, csv_of, name_of, write_table
-from tests.integration.master import elevation
 from tests.integration.master.histories import declare
 
 HURRIED_DAG_ID = "hurried_etl"
@@ -37,7 +36,6 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         "-- description: What the web service reads\n-- tables: t01\nSELECT id, value FROM t01\n", encoding="utf-8"
     )
     declare(config)
-    elevation.declare(config)
     dags = folder / "dags"
     shutil.copytree(ROOT / "dags", dags)
     master = (dags / f"{DAG_ID}.py").read_text(encoding="utf-8")
@@ -54,10 +52,7 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         **CALM,
     }
     with (
-        elevation.service() as service,
-        Stack.running(
-            folder / "stack", dags=dags, env=env | {"AIRFLOW_CONN_ELEVATION": service.uri}, postgres=THROWN_AWAY
-        ) as stack,
+        Stack.running(folder / "stack", dags=dags, env=env, postgres=THROWN_AWAY) as stack,
         AirflowApi(stack.url, stack.username, stack.password) as api,
         closing(Deployment(stack, api, config)) as deployment,
     ):

@@ -55,6 +55,8 @@ def refresh(*, takes_events: bool = False) -> BaseOperator:
     # the cleanups run whatever happened to the tables and beside final: what is published does not wait for them
     chain(*begin, plan, [pre, sub])
     [pre, load_table] >> final
+    # by an arrow of its own, too: where validate is marked success before the loads, publishing waits for them
+    [pre, load_table] >> aggregate
     # over direct arrows alone the verdict waits for a task that runs again: those between are good and stay so
     [*begin[1:], plan, pre, load_table, *cleanup, validate, aggregate] >> verdict
     return verdict

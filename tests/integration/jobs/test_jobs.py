@@ -12,9 +12,9 @@ import httpx
 import psycopg
 import pytest
 
-from tests.integration.deployment import ENDED, Deployment
-from tests.integration.master import elevation
-from tests.integration.master.elevation import JOB, LINES, PAGE, text_of
+from tests.integration.deployment import Deployment
+from tests.integration.jobs import elevation
+from tests.integration.jobs.elevation import JOB, LINES, PAGE, text_of
 
 AIRPORTS = 6
 ALL_DONE = f"{AIRPORTS} items became due: {AIRPORTS} done, 0 waiting for a person, 0 dead."
@@ -55,8 +55,6 @@ def change(deployment: Deployment, statement: str) -> None:
 @pytest.fixture
 def airports(deployment: Deployment) -> Iterator[Deployment]:
     """A deployment with airports, of which nothing is known yet; the job's file is as the page has it afterwards."""
-    # its schedule wakes it once when it is new; that run must not do the work of a test
-    deployment.until(lambda: True if [run for run in deployment.runs(JOB).values() if run["state"] in ENDED] else None)
     deployment.query("DROP TABLE IF EXISTS airport_faa")
     deployment.query(
         f"CREATE TABLE airport_faa AS SELECT 'A' || n AS faa, n AS lat, -n AS lon FROM generate_series(1, {AIRPORTS}) n"
