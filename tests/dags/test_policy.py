@@ -55,6 +55,7 @@ def described(task):
         "owner": task.owner,
         "doc": task.doc_md or getattr(task, "partial_kwargs", {}).get("doc_md"),
         "pool": task.pool,
+        "upstream": sorted(task.upstream_task_ids),
         "conn_id": getattr(task, "conn_id", None) or getattr(task, "partial_kwargs", {}).get("conn_id"),
     }
 json.dump({
@@ -198,6 +199,11 @@ def test_the_verdict_waits_for_every_task_over_an_arrow_of_its_own(bag: dict[str
 
 def test_only_the_known_tasks_run_whatever_happened_before(bag: dict[str, Any]) -> None:
     assert {(dag, task) for dag, task, found in tasks(bag) if found["trigger_rule"] != "all_success"} == RUNS_ALWAYS
+
+
+def test_publishing_waits_for_the_loads_and_checks_themselves_whoever_marks_validate(bag: dict[str, Any]) -> None:
+    upstream = set(bag["dags"]["master_etl"]["tasks"]["final.aggregate"]["upstream"])
+    assert {"pre.check_sources", "pre.check_warehouse", "sub.load_table", "final.validate"} <= upstream
 
 
 def test_every_connection_and_pool_of_a_task_stands_in_the_local_settings(bag: dict[str, Any]) -> None:

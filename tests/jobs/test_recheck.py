@@ -80,3 +80,10 @@ def test_what_is_due_sooner_stays(items: Make, spread: Spread, query: Query) -> 
     assert spread("newer") == 0
     ((_, second),) = query(DAYS)
     assert abs(first - second) < 0.01
+
+
+def test_what_a_person_has_discarded_stays_put_away(items: Make, spread: Spread, jobs_url: str) -> None:
+    items(3)
+    with psycopg.connect(jobs_url, autocommit=True) as connection:
+        connection.execute("UPDATE etl_jobs.item SET last_code = 'discarded' WHERE item = 'doneold1'")
+    assert spread("new") == 2

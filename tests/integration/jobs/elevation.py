@@ -12,7 +12,6 @@ JOB = "airport_elevation"
 PAGE = DOCS / "how-to" / "jobs.md"
 LINES = 50
 """A job's file has fewer."""
-REFUSED = "XXX"
 
 
 def text_of(language: str) -> str:
