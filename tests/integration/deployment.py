@@ -27,6 +27,14 @@ DEADLINE_S = 120
 T = TypeVar("T")
 ENDED = frozenset({"success", "failed"})
 NEWEST_RUNS = "SELECT * FROM dag_run WHERE dag_id = %s ORDER BY run_after DESC, id DESC LIMIT 100"
+BESIDE = """
+    SELECT run_id, state, run_after, start_date FROM dag_run
+    WHERE dag_id = %s AND state IN ('queued', 'running') ORDER BY run_after
+"""
+TASKS_SHOWN = """
+    SELECT task_id, map_index, state, try_number, queued_dttm, start_date, end_date, next_method FROM task_instance
+    WHERE dag_id = %s AND run_id = %s ORDER BY start_date, task_id
+"""
 ROWS = 10
 PARSED = """
     SELECT extract(epoch FROM last_parsed_time)::float8 AS ended,
@@ -132,7 +140,10 @@ class Deployment:
 
     def wait(self, run_id: str, dag_id: str = DAG_ID) -> str:
         """Wait for the end of a run; its state."""
-        self.until(lambda: True if (run := self.runs(dag_id).get(run_id)) and run["state"] in ENDED else None)
+        self.until(
+            lambda: True if (run := self.runs(dag_id).get(run_id)) and run["state"] in ENDED else None,
+            said=lambda: self.shown(run_id, dag_id),
+        )
         return str(self.api.run(dag_id, run_id)["state"])
 
     def runs(self, dag_id: str = DAG_ID) -> dict[str, dict[str, Any]]:
@@ -222,13 +233,20 @@ class Deployment:
         """What the web service reads: the view over t01."""
         return self.query("SELECT sum(id), max(value) FROM published")
 
+    def shown(self, run_id: str, dag_id: str = DAG_ID) -> str:
+        """What Airflow's database has of a run, and of all that go on beside it: for a test that waits in vain."""
+        return "\n".join(map(str, self.metadata(BESIDE, dag_id) + self.metadata(TASKS_SHOWN, dag_id, run_id)))
+
     @staticmethod
-    def until(condition: Callable[[], T | None]) -> T:
-        """Poll until the condition holds something; fails after DEADLINE_S."""
+    def until(condition: Callable[[], T | None], *, said: Callable[[], str] = str) -> T:
+        """Poll until the condition holds something; fails after DEADLINE_S.
+
+        :param said: what is to be told then.
+        """
         deadline = time.monotonic() + DEADLINE_S
         while (found := condition()) is None:
             if time.monotonic() > deadline:
-                pytest.fail(f"nothing after {DEADLINE_S} s")
+                pytest.fail(f"nothing after {DEADLINE_S} s. {said()}")
             time.sleep(0.2)
         return found
 

@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 USERS = {"master": "master_etl", "shopper": "shop", "both": "master_etl shop"}
 """Each may read the runs of these DAGs and of no other, and has its name as its password."""
@@ -30,6 +34,29 @@ def add_users() -> None:
             security.add_user(name, name, name, f"{name}@localhost", role, hashed_password=hashed)
 
 
+def count_statements(app: FastAPI) -> None:
+    """Each answer says in X-Statements how many statements both databases were sent since the answer before."""
+    import psycopg
+    from sqlalchemy import Engine, event
+
+    sent: list[str] = []
+    event.listen(Engine, "before_cursor_execute", lambda _connection, _cursor, statement, *_: sent.append(statement))
+    execute = psycopg.Cursor.execute
+
+    def counted(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        sent.append(str(query))
+        return execute(cursor, query, *arguments, **options)
+
+    psycopg.Cursor.execute = counted  # type: ignore[method-assign]
+
+    @app.middleware("http")
+    async def tell(request: Any, call_next: Any) -> Any:
+        answer = await call_next(request)
+        answer.headers["X-Statements"] = str(len(sent))
+        sent.clear()
+        return answer
+
+
 if __name__ == "__main__":
     if "prepare" in sys.argv:
         from airflow.cli.cli_parser import get_parser
@@ -42,4 +69,6 @@ if __name__ == "__main__":
         add_users()
     from airflow.api_fastapi.app import create_app
 
-    uvicorn.run(create_app(apps="core"), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+    served = create_app(apps="core")
+    count_statements(served)
+    uvicorn.run(served, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -214,19 +213,23 @@ def test_without_the_ledger_the_page_as_it_was_written_is_served_and_says_so(
         assert client.get("/sluiceway/reports").status_code == 503
 
 
-def test_a_hundred_runs_are_listed_at_once(reader: httpx.Client, starter: httpx.Client, door: Door, post: Post) -> None:
-    for _ in range(100):
+def test_a_hundred_runs_are_listed_with_the_statements_of_ten(
+    reader: httpx.Client, starter: httpx.Client, door: Door, post: Post
+) -> None:
+    """What a page asks both databases does not grow with the runs that it shows."""
+    for number in range(100):
         key = post("shop")
         in_ledger(door, key)
         in_airflow(door, key)
-    mark(starter, key, "plan", "failed")
+        if number == 9:
+            mark(starter, key, "plan", "failed")
+            few = _statements(reader)
     listed = reader.get("/sluiceway/reports").text
     assert listed.count('class="state ') == 100 and "plan marked failed by starter" in listed
-    for path in ("/sluiceway/reports", address(key)):
-        assert min(_seconds(reader, path) for _ in range(5)) < 0.3  # the best of five: others use this machine, too
+    assert 0 < _statements(reader) <= few
 
 
-def _seconds(reader: httpx.Client, path: str) -> float:
-    started = time.monotonic()
-    reader.get(path).raise_for_status()
-    return time.monotonic() - started
+def _statements(reader: httpx.Client) -> int:
+    """How many statements the list takes."""
+    reader.get("/sluiceway/reports").raise_for_status()  # what a process asks once
+    return int(reader.get("/sluiceway/reports").raise_for_status().headers["X-Statements"])

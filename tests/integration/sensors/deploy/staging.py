@@ -96,7 +96,9 @@ class Staging(Deployment):
         found = (
             "SELECT 1 FROM task_instance WHERE dag_id = %s AND run_id = %s AND task_id = 'deploy_gate' AND state = %s"
         )
-        self.until(lambda: self.metadata(found, dag_id, run_id, state) or None)
+        self.until(
+            lambda: self.metadata(found, dag_id, run_id, state) or None, said=lambda: self.shown(run_id, dag_id)
+        )
 
     def log(self, run_id: str, task: str = "deploy_gate", *, dag_id: str = DAG_ID, attempt: int = 1) -> str:
         return str(
