@@ -52,6 +52,8 @@ TABLES: Mapping[str, LedgerTable] = {
             "judged": ("jsonb", "The tasks' states that the verdict saw."),
             "judged_rows": ("text", "md5 of the run's rows in the other tables that the verdict saw."),
             "remark": ("text", "What was done to the run in Airflow after its verdict."),
+            "opened_at": ("timestamptz", "When its first task began last."),
+            "pending": ("jsonb", "The tasks that had still to begin then; null where nothing had begun before."),
         },
     ),
     "table_run": LedgerTable(
@@ -153,6 +155,15 @@ TABLES: Mapping[str, LedgerTable] = {
         key=("revision",),
         columns={
             "revision": ("text", "The revision that such code asks for."),
+        },
+    ),
+    "watched_dag": LedgerTable(
+        row="a DAG whose runs `run_watch` has looked through for some that ended before any task of theirs began",
+        key=("dag_id",),
+        columns={
+            "dag_id": ("text", "The DAG."),
+            "ended_runs": ("integer", "How many ended runs of it Airflow had then; it looks again when that changes."),
+            "passed_over": ("jsonb", "Runs that Airflow has, and that ended too long ago to get a row."),
         },
     ),
     "trigger_state": LedgerTable(

@@ -196,6 +196,30 @@ def test_after_failed_runs_the_next_one_starts(airflow: AirflowRest, call: Calle
     assert list(airflow.runs) == [RUN, f"{RUN}__2", f"{RUN}__3"]
 
 
+@pytest.mark.parametrize(("said", "number"), [("failed", 2), ("abandoned", 2), ("superseded", 1), ("success", 1)])
+def test_a_run_that_airflow_calls_good_counts_for_what_its_report_says(
+    airflow: AirflowRest, call: Caller, said: str, number: int
+) -> None:
+    """One that is marked failed while it waits ends in Airflow as success, and has loaded nothing."""
+    airflow.add_run(RUN, "success")
+    airflow.reports[RUN] = {"status": said, "sentence": "Ended before its verdict: <b>\n::warning::x"}
+    done = call()
+    assert done.output.startswith(f"run_id={RUN}{'__2' if number == 2 else ''}\n")
+    refused = f"{RUN} is success in Airflow and counts for nothing, its report says {said}: Ended before its verdict"
+    assert (refused in done.err) == (number == 2)
+    assert "\n::warning" not in done.err
+    assert "already enqueued, " in call().err, "and then the new one stands"
+
+
+@pytest.mark.parametrize("fault", ["status", "drop", "cut", "html"])
+def test_a_report_that_does_not_answer_changes_nothing(airflow: AirflowRest, call: Caller, fault: str) -> None:
+    airflow.add_run(RUN, "success")
+    airflow.reports[RUN] = {"status": "failed", "sentence": "no"}
+    airflow.fault(fault, times=9, path="/sluiceway/")
+    assert f"{RUN} already enqueued, success" in call().err
+    assert airflow.asked("GET", "/sluiceway/") == 1
+
+
 def test_a_commit_that_failed_nine_times_needs_a_person(airflow: AirflowRest, call: Caller) -> None:
     for run_id in (RUN, *(f"{RUN}__{number}" for number in range(2, 10))):
         airflow.add_run(run_id, "failed")

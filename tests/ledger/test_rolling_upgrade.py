@@ -25,7 +25,7 @@ from sluiceway.ledger.migrate import _config, migrate
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import LEDGER_REVISION
 from sluiceway.run import steps
-from sluiceway.run.steps import Opening
+from sluiceway.run.opening import Opening
 
 OLD_REVISION = "0005"
 OLD_CODE = "ac884573d769ff8e605238fa2523660795e668a4"

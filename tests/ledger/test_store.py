@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -11,8 +11,7 @@ from psycopg import sql
 
 from dev.cluster import Cluster
 from sluiceway.errors import WarehouseError
-from sluiceway.ledger import forget, last_loads, publications, store
-from sluiceway.ledger.publications import Publication
+from sluiceway.ledger import forget, last_loads, store
 from sluiceway.ledger.rejects import Reject, rejects_of, write_rejects
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import PsycopgSession, connect
@@ -71,60 +70,6 @@ def test_an_opened_run_is_running_and_a_closed_one_has_its_verdict(session: Psyc
     assert (run.status, run.note) == ("failed", "two tables failed")
     assert run.finished_at is not None
     assert run.finished_at >= run.started_at
-
-
-def test_a_run_that_has_the_id_of_one_deleted_in_airflow_begins_anew_and_the_other_stays_known(
-    session: PsycopgSession,
-) -> None:
-    key = RunKey("master_etl", "r1")
-    store.open_run(session, key, None, "test", FIRST)
-    store.write_table_run(session, loaded(key, "city", try_number=2))
-    write_rejects(session, key, "city", 2, [bad(1)])
-    publications.record(session, key, [Publication(view_name="map", tables=("city",))])
-    store.close_run(session, key, "failed", "try 2 failed")
-    store.open_run(session, key, None, "test", FIRST + timedelta(minutes=5))
-    now, former = sorted(store.runs(session), key=lambda run: len(run.run_id))
-    assert (now.status, now.published_at, now.note) == ("running", None, None)
-    assert (store.table_tries(session, key), publications.of_run(session, key)) == ([], [])
-    assert (former.run_id, former.status, former.note) == (
-        f"r1~{former.started_at.astimezone(UTC):%Y%m%dT%H%M%S%f}",
-        *("failed", "try 2 failed"),
-    )
-    assert former.remark == (
-        "It was deleted in Airflow, where a later run has its id, r1; rows that it wrote bear that id still."
-    )
-    (load,) = store.table_runs(session, former.key)
-    assert (load.try_number, len(rejects_of(session, load))) == (2, 1)
-    assert [each.view_name for each in publications.of_run(session, former.key)] == ["map"]
-
-
-def test_a_run_that_was_asked_for_at_the_same_moment_as_the_deleted_one_begins_anew_each_time(
-    session: PsycopgSession,
-) -> None:
-    for number in range(3):
-        store.open_run(session, R1, None, "test", FIRST, is_new=True)
-        store.write_table_run(session, loaded(R1, "city", rows=number))
-        store.open_run(session, R1, None, "test", FIRST)
-        assert [each.extracted for each in store.table_tries(session, R1)] == [number]
-    newest, *former = store.runs(session)
-    assert newest.run_id == "r1"
-    assert len({run.run_id for run in former if run.run_id.startswith("r1~")}) == 2
-
-
-def test_a_run_of_before_goes_on_unless_airflow_has_enqueued_its_id_later(session: PsycopgSession) -> None:
-    # the release before wrote no time of enqueueing down
-    store.open_run(session, R1, None, "test")
-    (before,) = store.runs(session)
-    store.open_run(session, R1, None, "test", before.started_at - timedelta(seconds=1), is_new=True)
-    assert [run.run_id for run in store.runs(session)] == ["r1"]
-    store.open_run(session, R1, None, "test", before.started_at + timedelta(seconds=1))
-    assert sorted(run.run_id for run in store.runs(session)) == ["r1", f"r1~{before.started_at:%Y%m%dT%H%M%S%f}"]
-
-
-def test_a_run_of_one_moment_goes_on_however_often_it_is_opened(session: PsycopgSession) -> None:
-    for _ in range(3):
-        store.open_run(session, R1, None, "test", FIRST)
-    assert [run.run_id for run in store.runs(session)] == ["r1"]
 
 
 def test_a_repeated_run_is_opened_again_and_keeps_its_tables(session: PsycopgSession) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect
-from sluiceway.run.steps import Opening
+from sluiceway.run.opening import Opening
 
 RUN = RunKey("master_etl", "deploy__1")
 

@@ -123,3 +123,18 @@ def test_what_is_said_once_is_said_again() -> None:
         **{**GREEN, "status": truth.status, "note": truth.sentence, "judged": truth.judged, "remark": truth.remark}
     )
     assert unchanged(written, at)
+
+
+def test_a_run_that_was_cleared_and_deleted_before_that_began_keeps_its_verdict() -> None:
+    cleared = facts(**{**GREEN, "status": "running", "finished_at": None, "note": "A part of the run runs again."})
+    truth = reconcile(cleared, seen(None, {}))
+    assert truth.status == "success" and "1 of 1 tables loaded" in (truth.sentence or "")
+    assert truth.remark == "A part of it was cleared, and the run deleted in Airflow before that began."
+    begun = facts()
+    assert reconcile(begun, seen(None, {})).status == "abandoned", "what began again takes away what was judged"
+
+
+def test_a_run_that_ended_before_its_first_task_says_that_airflow_shows_it_green() -> None:
+    truth = reconcile(facts(), seen("success", dict.fromkeys(ALL_STATES, "skipped")))
+    assert truth.status == "failed" and "never spoken" in (truth.sentence or "")
+    assert truth.remark == "Airflow shows the run as success, which no DAG can change once it has ended."

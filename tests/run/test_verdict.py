@@ -378,3 +378,13 @@ def test_a_task_that_is_good_and_never_began_was_marked_and_is_named_in_green_an
 def test_of_a_run_of_the_release_before_nobody_knows_which_task_never_began() -> None:
     found = verdict_of([table("city")], never_began=list(GREEN_STATES), enqueued_at=None)
     assert "by hand" not in found.sentence
+
+
+def test_a_task_that_was_cleared_and_marked_before_it_began_again_is_named() -> None:
+    again = {"pending": ["sub.load_table_0", "plan"], "opened_at": LATER}
+    load = task("sub.load_table", 0, table_name="city", finished_at=AT)
+    ran = task("plan", started_at=LATER + timedelta(seconds=1), finished_at=LATER + timedelta(seconds=2))
+    verdict = verdict_of([table("city")], tasks=(load, ran), **again)
+    assert verdict.status == "success"
+    assert verdict.sentence.endswith("Marked success by hand: sub.load_table_0.")
+    assert "by hand" not in verdict_of([table("city")], tasks=(load, ran), **{**again, "pending": ["plan"]}).sentence

@@ -61,7 +61,11 @@ def _seen(api: AirflowApi, run: Run) -> Seen | None:
     states = {name: task["state"] for name, task in named.items()}
     began_at = {name: at for name, task in named.items() if (at := _time(task["start_date"]))}
     seen = Seen(
-        state=shown["state"], tasks=states, started_at=_time(shown["start_date"]), ended_at=_time(shown["end_date"])
+        state=shown["state"],
+        tasks=states,
+        enqueued_at=_time(shown["run_after"]),
+        started_at=_time(shown["start_date"]),
+        ended_at=_time(shown["end_date"]),
     )
     return seen.model_copy(update={"marks": _marks(api, run, seen, began_at)})
 

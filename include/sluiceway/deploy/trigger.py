@@ -50,6 +50,8 @@ RUNS_OF_A_COMMIT = 99
 FAILURES = 9
 """After so many in a row one more changes nothing."""
 WAITING = ("queued", "running")
+GOOD = ("success", "superseded", "running")
+"""What a report says of a run that counts."""
 ROUNDS = 5
 LONGEST_S = 24 * 3600.0
 PAGE = 100
@@ -57,6 +59,7 @@ ATTEMPT_S = 30.0
 """The longest wait for one answer."""
 POLL_S = (1.0, 5.0)
 """Between two looks at a DAG that is not ready: first and longest."""
+REPORT_S = 10.0
 BACK_OFF_S = (0.5, 8.0)
 MAX_BODY_BYTES = 2 << 20
 NOTE_CHARACTERS = 1000
@@ -182,6 +185,21 @@ class Airflow:
     def post(self, path: str, body: Mapping[str, Any]) -> Answer:
         """POST /api/v2/<path>."""
         return self._as_caller("POST", path, body)
+
+    def report(self, dag_id: str, run_id: str) -> Mapping[str, Any] | None:
+        """What Sluiceway's report of a run says; None where nobody does: there is none, or it does not answer."""
+        place = f"{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
+        request = Request(f"{self.url}/sluiceway/reports/{place}", headers={"Accept": "application/json"})
+        request.add_unredirected_header("Authorization", f"Bearer {self._token}")
+        try:
+            answer = self._once(request, max(min(self.budget.left(), REPORT_S), 0.1))
+        except (OSError, HTTPException):
+            return None
+        return answer.body if isinstance(answer.body, dict) and isinstance(answer.body.get("status"), str) else None
+
+    def shown(self, text: str) -> str:
+        """Text of the server's, fit to be shown."""
+        return self._secrets.hide(text)[:SHOWN]
 
     def says(self, answer: Answer) -> str:
         """The answer's own words, fit to be shown."""
@@ -468,13 +486,30 @@ def enqueue(airflow: Airflow, order: Order) -> Enqueued:
 
 def _standing(airflow: Airflow, order: Order, path: str, own: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The run that this deploy needs no other beside."""
-    good = [run for run in own if run["state"] != "failed"]
-    waiting = [run for run in good if run["state"] in WAITING]
+    waiting = [run for run in own if run["state"] in WAITING]
     if waiting:
         return waiting[-1]
-    if not good or order.again or _came_later(airflow, order, path, str(good[-1]["run_after"])):
+    ended = [run for run in reversed(own) if run["state"] != "failed"]
+    good: Mapping[str, Any] | None = None
+    if not order.again:
+        good = next((run for run in ended if _is_good(airflow, order, run)), None)
+    if good is None or _came_later(airflow, order, path, str(good["run_after"])):
         return None
-    return good[-1]
+    return good
+
+
+def _is_good(airflow: Airflow, order: Order, run: Mapping[str, Any]) -> bool:
+    """Whether the run is what Airflow shows, as its report says: one that is marked failed while it is queued ends as
+    success there, every task skipped, and a task that is marked success has loaded nothing either."""
+    run_id = str(run["dag_run_id"])
+    report = airflow.report(order.dag_id, run_id)
+    if report is None or report["status"] in GOOD:
+        return True
+    sys.stderr.write(
+        f"{order.dag_id}: {run_id} is {run['state']} in Airflow and counts for nothing, its report says "
+        f"{report['status']}: {airflow.shown(str(report.get('sentence')))}\n"
+    )
+    return False
 
 
 def _came_later(airflow: Airflow, order: Order, path: str, moment: str) -> bool:

@@ -29,7 +29,7 @@ BEGIN
         GRANT USAGE ON SCHEMA etl TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.run, etl.table_run, etl.reject TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.task_run, etl.publication, etl.deployment TO sluiceway_loader;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.loaded_batches TO sluiceway_loader;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.loaded_batches, etl.watched_dag TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.trigger_state, etl.trigger_event TO sluiceway_loader;
         GRANT SELECT ON etl.alembic_version, etl.compatible TO sluiceway_loader;
         GRANT USAGE ON SCHEMA etl_jobs TO sluiceway_loader;

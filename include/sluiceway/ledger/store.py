@@ -51,6 +51,10 @@ class Run(Row):
     """The verdict's sentence."""
     enqueued_at: datetime | None = None
     """When Airflow first queued it; None of `sluiceway tables run`, and of a run that code of before 0006 opened."""
+    opened_at: datetime | None = None
+    """When its first task began last: with the run, or with a repetition of a part of it."""
+    pending: list[str] | None = None
+    """The tasks that had still to begin then."""
     outcome: Outcome | None = None
     outcome_note: str | None = None
     published_at: datetime | None = None
@@ -66,6 +70,17 @@ class Run(Row):
     def is_of_before(self) -> bool:
         """Whether code of before 0006 opened it, which wrote down neither how each task ended nor what it published."""
         return self.enqueued_at is None and self.dag_id != CLI
+
+    def may_be_enqueued_at(self, moment: datetime | None) -> bool:
+        """Whether it may be the run that Airflow enqueued at that moment, and no other one that had its id.
+
+        Of a run of before 0006 only its start is known, which cannot come before it was enqueued.
+
+        :param moment: None where nobody knows.
+        """
+        if moment is None:
+            return True
+        return self.started_at >= moment if self.enqueued_at is None else self.enqueued_at == moment
 
     @property
     def key(self) -> RunKey:
@@ -121,7 +136,7 @@ def _columns(model: type[Row]) -> sql.Composed:
 
 
 def literal(value: Any) -> sql.Composable:
-    if isinstance(value, dict):
+    if isinstance(value, dict | list):
         return sql.SQL("{}::jsonb").format(sql.Literal(json.dumps(value)))
     if isinstance(value, datetime):
         return sql.SQL("{}::timestamptz").format(sql.Literal(value.isoformat()))
@@ -135,35 +150,24 @@ def open_run(
     trigger_kind: str,
     enqueued_at: datetime | None = None,
     *,
-    is_new: bool = False,
+    pending: Sequence[str] | None = None,
 ) -> None:
     """Open the run's row, or reopen it when a part of the run is repeated. Keeps what it did before.
 
-    A run that was deleted in Airflow may have had the same id. It was enqueued at another time, or this one has done
-    nothing yet: the former's row goes on under an id of its own, and nothing that it did counts for this one. Of a run
-    of before 0006 only its start is known, which cannot come before it was enqueued.
-
-    :param is_new: whether nothing of the run can have opened a row before.
+    :param pending: the tasks that had still to begin.
     """
     session.execute(
         sql.SQL(
-            "UPDATE etl.run SET "
-            "run_id = run_id || to_char(started_at AT TIME ZONE 'UTC', '~YYYYMMDD\"T\"HH24MISSUS'), "
-            "status = CASE status WHEN 'running' THEN 'abandoned' ELSE status END, "
-            "finished_at = coalesce(finished_at, clock_timestamp()), "
-            "remark = 'It was deleted in Airflow, where a later run has its id, ' || run_id || '; rows that it wrote "
-            "bear that id still.' "
-            # a first task may be new to a run of before, which goes on
-            "WHERE {0} AND (enqueued_at <> {1} OR (enqueued_at IS NOT NULL AND {2}) "
-            "OR (enqueued_at IS NULL AND started_at < {1}))"
-        ).format(_is(key), literal(enqueued_at), sql.Literal(is_new))
-    )
-    session.execute(
-        sql.SQL(
-            "INSERT INTO etl.run (dag_id, run_id, commit_sha, trigger_kind, enqueued_at) VALUES ({}, {}, {}, {}, {}) "
+            "INSERT INTO etl.run (dag_id, run_id, commit_sha, trigger_kind, enqueued_at, pending) "
+            "VALUES ({}, {}, {}, {}, {}, {}) "
             "ON CONFLICT (dag_id, run_id) DO UPDATE SET status = 'running', finished_at = NULL, note = NULL, "
-            "judged = NULL, judged_rows = NULL, remark = NULL, commit_sha = excluded.commit_sha"
-        ).format(*map(sql.Literal, (*key, commit_sha, trigger_kind)), literal(enqueued_at))
+            "judged = NULL, judged_rows = NULL, remark = NULL, commit_sha = excluded.commit_sha, "
+            "pending = excluded.pending, opened_at = clock_timestamp()"
+        ).format(
+            *map(sql.Literal, (*key, commit_sha, trigger_kind)),
+            literal(enqueued_at),
+            literal(None if pending is None else list(pending)),
+        )
     )
 
 
@@ -369,7 +373,9 @@ def runs_where(session: Session, where: sql.Composable) -> list[Run]:
     """The runs that a condition leaves, in its order."""
     rows = session.execute(sql.SQL("SELECT {} FROM etl.run {}").format(_columns(Run), where))
     found = [dict(zip(Run.model_fields, row, strict=True)) for row in rows]
-    return [Run.model_validate({**row, "judged": parsed_json(row["judged"])}) for row in found]
+    return [
+        Run.model_validate({**row, **{name: parsed_json(row[name]) for name in ("judged", "pending")}}) for row in found
+    ]
 
 
 def table_runs_where(session: Session, where: sql.Composable) -> list[TableRun]:

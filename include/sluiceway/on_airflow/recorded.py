@@ -21,10 +21,11 @@ from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.tasks import UNMAPPED, TaskRun
 from sluiceway.ledger.warehouse import one_connection
 from sluiceway.on_airflow.connections import CONN_ID, warehouse_url
-from sluiceway.run.steps import Opening
+from sluiceway.run.opening import Opening
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import DagRunProtocol
 
 GOOD_ENDS = (AirflowRescheduleException, AirflowSkipException, DownstreamTasksSkipped, TaskDeferred)
 """What Airflow's tasks raise that have not failed."""
@@ -38,9 +39,15 @@ def run_of(context: Context) -> RunKey:
 def opening_of(context: Context) -> Opening:
     """What the run's ledger row begins with."""
     dag_run = context["dag_run"]
+    return opening_of_run(dag_run)._replace(is_first_try=context["ti"].try_number == 1 and not dag_run.clear_number)
+
+
+def opening_of_run(dag_run: DagRunProtocol) -> Opening:
+    """The same of a run that no task of it opens."""
     kind = "deploy" if dag_run.run_id.startswith(DEPLOY_RUNS) else dag_run.run_type.value
     commit = (dag_run.conf or {}).get("commit_sha")
-    return Opening(run_of(context), str(commit) if commit else None, kind, dag_run.run_after)
+    run = RunKey(dag_run.dag_id, dag_run.run_id)
+    return Opening(run, str(commit) if commit else None, kind, dag_run.run_after)
 
 
 @contextmanager

@@ -30,6 +30,8 @@ class Seen(BaseModel):
     """None: Airflow has no such run."""
     tasks: dict[str, str | None] = {}
     """State by task id, with `_<map index>` for a mapped task."""
+    enqueued_at: datetime | None = None
+    """When it was first enqueued, by which it is told from a run that had its id before; None: nobody knows."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
     marks: tuple[str, ...] = ()
@@ -68,8 +70,8 @@ def as_written(run: Run) -> Truth:
 def reconcile(facts: Facts, seen: Seen) -> Truth:
     """What is to be said of the run, by the ledger's facts and Airflow's states of now."""
     run = facts.run
-    if seen.state is None:
-        return _without_airflow(run)
+    if not is_shown(run, seen):
+        return without_airflow(facts)
     if not seen.has_ended:
         return _going_on(run, seen)
     if run.status == "running" and run.judged is None:
@@ -77,10 +79,27 @@ def reconcile(facts: Facts, seen: Seen) -> Truth:
     return _changed(facts, seen)
 
 
-def _without_airflow(run: Run) -> Truth:
+def is_shown(run: Run, seen: Seen) -> bool:
+    """Whether Airflow has this run, and not none, or one that has its id since it was deleted."""
+    return seen.state is not None and run.may_be_enqueued_at(seen.enqueued_at)
+
+
+def without_airflow(facts: Facts) -> Truth:
+    """What is to be said of a run that Airflow has no more: nothing else becomes of it."""
+    run = facts.run
     if run.status != "running":
         return as_written(run)
-    return Truth(status="abandoned", sentence="Ended before its verdict: Airflow has no such run any more.")
+    if run.judged is None:
+        return Truth(status="abandoned", sentence="Ended before its verdict: Airflow has no such run any more.")
+    # what begins again takes away what was judged before
+    found = judge(facts, run.judged)
+    return Truth(
+        status=found.status,
+        sentence=found.sentence,
+        remark="A part of it was cleared, and the run deleted in Airflow before that began.",
+        judged=run.judged,
+        judged_rows=run.judged_rows,
+    )
 
 
 def _going_on(run: Run, seen: Seen) -> Truth:
@@ -102,12 +121,13 @@ def _never_judged(facts: Facts, seen: Seen) -> Truth:
         cause = f"timed out{after}" if not seen.marks else f"ended by hand{_who(seen)}"
     else:
         cause = f"its verdict is {verdict or 'not there'} in Airflow and was never spoken{_who(seen)}"
-    return Truth(
+    truth = Truth(
         status="failed",
         sentence=f"Ended before its verdict: {cause}. {found.sentence}",
         judged=states,
         judged_rows=facts.rows_seen,
     )
+    return _shown_otherwise(truth, seen)
 
 
 def _changed(facts: Facts, seen: Seen) -> Truth:
@@ -133,7 +153,11 @@ def _changed(facts: Facts, seen: Seen) -> Truth:
         truth = Truth(
             status=found.status, sentence=found.sentence, remark=remark, judged=states, judged_rows=facts.rows_seen
         )
-    # of what was noted before, what Airflow shows of the whole run is seen anew each time
+    return _shown_otherwise(truth, seen)
+
+
+def _shown_otherwise(truth: Truth, seen: Seen) -> Truth:
+    """The same, with what Airflow shows of the whole run: that is seen anew each time, whatever was noted before."""
     noted = [(truth.remark or "").partition(SHOWN)[0].strip()]
     if (truth.status in {"success", "superseded"}) != (seen.state == "success"):
         noted.append(f"{SHOWN}{seen.state}, which no DAG can change once it has ended{_who(seen)}.")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from sluiceway.errors import (
     ValidationError,
     nearest,
 )
-from sluiceway.ledger import events, forget, last_loads, store, tasks
+from sluiceway.ledger import events, forget, last_loads, store, tasks, watched_dags
 from sluiceway.ledger.newest import open_and_newest
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.rows_seen import rows_seen
@@ -31,6 +31,7 @@ from sluiceway.ledger.tasks import TaskRun
 from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.load.merge import count_rows, table_exists
 from sluiceway.run.facts import facts_of
+from sluiceway.run.opening import Opening, open_row, open_unless_open
 from sluiceway.run.reconcile import Seen, Truth, as_written, reconcile
 from sluiceway.run.verdict import States, Verdict, judge
 from sluiceway.settings import Settings, load_settings
@@ -43,17 +44,11 @@ from sluiceway.tables.spec import TableSpec
 log = logging.getLogger(__name__)
 
 STALE_SESSION_HOURS = 1
+TAKEN_IN_WITHIN = timedelta(days=1)
+"""A run without a row that ended longer ago was forgotten, or is of a time before this ledger."""
 
-
-class Opening(NamedTuple):
-    """What a run's ledger row begins with."""
-
-    run: RunKey
-    commit_sha: str | None
-    trigger_kind: str
-    enqueued_at: datetime | None
-    is_new: bool = False
-    """Whether nothing of the run can have opened its row before."""
+Ask = Callable[[str], tuple[Opening, Seen] | None]
+"""From a run's id to what Airflow has of a run that has ended."""
 
 
 class Watched(NamedTuple):
@@ -64,26 +59,22 @@ class Watched(NamedTuple):
     """Whether a task of it has written into the ledger since it was judged."""
 
 
-def open_ledger(url: str, opening: Opening) -> None:
+def open_ledger(url: str, opening: Opening, pending: Sequence[str] | None = None) -> None:
     """Open the run's ledger row, or open it again: a part of the run is repeated, and its verdict with it.
 
+    :param pending: the tasks that have still to begin.
     :raises LedgerMissingError: the warehouse has no ledger of this version.
     """
     with connect(url) as session:
         check_revision(session)
-        _open_run(session, opening)
-
-
-def _open_run(session: Session, opening: Opening) -> None:
-    store.open_run(session, *opening[:4], is_new=opening.is_new)
+        open_row(session, opening, pending)
 
 
 def begin_task(url: str, opening: Opening, task: TaskRun) -> None:
     """Note that a try of a task has begun; opens the run's row if nobody could do that before."""
     with connect(url) as session:
         check_revision(session)
-        if store.run(session, opening.run) is None:
-            _open_run(session, opening)
+        open_unless_open(session, opening)
         tasks.begin(session, task)
 
 
@@ -280,9 +271,8 @@ def close_ledger(url: str, opening: Opening, states: States) -> Verdict:
     """Judge the run by the ledger and the states of its tasks, and close its row."""
     with connect(url) as session:
         check_revision(session)
-        if (run := store.run(session, opening.run)) is None:
-            _open_run(session, opening)
-            run = store.runs(session, dag_id=opening.run.dag_id, run_id=opening.run.run_id)[0]
+        open_unless_open(session, opening)
+        (run,) = store.runs(session, dag_id=opening.run.dag_id, run_id=opening.run.run_id)
         facts = facts_of(session, run)
         verdict = judge(facts, states)
         store.close_run(session, run.key, verdict.status, verdict.sentence, states, facts.rows_seen)
@@ -321,6 +311,41 @@ def reconcile_run(url: str, run: Run, seen: Seen) -> Truth | None:
             return None
         store.rewrite(session, run.key, truth.status, truth.sentence, truth.judged, truth.judged_rows, truth.remark)
     return truth
+
+
+def runs_looked_through(url: str, dag_id: str) -> int | None:
+    """How many ended runs of a DAG Airflow had when they were looked through; None: never."""
+    with connect(url) as session:
+        return watched_dags.ended_runs(session, dag_id)
+
+
+def take_in(url: str, dag_id: str, ended: int, run_ids: Collection[str], ask: Ask) -> list[RunKey]:
+    """Give a row to each ended run that has none, for none of its tasks ever began; not to those of long ago.
+
+    :param ended: how many ended runs of the DAG Airflow has.
+    :param run_ids: those of its runs that may have ended.
+    :param ask: asks Airflow for one; None: it goes on, or is gone.
+    :returns: the runs that have one now.
+    """
+    with connect(url) as session:
+        unknown = watched_dags.unknown(session, dag_id, run_ids)
+    taken, old = [], []
+    for run_id in unknown:
+        if (found := ask(run_id)) is None:
+            continue
+        opening, seen = found
+        if (seen.ended_at or datetime.now(UTC)) < datetime.now(UTC) - TAKEN_IN_WITHIN:
+            old.append(run_id)
+            continue
+        with connect(url) as session:
+            open_unless_open(session, opening)
+            (run,) = store.runs(session, dag_id=dag_id, run_id=run_id)
+            truth = reconcile(facts_of(session, run), seen)
+            store.rewrite(session, run.key, truth.status, truth.sentence, truth.judged, truth.judged_rows, truth.remark)
+        taken.append(opening.run)
+    with connect(url) as session:
+        watched_dags.looked_through(session, dag_id, ended, run_ids, old)
+    return taken
 
 
 def write_report(url: str, run: RunKey, settings: Settings | None = None) -> Path:

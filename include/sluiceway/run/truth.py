@@ -13,7 +13,7 @@ from sluiceway.ledger.rows_seen import rows_seen
 from sluiceway.ledger.store import Run
 from sluiceway.ledger.warehouse import Session
 from sluiceway.run.facts import Facts, facts_of
-from sluiceway.run.reconcile import Seen, Truth, reconcile
+from sluiceway.run.reconcile import Seen, Truth, is_shown, reconcile
 from sluiceway.run.verdict import judged_states
 
 GOOD = frozenset({"success", "superseded"})
@@ -29,11 +29,16 @@ class Span(NamedTuple):
 
 def marks_wanted(run: Run, seen: Seen) -> Span | None:
     """From when on it matters what people did to the run; None: nothing that is to be said is about that."""
-    early = (run.note or "").startswith("Ended before its verdict") or "by hand" in (run.note or "")
-    if seen.state is None or (not early and run.remark is None and _is_as_written(run, seen)):
+    if not is_shown(run, seen):
         return None
-    if early or run.finished_at is None:
-        return Span(run.started_at, run.finished_at)
+    begun = run.enqueued_at or run.started_at
+    early = (run.note or "").startswith("Ended before its verdict") or "by hand" in (run.note or "")
+    # of what was cleared and then marked before it began, a task that begins again sees no more than that it is good
+    is_repeated = run.pending is not None
+    if not early and not is_repeated and run.remark is None and _is_as_written(run, seen):
+        return None
+    if early or is_repeated or run.finished_at is None:
+        return Span(begun, run.finished_at)
     return Span(run.finished_at, run.finished_at)
 
 
@@ -45,8 +50,9 @@ def truths_of(session: Session, runs: Iterable[tuple[Run, Seen]]) -> list[Truth]
 
 
 def _truth_of(session: Session, run: Run, seen: Seen, rows: str | None) -> Truth:
-    is_judged_anew = seen.has_ended and (
-        run.status == "running" or run.judged != judged_states(seen.tasks) or run.judged_rows != rows
+    is_judged_anew = (run.status == "running" and run.judged is not None) or (
+        seen.has_ended
+        and (run.status == "running" or run.judged != judged_states(seen.tasks) or run.judged_rows != rows)
     )
     facts = facts_of(session, run) if is_judged_anew else Facts(run=run, rows_seen=run.judged_rows)
     return named(reconcile(facts, seen), seen)

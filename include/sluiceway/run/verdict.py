@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pydantic import BaseModel, ConfigDict
 
 from sluiceway.ids import ENQUEUE_TASK, FOLLOWERS_GROUP, LOADING_TASK, OPENING_TASK, PUBLISHING_TASK, VERDICT_TASK
-from sluiceway.ledger.store import RunStatus, TableRun
+from sluiceway.ledger.store import Run, RunStatus, TableRun
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.run import job_verdict
 from sluiceway.run.facts import Facts
@@ -281,9 +281,20 @@ def _dropped(facts: Facts) -> list[str]:
 
 
 def _by_hand(facts: Facts, states: States) -> list[str]:
-    """Tasks that Airflow calls good and that did not end well, or never began: a person decided so."""
-    marked = [task.name for task in facts.tasks if states.get(task.name) == "success" and said(task) is not None]
+    """Tasks that Airflow calls good and that did not end well, or never began, or not again: a person decided so."""
+    marked = [
+        task.name
+        for task in facts.tasks
+        if states.get(task.name) == "success" and (said(task) is not None or _was_to_begin_again(task, facts.run))
+    ]
     if not facts.run.is_of_before:
         known = {task.name for task in facts.tasks} | UNRECORDED
         marked += [task for task, state in states.items() if state == "success" and task not in known]
     return [f"Marked success by hand: {', '.join(sorted(marked))}."] if marked else []
+
+
+def _was_to_begin_again(task: TaskRun, run: Run) -> bool:
+    """Whether it had still to begin when the run was opened last, and has not."""
+    if run.opened_at is None or task.started_at is None:
+        return False
+    return task.name in (run.pending or ()) and task.started_at < run.opened_at

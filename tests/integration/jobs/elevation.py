@@ -9,6 +9,10 @@ from tests.dev.docs.markdown import blocks
 from tests.stand_ins.web_service import Reply, Request, WebService
 
 JOB = "airport_elevation"
+OTHER = "runway_elevation"
+"""The same one, beside it and of the same service, every minute."""
+PER_SECOND = 2
+"""What both declare."""
 PAGE = DOCS / "how-to" / "jobs.md"
 LINES = 50
 """A job's file has fewer."""
@@ -25,6 +29,16 @@ def declare(config: Path) -> None:
         (config / folder).mkdir(exist_ok=True)
     write(config, text_of("python"))
     (config / "flows" / f"{JOB}.toml").write_text(text_of("toml"), encoding="utf-8")
+
+
+def declare_other(config: Path) -> None:
+    """Write the files of the job beside it."""
+    named = {JOB: OTHER, "airport_faa": "runway", "30 3 * * *": "* * * * *"}
+    for folder, language, ending in (("jobs", "python", "py"), ("flows", "toml", "toml")):
+        text = text_of(language)
+        for old, new in named.items():
+            text = text.replace(old, new)
+        (config / folder / f"{OTHER}.{ending}").write_text(text, encoding="utf-8")
 
 
 def write(config: Path, text: str) -> None:

@@ -14,7 +14,9 @@ import pytest
 
 from tests.integration.deployment import Deployment
 from tests.integration.jobs import elevation
-from tests.integration.jobs.elevation import JOB, LINES, PAGE, text_of
+from tests.integration.jobs.conftest import switched_on
+from tests.integration.jobs.elevation import JOB, LINES, OTHER, PAGE, PER_SECOND, text_of
+from tests.stand_ins.web_service import WebService
 
 AIRPORTS = 6
 ALL_DONE = f"{AIRPORTS} items became due: {AIRPORTS} done, 0 waiting for a person, 0 dead."
@@ -108,6 +110,34 @@ def test_a_run_asked_for_by_rest_works_on_the_named_items_alone(airports: Deploy
     airports.api.trigger(JOB, "rest__1", {"items": ["A1", "A2"]})
     assert airports.wait("rest__1", JOB) == "success"
     assert airports.query(STATES) == [("done", 2)]
+
+
+def test_two_jobs_of_one_service_run_beside_each_other_by_schedule_and_by_hand(
+    airports: Deployment, service: WebService
+) -> None:
+    airports.query("CREATE TABLE runway AS SELECT 'R' || n AS faa, n AS lat, -n AS lon FROM generate_series(1, 30) n")
+    airports.until(lambda: switched_on(airports.api, OTHER))
+    try:
+        scheduled = airports.until(lambda: next(iter(airports.runs(OTHER)), None))
+        airports.until(lambda: airports.query(f"SELECT 1 FROM etl_jobs.lane WHERE run_id = '{scheduled}'") or None)
+        asked = len(service.requests)
+        by_hand = ran(airports)
+        airports.wait(scheduled, OTHER)
+    finally:
+        airports.api.patch(f"dags/{OTHER}", {"is_paused": True})
+    assert scheduled.startswith("scheduled__")
+    assert sentence(airports, by_hand) == ALL_DONE
+    assert str(airports.ledger(scheduled, OTHER)[0].note).startswith("30 items became due: 30 done, 0 waiting")
+    spans = airports.query(
+        "SELECT job, min(started_at), max(finished_at) FROM etl_jobs.lane "
+        f"WHERE run_id IN ('{scheduled}', '{by_hand}') GROUP BY 1"
+    )
+    (_, began, ended), (_, other_began, other_ended) = spans
+    assert began < other_ended and other_began < ended, "they ran at the same time"
+    moments = [request.at for request in service.requests[asked:]]
+    most = max(sum(1 for each in moments if moment <= each < moment + 10) for moment in moments)
+    assert most <= PER_SECOND * 10 * 1.05
+    airports.query("DROP TABLE runway")
 
 
 def test_a_paused_job_ends_at_once_green_and_says_who_paused_it(airports: Deployment) -> None:

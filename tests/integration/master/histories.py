@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -90,11 +91,7 @@ class Life:
             self._edit(table, f"{uuid4().hex[:4]}v")
         if self.random.random() < 0.3:
             self._edit(self.random.choice(tables_of(self.flow)), "")
-        (self.began,) = self.deployment.query("SELECT clock_timestamp()")[0]
-        self.deployment.api.trigger(self.flow, self.run_id, {"force": True})
-        self.told.append("trigger")
-        if self.random.random() < 0.3:
-            self._kill()
+        self._begin()
         self.settle()
         self.check()
         for _ in range(steps):
@@ -106,9 +103,65 @@ class Life:
             self.settle()
             self.check()
 
+    def _begin(self) -> None:
+        """Enqueue it, and perhaps act on it before it begins, or kill one of its loads."""
+        (self.began,) = self.deployment.query("SELECT clock_timestamp()")[0]
+        self.deployment.api.trigger(self.flow, self.run_id, {"force": True})
+        self.told.append("trigger")
+        chance = self.random.random()
+        if chance < 0.25:
+            self._mark_early()
+        elif chance < 0.5:
+            self._kill()
+
+    def _mark_early(self) -> None:
+        """The whole run, or a task of it that has most likely not begun."""
+        if self.random.random() < 0.3:
+            self._mark_run()
+            return
+        task = self.random.choice(["opened", "plan", "sub.load_table", "final.validate", "final.aggregate"])
+        state = self.random.choice(["success", "failed"])
+        downstream = self.random.random() < 0.3
+        self.told.append(f"mark {task} {state} early{' with what comes after it' if downstream else ''}")
+        path = f"dags/{self.flow}/dagRuns/{self.run_id}/taskInstances/{task}"
+        try:
+            self.deployment.api.patch(path, {"new_state": state, "include_downstream": downstream})
+        except AirflowApiError as error:
+            self.told.append(f"refused: {error}")
+
+    def _delete(self) -> None:
+        """Delete the run in Airflow, perhaps after a part of it was cleared, and give its id to another."""
+        if self.random.random() < 0.5:
+            self._clear("plan", downstream=True)
+        self.told.append("delete")
+        stack = self.deployment.stack
+        as_admin = {"Authorization": f"Bearer {stack.token()}"}
+        address = f"{stack.url}/api/v2/dags/{self.flow}/dagRuns/{self.run_id}"
+        deadline = time.monotonic() + DEADLINE_S
+        while (answer := httpx.delete(address, headers=as_admin, timeout=30)).status_code != httpx.codes.NO_CONTENT:
+            # a run that goes on cannot be deleted
+            if time.monotonic() > deadline:
+                raise AssertionError(self._story(f"it cannot be deleted: {answer.text}"))
+            time.sleep(0.3)
+        self.tries.clear()
+        self._begin()
+
+    def _clear_and_mark(self) -> None:
+        self._clear("plan", downstream=True)
+        self._mark_early()
+
     def _actions(self) -> list[Callable[[], None]]:
         clear = [self._clear_load, self._clear_load, self._clear_some, self._clear_failed, self._clear_failed]
-        return [*clear, self._mark, self._mark_run, self._retry, self._clear_while_it_runs, self._clear_and_kill]
+        early = [self._delete, self._clear_and_mark]
+        return [
+            *clear,
+            *early,
+            self._mark,
+            self._mark_run,
+            self._retry,
+            self._clear_while_it_runs,
+            self._clear_and_kill,
+        ]
 
     def _edit(self, table: str, value: str) -> None:
         self.sources[table] = value
@@ -336,9 +389,7 @@ def live(deployment: Deployment, *, lives: int, seed: int, steps: int = 3) -> li
                 life.deployment.restore()
                 life.deployment.close()
 
-    threads = [threading.Thread(target=work, args=(flow,)) for flow in FLOWS]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(FLOWS)) as pool:
+        # what ends one for another reason than a story is raised here
+        list(pool.map(work, FLOWS))
     return wrong

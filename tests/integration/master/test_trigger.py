@@ -19,6 +19,7 @@ from dev.environment import ROOT
 from sluiceway.errors import AirflowApiError
 from sluiceway.rest import access
 from tests.integration.deployment import DAG_ID, Deployment
+from tests.integration.master.test_marked_before import waiting
 
 SCRIPT = ROOT / "include" / "sluiceway" / "deploy" / "trigger.py"
 USERNAME, PASSWORD = "ci-trigger", "known to the runner alone"
@@ -150,6 +151,21 @@ def test_a_duplicate_is_enqueued_already(deployment: Deployment, call: Call, sha
     done = call()
     assert (done.returncode, "already enqueued" in done.stderr) == (0, True)
     assert runs_of(deployment, sha) == [f"deploy__{sha}"]
+
+
+def test_a_run_that_was_marked_failed_while_it_waited_does_not_stand_for_the_deploy(
+    deployment: Deployment, call: Call, sha: str
+) -> None:
+    """Airflow ends it as success, every task skipped."""
+    with waiting(deployment):
+        call()
+        deployment.api.patch(f"dags/{DAG_ID}/dagRuns/deploy__{sha}", {"state": "failed"})
+    assert deployment.wait(f"deploy__{sha}") == "success"
+    done = call()
+    assert f"deploy__{sha} is success in Airflow and counts for nothing, its report says failed" in done.stderr
+    assert runs_of(deployment, sha) == [f"deploy__{sha}", f"deploy__{sha}__2"]
+    assert deployment.wait(f"deploy__{sha}__2") == "success"
+    assert "already enqueued, success" in call().stderr
 
 
 def test_twenty_calls_at_once_make_one_run(deployment: Deployment, call: Call, sha: str) -> None:

@@ -12,9 +12,10 @@ import psycopg
 import pytest
 
 from sluiceway.ledger.store import RunKey
+from sluiceway.run.opening import Opening
 from sluiceway.run.report.model import TableMap
 from sluiceway.run.report.write import report_file, write_report
-from sluiceway.run.steps import Opening, close_ledger
+from sluiceway.run.steps import close_ledger
 from tests.on_airflow.web.conftest import serving
 from tests.on_airflow.web.door import Door
 from tests.on_airflow.web.runs import GOOD, SENTENCE, in_airflow, in_ledger
@@ -138,6 +139,40 @@ def test_an_aggregate_that_was_marked_success_by_hand_has_published_nothing(
     text = reader.get(address(key)).text
     assert "<h1>Red" in text and "Nothing was published." in text and "has not published" in text
     assert "By hand: final.aggregate marked success by starter at " in text and "marked success by hand</span>" in text
+
+
+def test_ci_is_told_the_status_and_the_sentence_alone(
+    reader: httpx.Client, starter: httpx.Client, good: RunKey
+) -> None:
+    as_json = {"Accept": "application/json"}
+    assert reader.get(address(good), headers=as_json).json() == {
+        **good._asdict(),
+        "status": "success",
+        "sentence": SENTENCE,
+    }
+    mark(starter, good, "final.aggregate", "failed")
+    found = reader.get(address(good), headers=as_json).json()
+    assert found["status"] == "failed" and "marked failed by starter" in found["sentence"]
+
+
+def test_a_run_that_ended_before_its_first_task_is_no_good_one_before_it_has_a_row(
+    reader: httpx.Client, starter: httpx.Client, door: Door, post: Post
+) -> None:
+    key = post("master_etl")
+    as_json = {"Accept": "application/json"}
+    assert reader.get(address(key), headers=as_json).status_code == 404, "it waits"
+    in_airflow(door, key, states=dict.fromkeys([*GOOD, "verdict"], "skipped"))
+    found = reader.get(address(key), headers=as_json).json()
+    assert found["status"] == "failed" and "its verdict is skipped in Airflow" in found["sentence"]
+    shown = reader.get(address(key))
+    assert shown.status_code == 404 and "its verdict is skipped in Airflow" in shown.text
+
+
+def test_a_run_of_a_dag_without_a_verdict_has_no_report(reader: httpx.Client, starter: httpx.Client) -> None:
+    starter.post("/api/v2/dags/plain/dagRuns", json={"dag_run_id": "p1", "logical_date": None}).raise_for_status()
+    starter.patch("/api/v2/dags/plain/dagRuns/p1", json={"state": "success"}).raise_for_status()
+    for accepted in ("application/json", "text/html"):
+        assert reader.get("/sluiceway/reports/plain/p1", headers={"Accept": accepted}).status_code == 404
 
 
 def test_the_maps_come_from_what_the_run_kept(reader: httpx.Client, good: RunKey, reports_dir: Path) -> None:

@@ -27,6 +27,7 @@ from sluiceway.flows.files import Flow, flow_files, read_file
 from sluiceway.flows.params import OF_EVENTS, RunParam, form_names, job_params, run_params
 from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerType
 from sluiceway.flows.when import And, Expression, Name, Or
+from sluiceway.ids import MASTER
 from sluiceway.on_airflow.retries import retry_arguments
 from sluiceway.settings import load_settings
 
@@ -58,6 +59,12 @@ def read(dag_id: str | None = None) -> Flows:
         if dag_id is None or dag_id == path.stem or dag_id.startswith(f"{path.stem}__"):
             _read(path, flows)
     return flows
+
+
+def judged_dags() -> set[str]:
+    """The DAGs of whose runs each has a verdict: master_etl, and those of the flows that load tables or do jobs."""
+    judged = (flow.id for flow in read().right.values() if flow.spec.flow_type in {"tables", "job"})
+    return {MASTER, *judged}
 
 
 def following(dag_id: str) -> list[Flow]:

@@ -16,6 +16,8 @@ from sluiceway.run.reconcile import ENDED
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+TO_BEGIN = frozenset({None, "scheduled", "queued"})
+
 log = logging.getLogger(__name__)
 
 
@@ -33,12 +35,13 @@ def opened(context: Context) -> str:
 
     run = run_of(context)
     try:
-        states = context["ti"].get_task_states(dag_id=run.dag_id, task_ids=[VERDICT_TASK], run_ids=[run.run_id])
-        if states.get(run.run_id, {}).get(VERDICT_TASK) in ENDED:
+        states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
+        if states.get(VERDICT_TASK) in ENDED:
             return "left as it is: its verdict stands"
-        # its first try comes before all that a run does; a run that was cleared begins it with a later one
-        opening = opening_of(context)._replace(is_new=context["ti"].try_number == 1)
-        steps.open_ledger(warehouse_url(), opening)
+        opening = opening_of(context)
+        # of a run that begins all have
+        pending = None if opening.is_first_try else [task for task, state in states.items() if state in TO_BEGIN]
+        steps.open_ledger(warehouse_url(), opening, pending)
     except (SluicewayError, AirflowRuntimeError) as error:
         log.exception("The ledger could not be opened; the next task tries it again")
         return f"{type(error).__name__}: {error}"

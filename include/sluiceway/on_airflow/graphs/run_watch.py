@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from sluiceway.ids import VERDICT_TASK
 from sluiceway.on_airflow.connections import warehouse_url
+from sluiceway.on_airflow.graphs.flows import judged_dags
+from sluiceway.on_airflow.recorded import opening_of_run
+from sluiceway.run.reconcile import ENDED
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.execution_time.comms import DagRunResult
 
     from sluiceway.ledger.store import Run
+    from sluiceway.run.opening import Opening
     from sluiceway.run.reconcile import Seen
     from sluiceway.run.steps import Watched
 
 NEWEST = 50
 """Judged runs that are looked at; all that have no verdict are, too."""
 GOOD = frozenset({"success", "superseded"})
+OVER = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
+"""States of a verdict after which its run ends."""
 NOT_FOUND = 404
 
 log = logging.getLogger(__name__)
@@ -37,7 +45,37 @@ def compare_runs(_context: Context) -> int:
             if truth is not None:
                 log.warning("%s was %s and is %s: %s", run.key, run.status, truth.status, truth.text)
                 changed += 1
-    return changed
+    return changed + _take_in(url, judged_dags() | {watched.run.dag_id for watched in runs})
+
+
+def _take_in(url: str, dag_ids: set[str]) -> int:
+    """Give a row to each run that ended before any task of it began; how many there were."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    from sluiceway.run import steps
+
+    taken = 0
+    for dag_id in sorted(dag_ids):
+        ended = RuntimeTaskInstance.get_dr_count(dag_id=dag_id, states=list(ENDED))
+        if ended == steps.runs_looked_through(url, dag_id):
+            continue
+        verdicts = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=[VERDICT_TASK])
+        over = [run_id for run_id, states in verdicts.items() if states.get(VERDICT_TASK) in OVER]
+        for key in steps.take_in(url, dag_id, ended, over, partial(_ended_run, dag_id)):
+            log.warning("%s has ended without a word, and is in the ledger now", key)
+            taken += 1
+    return taken
+
+
+def _ended_run(dag_id: str, run_id: str) -> tuple[Opening, Seen] | None:
+    """What Airflow has of a run that has ended; None: it goes on, or is gone."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    found = _dag_run(dag_id, run_id)
+    if found is None or found.state.value not in ENDED:
+        return None
+    tasks = RuntimeTaskInstance.get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {})
+    return opening_of_run(found), _seen(found, tasks)
 
 
 def _changed(dag_id: str, watched: list[Watched]) -> Iterable[tuple[Run, Seen]]:
@@ -67,10 +105,19 @@ def _changed(dag_id: str, watched: list[Watched]) -> Iterable[tuple[Run, Seen]]:
         if found is None:
             yield run, Seen(state=None)
         else:
-            yield (
-                run,
-                Seen(state=found.state.value, tasks=tasks, started_at=found.start_date, ended_at=found.end_date),
-            )
+            yield run, _seen(found, tasks)
+
+
+def _seen(found: DagRunResult, tasks: dict[str, str | None]) -> Seen:
+    from sluiceway.run.reconcile import Seen
+
+    return Seen(
+        state=found.state.value,
+        tasks=tasks,
+        enqueued_at=found.run_after,
+        started_at=found.start_date,
+        ended_at=found.end_date,
+    )
 
 
 def _expected(run: Run) -> str | None:

@@ -79,16 +79,16 @@ def _shown(session: Session, keys: list[RunKey]) -> dict[RunKey, tuple[Seen, _Ti
             if moment is not None:
                 moments[name] = moment
     rows = session.execute(
-        select(DagRun.dag_id, DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.end_date).where(
+        select(DagRun.dag_id, DagRun.run_id, DagRun.state, DagRun.run_after, DagRun.start_date, DagRun.end_date).where(
             tuple_(DagRun.dag_id, DagRun.run_id).in_(keys)
         )
     )
     return {
         (key := RunKey(dag_id, run_id)): (
-            Seen(state=str(state), tasks=states[key], started_at=started_at, ended_at=ended_at),
+            Seen(state=str(state), tasks=states[key], enqueued_at=at, started_at=began, ended_at=ended),
             times[key],
         )
-        for dag_id, run_id, state, started_at, ended_at in rows
+        for dag_id, run_id, state, at, began, ended in rows
     }
 
 

@@ -6,26 +6,28 @@ A page is made anew from the ledger whenever it is asked for, and compared with 
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, HTTPException, Request, status
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.orm import Session
 
 from sluiceway.errors import SluicewayError
-from sluiceway.ids import MASTER
+from sluiceway.ids import MASTER, VERDICT_TASK
 from sluiceway.ledger import newest, store
 from sluiceway.ledger.store import RunKey, RunStatus
 from sluiceway.ledger.warehouse import connect
 from sluiceway.on_airflow.web.airflow import readable_dags, seen_runs
 from sluiceway.on_airflow.web.connections import warehouse_url
-from sluiceway.run.reconcile import Truth
+from sluiceway.run.facts import Facts
+from sluiceway.run.reconcile import Truth, reconcile
 from sluiceway.run.report.collect import collect
 from sluiceway.run.report.html import environment, render, without_logs
 from sluiceway.run.report.write import read_maps, read_page
@@ -43,6 +45,11 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "private, no-store",
+}
+NO_ROW: dict[str, Any] = {
+    **dict.fromkeys(("commit_sha", "deployed_sha", "finished_at", "note")),
+    "trigger_kind": "manual",
+    "status": "running",
 }
 SILENT = "The ledger does not answer."
 
@@ -127,24 +134,44 @@ def show_old_address(request: Request, run_id: str, user: GetUserDep) -> Redirec
 
 
 @router.get("/reports/{dag_id}/{run_id:path}")
-def show_report(key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> HTMLResponse:
-    """One run's report."""
+def show_report(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> Response:
+    """One run's report; its status and sentence alone for who asks for JSON, as CI does (deploy/trigger.py)."""
+    is_json = "application/json" in request.headers.get("accept", "")
     folder = load_settings().reports_dir
     try:
         with connect(warehouse_url()) as ledger:
             run = store.run(ledger, key)
-            if run is None or key.dag_id == store.CLI:
-                raise HTTPException(status.HTTP_404_NOT_FOUND, f"There is no report of run {key.run_id}.")
             with create_session(scoped=False) as airflow:
+                if run is None or key.dag_id == store.CLI:
+                    return _without_row(airflow, key, user, is_json=is_json)
                 seen = seen_runs(airflow, [run], user)[key]
+            if is_json:
+                (truth,) = truths_of(ledger, [(run, seen)])
+                return _document(key, truth)
             report = collect(ledger, key, _specs(), seen=seen, maps=read_maps(key, folder))
     except SluicewayError as error:
         log.error("The report of %s cannot be made anew: %s", key, error)
         kept = read_page(key, folder, why=f"{SILENT} This page is as the run's verdict left it.")
-        if kept is None:
+        if kept is None or is_json:
             raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, SILENT) from error
         return HTMLResponse(kept, headers=HEADERS)
     return HTMLResponse(render(report), headers=HEADERS)
+
+
+def _without_row(airflow: Session, key: RunKey, user: Any, *, is_json: bool) -> Response:
+    """Of a run that has ended before any of its tasks began, until run_watch has given it a row."""
+    begun = store.Run(**key._asdict(), **NO_ROW, started_at=datetime.now(UTC))
+    seen = seen_runs(airflow, [begun], user)[key]
+    if not seen.has_ended or VERDICT_TASK not in seen.tasks:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"There is no report of run {key.run_id}.")
+    truth = reconcile(Facts(run=begun), seen)
+    if is_json:
+        return _document(key, truth)
+    raise HTTPException(status.HTTP_404_NOT_FOUND, f"There is no report of run {key.run_id} yet. {truth.text}")
+
+
+def _document(key: RunKey, truth: Truth) -> JSONResponse:
+    return JSONResponse({**key._asdict(), "status": truth.status, "sentence": truth.text}, headers=HEADERS)
 
 
 def _specs() -> dict[str, TableSpec]:

@@ -91,13 +91,18 @@ class Staging(Deployment):
         for dag_id in dag_ids or (DAG_ID, WATCH):
             self.until(lambda name=dag_id: True if all(r["end_date"] for r in self.runs(name).values()) else None)
 
-    def gate_state(self, run_id: str, state: str, dag_id: str = DAG_ID) -> None:
-        """Wait until the run's gate is in that state."""
+    def gate_waits(self, run_id: str) -> None:
+        """Wait until the run's gate waits for its commit: by itself where Airflow's health was slow to be told."""
+        self.gate_state(run_id, "deferred", "up_for_reschedule")
+
+    def gate_state(self, run_id: str, *states: str, dag_id: str = DAG_ID) -> None:
+        """Wait until the run's gate is in one of these states."""
         found = (
-            "SELECT 1 FROM task_instance WHERE dag_id = %s AND run_id = %s AND task_id = 'deploy_gate' AND state = %s"
+            "SELECT 1 FROM task_instance WHERE dag_id = %s AND run_id = %s AND task_id = 'deploy_gate' "
+            "AND state = ANY(%s)"
         )
         self.until(
-            lambda: self.metadata(found, dag_id, run_id, state) or None, said=lambda: self.shown(run_id, dag_id)
+            lambda: self.metadata(found, dag_id, run_id, list(states)) or None, said=lambda: self.shown(run_id, dag_id)
         )
 
     def log(self, run_id: str, task: str = "deploy_gate", *, dag_id: str = DAG_ID, attempt: int = 1) -> str:

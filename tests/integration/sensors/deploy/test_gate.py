@@ -48,7 +48,7 @@ def test_a_run_is_superseded_by_the_newer_commit_that_waits_and_touches_nothing(
     staging.source("t01", csv_of(10, value="newer"))
     before = staging.query("SELECT xmin::text, * FROM t01 ORDER BY id")
     older = staging.enqueue(sha_of("older"))
-    staging.gate_state(older, "deferred")
+    staging.gate_waits(older)
     newer = staging.enqueue(sha_of("newer"))
     with staging.loads_held():
         staging.deploy("newer")
@@ -77,7 +77,7 @@ def test_a_commit_is_not_superseded_by_the_older_one_whose_run_is_repeated_while
     assert staging.wait(failed) == "failed"
     staging.restore()
     newer = staging.enqueue(sha_of(f"newer, {how}"), force=True)
-    staging.gate_state(newer, "deferred")
+    staging.gate_waits(newer)
     # for the other one, which waits in vain
     staging.settings(timeout_s=2)
     if how == "retry":
@@ -121,7 +121,7 @@ def test_a_run_named_as_a_commits_whose_conf_says_otherwise_is_refused_at_once(
 def test_seven_digits_supersede_too(staging: Staging) -> None:
     staging.deploy("before")
     older = staging.enqueue(sha_of("older by seven"))
-    staging.gate_state(older, "deferred")
+    staging.gate_waits(older)
     newer = staging.enqueue(sha_of("newer by seven"))
     staging.endpoint.commit = sha_of("newer by seven")[:7]
     assert staging.wait(older) == "success"
@@ -156,7 +156,7 @@ def test_a_commit_that_never_comes_from_an_endpoint_that_answers_html_shows_the_
 def test_an_endpoint_that_fails_for_a_while_is_waited_for(staging: Staging) -> None:
     staging.endpoint.fault = "500"
     run_id = staging.enqueue(staging.deploy("after a fault"))
-    staging.gate_state(run_id, "deferred")
+    staging.gate_waits(run_id)
     staging.endpoint.fault = None
     assert staging.wait(run_id) == "success"
 
@@ -172,7 +172,7 @@ def test_without_a_triggerer_the_gate_looks_again_by_itself(staging: Staging) ->
     staging.deploy("before")
     sha = sha_of("rescheduled")
     staging.api.trigger(WITHOUT_TRIGGERER, run_id := f"deploy__{sha}", {"commit_sha": sha})
-    staging.gate_state(run_id, "up_for_reschedule", WITHOUT_TRIGGERER)
+    staging.gate_state(run_id, "up_for_reschedule", dag_id=WITHOUT_TRIGGERER)
     staging.deploy("rescheduled")
     staging.until(lambda: True if staging.api.run(WITHOUT_TRIGGERER, run_id)["state"] == "success" else None)
     run, tables = staging.ledger(run_id, WITHOUT_TRIGGERER)

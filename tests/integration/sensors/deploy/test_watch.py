@@ -68,7 +68,7 @@ def test_a_rollback_gets_a_run_and_only_one(staging: Staging) -> None:
 def test_a_rollback_to_a_commit_whose_run_was_superseded_gets_a_run(staging: Staging) -> None:
     staging.deploy("before")
     superseded = staging.enqueue(sha := sha_of("superseded, and deployed later"))
-    staging.gate_state(superseded, "deferred")
+    staging.gate_waits(superseded)
     newer = staging.enqueue(sha_of("supersedes, and is rolled back"))
     staging.deploy("supersedes, and is rolled back")
     assert staging.wait(newer) == "success"
@@ -103,7 +103,7 @@ def test_while_a_run_waits_for_its_rollout_what_is_loaded_and_served_gets_no_run
     sha = staging.deploy("loaded and served")
     assert staging.wait(staging.enqueue(sha)) == "success"
     waits = staging.enqueue(sha_of("rolled out later"))
-    staging.gate_state(waits, "deferred")
+    staging.gate_waits(waits)
     before = set(staging.runs())
     with staging.watching():
         _asked(staging, 6)
