@@ -21,7 +21,7 @@ from sluiceway.errors import (
 )
 from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey, TableRun
-from sluiceway.ledger.warehouse import connect
+from sluiceway.ledger.warehouse import PsycopgSession, connect
 from sluiceway.load.table import load_table
 from sluiceway.run import publishing, steps
 from sluiceway.run.reconcile import Seen
@@ -347,6 +347,19 @@ def test_a_run_that_goes_on_while_airflow_is_asked_is_left_alone(run: RunKey, wa
     steps.close_ledger(warehouse_url, opening(run), {"plan": "success"})
     assert steps.reconcile_run(warehouse_url, before, Seen(state="running", tasks={})) is None
     assert run_of(warehouse_url, run).status == "failed", "as its verdict has said, of no table"
+
+
+def test_a_load_that_goes_on_keeps_nobody_from_comparing_its_run(run: RunKey, warehouse_url: str) -> None:
+    """Its transaction holds the key of the run's row: what looks at runs every 30 s waited for it."""
+    steps.plan(warehouse_url, run, only=["a"])
+    before = run_of(warehouse_url, run)
+    with psycopg.connect(warehouse_url) as load:
+        store.begin_table(PsycopgSession(load), run, "a", 1)
+        impatient = psycopg.conninfo.make_conninfo(warehouse_url, options="-c lock_timeout=1s")
+        assert steps.reconcile_run(impatient, before, Seen(state="running", tasks={})) is None
+        truth = steps.reconcile_run(impatient, before, Seen(state=None))
+        load.rollback()
+    assert truth is not None and run_of(warehouse_url, run).status == "abandoned"
 
 
 def test_runs_that_are_open_are_watched_however_old_and_those_of_the_command_line_never(

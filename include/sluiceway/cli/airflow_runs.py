@@ -59,7 +59,8 @@ def _seen(api: AirflowApi, run: Run) -> Seen | None:
         task["task_id"] if task["map_index"] < 0 else f"{task['task_id']}_{task['map_index']}": task for task in tasks
     }
     states = {name: task["state"] for name, task in named.items()}
-    began_at = {name: at for name, task in named.items() if (at := _time(task["start_date"]))}
+    # one that was marked before it began has the moment of the mark for its start, and no process
+    began_at = {name: at for name, task in named.items() if task["pid"] and (at := _time(task["start_date"]))}
     seen = Seen(
         state=shown["state"],
         tasks=states,

@@ -357,7 +357,8 @@ def run(session: Session, key: RunKey, *, locked: bool = False) -> Run | None:
     :param locked: nobody else writes it before the end of the transaction.
     """
     if locked:
-        session.execute(sql.SQL("SELECT 1 AS locked FROM etl.run WHERE {} FOR UPDATE").format(_is(key)))
+        # a load holds the row's key until it is committed: FOR UPDATE would wait for it
+        session.execute(sql.SQL("SELECT 1 AS locked FROM etl.run WHERE {} FOR NO KEY UPDATE").format(_is(key)))
     found = runs(session, dag_id=key.dag_id, run_id=key.run_id)
     return found[0] if found else None
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from sluiceway.ids import VERDICT_TASK
 from sluiceway.ledger.store import RunKey
 from sluiceway.run.verdict import States
 
@@ -107,7 +108,9 @@ def _sentence(act: _Act, entry: Entry, since: datetime) -> str:
 
 def _took_effect(act: _Act, entry: Entry, shown: Shown) -> bool:
     if act.task_id is None:
-        return act.state is None or act.state == shown.state
+        # Airflow ends a run as success that was marked failed before its first task began: it skipped its verdict, too
+        was_skipped = act.state == "failed" and shown.tasks.get(VERDICT_TASK) == "skipped"
+        return act.state is None or act.state == shown.state or was_skipped
     tasks = [name for name in shown.tasks if _is_about(act, name)]
     if act.state is not None:
         tasks = [

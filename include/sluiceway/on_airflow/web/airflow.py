@@ -13,7 +13,7 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
 from airflow.models.taskinstance import TaskInstance
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import case, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from sluiceway.ledger.store import Run, RunKey
@@ -69,7 +69,9 @@ def _shown(session: Session, keys: list[RunKey]) -> dict[RunKey, tuple[Seen, _Ti
     states: dict[RunKey, dict[str, str | None]] = defaultdict(dict)
     times: dict[RunKey, _Times] = defaultdict(lambda: _Times({}, {}))
     task = TaskInstance
-    columns = task.dag_id, task.run_id, task.task_id, task.map_index, task.state, task.updated_at, task.start_date
+    # one that was marked before it began has the moment of the mark for its start, and no process
+    began_at = case((task.pid.is_not(None), task.start_date))
+    columns = task.dag_id, task.run_id, task.task_id, task.map_index, task.state, task.updated_at, began_at
     for dag_id, run_id, task_id, index, state, *at in session.execute(
         select(*columns).where(tuple_(task.dag_id, task.run_id).in_(keys))
     ):
