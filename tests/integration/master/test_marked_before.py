@@ -14,16 +14,21 @@ import pytest
 from sluiceway.ledger.store import Run
 from tests.integration.deployment import DAG_ID, Deployment
 
-HELD = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'sluiceway load t02' AND wait_event_type = 'Lock'"
+HELD = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'sluiceway load {}' AND wait_event_type = 'Lock'"
 
 
 @contextmanager
-def waiting(deployment: Deployment) -> Iterator[None]:
-    """Whatever is enqueued or cleared waits for as long as the block lasts: the run before it is held in its load."""
+def waiting(deployment: Deployment, table: str = "t02") -> Iterator[None]:
+    """Whatever is enqueued or cleared waits for as long as the block lasts: the run before it is held in its load.
+
+    :param table: what it loads.
+    """
+    if deployment.query(f"SELECT to_regclass('{table}') IS NULL") == [(True,)]:
+        deployment.run(tables=[table])
     with psycopg.connect(deployment.stack.warehouse_url) as blocker:
-        blocker.execute("LOCK TABLE t02 IN ACCESS EXCLUSIVE MODE")
-        before = deployment.trigger(tables=["t02"], force=True)
-        deployment.until(lambda: deployment.query(HELD) or None, said=lambda: deployment.shown(before))
+        blocker.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+        before = deployment.trigger(tables=[table], force=True)
+        deployment.until(lambda: deployment.query(HELD.format(table)) or None, said=lambda: deployment.shown(before))
         yield
         blocker.rollback()
     assert deployment.wait(before) == "success"

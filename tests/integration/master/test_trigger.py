@@ -157,7 +157,7 @@ def test_a_run_that_was_marked_failed_while_it_waited_does_not_stand_for_the_dep
     deployment: Deployment, call: Call, sha: str
 ) -> None:
     """Airflow ends it as success, every task skipped."""
-    with waiting(deployment):
+    with waiting(deployment, "t01"):
         call()
         deployment.api.patch(f"dags/{DAG_ID}/dagRuns/deploy__{sha}", {"state": "failed"})
     assert deployment.wait(f"deploy__{sha}") == "success"
