@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -27,6 +28,14 @@ from sluiceway.ledger.warehouse import (
 
 log = logging.getLogger(__name__)
 
+_HOLDER = """
+    SELECT a.pid, a.application_name, host(a.client_addr),
+        to_char(coalesce(a.xact_start, a.state_change) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND (l.classid::bigint << 32) | l.objid::bigint = {}::bigint
+"""
 LONGEST_NAME = 63
 """Of an application_name; PostgreSQL cuts the rest."""
 
@@ -78,21 +87,40 @@ def hold(
     """Wait for `lock`, and hold it for as long as the block lasts.
 
     :param after: a lock of transactions that must have been let go too.
-    :param waiting: what to log while another session holds the lock.
+    :param waiting: what to log while another session holds the lock; who that is follows.
     :raises WarehouseUnavailableError: the server does not answer or breaks off.
     """
     try:
         with connection(url) as found:
             session = LockedSession(found, url)
             _stay(session, application_name, found.info.server_version)
-            if not session.execute(sql.SQL("SELECT pg_try_advisory_lock({})").format(lock))[0][0]:
-                log.info("%s", waiting)
-                session.execute(sql.SQL("SELECT pg_advisory_lock({})::text").format(lock))
+            _take(session, lock, waiting)
             if after is not None:
-                session.execute(sql.SQL("SELECT pg_advisory_xact_lock({})::text").format(after))
+                with session.transaction():
+                    _take(session, after, waiting, "_xact")
             yield session
     except psycopg.Error as error:
         raise error_of(error, url) from error
+
+
+def _take(session: Session, lock: sql.Composed, waiting: str, kind: LiteralString = "") -> None:
+    """Take a lock; one line says who holds it, where it has to be waited for.
+
+    :param kind: `_xact` of one that is let go with the transaction.
+    """
+    if session.execute(sql.SQL(f"SELECT pg_try_advisory{kind}_lock({{}})").format(lock))[0][0]:
+        return
+    log.info("%s%s", waiting, _holder(session, lock))
+    session.execute(sql.SQL(f"SELECT pg_advisory{kind}_lock({{}})::text").format(lock))
+
+
+def _holder(session: Session, lock: sql.Composed) -> str:
+    """Who holds a lock, as the rest of a sentence; nothing where it was let go meanwhile."""
+    rows = session.execute(sql.SQL(_HOLDER).format(lock))
+    if not rows:
+        return ""
+    pid, name, host, since = rows[0]
+    return f" (it is held by {name!r} from {host or 'the same machine'} since {since} UTC, process {pid} of the server)"
 
 
 def is_free(session: Session, lock: sql.Composed) -> bool:

@@ -21,6 +21,7 @@ from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.tasks import UNMAPPED, TaskRun
 from sluiceway.ledger.warehouse import one_connection
 from sluiceway.on_airflow.connections import CONN_ID, warehouse_url
+from sluiceway.orphans import end_with_parent
 from sluiceway.run.opening import Opening
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def recorded(context: Context, *, table: str | None = None, conn_id: str = CONN_
     """
     from sluiceway.run import steps
 
+    if _is_supervised():
+        end_with_parent()
     url, instance = warehouse_url(conn_id), context["ti"]
     map_index = instance.map_index if instance.map_index is not None else UNMAPPED
     task = TaskRun(
@@ -81,3 +84,10 @@ def recorded(context: Context, *, table: str | None = None, conn_id: str = CONN_
             steps.end_task(url, task, error)
             raise
         steps.end_task(url, task)
+
+
+def _is_supervised() -> bool:
+    """Whether this process is a task's own; `airflow dags test` runs its tasks in the person's."""
+    from airflow.sdk.execution_time import comms, task_runner
+
+    return isinstance(getattr(task_runner, "SUPERVISOR_COMMS", None), comms.CommsDecoder)

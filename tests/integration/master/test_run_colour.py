@@ -174,6 +174,20 @@ def test_a_killed_task_leaves_nothing_half_written_and_its_retry_loads_all(loade
     assert loaded.query("SELECT count(*) FROM t11 WHERE value LIKE 'after%'") == [(ROWS,)]
 
 
+def test_a_load_ends_with_its_supervisor(loaded: Deployment) -> None:
+    """As an orphan it could commit what nobody hears of, beside the next try."""
+    with psycopg.connect(loaded.stack.warehouse_url) as blocker:
+        blocker.execute("LOCK TABLE t16 IN ACCESS EXCLUSIVE MODE")
+        run_id = loaded.trigger(tables=["t16"], force=True)
+        load = psutil.Process(loaded.until(lambda: _waiting_client(loaded)))
+        os.kill(load.ppid(), signal.SIGKILL)
+        loaded.until(lambda: True if not load.is_running() else None)
+        blocker.rollback()
+    # Airflow itself would begin the next try when it misses the heartbeat
+    loaded.api.patch(f"dags/{DAG_ID}/dagRuns/{run_id}", {"state": "failed"})
+    assert loaded.wait(run_id) == "failed"
+
+
 def _waiting_client(deployment: Deployment) -> int | None:
     """The process on this machine whose load waits for a lock."""
     waiting = deployment.query(
