@@ -20,6 +20,7 @@ USER 0
 COPY include /opt/airflow/include
 COPY plugins /opt/airflow/plugins
 COPY dags /opt/airflow/dags
+COPY airflow_settings.yaml /opt/airflow/airflow_settings.yaml
 
 # last, because it changes with every build; no build without a name
 ARG BUILD_ID

@@ -15,6 +15,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from dev.environment import ROOT
 from sluiceway.certificates import _read
 from sluiceway.cli.app import app
 from sluiceway.ledger import store
@@ -27,6 +28,7 @@ Setting = Callable[..., None]
 COMMANDS = [
     ("runs", "retry", "deploy__1"),
     ("access", "setup"),
+    ("pools", "apply", "--file", str(ROOT / "airflow_settings.yaml")),
     ("triggers", "list"),
     ("triggers", "show", "orders"),
     ("trigger", "--flow-id", "orders"),

@@ -226,3 +226,36 @@ def test_no_secret_of_a_user_is_logged(deployment: Deployment, ci: AirflowApi) -
     texts = {path: path.read_text(errors="replace") for path in logs}
     assert [str(path) for path, text in texts.items() if any(secret in text for secret in secrets)] == []
     assert json.loads(deployment.stack.layout.record.read_text())["phase"] == "ready"
+
+
+def test_the_pools_are_made_and_corrected_as_declared_and_a_second_time_nothing_is_done(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(
+        "airflow:\n  pools:\n    - {pool_name: 'heavy / 1', pool_slot: 2, pool_description: Heavy tables}\n"
+        "    - {pool_name: light, pool_slot: -1}\n"
+    )
+
+    def applied(*options: str) -> list[str]:
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "sluiceway"), "pools", "apply", "--file", str(file), *options],
+            env=dict(deployment.stack.env),
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+        )
+        return done.stdout.splitlines()
+
+    assert applied("--dry-run")[0] == "The pool 'heavy / 1' would be created with 2 slots."
+    assert applied()[0] == "The pool 'heavy / 1' was created with 2 slots."
+    made = {pool["name"]: pool for pool in deployment.api.get("pools")["pools"]}
+    assert (made["heavy / 1"]["slots"], made["heavy / 1"]["description"]) == (2, "Heavy tables")
+    assert made["light"]["slots"] == -1
+    right = ["The pool 'heavy / 1' was right already.", "The pool 'light' was right already."]
+    assert applied() == right
+    file.write_text(file.read_text().replace("pool_slot: 2", "pool_slot: 3"))
+    assert applied("--dry-run")[0] == "The pool 'heavy / 1' would be corrected: slots 2 -> 3."
+    assert applied()[0] == "The pool 'heavy / 1' was corrected: slots 2 -> 3."
+    assert applied() == right
