@@ -74,6 +74,7 @@ TABLES: Mapping[str, LedgerTable] = {
             "bytes": ("bigint", "Size of the source."),
             "seconds": ("double precision", "How long the load took."),
             "peak_rss_bytes": ("bigint", "The most memory that its process held."),
+            "worker": ("text", "The name of the machine that made the try."),
             "fingerprint": ("text", "sha256 of the source's files."),
             "spec_hash": ("text", "sha256 of what in the table's file can change rows, and `LOAD_VERSION`."),
             "source_columns": ("jsonb", "The source's columns and the kind of their values."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +102,16 @@ def test_a_table_emptied_by_hand_is_loaded_again_although_its_source_is_unchange
     load(spec)
     query("DELETE FROM city WHERE id = 2")
     assert counts(load(spec)) == (3, 1, 0, 2, 0)
+
+
+def test_every_try_says_which_machine_made_it(write_spec: WriteSpec, load: Load, query: Query) -> None:
+    spec = write_spec("city", CITY, city__csv=CSV)
+    assert (load(spec).worker, load(spec).worker) == (socket.gethostname(), socket.gethostname())
+    with pytest.raises(EmptyExtractionError):
+        load(write_spec("city", CITY, city__csv=""))
+    assert query("SELECT DISTINCT worker, status FROM etl.table_run WHERE try_number > 0 ORDER BY status") == [
+        (socket.gethostname(), status) for status in ("failed", "loaded", "unchanged")
+    ]
 
 
 @pytest.mark.parametrize("source", ["", "id,name,people,founded\n"], ids=["no bytes", "a header only"])

@@ -102,6 +102,8 @@ class TableRun(Row):
     """Size of the source."""
     seconds: float | None = None
     peak_rss_bytes: int | None = None
+    worker: str | None = None
+    """The name of the machine that made the try."""
     fingerprint: str | None = None
     spec_hash: str | None = None
     source_columns: dict[str, str] | None = None

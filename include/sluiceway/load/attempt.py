@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
+import socket
 import sys
 import time
 from dataclasses import dataclass, field
@@ -60,6 +61,7 @@ class Attempt:
             status=status,
             seconds=time.monotonic() - self.started,
             peak_rss_bytes=peak_rss_bytes(),
+            worker=socket.gethostname(),
             **values,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -152,6 +153,7 @@ def read_table(url: str, run: RunKey, name: str, try_number: int) -> TableSpec:
             table_name=name,
             try_number=try_number,
             status="failed",
+            worker=socket.gethostname(),
             error_type=type(error).__name__,
             error=str(error),
         )
