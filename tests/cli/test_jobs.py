@@ -9,12 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
 from dev.cluster import Cluster
 from sluiceway.cli.app import app
+from sluiceway.jobs import rate
+from sluiceway.ledger.warehouse import connect
+from sluiceway.settings import load_settings
 from tests.jobs.configured import SHOUT, Setting, declare
 
 Run = Callable[..., Result]
@@ -68,6 +72,7 @@ def test_a_local_run_says_what_it_did_and_ends_with_1_where_an_item_died(run: Ru
         "done": 8,
         "waiting": 1,
         "dead": 1,
+        "failed_and_due": 0,
         "back": 0,
         "paused": None,
     }
@@ -172,3 +177,43 @@ def test_without_an_address_of_the_warehouse_one_sentence_says_which_variable(ru
     setting(jobs_url="")
     result = run("jobs", "status")
     assert (result.exit_code, "set SLUICEWAY_JOBS_URL" in result.stderr) == (2, True)
+
+
+def test_a_service_that_was_asked_stands_in_the_status(ran: Run) -> None:
+    with connect(load_settings().jobs_url or "") as session:
+        rate.reserve(session, "gbif", per_second=1)
+    assert "gbif: 1 requests, 0 s waited for turns\n" in ran("jobs", "status").stdout
+    with connect(load_settings().jobs_url or "") as session:
+        rate.pause(session, "gbif", seconds=3600, reason="it moves")
+    assert "paused until 20" in ran("jobs", "status").stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("jobs", "status", "shuot"),
+        ("jobs", "show", "shuot", "i1"),
+        *(("dead-letters", action, "--job", "shuot") for action in ("list", "replay", "discard", "export")),
+    ],
+    ids=" ".join,
+)
+def test_a_job_that_is_none_is_named_with_the_nearest(ran: Run, command: tuple[str, ...]) -> None:
+    done = ran(*command)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "There is no job 'shuot'; did you mean 'shout'?" in done.stderr
+
+
+def test_two_jobs_that_would_overwrite_each_other_are_refused(tmp_path: Path, setting: Setting) -> None:
+    declare(tmp_path, setting, shout=SHOUT, again=SHOUT)
+    done = CliRunner().invoke(app, ("jobs", "check"))
+    assert done.exit_code == 2 and "two jobs would overwrite each other" in done.stderr
+
+
+def test_a_table_of_results_that_is_gone_is_told(ran: Run, query: Query, caplog: pytest.LogCaptureFixture) -> None:
+    ((table,),) = query("SELECT relname FROM pg_class WHERE relnamespace = 'etl_jobs'::regnamespace AND relkind = 'r' "
+                        "AND relname NOT IN ('item', 'rate', 'request', 'decision', 'lane')")  # fmt: skip
+    with psycopg.connect(load_settings().jobs_url or "") as connection:
+        connection.execute(f"DROP TABLE etl_jobs.{table} CASCADE".encode())
+    ran("jobs", "run", "shout", "--local")
+    assert f"etl_jobs.{table} was gone and is made anew, empty, while 8 items count as done" in caplog.text
+    assert ran("jobs", "run", "shout", "--local", "--where", "  ").exit_code == 0, "a condition of nothing is none"

@@ -53,7 +53,7 @@ def test_a_failure_of_the_service_is_its_own_and_says_how_long_to_wait(
 @pytest.mark.parametrize("status", [401, 403])
 def test_whoever_is_refused_has_to_be_set_up(gbif: Gbif, asking: Asking, status: int) -> None:
     gbif.faults.append(Reply(status, {"error": "Unauthorized"}))
-    with pytest.raises(JobSetupError, match=f"gbif: GET / answers {status}: .*Unauthorized.*; see the connection"):
+    with pytest.raises(JobSetupError, match=f"gbif: GET / answers {status}: .*Unauthorized.*; name a `connection` of"):
         asking(service(gbif)).get("/")
 
 

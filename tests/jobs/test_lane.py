@@ -12,13 +12,14 @@ import pytest
 from psycopg import sql
 
 from sluiceway.errors import TargetMismatchError, WarehouseError
-from sluiceway.jobs import items, rate
+from sluiceway.jobs import items, letters, rate
 from sluiceway.jobs.ask import Asker
 from sluiceway.jobs.definition import Answer, Done, Failed, Job, Results, Service, Waiting
-from sluiceway.jobs.errors import BrokenWorkError, JobSetupError, ServiceError, WorkHungError
+from sluiceway.jobs.errors import BrokenWorkError, JobSetupError, ServiceError, ServicePausedError, WorkHungError
 from sluiceway.jobs.items import Item
 from sluiceway.jobs.lane import Lane
 from sluiceway.jobs.lanes import LaneKey
+from sluiceway.jobs.letters import Chosen
 from sluiceway.jobs.tally import Tally
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session, connect
@@ -28,7 +29,9 @@ from tests.stand_ins.gbif import CHECKLIST, Gbif
 Query = Callable[..., list[tuple[Any, ...]]]
 JOB = "upper"
 LANE = LaneKey(RunKey("upper", "manual"))
-RESULTS = Results(table="shouted", columns={"loud": "text", "size": "integer"})
+RESULTS = Results(
+    table="shouted", columns={"loud": "text", "size": "integer", "share": "double precision", "raw": "jsonb"}
+)
 
 
 @pytest.fixture
@@ -183,8 +186,16 @@ def test_what_hangs_is_cut_off_and_the_others_go_on(due: Due, drain: Drain, quer
         (lambda item: [Done(item, {"lod": "x"})], "the result has a column 'lod' that the job does not declare"),
         (lambda item: [Done(item, {"size": "7"})], "i2: size is str '7' and must be integer"),
         (lambda item: [Done(item, {"size": True})], "i2: size is bool 'True' and must be integer"),
+        (lambda item: [Done(item, {"size": 2**31})], "i2: size is '2147483648', and integer ends at 2,147,483,647"),
+        (lambda item: [Done(item, {"share": float("nan")})], "i2: share is 'nan', and that is no number"),
+        (lambda item: [Done(item, {"loud": "a\0b"})], "and no text in PostgreSQL has the character NUL"),
+        (lambda item: [Done(item, {"loud": "\ud800"})], "and text takes no such value"),
+        (lambda item: [Done(item, {"raw": {"all": {1, 2}}})], "and jsonb takes no such value"),
     ],
-    ids=["none", "of another", "unknown column", "wrong type", "bool for a number"],
+    ids=[
+        *("none", "of another", "unknown column", "wrong type", "bool for a number", "too large", "no number"),
+        *("NUL", "half a character", "a set"),
+    ],
 )
 def test_a_wrong_answer_is_an_attempt_of_its_item_alone(
     due: Due, drain: Drain, query: Query, jobs_url: str, answer: Callable[[str], list[Answer]], sentence: str
@@ -201,6 +212,132 @@ def test_a_wrong_answer_is_an_attempt_of_its_item_alone(
     assert states(query)["i2"] == ("dead", 2, "answer")
     ((error,),) = query("SELECT last_error FROM etl_jobs.item WHERE item = 'i2'")
     assert sentence in error
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["i2", "x"], "the job's function gave list \"['i2', 'x']\", and must give Done, Waiting or Failed"),
+        (Done("i2", "x"), "i2: the answer's values are str and must be a mapping of columns"),  # type: ignore[arg-type]
+        (Done("i2", {}, again_in=3600), "i2: the answer's again_in is int and must be a timedelta"),  # type: ignore[arg-type]
+        (Done(2, {}), "2: the answer's item is int and must be text"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_answer_fails_its_item_alone(
+    due: Due, drain: Drain, query: Query, given: Any, sentence: str
+) -> None:
+    due(3)
+
+    def work(batch: Sequence[Item]) -> Iterator[Answer]:
+        for each in batch:
+            yield from [given] if each.item == "i2" else shout([each])
+
+    assert drain(work, attempts=1).ended == {"done": 2, "dead": 1}
+    assert states(query)["i2"] == ("dead", 1, "code")
+    ((error,),) = query("SELECT last_error FROM etl_jobs.item WHERE item = 'i2'")
+    assert sentence in error
+
+
+def test_an_answer_that_only_the_warehouse_refuses_harms_no_other(due: Due, drain: Drain, query: Query) -> None:
+    due(3)
+
+    def then(session: Session, done: Sequence[Done]) -> None:
+        for each in done:
+            session.execute(sql.SQL("SELECT {}::date").format(sql.Literal("x" if each.item == "i2" else "2026-01-01")))
+
+    assert drain(shout, attempts=1, then=then).ended == {"done": 2, "dead": 1}
+    assert states(query)["i2"] == ("dead", 1, "answer")
+
+
+def test_an_error_that_no_text_can_hold_is_written_down_all_the_same(due: Due, drain: Drain, query: Query) -> None:
+    due(1)
+    drain(lambda batch: [Failed("i1", "a\0b \ud800")])
+    assert query("SELECT state, last_error FROM etl_jobs.item") == [("dead", "a\\0b \\ud800")]
+
+
+def test_a_function_that_goes_on_after_each_of_its_errors_is_cut_off_all_the_same(
+    due: Due, drain: Drain, query: Query
+) -> None:
+    due(3)
+
+    def work(batch: Sequence[Item]) -> Iterator[Answer]:
+        for each in batch:
+            try:
+                if each.item == "i2":
+                    time.sleep(60)
+                yield from shout([each])
+            except Exception as error:  # noqa: BLE001  # as many do
+                yield Failed(each.item, str(error))
+
+    drain(work, batch_seconds=0.3, attempts=1)
+    assert {item: found[0] for item, found in states(query).items()} == {"i1": "done", "i2": "dead", "i3": "done"}
+    assert states(query)["i2"][2] == "hang"
+
+
+def test_a_function_that_ends_the_process_is_an_error_that_says_so(due: Due, drain: Drain, query: Query) -> None:
+    due(3)
+
+    def work(batch: Sequence[Item]) -> Iterator[Answer]:
+        raise SystemExit(0)
+
+    with pytest.raises(BrokenWorkError, match="the job's function failed: SystemExit: 0"):
+        drain(work)
+    assert set(states(query).values()) == {("due", 0, "code")}
+
+
+def test_what_a_person_put_away_says_nothing_of_whether_the_function_works(
+    due: Due, drain: Drain, query: Query, jobs_url: str
+) -> None:
+    due(2)
+
+    def work(batch: Sequence[Item]) -> Iterator[Answer]:
+        for each in batch:
+            if each.item != "i1":
+                raise KeyError(each.item)
+            yield from shout([each])
+
+    drain(work, attempts=1)
+    with connect(jobs_url) as session:
+        letters.discard(session, Chosen(job=JOB, items=("i2",)), who="somebody", why=None)
+    due(3)
+    assert drain(work, attempts=1).ended == {"dead": 1}
+    assert states(query)["i3"] == ("dead", 1, "code")
+
+
+def test_a_service_that_is_resumed_is_asked_at_once_however_long_it_was_paused(
+    due: Due, drain: Drain, query: Query, jobs_url: str, gbif: Gbif
+) -> None:
+    due(3)
+
+    def work(batch: Sequence[Item], ask: Asker) -> Iterator[Answer]:
+        for each in batch:
+            ask.get("/v2/species/match", {"name": each.item})
+            yield from shout([each])
+
+    service = {"name": "gbif", "url": gbif.uri, "per_second": 100}
+    with connect(jobs_url) as session:
+        rate.pause(session, "gbif", seconds=rate.FOR_EVER_S, reason="paused by somebody: it moves")
+        # as a lane does that is amid its work
+        assert rate.reserve(session, "gbif", per_second=100, longest=20) > 1e9
+        rate.reserve(session, "gbif", per_second=100)
+    assert drain(work, service=service, budget_s=1).ended == {}
+    assert query("SELECT pause_reason FROM etl_jobs.rate") == [("paused by somebody: it moves",)]
+    with connect(jobs_url) as session:
+        rate.resume(session, "gbif")
+        assert rate.reserve(session, "gbif", per_second=100) < 1
+    tally = drain(work, service=service)
+    assert tally.ended == {"done": 3} and tally.waited_s < 5
+
+
+def test_a_service_cannot_ask_to_be_left_alone_for_ever(due: Due, drain: Drain, jobs_url: str) -> None:
+    due(1)
+
+    def work(batch: Sequence[Item], ask: object) -> Iterator[Answer]:
+        raise ServicePausedError("gbif: GET /x answers 429", 1e20)
+
+    drain(work, service={"name": "gbif", "url": "http://localhost:9", "per_second": 1000}, budget_s=1)
+    with connect(jobs_url) as session:
+        assert 29 * 86_400 < rate.paused_for(session, "gbif") <= 30 * 86_400
 
 
 def test_what_a_person_must_decide_waits_and_what_is_unreadable_is_dead_at_once(

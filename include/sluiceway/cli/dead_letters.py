@@ -59,6 +59,8 @@ def letters_list(
     with sentences():
         chosen = _chosen(job, (), code, older_than)
         with connect(jobs_url(warehouse)) as session:
+            if job is not None:
+                letters.check_job(session, job)
             found = letters.find(session, chosen, limit=limit)
             count = letters.count(session, chosen)
     if as_json:
@@ -152,6 +154,8 @@ def letters_export(
     with sentences():
         chosen = _chosen(job, (), code, older_than)
         with connect(jobs_url(warehouse)) as session:
+            if job is not None:
+                letters.check_job(session, job)
             found = letters.find(session, chosen)
     if as_json:
         print_json([each.model_dump(mode="json") for each in found])
@@ -195,6 +199,8 @@ def _change(
             raise ConfigError("--all goes without --job, --item, --class and --older-than.")
         chosen = _chosen(job, tuple(item or ()), code, older_than)
         with connect(jobs_url(warehouse)) as session:
+            if job is not None:
+                letters.check_job(session, job)
             found = {each.item for each in letters.find(session, chosen)} if item else set()
             if missing := sorted(set(item or ()) - found):
                 raise ConfigError(f"No such dead letter: {', '.join(map(repr, missing))}; nothing was changed.")

@@ -65,11 +65,17 @@ def jobs_check(style: FormatOption = None, as_json: JsonOption = False) -> None:
     with sentences():
         names, folder = files.names(), load_settings().config_dir / "jobs"
     problems = []
+    tables: dict[str, str] = {}
     for name in names:
+        path = folder / f"{name}.py"
         try:
-            due.check(files.read(name).due)
+            job = files.read(name)
+            due.check(job.due)
+            if (other := tables.setdefault(job.results.table, name)) != name:
+                said = f"results: {job.results.table!r} is the table of {other}, too"
+                raise ConfigError(f"{said}; two jobs would overwrite each other")
         except ConfigError as error:
-            problems.append(checked.Problem(folder / f"{name}.py", _of_file(folder / f"{name}.py", error)))
+            problems.append(checked.Problem(path, _of_file(path, error)))
     checked.tell(len(names), problems, style=style, as_json=as_json)
 
 
@@ -85,7 +91,8 @@ def jobs_run(
         typer.Option("--item", metavar="ITEM", help="This one, done or not; again for more."),
     ] = None,
     where: Annotated[
-        str | None, typer.Option("--where", metavar="SQL", help="Those of the job's SELECT for which this holds.")
+        str | None,
+        typer.Option("--where", metavar="SQL", help="Also what is done, where this holds of the job's SELECT."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of the job's SELECT, also what is done.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be due, and change nothing.")] = False,
@@ -147,6 +154,7 @@ def _work_here(job: str, asked: Asked, url: str, *, as_json: bool) -> None:
         "became_due": count,
         "asked": tally.asked,
         **{state: tally.ended[state] for state in ("done", "waiting", "dead")},
+        "failed_and_due": tally.ended["due"],
         "back": tally.back,
         "paused": tally.paused,
     }
@@ -154,7 +162,7 @@ def _work_here(job: str, asked: Asked, url: str, *, as_json: bool) -> None:
         print_json(result)
     else:
         print_fields({key: str(value) for key, value in result.items() if value is not None})
-    if tally.ended["dead"] or tally.paused:
+    if tally.ended["dead"] or tally.ended["due"] or tally.back or tally.paused:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -195,12 +203,14 @@ def jobs_status(
 
     Example: sluiceway jobs status --json
     """
-    from sluiceway.jobs import status
+    from sluiceway.jobs import letters, status
     from sluiceway.ledger.revision import check_revision
     from sluiceway.ledger.warehouse import connect
 
     with sentences(), connect(jobs_url(warehouse)) as session:
         check_revision(session)
+        if job is not None:
+            letters.check_job(session, job)
         found = status.jobs(session, only=job)
         services, database = status.services(session), status.database(session)
     if as_json:
@@ -215,9 +225,10 @@ def jobs_status(
     columns = ("job", "done", "due", "worked on", "waiting", "dead", "oldest due", "items/s", "why dead", "paused by")
     print_records(columns, [_row(each) for each in found], right=set(columns[1:8]))
     for service in services:
-        pause = f", paused until {service.paused_until:%Y-%m-%d %H:%M} UTC: {service.pause_reason}"
         said = f"{service.service}: {service.requests:,} requests, {service.waited_s:,.0f} s waited for turns"
-        out.print(plain(said + (pause if service.paused_until else "")))
+        if service.paused_until:
+            said += f", paused until {service.paused_until:%Y-%m-%d %H:%M} UTC: {service.pause_reason}"
+        out.print(plain(said))
     out.print(
         plain(
             f"warehouse: {database.connections} connections of lanes, {database.all_connections} of "

@@ -137,7 +137,8 @@ class Asker:
         """
         wait = self._pace(self.service, 1)
         if wait > LONGEST_WAIT_S:
-            raise self.fails(f"it is not asked for {wait:,.0f} s more", seconds=wait)
+            # a pause that is there already stays as it is; else so many wait that nobody should join them for a while
+            raise self.fails(f"it is not asked for {wait:,.0f} s more", seconds=LONGEST_WAIT_S)
         time.sleep(wait)
         where = f"{method} {path}"
         try:
@@ -150,9 +151,9 @@ class Asker:
             raise self.fails(f"{where} answers 429{asked}", seconds=PAUSE_S if seconds is None else seconds)
         said = body[:SAID].decode(errors="replace")
         if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-            raise JobSetupError(
-                f"{self.service.name}: {where} answers {status}: {said}; see the connection {self.service.connection!r}"
-            )
+            named = self.service.connection
+            see = f"see the connection {named!r}" if named else "name a `connection` of the service in the job's file"
+            raise JobSetupError(f"{self.service.name}: {where} answers {status}: {said}; {see}")
         if status >= httpx.codes.INTERNAL_SERVER_ERROR and status != httpx.codes.NOT_IMPLEMENTED:
             raise self.fails(f"{where} answers {status}: {said}")
         try:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from sluiceway import __version__
 from sluiceway.errors import SettingsError, nearest
-from sluiceway.jobs.errors import JobSetupError
+from sluiceway.jobs.errors import BrokenWorkError, JobSetupError
 from sluiceway.jobs.items import Item
 from sluiceway.ledger.warehouse import Session
 from sluiceway.sources.connections import Connection, Connections
@@ -30,6 +31,8 @@ PYTHON: Mapping[Type, tuple[type, ...]] = {
 """What a value of each type is in Python; None is NULL."""
 OWN_TABLES = frozenset({"item", "rate", "request", "decision", "lane"})
 """Of schema etl_jobs, which no job's results may be called."""
+WRITTEN_AT = "written_at"
+"""The column of each table of results that says when."""
 DECADES = timedelta(days=36_500)
 """Until an item is asked anew that need not be."""
 Duration = Annotated[timedelta, Field(gt=timedelta(0))]
@@ -69,6 +72,20 @@ class Failed:
 Answer = Done | Waiting | Failed
 
 
+def check_answer(answer: object) -> None:
+    """Raises BrokenWorkError for what a job's function gives that is no answer."""
+    if not isinstance(answer, Done | Waiting | Failed):
+        given = f"{type(answer).__name__} {str(answer)[:60]!r}"
+        raise BrokenWorkError(f"the job's function gave {given}, and must give Done, Waiting or Failed")
+    wrong = not isinstance(answer.item, str) and f"item is {type(answer.item).__name__} and must be text"
+    if isinstance(answer, Done | Waiting) and not isinstance(answer.values, Mapping):
+        wrong = f"values are {type(answer.values).__name__} and must be a mapping of columns"
+    if isinstance(answer, Done) and not isinstance(answer.again_in, timedelta | None):
+        wrong = f"again_in is {type(answer.again_in).__name__} and must be a timedelta"
+    if wrong:
+        raise BrokenWorkError(f"{answer.item}: the answer's {wrong}")
+
+
 class Contact(NamedTuple):
     """How a service is asked."""
 
@@ -101,6 +118,9 @@ class Results(_Frozen):
 
     @model_validator(mode="after")
     def _public_columns_are_declared(self) -> Results:
+        for name in (self.key, WRITTEN_AT):
+            if name in self.columns:
+                raise ValueError(f"columns: {name!r} is there in every table of results; give the column another name")
         for name in self.public:
             if name not in self.columns:
                 raise ValueError(f"public: there is no column {name!r}{nearest(name, self.columns)}")
@@ -151,7 +171,8 @@ def _url(found: Connection) -> str | None:
     if not found.host:
         return None
     if "://" in found.host:
-        return found.host
+        has_port = urlsplit(found.host).port is not None
+        return found.host if has_port or not found.port else f"{found.host.rstrip('/')}:{found.port}"
     scheme = found.schema_name if found.schema_name in {"http", "https"} else found.conn_type
     port = f":{found.port}" if found.port else ""
     return f"{scheme if scheme in {'http', 'https'} else 'https'}://{found.host}{port}"

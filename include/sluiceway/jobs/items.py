@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from sluiceway.ledger.tasks import LONGEST_ERROR
 from sluiceway.ledger.warehouse import Session
 
 State = Literal["due", "claimed", "done", "dead", "waiting"]
@@ -175,7 +176,7 @@ def acknowledge(session: Session, job: str, claimed: Claim, outcomes: Sequence[O
             "state": each.state,
             "due_s": each.due_in.total_seconds(),
             "code": each.code,
-            "error": each.error,
+            "error": None if each.error is None else _writable(each.error),
             "counts": each.counts,
             "version": each.source_version,
         }
@@ -200,6 +201,11 @@ def acknowledge(session: Session, job: str, claimed: Claim, outcomes: Sequence[O
         )
     )
     return {item for (item,) in rows}
+
+
+def _writable(text: str) -> str:
+    """It without what no text in PostgreSQL may hold: NUL, and half of a character."""
+    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()[:LONGEST_ERROR]
 
 
 def rescue(session: Session, job: str, *, max_lapses: int) -> Counter[str]:
@@ -228,10 +234,11 @@ def rescue(session: Session, job: str, *, max_lapses: int) -> Counter[str]:
 
 
 def done_last(session: Session, job: str) -> Item | None:
-    """The item that was done last."""
+    """The item that the job's function has done last."""
     rows = session.execute(
         sql.SQL(
             "SELECT item, input, attempts, lapses FROM etl_jobs.item WHERE job = {} AND state = 'done' "
+            "AND last_code IS DISTINCT FROM 'discarded' AND last_code IS DISTINCT FROM 'decided' "
             "ORDER BY updated_at DESC LIMIT 1"
         ).format(sql.Literal(job))
     )

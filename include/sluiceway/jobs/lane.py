@@ -19,8 +19,8 @@ import psycopg
 
 from sluiceway.errors import SluicewayError
 from sluiceway.jobs import items, lanes, rate, requests, results
-from sluiceway.jobs.ask import Asker
-from sluiceway.jobs.definition import DECADES, Answer, Done, Job, Service, Waiting, Work
+from sluiceway.jobs.ask import LONGEST_WAIT_S, Asker
+from sluiceway.jobs.definition import DECADES, Answer, Done, Job, Service, Waiting, Work, check_answer
 from sluiceway.jobs.errors import (
     BrokenWorkError,
     JobSetupError,
@@ -45,6 +45,8 @@ LEASE_BEYOND_S = 30.0
 """A lease ends so long after the time in which a batch must be done."""
 SERVICE_PAUSE_S = (15.0, 300.0)
 """How long a service that answers nobody is left alone: at first, and at most."""
+LONGEST_PAUSE_S = 30 * 86_400.0
+"""The longest that a service can ask for itself."""
 LOGGED = ("done", "waiting", "dead", "due", "back", "lost")
 """Of a batch, in its line of the log."""
 SHORTEST_SLEEP_S, LONGEST_SLEEP_S = 0.1, 5.0
@@ -174,9 +176,16 @@ class Lane:
         def pace(service: Service, requests: int) -> float:
             # in this order: two threads that held the limit at once would leave it held for ever
             with self._database, self._limit.held():
-                wait = rate.reserve(session, service.name, per_second=service.per_second, requests=requests)
-                self._waited_s += wait
-                self.tally.waited_s += wait
+                wait = rate.reserve(
+                    session,
+                    service.name,
+                    per_second=service.per_second,
+                    requests=requests,
+                    longest=LONGEST_WAIT_S,
+                )
+                if wait <= LONGEST_WAIT_S:
+                    self._waited_s += wait
+                    self.tally.waited_s += wait
                 return wait
 
         asker = Asker(self._job.service, pace, self._connections, others=self._job.others)
@@ -247,6 +256,7 @@ class Lane:
         group: list[Answer] = []
         acknowledged = time.monotonic()
         for answer in self._limit.over(lambda: iter(self._work(batch)), self._job.batch_seconds):
+            check_answer(answer)
             if answer.item not in asked:
                 log.warning("%s: an answer for %r, which was not asked, is left out", self._name, answer.item)
                 continue
@@ -265,23 +275,36 @@ class Lane:
         self, session: LockedSession, claimed: Claim, answers: Sequence[Answer], waiting: dict[str, Item]
     ) -> None:
         """Write results and states together, of the items that are still this claim's."""
-        outcomes, rows = [], {}
+        good: list[Answer] = []
         wrong: list[tuple[Item, WrongAnswerError]] = []
         for answer in answers:
             try:
                 if isinstance(answer, Done | Waiting):
                     results.check(self._job.results, answer.item, answer.values)
-                    rows[answer.item] = answer.values
             except WrongAnswerError as error:
                 wrong.append((waiting[answer.item], error))
-                continue
-            outcomes.append(self._outcome(answer))
-        if outcomes:
-            done = [each for each in answers if isinstance(each, Done)]
-            held = self._settle(session, claimed, outcomes, waiting, rows, done)
-            self._answered += len(held)
+            else:
+                good.append(answer)
+        try:
+            self._answered += len(self._write(session, claimed, good, waiting))
+        except psycopg.DataError as error:
+            # what no check here foresees: each alone, so that the one that the warehouse refuses harms no other
+            if len(good) > 1:
+                for each in good:
+                    self._acknowledge(session, claimed, [each], waiting)
+            else:
+                said = WrongAnswerError(f"{good[0].item}: the warehouse refuses the answer: {error}")
+                wrong.append((waiting[good[0].item], said))
         for item, said in wrong:
             self._failed_alone(session, claimed, item, said, waiting)
+
+    def _write(
+        self, session: LockedSession, claimed: Claim, answers: Sequence[Answer], waiting: dict[str, Item]
+    ) -> set[str]:
+        rows = {each.item: each.values for each in answers if isinstance(each, Done | Waiting)}
+        done = [each for each in answers if isinstance(each, Done)]
+        outcomes = [self._outcome(each) for each in answers]
+        return self._settle(session, claimed, outcomes, waiting, rows, done) if outcomes else set()
 
     def _outcome(self, answer: Answer) -> Outcome:
         if isinstance(answer, Done):
@@ -323,7 +346,8 @@ class Lane:
         held = self._settle(session, claimed, outcomes, dict(waiting))
         if self._job.service is not None and isinstance(error, ServiceError):
             service = error.service or self._job.service.name
-            seconds = error.seconds if isinstance(error, ServicePausedError) else self._next_pause(service)
+            asked = min(error.seconds, LONGEST_PAUSE_S) if isinstance(error, ServicePausedError) else None
+            seconds = self._next_pause(service) if asked is None else asked
             rate.pause(session, service, seconds=seconds, reason=str(error))
         elif not isinstance(error, JobSetupError):
             # no service can be left alone, and the same would come again at once

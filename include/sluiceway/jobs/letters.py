@@ -12,7 +12,7 @@ from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
 from sluiceway.errors import ConfigError, nearest
-from sluiceway.jobs import results
+from sluiceway.jobs import files, results
 from sluiceway.jobs.definition import DECADES, Job
 from sluiceway.jobs.items import Item, State
 from sluiceway.jobs.requests import Action, Request, write
@@ -108,8 +108,17 @@ def show(session: Session, job: str, item: str) -> Letter:
             "LIMIT {}"
         ).format(sql.Literal(job), sql.Literal(item), sql.Literal(NAMES_NEAR))
     )
+    check_job(session, job)
     hint = nearest(item, [name for (name,) in near], listing=False)
     raise ConfigError(f"{job} has no item {item!r}{hint}; `sluiceway jobs run {job} --item` asks for one that is new.")
+
+
+def check_job(session: Session, job: str) -> None:
+    """Raises ConfigError, with the nearest name, where there is no such job and nothing is left of one."""
+    known = files.names()
+    rows = sql.SQL("SELECT 1 FROM etl_jobs.item WHERE job = {} LIMIT 1").format(sql.Literal(job))
+    if job not in known and not session.execute(rows):
+        raise ConfigError(f"There is no job {job!r}{nearest(job, known)}")
 
 
 def history(session: Session, job: str, item: str) -> list[Decision]:
@@ -146,7 +155,7 @@ def decide(session: Session, name: str, job: Job, item: str, key: str, *, who: s
     if letter.state != "waiting":
         raise ConfigError(f"{item!r} of {name} waits for nobody: it is {letter.state}.")
     if job.decide is None:
-        raise ConfigError(f"{name} has no `decide` in its file; discard the item, or repair what it is made of.")
+        raise ConfigError(f"{name} has no `decide` in its file: write one, or repair what the item is made of.")
     so_far = results.read(session, job.results, item)
     try:
         answer = job.decide(Item(item, letter.input, letter.attempts, letter.lapses), key, so_far)

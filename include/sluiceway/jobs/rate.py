@@ -13,25 +13,39 @@ FOR_EVER_S = 100 * 365 * 86_400.0
 """A pause that a person must end."""
 
 
-def reserve(session: Session, service: str, *, per_second: float, requests: int = 1) -> float:
+def reserve(
+    session: Session, service: str, *, per_second: float, requests: int = 1, longest: float = FOR_EVER_S
+) -> float:
     """Reserve the next requests; returns the seconds to wait before the first of them is sent.
 
     A service that is paused gives nothing before its pause ends.
+
+    :param longest: seconds; where one would have to wait longer, nothing is reserved.
     """
-    rows = session.execute(
-        sql.SQL("""
-            INSERT INTO etl_jobs.rate AS r (service, next_at, requests)
-            VALUES ({service}, clock_timestamp() + {taken} * interval '1 s', {requests})
-            ON CONFLICT (service) DO UPDATE SET
-                next_at = greatest(r.next_at, r.paused_until, clock_timestamp()) + {taken} * interval '1 s',
-                requests = r.requests + {requests},
-                waited_s = r.waited_s
-                    + extract(epoch FROM greatest(r.next_at, r.paused_until, clock_timestamp()) - clock_timestamp())
-            RETURNING extract(epoch FROM next_at - clock_timestamp())::float8 - {taken}
-        """).format(
-            service=sql.Literal(service), taken=sql.Literal(requests / per_second), requests=sql.Literal(requests)
+    taken = sql.Literal(requests / per_second)
+    statement = sql.SQL("""
+        WITH turn AS MATERIALIZED (
+            SELECT service, now, start, start - now <= {longest} * interval '1 s' AS is_taken
+            FROM (
+                SELECT service, clock_timestamp() AS now, greatest(next_at, paused_until, clock_timestamp()) AS start
+                FROM etl_jobs.rate WHERE service = {service} FOR UPDATE
+            ) AS locked
         )
-    )
+        UPDATE etl_jobs.rate AS r SET
+            next_at = CASE WHEN t.is_taken THEN t.start + {taken} * interval '1 s' ELSE r.next_at END,
+            requests = r.requests + CASE WHEN t.is_taken THEN {requests} ELSE 0 END,
+            waited_s = r.waited_s + CASE WHEN t.is_taken THEN extract(epoch FROM t.start - t.now) ELSE 0 END
+        FROM turn AS t WHERE r.service = t.service
+        RETURNING extract(epoch FROM t.start - t.now)::float8
+    """).format(service=sql.Literal(service), taken=taken, requests=sql.Literal(requests), longest=sql.Literal(longest))
+    rows = session.execute(statement)
+    if not rows:
+        session.execute(
+            sql.SQL("INSERT INTO etl_jobs.rate (service) VALUES ({}) ON CONFLICT DO NOTHING").format(
+                sql.Literal(service)
+            )
+        )
+        rows = session.execute(statement)
     return max(0.0, float(rows[0][0]))
 
 
@@ -55,16 +69,19 @@ def pause(session: Session, service: str, *, seconds: float, reason: str) -> Non
                 paused_until = greatest(r.paused_until, EXCLUDED.paused_until),
                 pause_reason = CASE WHEN EXCLUDED.paused_until > r.paused_until THEN EXCLUDED.pause_reason
                     ELSE r.pause_reason END
-        """).format(service=sql.Literal(service), seconds=sql.Literal(seconds), reason=sql.Literal(reason))
+        """).format(
+            service=sql.Literal(service), seconds=sql.Literal(min(seconds, FOR_EVER_S)), reason=sql.Literal(reason)
+        )
     )
 
 
 def resume(session: Session, service: str) -> None:
-    """End a pause."""
+    """End a pause: the service may be asked at once."""
     session.execute(
-        sql.SQL("UPDATE etl_jobs.rate SET paused_until = '-infinity', pause_reason = NULL WHERE service = {}").format(
-            sql.Literal(service)
-        )
+        sql.SQL(
+            "UPDATE etl_jobs.rate SET paused_until = '-infinity', pause_reason = NULL, "
+            "next_at = least(next_at, clock_timestamp()) WHERE service = {}"
+        ).format(sql.Literal(service))
     )
 
 

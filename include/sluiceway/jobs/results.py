@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -9,27 +10,28 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from sluiceway.errors import TargetMismatchError, nearest
-from sluiceway.jobs.definition import PYTHON, Results, Type
+from sluiceway.jobs.definition import PYTHON, WRITTEN_AT, Results, Type
 from sluiceway.jobs.errors import WrongAnswerError
 from sluiceway.ledger.warehouse import Session
 
-WRITTEN_AT = "written_at"
 READERS = ("sluiceway_loader", "sluiceway_reader")
 
 
-def ensure(session: Session, results: Results) -> None:
-    """Make the table, or add the columns that it lacks.
+def ensure(session: Session, results: Results) -> bool:
+    """Make the table, or add the columns that it lacks; returns whether it was not there.
 
     :raises TargetMismatchError: a column that stands there has another type.
     """
     name = sql.Identifier("etl_jobs", results.table)
     session.execute(sql.SQL("SELECT pg_advisory_xact_lock(hashtext({}))::text").format(sql.Literal(results.table)))
+    there = session.execute(sql.SQL("SELECT to_regclass({})").format(sql.Literal(name.as_string(None))))
+    is_new = there[0][0] is None
     session.execute(
         sql.SQL(
             "CREATE TABLE IF NOT EXISTS {} ({} text PRIMARY KEY, {} timestamptz NOT NULL DEFAULT clock_timestamp())"
         ).format(name, sql.Identifier(results.key), sql.Identifier(WRITTEN_AT))
     )
-    stand = dict(
+    stand: dict[str, str] = dict(
         session.execute(
             sql.SQL(
                 "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
@@ -53,6 +55,7 @@ def ensure(session: Session, results: Results) -> None:
         )
     ):
         session.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(name, sql.Identifier(role[0])))
+    return is_new
 
 
 def _shown(kind: Type) -> str:
@@ -71,6 +74,28 @@ def check(results: Results, item: str, values: Mapping[str, Any]) -> None:
         is_wrong_number = isinstance(value, bool) and kind in {"integer", "bigint", "double precision"}
         if value is not None and (is_wrong_number or not isinstance(value, PYTHON[kind])):
             raise WrongAnswerError(f"{item}: {column} is {type(value).__name__} {str(value)[:60]!r} and must be {kind}")
+        if problem := _unfit(value, kind):
+            raise WrongAnswerError(f"{item}: {column} is {str(value)[:60]!r}, and {problem}")
+
+
+_RANGES: Mapping[Type, int] = {"integer": 2**31, "bigint": 2**63}
+
+
+def _unfit(value: Any, kind: Type) -> str | None:
+    """What keeps the warehouse from taking a value of the right type; None: nothing."""
+    if kind in _RANGES and value is not None and not -_RANGES[kind] <= value < _RANGES[kind]:
+        return f"{kind} ends at {_RANGES[kind] - 1:,}"
+    if kind == "double precision" and value is not None and not math.isfinite(value):
+        return "that is no number"
+    if kind not in {"text", "jsonb"}:
+        return None
+    try:
+        text = _dumps(value)
+        text.encode()
+    except (TypeError, ValueError, AttributeError):
+        # UnicodeEncodeError, of half a character, is a ValueError
+        return f"{kind} takes no such value"
+    return "no text in PostgreSQL has the character NUL" if "\\u0000" in text else None
 
 
 def read(session: Session, results: Results, item: str) -> dict[str, Any]:
@@ -119,4 +144,4 @@ def _list(names: Collection[str]) -> sql.Composed:
 def _dumps(value: Any) -> str:
     import json
 
-    return json.dumps(value, default=lambda each: each.isoformat())
+    return json.dumps(value, default=lambda each: each.isoformat(), allow_nan=False, ensure_ascii=False)

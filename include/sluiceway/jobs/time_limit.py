@@ -16,6 +16,10 @@ from sluiceway.jobs.definition import Answer
 from sluiceway.jobs.errors import BrokenWorkError, WorkHungError
 
 
+class _TimeIsUp(BaseException):
+    """No Exception: a function that goes on after each of its errors goes on after no such one."""
+
+
 class TimeLimit:
     """Raises WorkHungError in the main thread when the job's function takes too long, and never amid a statement.
 
@@ -44,7 +48,7 @@ class TimeLimit:
             if self._is_held:
                 signal.setitimer(signal.ITIMER_REAL, 0.1)
                 return
-            raise WorkHungError(f"the job's function did not come back within {seconds:,.0f} s")
+            raise _TimeIsUp
 
         before: Any = signal.signal(signal.SIGALRM, rings)
         left = seconds
@@ -57,9 +61,12 @@ class TimeLimit:
                     answer = next(answers)
                 except StopIteration:
                     return
+                except _TimeIsUp:
+                    said = f"the job's function did not come back within {seconds:,.0f} s"
+                    raise WorkHungError(said) from None
                 except (SluicewayError, psycopg.Error):
                     raise
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     raise BrokenWorkError(f"the job's function failed: {type(error).__name__}: {error}") from error
                 finally:
                     left, _ = signal.setitimer(signal.ITIMER_REAL, 0)

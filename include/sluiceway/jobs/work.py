@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from sluiceway.errors import ConfigError, TargetMismatchError
 from sluiceway.jobs import due, files, items, requests, results
-from sluiceway.jobs.definition import Job, Results
+from sluiceway.jobs.definition import WRITTEN_AT, Job, Results
 from sluiceway.jobs.errors import JobPausedError
 from sluiceway.jobs.lane import Lane
 from sluiceway.jobs.lanes import LaneKey
@@ -58,7 +58,8 @@ class Asked(BaseModel):
         :raises ConfigError: more than one of them does.
         """
         try:
-            return cls(items=params.get("items") or (), where=params.get("where"), all=bool(params.get("all")))
+            where = str(params.get("where") or "").strip() or None
+            return cls(items=params.get("items") or (), where=where, all=bool(params.get("all")))
         except ValidationError as error:
             raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 
@@ -85,7 +86,12 @@ def enqueue(url: str, name: str, asked: Asked, *, run: RunKey, who: str, lanes: 
             )
         check_room(session, lanes)
         with session.transaction():
-            results.ensure(session, job.results)
+            if results.ensure(session, job.results) and (lost := items.counts(session, name).get("done", 0)):
+                log.warning(
+                    "%s: etl_jobs.%s was gone and is made anew, empty, while %d items count as done; "
+                    "`sluiceway jobs run %s --all` asks for them again",
+                    *(name, job.results.table, lost, name),
+                )
             requests.forget(session, older_than_days=load_settings().history_days)
         due.prepare(session, job)
         due.find(session, job.due, asked.where, key=job.key)
@@ -172,7 +178,7 @@ def publish(url: str, name: str) -> str | None:
 
 
 def _columns(shown: Results) -> list[str]:
-    return [shown.key, *shown.public, results.WRITTEN_AT]
+    return [shown.key, *shown.public, WRITTEN_AT]
 
 
 def _shows(session: Session, shown: Results) -> bool:

@@ -32,8 +32,14 @@ def warehouse_url(conn_id: str = CONN_ID) -> str:
 
 
 def connections(conn_id: str) -> Connection:
-    """What the Airflow connection of a source holds."""
-    found = BaseHook.get_connection(conn_id)
+    """What the Airflow connection of a source, or of a service, holds.
+
+    :raises SettingsError: there is no such connection.
+    """
+    try:
+        found = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise SettingsError(f"There is no connection {conn_id!r}: add it in Airflow.") from None
     return Connection(
         conn_id=conn_id,
         conn_type=found.conn_type,

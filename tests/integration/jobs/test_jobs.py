@@ -59,7 +59,8 @@ def airports(deployment: Deployment) -> Iterator[Deployment]:
     """A deployment with airports, of which nothing is known yet; the job's file is as the page has it afterwards."""
     deployment.query("DROP TABLE IF EXISTS airport_faa")
     deployment.query(
-        f"CREATE TABLE airport_faa AS SELECT 'A' || n AS faa, n AS lat, -n AS lon FROM generate_series(1, {AIRPORTS}) n"
+        "CREATE TABLE airport_faa AS SELECT 'A' || n AS faa, n AS latitude, -n AS longitude "
+        f"FROM generate_series(1, {AIRPORTS}) n"
     )
     change(deployment, "DELETE FROM etl_jobs.item")
     change(deployment, "UPDATE etl_jobs.rate SET paused_until = '-infinity'")
@@ -97,7 +98,7 @@ def test_a_dead_letter_turns_the_run_red_is_told_everywhere_and_replayed(airport
     assert "the service does not take -90,0" in page
     (letter,) = json.loads(sluiceway(airports, "dead-letters", "list", "--job", JOB, "--json").stdout)
     assert (letter["item"], letter["last_error"]) == ("POLE", "the service does not take -90,0")
-    airports.query("UPDATE airport_faa SET lat = 90 WHERE faa = 'POLE'")
+    airports.query("UPDATE airport_faa SET latitude = 90 WHERE faa = 'POLE'")
     replayed = sluiceway(airports, "dead-letters", "replay", "--job", JOB, "--why", "it lies in the north")
     assert replayed.stdout == "1 item is due again.\n"
     assert airports.state(ran(airports, "--item", "POLE"), JOB) == "success"
@@ -115,7 +116,9 @@ def test_a_run_asked_for_by_rest_works_on_the_named_items_alone(airports: Deploy
 def test_two_jobs_of_one_service_run_beside_each_other_by_schedule_and_by_hand(
     airports: Deployment, service: WebService
 ) -> None:
-    airports.query("CREATE TABLE runway AS SELECT 'R' || n AS faa, n AS lat, -n AS lon FROM generate_series(1, 30) n")
+    airports.query(
+        "CREATE TABLE runway AS SELECT 'R' || n AS faa, n AS latitude, -n AS longitude FROM generate_series(1, 30) n"
+    )
     airports.until(lambda: switched_on(airports.api, OTHER))
     try:
         scheduled = airports.until(lambda: next(iter(airports.runs(OTHER)), None))

@@ -57,7 +57,9 @@ def enqueue(context: Context) -> int:
     from sluiceway.jobs.errors import JobPausedError
     from sluiceway.ledger import store
     from sluiceway.ledger.warehouse import connect
+    from sluiceway.run import steps
 
+    steps.check_conf(context["dag_run"].conf or {}, context["dag"].params)
     run = run_of(context)
     dag_run = context["dag_run"]
     who = dag_run.triggering_user_name or dag_run.run_type.value
