@@ -86,6 +86,20 @@ def inputs(session: LockedSession) -> dict[str, Any]:
     return dict(session.execute(sql.SQL("SELECT item, input FROM etl_jobs.item")))
 
 
+def test_a_name_that_no_index_holds_is_refused_by_a_sentence(session: LockedSession) -> None:
+    assert due.find(session, "SELECT repeat('a', 2000) AS item") == ["a" * 2000]
+    with pytest.raises(ConfigError, match=r"an item of 2,001 bytes, 'a{60}'\.\.\.; a name has at most 2,000"):
+        due.find(session, "SELECT repeat('a', 2001) AS item")
+
+
+def test_of_an_item_with_several_inputs_it_is_always_the_same_one(session: LockedSession) -> None:
+    rows = ["('a', 1)", "('a', 2)", "('b', 3)"]
+    for order in (rows, rows[::-1]):
+        enqueue(session, "j", f"SELECT * FROM (VALUES {', '.join(order)}) v (item, n)")
+        found = session.execute(sql.SQL("SELECT item, input->>'n' FROM etl_jobs.item ORDER BY 1"))
+        assert found == [("a", "1"), ("b", "3")]
+
+
 def test_spellings_of_one_name_are_one_item_that_keeps_them_all(session: LockedSession) -> None:
     assert enqueue(session, "j", SPELLINGS, key=names.key) == 4
     assert inputs(session) == {

@@ -15,6 +15,8 @@ from sluiceway.ledger.warehouse import Session
 from sluiceway.sources.services.sql_code import READING, code_of, first_word
 
 STATEMENT_TIMEOUT_S = 120
+LONGEST_ITEM = 2_000
+"""Bytes of an item's name: an index of PostgreSQL holds no more."""
 FETCHED_AT_ONCE = 10_000
 """Items whose keys are made together: about 2 MB."""
 
@@ -46,6 +48,15 @@ def find(
         session.execute(sql.SQL("INSERT INTO pg_temp.due {}").format(statement))
     if session.execute(sql.SQL("SELECT 1 FROM pg_temp.due WHERE item IS NULL LIMIT 1")):
         raise ConfigError("`due` gives an item that is NULL; leave such rows out: WHERE ... IS NOT NULL")
+    long = session.execute(
+        sql.SQL(
+            "SELECT left(item, 60), octet_length(item) FROM pg_temp.due WHERE octet_length(item) > {} LIMIT 1"
+        ).format(sql.Literal(LONGEST_ITEM))
+    )
+    if long:
+        raise ConfigError(
+            f"`due` gives an item of {long[0][1]:,} bytes, {long[0][0]!r}...; a name has at most {LONGEST_ITEM:,}"
+        )
     if key is not None:
         with session.transaction():
             _rename(session, key)
@@ -99,7 +110,7 @@ def _select(due: str, where: str | None) -> sql.Composed:
     condition = sql.SQL("WHERE ({})").format(sql.SQL(_condition(where))) if where else sql.SQL("")
     return sql.SQL(
         "SELECT DISTINCT ON (d.item) d.item::text, to_jsonb(d) - 'item', md5((to_jsonb(d) - 'item')::text) "
-        "FROM ({}\n) AS d {} ORDER BY d.item"
+        "FROM ({}\n) AS d {} ORDER BY d.item, (to_jsonb(d) - 'item')::text"
     ).format(sql.SQL(statement), condition)
 
 
