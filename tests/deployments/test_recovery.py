@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 from airflow.providers.celery.get_provider_info import get_provider_info
@@ -16,8 +17,8 @@ from airflow.sdk.api.client import Client
 from tenacity import wait_random_exponential
 
 from dev.cluster import Cluster
-from dev.environment import ROOT, Layout, Ports, airflow
-from tests.deployments.files import SCALE, recovery
+from dev.environment import RECOVERY, ROOT, Layout, Ports, airflow
+from tests.deployments.files import SCALE, compose, recovery
 
 VARIABLE = re.compile(r"AIRFLOW__([A-Z_]+?)__([A-Z_]+)")
 
@@ -115,6 +116,19 @@ def test_the_local_stack_has_them(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     cluster = Cluster(tmp_path / "pg", layout.credentials)
     assert airflow(layout, cluster, Ports(1, 2, 3)).items() >= recovery().items()
+
+
+def overridden(environment: Mapping[str, Any]) -> list[str]:
+    return sorted(environment.keys() & recovery().keys())
+
+
+def test_compose_has_them() -> None:
+    services = compose()["services"]
+    of_airflow = {name: each for name, each in services.items() if name.startswith("airflow-") or name == "flower"}
+    assert len(of_airflow) == 8
+    for name, service in of_airflow.items():
+        assert service["env_file"] == [RECOVERY.name], name
+        assert overridden(service["environment"]) == [], name
 
 
 def test_the_page_names_each_with_its_value() -> None:
