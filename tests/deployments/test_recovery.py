@@ -18,7 +18,7 @@ from tenacity import wait_random_exponential
 
 from dev.cluster import Cluster
 from dev.environment import RECOVERY, ROOT, Layout, Ports, airflow
-from tests.deployments.files import SCALE, compose, recovery
+from tests.deployments.files import SCALE, compose, recovery, values
 
 VARIABLE = re.compile(r"AIRFLOW__([A-Z_]+?)__([A-Z_]+)")
 
@@ -129,6 +129,14 @@ def test_compose_has_them() -> None:
     for name, service in of_airflow.items():
         assert service["env_file"] == [RECOVERY.name], name
         assert overridden(service["environment"]) == [], name
+
+
+def test_helm_has_them() -> None:
+    """As variables: the image's own would win over the values' `config`."""
+    variables = {each["name"]: each["value"] for each in values()["env"]}
+    assert {name: variables.get(name) for name in recovery()} == recovery()
+    in_config = {(section, name) for section, options in values()["config"].items() for name in options}
+    assert in_config & {option(variable) for variable in recovery()} == set()
 
 
 def test_the_page_names_each_with_its_value() -> None:
