@@ -18,7 +18,7 @@ from tenacity import wait_random_exponential
 
 from dev.cluster import Cluster
 from dev.environment import RECOVERY, ROOT, Layout, Ports, airflow
-from tests.deployments.files import SCALE, compose, recovery, values
+from tests.deployments.files import SCALE, SYSTEMD, compose, recovery, values
 
 VARIABLE = re.compile(r"AIRFLOW__([A-Z_]+?)__([A-Z_]+)")
 
@@ -137,6 +137,13 @@ def test_helm_has_them() -> None:
     assert {name: variables.get(name) for name in recovery()} == recovery()
     in_config = {(section, name) for section, options in values()["config"].items() for name in options}
     assert in_config & {option(variable) for variable in recovery()} == set()
+
+
+def test_systemd_has_them() -> None:
+    for unit in SYSTEMD.glob("airflow-*.service"):
+        assert f"EnvironmentFile=/opt/sluiceway/deploy/{RECOVERY.name}\n" in unit.read_text(encoding="utf-8"), unit.name
+    others = (SYSTEMD / "sluiceway.env").read_text(encoding="utf-8")
+    assert [name for name in recovery() if name in others] == []
 
 
 def test_the_page_names_each_with_its_value() -> None:
