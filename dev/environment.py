@@ -15,6 +15,8 @@ from dev.guard import MARKER
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = re.compile(r"PATH|HOME|USER|LANG|LC_\w+|TZ|TERM|\w+_proxy|\w*_CERT\w*|\w*SSL\w*|SLUICEWAY_\w+", re.IGNORECASE)
+RECOVERY = ROOT / "deploy" / "recovery.env"
+"""The settings that make recovery short, the same in every deployment."""
 ADMIN = "admin"
 WAREHOUSE_POOL_SLOTS = 8
 SERVICES_POOL_SLOTS = 4
@@ -151,8 +153,6 @@ def airflow(layout: Layout, cluster: Cluster, ports: Ports) -> dict[str, str]:
             "worker_log_server_port": ports.worker_logs,
             "trigger_log_server_port": ports.triggerer_logs,
         },
-        # a task that ends between two looks at it is noticed only after this long: 5 s by default, on every third run
-        "workers": {"min_heartbeat_interval": 1},
         # with 0.1 the scheduler alone takes a quarter of a core while nobody does anything
         "scheduler": {"scheduler_idle_sleep_time": 0.25, "enable_health_check": False},
         # a changed file shows within seconds; Airflow's own defaults are made for thousands of files
@@ -165,6 +165,7 @@ def airflow(layout: Layout, cluster: Cluster, ports: Ports) -> dict[str, str]:
         "usage_data_collection": {"enabled": False},
     }
     return {
+        **read_lines(RECOVERY),
         "AIRFLOW_HOME": str(layout.airflow_home),
         "AIRFLOW_CONN_WAREHOUSE": _connection(urls["SLUICEWAY_WAREHOUSE_URL"]),
         "AIRFLOW_CONN_WAREHOUSE_JOBS": _connection(urls["SLUICEWAY_JOBS_URL"]),
@@ -179,6 +180,12 @@ def airflow(layout: Layout, cluster: Cluster, ports: Ports) -> dict[str, str]:
 def _connection(url: str) -> str:
     """As Airflow writes it."""
     return re.sub(r"^postgresql(\+\w+)?:", "postgres:", url)
+
+
+def read_lines(path: Path) -> dict[str, str]:
+    """What `KEY=VALUE` lines say; comments are left out."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", maxsplit=1) for line in lines if line and not line.startswith("#"))
 
 
 def write_lines(path: Path, variables: Mapping[str, str]) -> None:

