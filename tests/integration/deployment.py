@@ -48,6 +48,8 @@ CALM = {
     # a DAG that its file no longer defines is stale a minute later by default
     "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "5",
     "AIRFLOW__SCHEDULER__PARSING_CLEANUP_INTERVAL": "5",
+    # the tests beside it may keep its one triggerer from the processor for so long
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "30",
     # its database is on this machine and ends after it: nobody need ask before each use whether it is there
     "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_PRE_PING": "False",
 }
