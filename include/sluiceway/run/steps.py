@@ -339,15 +339,20 @@ def take_in(url: str, dag_id: str, ended: int, run_ids: Collection[str], ask: As
         if (seen.ended_at or datetime.now(UTC)) < datetime.now(UTC) - TAKEN_IN_WITHIN:
             old.append(run_id)
             continue
-        with connect(url) as session:
-            open_unless_open(session, opening)
-            (run,) = store.runs(session, dag_id=dag_id, run_id=run_id)
-            truth = reconcile(facts_of(session, run), seen)
-            store.rewrite(session, run.key, truth.status, truth.sentence, truth.judged, truth.judged_rows, truth.remark)
+        take_in_run(url, opening, seen)
         taken.append(opening.run)
     with connect(url) as session:
         watched_dags.looked_through(session, dag_id, ended, run_ids, old)
     return taken
+
+
+def take_in_run(url: str, opening: Opening, seen: Seen) -> None:
+    """Give a row to a run that has ended and of which no task began; another run's that has its id is put aside."""
+    with connect(url) as session:
+        open_unless_open(session, opening)
+        (run,) = store.runs(session, dag_id=opening.run.dag_id, run_id=opening.run.run_id)
+        truth = reconcile(facts_of(session, run), seen)
+        store.rewrite(session, run.key, truth.status, truth.sentence, truth.judged, truth.judged_rows, truth.remark)
 
 
 def write_report(url: str, run: RunKey, settings: Settings | None = None) -> Path:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-import httpx
 import psycopg
 import pytest
 
@@ -124,9 +123,7 @@ def test_a_run_with_the_id_of_one_that_was_deleted_has_nothing_of_it(two: Deploy
     run_id, asked_at = "deleted__1", "2026-11-28T20:00:00Z"
     _post_at(two, run_id, asked_at, tables=["t01"], force=True)
     assert two.wait(run_id) == "success"
-    as_admin = {"Authorization": f"Bearer {two.stack.token()}"}
-    address = f"{two.stack.url}/api/v2/dags/{DAG_ID}/dagRuns/{run_id}"
-    httpx.delete(address, headers=as_admin, timeout=30).raise_for_status()
+    two.api.delete(f"dags/{DAG_ID}/dagRuns/{run_id}")
     two.source("t02", csv_of(ROWS, value="anew"))
     _post_at(two, run_id, asked_at, tables=["t02"])
     assert two.wait(run_id) == "success"

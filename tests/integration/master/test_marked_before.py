@@ -151,9 +151,7 @@ def test_a_run_that_is_cleared_and_deleted_keeps_its_verdict_and_the_next_of_its
     first = judged(deployment, run_id)
     with waiting(deployment):
         deployment.clear(run_id)
-        address = f"{deployment.stack.url}/api/v2/dags/{DAG_ID}/dagRuns/{run_id}"
-        as_admin = {"Authorization": f"Bearer {deployment.stack.token()}"}
-        httpx.delete(address, headers=as_admin, timeout=30).raise_for_status()
+        deployment.api.delete(f"dags/{DAG_ID}/dagRuns/{run_id}")
         deployment.trigger(run_id, tables=["t01"], force=True)
         _compare(deployment)
         assert judged(deployment, run_id).status == "success", "the one that waits has done nothing yet"
@@ -163,6 +161,25 @@ def test_a_run_that_is_cleared_and_deleted_keeps_its_verdict_and_the_next_of_its
     )
     assert [row[1] for row in rows] == ["success", "success"]
     assert (rows[0][0].startswith(f"{run_id}~"), rows[0][2]) == (True, first.started_at)
+
+
+def test_a_run_that_has_the_id_of_a_deleted_one_and_ends_before_it_begins_is_not_taken_for_that_one(
+    deployment: Deployment, marked: Runs
+) -> None:
+    run_id = deployment.run(tables=["t01"], force=True)
+    assert judged(deployment, run_id).status == "success"
+    with waiting(deployment):
+        deployment.api.delete(f"dags/{DAG_ID}/dagRuns/{run_id}")
+        deployment.trigger(run_id, tables=["t01"], force=True)
+        deployment.api.patch(f"dags/{DAG_ID}/dagRuns/{run_id}", {"state": "success"})
+    assert deployment.wait(run_id) == "success", "every task of it was skipped"
+    assert json.loads(page(deployment, run_id, as_json=True))["status"] == "failed"
+    _compare(deployment)
+    run = judged(deployment, run_id)
+    assert run.status == "failed" and "was never spoken" in (run.note or "")
+    assert deployment.ledger(run_id)[1] == {}
+    former = deployment.query(f"SELECT status FROM etl.run WHERE run_id ~ '^{run_id}~'")
+    assert former == [("success",)]
 
 
 def _compare(deployment: Deployment) -> None:

@@ -12,7 +12,7 @@ from sluiceway.ids import VERDICT_TASK
 from sluiceway.on_airflow.connections import warehouse_url
 from sluiceway.on_airflow.graphs.flows import judged_dags
 from sluiceway.on_airflow.recorded import opening_of_run
-from sluiceway.run.reconcile import ENDED
+from sluiceway.run.reconcile import ENDED, is_shown
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,9 +40,14 @@ def compare_runs(_context: Context) -> int:
     url, changed = warehouse_url(), 0
     runs = sorted(steps.watched_runs(url, newest=NEWEST), key=lambda watched: watched.run.dag_id)
     for dag_id, found in groupby(runs, key=lambda watched: watched.run.dag_id):
-        for run, seen in _changed(dag_id, list(found)):
-            truth = steps.reconcile_run(url, run, seen)
-            if truth is not None:
+        for run, seen, opening in _changed(dag_id, list(found)):
+            if opening is not None and seen.has_ended and not is_shown(run, seen):
+                steps.take_in_run(url, opening, seen)
+                log.warning(
+                    "%s has the id of a deleted run, and has ended without a word; it is in the ledger now", run.key
+                )
+                changed += 1
+            elif (truth := steps.reconcile_run(url, run, seen)) is not None:
                 log.warning("%s was %s and is %s: %s", run.key, run.status, truth.status, truth.text)
                 changed += 1
     return changed + _take_in(url, judged_dags() | {watched.run.dag_id for watched in runs})
@@ -78,8 +83,8 @@ def _ended_run(dag_id: str, run_id: str) -> tuple[Opening, Seen] | None:
     return opening_of_run(found), _seen(found, tasks)
 
 
-def _changed(dag_id: str, watched: list[Watched]) -> Iterable[tuple[Run, Seen]]:
-    """The runs of a DAG that Airflow, or a task that went on, shows otherwise.
+def _changed(dag_id: str, watched: list[Watched]) -> Iterable[tuple[Run, Seen, Opening | None]]:
+    """The runs of a DAG that Airflow, or a task that went on, shows otherwise; with what opens the run that it has.
 
     One question answers for all runs that are as they were.
     """
@@ -103,9 +108,9 @@ def _changed(dag_id: str, watched: list[Watched]) -> Iterable[tuple[Run, Seen]]:
             continue
         found = _dag_run(dag_id, run.run_id)
         if found is None:
-            yield run, Seen(state=None)
+            yield run, Seen(state=None), None
         else:
-            yield run, _seen(found, tasks)
+            yield run, _seen(found, tasks), opening_of_run(found)
 
 
 def _seen(found: DagRunResult, tasks: dict[str, str | None]) -> Seen:

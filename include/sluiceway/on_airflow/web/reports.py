@@ -27,7 +27,7 @@ from sluiceway.ledger.warehouse import connect
 from sluiceway.on_airflow.web.airflow import readable_dags, seen_runs
 from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.run.facts import Facts
-from sluiceway.run.reconcile import Truth, reconcile
+from sluiceway.run.reconcile import Truth, is_shown, reconcile
 from sluiceway.run.report.collect import collect
 from sluiceway.run.report.html import environment, render, without_logs
 from sluiceway.run.report.write import read_maps, read_page
@@ -145,6 +145,8 @@ def show_report(request: Request, key: Annotated[RunKey, Depends(run_asked_for)]
                 if run is None or key.dag_id == store.CLI:
                     return _without_row(airflow, key, user, is_json=is_json)
                 seen = seen_runs(airflow, [run], user)[key]
+                if seen.has_ended and not is_shown(run, seen):
+                    return _without_row(airflow, key, user, is_json=is_json)
             if is_json:
                 (truth,) = truths_of(ledger, [(run, seen)])
                 return _document(key, truth)
