@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from time import sleep
 
 import psycopg
 import pytest
@@ -117,6 +119,33 @@ def test_a_run_of_before_goes_on_unless_airflow_has_enqueued_its_id_later(sessio
         assert [run.run_id for run in store.runs(session)] == ["r1"]
     open_row(session, opening(before.started_at + timedelta(seconds=1)))
     assert sorted(run.run_id for run in store.runs(session)) == ["r1", f"r1~{before.started_at:%Y%m%dT%H%M%S%f}"]
+
+
+def test_of_two_tasks_that_write_first_under_a_deleted_runs_id_the_second_leaves_the_row_of_the_first(
+    warehouse_url: str,
+) -> None:
+    steps.open_ledger(warehouse_url, opening(is_first_try=True))
+    steps.close_ledger(warehouse_url, opening(), {"plan": "success"})
+    both = opening(is_first_try=True)
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+    def other_task() -> None:
+        with psycopg.connect(warehouse_url) as connection:
+            open_unless_open(PsycopgSession(connection), both)
+
+    with psycopg.connect(warehouse_url) as first, psycopg.connect(warehouse_url, autocommit=True) as watcher:
+        open_unless_open(PsycopgSession(first), both)
+        store.write_table_run(PsycopgSession(first), loaded(7))
+        with ThreadPoolExecutor(1) as threads:
+            second = threads.submit(other_task)
+            while not second.done() and watcher.execute(waits).fetchone() != (1,):
+                sleep(0.01)
+            first.commit()
+        second.result()
+    with psycopg.connect(warehouse_url) as connection:
+        now, former = now_and_former(PsycopgSession(connection))
+        assert (now.status, former.status) == ("running", "failed")
+        assert [load.extracted for load in store.table_tries(PsycopgSession(connection), R1)] == [7]
 
 
 def test_a_run_of_one_moment_goes_on_however_often_it_is_opened(session: PsycopgSession) -> None:

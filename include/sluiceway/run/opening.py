@@ -45,13 +45,24 @@ def open_row(session: Session, opening: Opening, pending: Sequence[str] | None =
 
 def open_unless_open(session: Session, opening: Opening) -> None:
     """Open the row if the run's first task could not, as every other task does."""
-    found = store.run(session, opening.run)
+    if _is_open(store.run(session, opening.run), opening):
+        return
+    # several tasks can be the first to write: who waited for the lock finds the other's row, and leaves it
+    found = store.run(session, opening.run, locked=True)
+    if _is_open(found, opening):
+        return
     if found is not None:
-        # of a run that is judged no task can begin for the first time
-        is_judged = opening.is_first_try and found.finished_at is not None and found.enqueued_at is not None
-        if found.may_be_enqueued_at(opening.enqueued_at) and not is_judged:
-            return
-    open_row(session, opening._replace(is_first_try=False) if found is None else opening)
+        _put_aside(session, found)
+    store.open_run(session, *opening[:4], pending=None)
+
+
+def _is_open(found: Run | None, opening: Opening) -> bool:
+    """Whether the row is that of the run which the opening is for."""
+    if found is None:
+        return False
+    # of a run that is judged no task can begin for the first time
+    is_judged = opening.is_first_try and found.finished_at is not None and found.enqueued_at is not None
+    return found.may_be_enqueued_at(opening.enqueued_at) and not is_judged
 
 
 def _put_aside(session: Session, found: Run) -> None:
