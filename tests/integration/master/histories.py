@@ -321,9 +321,9 @@ class Life:
             return self.deployment.api.run(self.flow, self.run_id)
 
     def _tries(self) -> dict[str, int]:
-        """How often each table's load was begun."""
+        """How often each table's load was begun: a row each, for another plan may give it another task's numbers."""
         found = self.deployment.query(
-            f"SELECT table_name, max(try_number) FROM etl.task_run WHERE run_id = '{self.run_id}' "
+            f"SELECT table_name, count(*) FROM etl.task_run WHERE run_id = '{self.run_id}' "
             f"AND dag_id = '{self.flow}' AND table_name IS NOT NULL GROUP BY 1"
         )
         return {str(table): int(number) for table, number in found}
