@@ -22,6 +22,9 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 TESTS ?= tests
 ARGS ?=
 TABLES ?=
+EXECUTOR ?=
+WORKERS ?=
+NAME ?=
 N ?= 450000
 MINUTES ?= 5
 SEED ?= 14
@@ -29,7 +32,7 @@ TARGET ?=
 BUILD_ID ?=
 TAG ?=
 
-.PHONY: help setup up down status airflow demo test lint docs lock histories files soak bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle bench-jobs package release clean
+.PHONY: help setup up down status workers worker-stop airflow demo test lint docs lock histories files soak bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle bench-jobs package release clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +40,8 @@ help: ## List the commands
 setup: ## Install everything into .venv, and PostgreSQL with PostGIS if it is missing
 	@dev/setup
 
-up: setup ## Start PostgreSQL and Airflow here, in the background
-	@$(PYTHON) -m dev.stack up
+up: setup ## Start PostgreSQL and Airflow here, in the background; EXECUTOR=celery WORKERS=3: with Redis and workers
+	@EXECUTOR="$(EXECUTOR)" WORKERS="$(WORKERS)" $(PYTHON) -m dev.stack up
 
 down: ## Stop them
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m dev.stack down; fi
@@ -46,11 +49,17 @@ down: ## Stop them
 status: setup ## Say whether they run
 	@$(PYTHON) -m dev.stack status
 
+workers: setup ## Have so many workers, while runs go on: make workers N=5
+	@$(PYTHON) -m dev.workers scale "$(if $(filter-out file,$(origin N)),$(N))"
+
+worker-stop: setup ## Drain a worker, which ends its tasks first: make worker-stop NAME=worker-2
+	@$(PYTHON) -m dev.workers stop "$(NAME)"
+
 airflow: setup ## Run Airflow's command line on the stack: make airflow ARGS="dags list"
 	@$(PYTHON) -m dev.stack airflow $(ARGS)
 
-demo: setup ## Show the whole way of one deploy; TABLES="a b" picks the tables
-	@TABLES="$(TABLES)" $(PYTHON) -m dev.demo
+demo: setup ## Show the whole way of one deploy; TABLES="a b" picks the tables, EXECUTOR=celery has workers do it
+	@TABLES="$(TABLES)" EXECUTOR="$(EXECUTOR)" WORKERS="$(WORKERS)" $(PYTHON) -m dev.demo
 
 test: setup ## Run the tests; TESTS=path picks some, ARGS="-k word" goes to pytest, AIRFLOW=next takes its next version
 	@$(PYTHON) -m pytest $(if $(filter tests,$(TESTS)),-n 3 --dist loadscope --no-loadscope-reorder) $(TESTS) $(ARGS)

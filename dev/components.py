@@ -1,12 +1,15 @@
 """Airflow's components as children of one process that imported Airflow once.
 
 Four separate `airflow ...` commands import the same modules four times, 4 x 3.5 s. Forked from one process they share
-them. Every line on standard output is an event for the supervisor: `started NAME PID`, `ended NAME STATUS`.
+them. Every line on standard output is an event for the supervisor: `started NAME PID`, `ended NAME STATUS`. Every line
+on standard input is an order of its, as JSON: to start a component again, or a worker; to send a signal to one.
 """
 
 import gc
+import json
 import os
 import runpy
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -15,6 +18,7 @@ from pathlib import Path
 
 from dev.environment import ADMIN, SERVICES_POOL_SLOTS, WAREHOUSE_POOL_SLOTS
 from dev.guard import die_with_parent
+from dev.workers import Worker
 
 # Logs are read from the shared folder, so nothing needs to serve them over HTTP. The API server has the most to import
 # of its own, which nobody shares: it starts first, beside the imports that the others share.
@@ -122,6 +126,12 @@ def create_administrator() -> None:
         )
 
 
+def import_worker() -> None:
+    """What workers import beside all that: with it one is ready in 2 s, of which Celery waits for one."""
+    import airflow.providers.celery.cli.celery_command
+    import airflow.providers.celery.executors.celery_executor_utils  # noqa: F401
+
+
 def fork(name: str, logs: Path, work: Callable[[], object]) -> int:
     """Run `work` in a child whose output goes to the component's log."""
     parent = os.getpid()
@@ -130,6 +140,9 @@ def fork(name: str, logs: Path, work: Callable[[], object]) -> int:
     status = 1
     try:
         die_with_parent(parent)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)  # the orders are not for it
+        os.close(null)
         with (logs / f"{name}.log").open("ab", buffering=0) as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
@@ -146,8 +159,10 @@ def fork(name: str, logs: Path, work: Callable[[], object]) -> int:
         os._exit(status)
 
 
-def run_command(arguments: list[str]) -> None:
-    if arguments[0] in {"scheduler", "dag-processor"}:
+def run_command(arguments: list[str], worker: Worker | None = None, temporary: Path | None = None) -> None:
+    if worker and temporary:
+        worker.become(temporary)
+    if arguments[0] in {"scheduler", "dag-processor", "celery"}:
         import_library()
     sys.argv = ["airflow", *arguments]
     runpy.run_module("airflow", run_name="__main__", alter_sys=False)
@@ -157,33 +172,89 @@ def emit(*words: object) -> None:
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
+class Components:
+    """The children, by pid.
+
+    :param logs: the folder of their logs, a file each
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+        self.names: dict[int, str] = {}
+        self.stopping = False
+
+    def start(self, name: str, command: list[str], worker: Worker | None = None) -> None:
+        temporary = Path(os.environ["TMPDIR"])
+        pid = fork(name, self.logs, partial(run_command, command, worker, temporary))
+        self.names[pid] = name
+        emit("started", name, pid)
+
+    def obey(self, line: bytes) -> None:
+        order = json.loads(line)
+        if "signum" in order:
+            self.signal(order["signum"], order["name"])
+        elif facts := order.get("worker"):
+            worker = Worker.of(facts)
+            self.start(worker.name, worker.command(), worker)
+        else:
+            self.start(order["name"], COMMANDS[order["name"]])
+
+    def signal(self, signum: int, of: str | None = None) -> None:
+        for pid, name in self.names.items():
+            if of in (None, name):
+                os.kill(pid, signum)
+
+    def stop(self, signum: int, _frame: object) -> None:
+        self.stopping = True
+        self.signal(signum)
+
+    def collect(self) -> None:
+        """Tell which have ended."""
+        while self.names:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            if name := self.names.pop(pid, None):
+                emit("ended", name, os.waitstatus_to_exitcode(status))
+
+    def serve(self) -> None:
+        """Obey orders until it is told to stop, or nobody is left who gives them; then wait for the children."""
+        woken, wake = os.pipe2(os.O_NONBLOCK)
+        # of no effect but to wake
+        signal.signal(signal.SIGCHLD, lambda _signum, _frame: None)
+        signal.set_wakeup_fd(wake)
+        signal.signal(signal.SIGTERM, self.stop)
+        self.collect()
+        orders = b""
+        while self.names or not self.stopping:
+            spoken, _, _ = select.select([woken] if self.stopping else [woken, 0], [], [])
+            if woken in spoken:
+                os.read(woken, 1024)
+                self.collect()
+            if 0 in spoken:
+                if not (heard := os.read(0, 4096)):
+                    self.stop(signal.SIGTERM, None)
+                *lines, orders = (orders + heard).split(b"\n")
+                for line in lines:
+                    self.obey(line)
+
+
 def main() -> int:
-    logs = Path(sys.argv[1])
-    children: dict[int, str] = {}
-
-    def pass_on(signum: int, _frame: object) -> None:
-        for pid in children:
-            os.kill(pid, signum)
-
-    def start(commands: dict[str, list[str]]) -> None:
-        gc.freeze()  # the children share these pages only as long as nobody's garbage collector touches them
-        for name, command in commands.items():
-            pid = fork(name, logs, partial(run_command, command))
-            children[pid] = name
-            emit("started", name, pid)
-
+    components = Components(Path(sys.argv[1]))
     import_common()
-    if status := os.waitstatus_to_exitcode(os.waitpid(fork("prepare", logs, prepare_database), 0)[1]):
+    if status := os.waitstatus_to_exitcode(os.waitpid(fork("prepare", components.logs, prepare_database), 0)[1]):
         emit("ended", "prepare", status)
         return 1
-    start(FIRST)
+    gc.freeze()  # the children share these pages only as long as nobody's garbage collector touches them
+    for name, command in FIRST.items():
+        components.start(name, command)
     import_jobs()
-    start(REST)
-    signal.signal(signal.SIGTERM, pass_on)
-    while children:
-        pid, status = os.wait()
-        if name := children.pop(pid, None):
-            emit("ended", name, os.waitstatus_to_exitcode(status))
+    if "Celery" in os.environ["AIRFLOW__CORE__EXECUTOR"]:
+        import_worker()
+    gc.freeze()
+    for name, command in REST.items():
+        components.start(name, command)
+    components.serve()
     return 0
 
 

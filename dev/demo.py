@@ -23,7 +23,7 @@ from rich.table import Table
 from dev import demo_job
 from dev.environment import ROOT
 from dev.errors import StackError
-from dev.stack import Stack
+from dev.stack import Stack, workers_asked_for
 from sluiceway.deploy.commit import SHORTEST
 from sluiceway.errors import AirflowApiError, AirflowUnreachableError, SluicewayError, UnknownTableError
 from sluiceway.ids import DEPLOY_RUNS
@@ -228,7 +228,7 @@ def main() -> int:
         sha = deployed_commit()
         was_up = Stack.attach() is not None
         console.print("Using the stack that `make up` started." if was_up else "Starting PostgreSQL and Airflow ...")
-        with Stack.running() as stack:
+        with Stack.running(workers=workers_asked_for()) as stack:
             with AirflowApi(stack.url, stack.username, stack.password) as api:
                 api.patch(f"dags/{DAG_ID}", {"is_paused": False})
                 wait_for_tables(api, tables)

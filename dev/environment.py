@@ -12,6 +12,7 @@ from pathlib import Path
 from dev.cluster import Cluster
 from dev.credentials import Credentials, write_private
 from dev.guard import MARKER
+from dev.redis import Redis
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = re.compile(r"PATH|HOME|USER|LANG|LC_\w+|TZ|TERM|\w+_proxy|\w*_CERT\w*|\w*SSL\w*|SLUICEWAY_\w+", re.IGNORECASE)
@@ -54,6 +55,11 @@ class Layout:
     @property
     def record(self) -> Path:
         return self.state / "stack.json"
+
+    @property
+    def workers(self) -> Path:
+        """Which Celery workers there shall be."""
+        return self.state / "workers.json"
 
     @property
     def credentials(self) -> Credentials:
@@ -174,6 +180,20 @@ def airflow(layout: Layout, cluster: Cluster, ports: Ports) -> dict[str, str]:
             for section, keys in options.items()
             for key, value in keys.items()
         },
+    }
+
+
+def celery(cluster: Cluster, redis: Redis) -> dict[str, str]:
+    """What differs where tasks run on Celery's workers."""
+    return {
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        "AIRFLOW__CELERY__BROKER_URL": redis.url,
+        "AIRFLOW__CELERY__RESULT_BACKEND": cluster.url("airflow", "airflow").replace(
+            "postgresql:", "db+postgresql+psycopg2:"
+        ),
+        # a worker takes no more tasks than it has slots
+        "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
+        "SLUICEWAY_BROKER_URL": redis.url,
     }
 
 

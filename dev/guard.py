@@ -72,6 +72,16 @@ def end_all(stack_id: str | None = None, *, patience: float = 5, spare: Collecti
     reap(spare)
 
 
+def end_session(session: int) -> None:
+    """End by force every process below this one that belongs to a session, whose leader has ended."""
+    for process in below():
+        try:
+            if os.getsid(process.pid) == session:
+                process.kill()
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+
+
 def reap(spare: Collection[int] = ()) -> None:
     """Collect adopted children that have ended; `spare` are those whose exit status somebody else waits for."""
     for process in psutil.Process().children():

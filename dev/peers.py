@@ -1,4 +1,4 @@
-"""Programs that the benchmarks and the parity tests compare with: ogr2ogr, shp2pgsql."""
+"""Programs beside PostgreSQL: what benchmarks and parity tests compare with, and Redis for the stack on Celery."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 
 from dev.errors import PeersMissingError
 
-DEBIAN_PACKAGES = {"ogr2ogr": "gdal-bin", "shp2pgsql": "postgis"}
+DEBIAN_PACKAGES = {"ogr2ogr": "gdal-bin", "shp2pgsql": "postgis", "redis-server": "redis-server"}
 
 
 def ensure(*programs: str) -> None:
@@ -19,7 +19,9 @@ def ensure(*programs: str) -> None:
     missing = [DEBIAN_PACKAGES[program] for program in programs if not shutil.which(program)]
     if not missing:
         return
-    install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing]
+    # RUNLEVEL: what is installed begins no service of its own
+    quiet = ["env", "RUNLEVEL=1", "DEBIAN_FRONTEND=noninteractive"]
+    install = [*quiet, "apt-get", "install", "-y", "-q", "--no-install-recommends", *missing]
     may_install = shutil.which("apt-get") and os.geteuid() == 0
     # a fresh machine has no package lists
     commands = [["apt-get", "update", "-q"], install] if may_install else []

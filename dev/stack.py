@@ -5,7 +5,8 @@ From Python:
     with Stack.running() as stack:      # the one that `make up` started, or a new one for as long as the block lasts
         requests.get(f"{stack.url}/api/v2/dags", headers={"Authorization": f"Bearer {stack.token()}"})
 
-From a shell: `python -m dev.stack up | down | status | airflow ARGS...`
+From a shell: `python -m dev.stack up | down | status | airflow ARGS...`; with EXECUTOR=celery in the environment `up`
+starts a Redis and WORKERS Celery workers beside it.
 """
 
 import json
@@ -17,9 +18,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,13 @@ from rich.console import Console
 from dev import environment
 from dev.environment import ADMIN, ROOT, Layout
 from dev.errors import StackError, StackStartError
+from dev.workers import Worker, several
 
 console = Console(highlight=False)
 STATE = ROOT / ".local"
 STOP_SECONDS = 60
+WORKERS = 3
+"""How many, unless it is said."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Stack:
     layout: Layout
     url: str
     env: Mapping[str, str] = field(repr=False)  # holds passwords
+    supervisor: int = 0
+    on_celery: bool = False
 
     @property
     def username(self) -> str:
@@ -77,7 +83,8 @@ class Stack:
             return None
         layout = Layout(state, Path(record["dags"]), Path(record["plugins"]))
         lines = (state / "airflow.env").read_text(encoding="utf-8").splitlines()
-        return cls(layout, record["url"], dict(line.split("=", 1) for line in lines))
+        env = dict(line.split("=", 1) for line in lines)
+        return cls(layout, record["url"], env, record["pid"], record["on_celery"])
 
     @classmethod
     @contextmanager
@@ -89,19 +96,24 @@ class Stack:
         plugins: Path = ROOT / "plugins",
         env: Mapping[str, str] | None = None,
         postgres: Mapping[str, str] | None = None,
+        workers: Sequence[Worker] | None = None,
     ) -> Iterator["Stack"]:
         """The stack that runs in `state`, or one that is started now and stopped at the end of the block.
 
         :param env: variables for its processes, over what the stack sets itself
         :param postgres: settings of its server, over those of `dev.cluster`
+        :param workers: of Celery; None: tasks run on the LocalExecutor
+        :raises StackError: a stack with other settings runs there.
         """
         layout = Layout(state.resolve(), dags.resolve(), plugins.resolve())
         if stack := cls.attach(layout.state):
             if env or stack.layout != layout:
                 raise StackError(f"a stack with other settings runs in {state}: make down, or use another folder")
+            if workers is not None and not stack.on_celery:
+                raise StackError("a stack without workers runs here: make down, then start it on Celery")
             yield stack
             return
-        starter = start(layout, env or {}, postgres)
+        starter = start(layout, env or {}, postgres, workers)
         try:
             stack = cls.attach(layout.state)
             assert stack
@@ -111,7 +123,10 @@ class Stack:
 
 
 def start(
-    layout: Layout, env: Mapping[str, str], postgres: Mapping[str, str] | None = None
+    layout: Layout,
+    env: Mapping[str, str],
+    postgres: Mapping[str, str] | None = None,
+    workers: Sequence[Worker] | None = None,
 ) -> "subprocess.Popen[bytes]":
     """Start a supervisor and wait until its stack is ready. It stops when the pipe to it closes."""
     layout.state.mkdir(parents=True, exist_ok=True)
@@ -130,7 +145,9 @@ def start(
         )
     try:
         places = {"state": str(layout.state), "dags": str(layout.dags), "plugins": str(layout.plugins)}
-        _tell(guarded, json.dumps({**places, "env": dict(env), "postgres": dict(postgres or {})}))
+        fleet = None if workers is None else [asdict(worker) for worker in workers]
+        order = {**places, "env": dict(env), "postgres": dict(postgres or {}), "workers": fleet}
+        _tell(guarded, json.dumps(order))
         while (record := _record(layout)).get("id") != stack_id or record["phase"] == "starting":
             if guarded.poll() is not None:
                 break
@@ -204,12 +221,30 @@ def _wait_until_gone(record: Mapping[str, Any]) -> None:
         time.sleep(0.05)
 
 
+def workers_asked_for(source: Mapping[str, str] = os.environ) -> list[Worker] | None:
+    """The workers that EXECUTOR and WORKERS ask for; None: the LocalExecutor.
+
+    :raises StackError: one of them has no such value.
+    """
+    executor = source.get("EXECUTOR") or "local"
+    if executor not in ("local", "celery"):
+        raise StackError(f"EXECUTOR={executor}: there is no such executor here; write EXECUTOR=celery, or nothing")
+    count = source.get("WORKERS") or str(WORKERS)
+    if not count.isdigit():
+        raise StackError(f"WORKERS={count}: write a number, as in WORKERS={WORKERS}")
+    return several(int(count)) if executor == "celery" else None
+
+
 def up() -> int:
+    workers = workers_asked_for()
     if stack := Stack.attach():
         console.print("Running already.")
+        if workers is not None and not stack.on_celery:
+            raise StackError("The stack that runs has no workers: make down, then make up EXECUTOR=celery")
     else:
-        console.print("Starting PostgreSQL and Airflow (Ctrl-C stops them) ...")
-        guarded = start(Layout(STATE), {})
+        more = f", Redis and {len(workers)} workers" if workers is not None else ""
+        console.print(f"Starting PostgreSQL, Airflow{more} (Ctrl-C stops them) ...")
+        guarded = start(Layout(STATE), {}, workers=workers)
         _tell(guarded, "detach")
         stack = Stack.attach()
         assert stack

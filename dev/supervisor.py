@@ -8,6 +8,7 @@ import fcntl
 import json
 import logging
 import os
+import re
 import select
 import shutil
 import signal
@@ -15,8 +16,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,12 +25,15 @@ from typing import BinaryIO
 import psutil
 import psycopg
 
-from dev import environment, guard
+from dev import environment, guard, workers
+from dev.airflow_processes import AirflowProcesses
 from dev.cluster import Cluster, free_port
 from dev.components import COMMANDS
 from dev.credentials import write_private
 from dev.environment import ROOT, Layout, Ports
 from dev.errors import StackError, StackStartError
+from dev.redis import Redis
+from dev.workers import Worker
 
 log = logging.getLogger(__name__)
 
@@ -64,16 +67,19 @@ class Supervisor:
     layout: Layout
     extra: Mapping[str, str]
     postgres: Mapping[str, str]
+    workers: Sequence[Worker] | None = None
+    """On Celery, these at first; None: on the LocalExecutor."""
     stack_id: str = field(default_factory=lambda: os.environ[guard.MARKER])
     guard: psutil.Process = field(default_factory=lambda: psutil.Process(os.getppid()))
     stop_signal: int | None = None
+    workers_changed: bool = False
     woken: int = -1
     """Readable after a signal."""
     detached: bool = False
     cluster: Cluster = field(init=False)
-    components: subprocess.Popen[bytes] | None = None
+    redis: Redis | None = None
+    airflow: AirflowProcesses | None = None
     variables: dict[str, str] = field(default_factory=dict)
-    events: bytes = b""
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -81,12 +87,15 @@ class Supervisor:
         warehouse = not os.environ.get("SLUICEWAY_WAREHOUSE_URL")
         place, credentials = self.layout.state / "pg", self.layout.credentials
         self.cluster = Cluster(place, credentials, warehouse, environment=marker, settings=self.postgres)
+        if self.workers is not None:
+            self.redis = Redis(self.layout.state / "redis", credentials, environment=marker)
 
     def run(self) -> int:
         self.woken, wake = os.pipe2(os.O_NONBLOCK)
         signal.set_wakeup_fd(wake)
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, self._on_signal)
+        signal.signal(signal.SIGUSR1, self._on_change)
         # of no effect but to wake: without a handler nothing is written for it
         signal.signal(signal.SIGCHLD, lambda _signum, _frame: None)
         try:
@@ -110,9 +119,14 @@ class Supervisor:
     def _on_signal(self, signum: int, _frame: object) -> None:
         self.stop_signal = signum
 
+    def _on_change(self, _signum: int, _frame: object) -> None:
+        self.workers_changed = True
+
     def _start(self) -> None:
         self.layout.make()
         self.cluster.start()
+        if self.redis:
+            self.redis.start()
         log.info("PostgreSQL is up after %.1f s", time.monotonic() - self.began)
         ledger = self._start_ledger_migration()
         for attempt in range(3):
@@ -127,6 +141,8 @@ class Supervisor:
             raise StackStartError("three free ports in a row were taken by other processes: try again")
         self._wait_for_ledger(ledger)
         self._wait_until_parsed()
+        if self.redis:
+            self._wait_for_workers()
 
     def _start_ledger_migration(self) -> subprocess.Popen[bytes] | None:
         """`sluiceway ledger migrate`, beside Airflow's start."""
@@ -156,6 +172,7 @@ class Supervisor:
             | environment.sluiceway(self.layout, self.cluster)
             | environment.sluiceway_airflow(self.layout, ports)
             | environment.airflow(self.layout, self.cluster, ports)
+            | (environment.celery(self.cluster, self.redis) if self.redis else {})
             | dict(self.extra)
         )
         environment.write_lines(self.layout.state / "airflow.env", self.variables)
@@ -163,20 +180,19 @@ class Supervisor:
         environment.write_lines(self.layout.state / "sluiceway.env", for_people)
         self._record("starting", api_port=ports.api)
         shutil.rmtree(self.layout.parse_logs, ignore_errors=True)
-        for name in ("prepare", *COMMANDS):
+        fleet = self.workers or ()
+        for name in ("prepare", *COMMANDS, *(worker.name for worker in fleet)):
             self._log(name).close()
+        workers.write(self.layout.workers, fleet)
         with self._log("components") as output:
-            self.components = subprocess.Popen(
-                [sys.executable, "-m", "dev.components", self.layout.logs],
-                cwd=ROOT,
-                env=self.variables,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                start_new_session=True,
+            self.airflow = AirflowProcesses.start(
+                self.variables,
+                self.layout.logs,
+                output.fileno(),
+                self.layout.workers,
+                restarts=self.redis is not None,
             )
-        assert self.components.stdout
-        os.set_blocking(self.components.stdout.fileno(), False)
+        self.airflow.settle()
 
     def _wait_until_healthy(self) -> None:
         since = datetime.now(UTC)
@@ -211,7 +227,8 @@ class Supervisor:
         """Until what every DAG file holds, DAGs, an import error or nothing, stands in the metadata."""
         expected = {str(path.relative_to(self.layout.dags)) for path in dag_files(self.layout.dags)}
         deadline = time.monotonic() + PARSE_SECONDS
-        processor = psutil.Process(self._pid("dag-processor"))
+        assert self.airflow
+        processor = psutil.Process(self.airflow.pids["dag-processor"])
         while missing := {file for file in expected if not self._is_parsed(file, processor)}:
             if time.monotonic() > deadline:
                 log.warning("Not parsed after %d s: %s", PARSE_SECONDS, ", ".join(sorted(missing)))
@@ -223,11 +240,24 @@ class Supervisor:
         logs = {path.resolve() for path in self.layout.parse_logs.glob(f"*/*/{file}.log")}
         return bool(logs) and logs.isdisjoint(Path(each.path) for each in processor.open_files())
 
+    def _wait_for_workers(self) -> None:
+        """Until each says in its log that it is ready."""
+        deadline = time.monotonic() + START_SECONDS
+        for worker in self.workers or ():
+            while not re.search(r"celery@\S+ ready", self._read(worker.name)):
+                if time.monotonic() > deadline:
+                    raise StackStartError(
+                        f"{worker.name} was not ready after {START_SECONDS} s.{self._tail(worker.name)}"
+                    )
+                self._pause()
+
     def _stop(self) -> None:
         """Airflow first, then PostgreSQL; whatever is left below goes by force."""
         try:
             self._stop_airflow()
         finally:
+            if self.redis:
+                self.redis.stop()
             self.cluster.stop()
             guard.end_all(self.stack_id, patience=1)
             (self.layout.state / "airflow.env").unlink(missing_ok=True)
@@ -237,54 +267,58 @@ class Supervisor:
             environment.write_lines(self.layout.state / "sluiceway.env", remaining)
 
     def _stop_airflow(self) -> None:
-        """Ask, insist, end by force. To Airflow a second SIGTERM means not to wait for running tasks and triggers."""
-        for seconds in STOP_SECONDS:
-            if self.components and self.components.poll() is None:
-                self.components.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    self.components.wait(seconds)
-        spare = [self.cluster.pid] if self.cluster.pid else []
-        guard.end_all(self.stack_id, patience=0.2, spare=spare)
-        if self.components:
-            self.components.wait()
-            self.components = None
+        """Ask, insist, end by force."""
+        if self.airflow:
+            self.airflow.stop(STOP_SECONDS)
+        servers = (self.cluster.pid, self.redis.pid if self.redis else None)
+        guard.end_all(self.stack_id, patience=0.2, spare=[pid for pid in servers if pid])
+        if self.airflow:
+            self.airflow.process.wait()
+            self.airflow = None
 
     def _pause(self, seconds: float = POLL_SECONDS) -> None:
         """Wait a moment; raise when the stack is to stop or a part of it has died."""
         if self.stop_signal is not None:
             raise StopRequestedError(f"signal {signal.Signals(self.stop_signal).name}")
-        self._check_components()
-        if self.cluster.pid and not self.cluster.running():
-            raise StackStartError(f"PostgreSQL has stopped by itself; see {self.cluster.log_file}")
+        self._check_airflow()
+        self._check_servers()
         # a signal, a child that has ended, and word from Airflow or from whoever wants the stack end the wait
         lifeline = [] if self.detached else [0]
-        spoken = [self.components.stdout.fileno()] if self.components and self.components.stdout else []
-        if self.woken in (found := select.select([*lifeline, *spoken, self.woken], [], [], seconds)[0]):
+        spoken = [self.airflow.spoken] if self.airflow else []
+        longest = self.airflow.next_s(seconds) if self.airflow else seconds
+        if self.woken in (found := select.select([*lifeline, *spoken, self.woken], [], [], longest)[0]):
             os.read(self.woken, 1024)
-            guard.reap(spare=[process.pid for process in (self.components,) if process])
+            awaited = (self.airflow.process.pid if self.airflow else None, self.redis.pid if self.redis else None)
+            guard.reap(spare=[pid for pid in (*awaited, self.cluster.pid) if pid])
         if 0 in found:
             if not (message := os.read(0, 1024)):
                 raise StopRequestedError("nobody uses it any more")
             self.detached = b"detach" in message
 
-    def _pid(self, name: str) -> int:
-        """Of a component that has started."""
-        started = (line.split() for line in self.events.decode().splitlines())
-        return next(int(pid) for event, component, pid in started if (event, component) == ("started", name))
+    def _check_servers(self) -> None:
+        """PostgreSQL and Redis run; where Airflow is started again when it ends, so are they."""
+        if self.cluster.pid and not self.cluster.running():
+            if not self.redis:
+                raise StackStartError(f"PostgreSQL has stopped by itself; see {self.cluster.log_file}")
+            log.warning("PostgreSQL has stopped by itself and is started again")
+            self.cluster.start()
+        if self.redis and self.redis.ended():
+            log.warning("Redis has stopped by itself and is started again")
+            self.redis.start()
 
-    def _check_components(self) -> None:
-        if not self.components or not self.components.stdout:
+    def _check_airflow(self) -> None:
+        if not self.airflow:
             return
-        self.events += self.components.stdout.read() or b""
-        for line in self.events.decode().splitlines():
-            event, name, value = line.split()
-            if event == "ended":
-                if name == "api-server" and "address already in use" in self._tail(name).lower():
-                    self.events = b""
-                    raise PortTakenError(name)
-                raise StackStartError(f"{name} ended by itself with status {value}.{self._tail(name)}")
-        if self.components.poll() is not None:
+        self.airflow.hear()
+        for name, status in self.airflow.ended.items():
+            if name == "api-server" and "address already in use" in self._tail(name).lower():
+                raise PortTakenError(name)
+            raise StackStartError(f"{name} ended by itself with status {status}.{self._tail(name)}")
+        if self.airflow.process.poll() is not None:
             raise StackStartError(f"Airflow did not start.{self._tail('components')}")
+        if self.workers_changed:
+            self.workers_changed = False
+            self.airflow.settle()
 
     def _base(self) -> dict[str, str]:
         return environment.bare(self.layout, self.stack_id)
@@ -296,10 +330,12 @@ class Supervisor:
             path.replace(path.with_suffix(".log.1"))
         return path.open("wb")
 
-    def _tail(self, name: str) -> str:
+    def _read(self, name: str) -> str:
         path = self.layout.logs / f"{name}.log"
-        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        return "\n".join([f" {path} ends:", *lines[-20:]])
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def _tail(self, name: str) -> str:
+        return "\n".join([f" {self.layout.logs / name}.log ends:", *self._read(name).splitlines()[-20:]])
 
     def _record(self, phase: str, *, error: str | None = None, api_port: int | None = None) -> None:
         path = self.layout.record
@@ -316,6 +352,7 @@ class Supervisor:
             "dags": str(self.layout.dags),
             "plugins": str(self.layout.plugins),
             "url": self.variables.get("SLUICEWAY_AIRFLOW_URL"),
+            "on_celery": self.redis is not None,
         }
         write_private(path, json.dumps(facts, indent=2))
 
@@ -338,7 +375,9 @@ def main() -> int:
     except BlockingIOError:
         log.error("Another stack is starting or running in %s", layout.state)
         return 1
-    return Supervisor(layout, order["env"], order["postgres"]).run()
+    told = order["workers"]
+    fleet = None if told is None else [Worker.of(each) for each in told]
+    return Supervisor(layout, order["env"], order["postgres"], fleet).run()
 
 
 if __name__ == "__main__":
