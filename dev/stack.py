@@ -97,12 +97,14 @@ class Stack:
         env: Mapping[str, str] | None = None,
         postgres: Mapping[str, str] | None = None,
         workers: Sequence[Worker] | None = None,
+        restarts: bool = False,
     ) -> Iterator["Stack"]:
         """The stack that runs in `state`, or one that is started now and stopped at the end of the block.
 
         :param env: variables for its processes, over what the stack sets itself
         :param postgres: settings of its server, over those of `dev.cluster`
         :param workers: of Celery; None: tasks run on the LocalExecutor
+        :param restarts: start what ends by itself again, as every deployment does; on Celery always
         :raises StackError: a stack with other settings runs there.
         """
         layout = Layout(state.resolve(), dags.resolve(), plugins.resolve())
@@ -113,7 +115,7 @@ class Stack:
                 raise StackError("a stack without workers runs here: make down, then start it on Celery")
             yield stack
             return
-        starter = start(layout, env or {}, postgres, workers)
+        starter = start(layout, env or {}, postgres, workers, restarts=restarts)
         try:
             stack = cls.attach(layout.state)
             assert stack
@@ -127,6 +129,8 @@ def start(
     env: Mapping[str, str],
     postgres: Mapping[str, str] | None = None,
     workers: Sequence[Worker] | None = None,
+    *,
+    restarts: bool = False,
 ) -> "subprocess.Popen[bytes]":
     """Start a supervisor and wait until its stack is ready. It stops when the pipe to it closes."""
     layout.state.mkdir(parents=True, exist_ok=True)
@@ -146,8 +150,8 @@ def start(
     try:
         places = {"state": str(layout.state), "dags": str(layout.dags), "plugins": str(layout.plugins)}
         fleet = None if workers is None else [asdict(worker) for worker in workers]
-        order = {**places, "env": dict(env), "postgres": dict(postgres or {}), "workers": fleet}
-        _tell(guarded, json.dumps(order))
+        order = {"env": dict(env), "postgres": dict(postgres or {}), "workers": fleet}
+        _tell(guarded, json.dumps({**places, **order, "restarts": restarts or workers is not None}))
         while (record := _record(layout)).get("id") != stack_id or record["phase"] == "starting":
             if guarded.poll() is not None:
                 break

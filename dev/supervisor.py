@@ -69,6 +69,8 @@ class Supervisor:
     postgres: Mapping[str, str]
     workers: Sequence[Worker] | None = None
     """On Celery, these at first; None: on the LocalExecutor."""
+    restarts: bool = False
+    """Whether what ends by itself is started again, as every deployment does."""
     stack_id: str = field(default_factory=lambda: os.environ[guard.MARKER])
     guard: psutil.Process = field(default_factory=lambda: psutil.Process(os.getppid()))
     stop_signal: int | None = None
@@ -190,7 +192,7 @@ class Supervisor:
                 self.layout.logs,
                 output.fileno(),
                 self.layout.workers,
-                restarts=self.redis is not None,
+                restarts=self.restarts,
             )
         self.airflow.settle()
 
@@ -296,9 +298,9 @@ class Supervisor:
             self.detached = b"detach" in message
 
     def _check_servers(self) -> None:
-        """PostgreSQL and Redis run; where Airflow is started again when it ends, so are they."""
+        """PostgreSQL and Redis run, or are started again."""
         if self.cluster.pid and not self.cluster.running():
-            if not self.redis:
+            if not self.restarts:
                 raise StackStartError(f"PostgreSQL has stopped by itself; see {self.cluster.log_file}")
             log.warning("PostgreSQL has stopped by itself and is started again")
             self.cluster.start()
@@ -377,7 +379,7 @@ def main() -> int:
         return 1
     told = order["workers"]
     fleet = None if told is None else [Worker.of(each) for each in told]
-    return Supervisor(layout, order["env"], order["postgres"], fleet).run()
+    return Supervisor(layout, order["env"], order["postgres"], fleet, order["restarts"]).run()
 
 
 if __name__ == "__main__":

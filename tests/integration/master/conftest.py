@@ -52,7 +52,8 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         **CALM,
     }
     with (
-        Stack.running(folder / "stack", dags=dags, env=env, postgres=THROWN_AWAY) as stack,
+        # a run that is deleted while it is scheduled can end Airflow's scheduler
+        Stack.running(folder / "stack", dags=dags, env=env, postgres=THROWN_AWAY, restarts=True) as stack,
         AirflowApi(stack.url, stack.username, stack.password) as api,
         closing(Deployment(stack, api, config)) as deployment,
     ):
