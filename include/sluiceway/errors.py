@@ -105,6 +105,10 @@ class SourceUnavailableError(TransientError):
     """The place a source lives at does not answer at the moment."""
 
 
+class BrokerUnavailableError(TransientError):
+    """What hands Airflow's tasks to Celery's workers does not answer at the moment."""
+
+
 class EndpointUnavailableError(TransientError):
     """What says which commit an environment serves does not answer at the moment."""
 

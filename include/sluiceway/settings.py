@@ -95,6 +95,12 @@ class Settings(BaseModel):
     )
     airflow_username: str | None = Field(default=None, description="Its user.", examples=["admin"])
     airflow_password: str | None = Field(default=None, description="That user's password.", examples=["..."])
+    broker_url: str | None = Field(
+        default=None,
+        description="Celery's broker, for `sluiceway workers`. Default: Airflow's own setting, "
+        "AIRFLOW__CELERY__BROKER_URL.",
+        examples=["redis://:...@redis.example.org:6379/0"],
+    )
     ci_password: str | None = Field(
         default=None,
         description="The password of the user that `sluiceway access setup --user` makes. Not set: a generated one, "
@@ -124,6 +130,16 @@ class Settings(BaseModel):
                 "SLUICEWAY_JOBS_URL."
             )
         return self.jobs_url
+
+    def require_broker_url(self) -> str:
+        """Of Celery's broker; raises SettingsError when none is set."""
+        found = self.broker_url or os.environ.get("AIRFLOW__CELERY__BROKER_URL")
+        if not found:
+            raise SettingsError(
+                "No broker is named, so no worker can be asked: set SLUICEWAY_BROKER_URL, or start a local stack that "
+                "has workers with `make up EXECUTOR=celery`."
+            )
+        return found
 
 
 def _local_env_file() -> Path:
