@@ -28,7 +28,7 @@ for flow in every.right.values():
             params=flows.refresh_params(flow),
             **flows.arguments(flow),
         ) as dag:
-            verdict = refresh(takes_events=flows.takes_events(flow))
+            verdict = refresh(**flows.refresh_arguments(flow))
             tell_followers(dag, flows.following(flow.id), [verdict])
 
     if alone := [trigger.config.id for trigger in flows.per_event(flow)]:

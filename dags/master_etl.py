@@ -30,5 +30,5 @@ with DAG(
     tags=["sluiceway", "master", *build_tags()],
     doc_md=__doc__,
 ) as dag:
-    verdict = refresh(takes_events=flows.takes_events(flow))
+    verdict = refresh(**flows.refresh_arguments(flow))
     tell_followers(dag, flows.following(dag.dag_id), [verdict])

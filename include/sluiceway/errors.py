@@ -77,6 +77,14 @@ class TooManyRejectsError(SluicewayError):
     """More rows cannot be loaded than checks.max_rejects allows."""
 
 
+class MemoryLimitError(SluicewayError):
+    """A load needs more memory than it may have: it needs it at the next try, too."""
+
+
+class LoadEndedError(TransientError):
+    """A load's process was ended by hand, or it crashed."""
+
+
 class TargetMismatchError(SluicewayError):
     """The warehouse table exists with another shape than the spec declares."""
 

@@ -17,12 +17,20 @@ OPENING_TASK = "opened"
 """The first, the setup whose teardown is the verdict."""
 PUBLISHING_TASK = "final.aggregate"
 LOADING_TASK = "sub.load_table"
+PLANNING_TASK = "plan"
+QUEUE = r"[a-zA-Z][a-zA-Z0-9_-]*"
+"""A queue's name ends the ids of the tasks that plan and load its tables; a digit first would be a map index."""
 ENQUEUE_TASK = "enqueue"
 """Of a job's DAG: its items become due."""
 WORKING_TASK = "work"
 """Of a job's DAG, mapped over its lanes."""
 FOLLOWERS_GROUP = "followers"
 """Of the tasks that tell other flows how the run has ended: no part of what is judged."""
+
+
+def on_queue(task: str, queue: str | None) -> str:
+    """The id of a planning or loading task for the tables of a queue: `sub.load_table_heavy`."""
+    return f"{task}_{queue}" if queue else task
 
 
 def triggered_runs(trigger_type: str, trigger_id: str) -> str:

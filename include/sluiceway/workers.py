@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -97,7 +97,7 @@ def _worker(
 
 def _task(active: Mapping[str, Any]) -> Task | None:
     """What Airflow gave to the worker: its one argument is JSON. None: it is a task of something else."""
-    arguments = active.get("args") or ()
+    arguments: Sequence[Any] = active.get("args") or ()
     try:
         return Task.model_validate(json.loads(arguments[0])["ti"])
     except (IndexError, KeyError, TypeError, ValueError):

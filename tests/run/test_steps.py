@@ -73,6 +73,22 @@ def test_a_plan_puts_the_largest_source_first(run: RunKey, warehouse_url: str) -
         ]
 
 
+def test_a_table_whose_queue_has_a_task_of_its_own_is_planned_by_all_and_handed_out_there(
+    run: RunKey, warehouse_url: str, config: Path
+) -> None:
+    for name, queue in (("b", "heavy"), ("c", "new")):
+        path = config / "tables" / f"{name}.toml"
+        path.write_text(f'queue = "{queue}"\n{path.read_text()}')
+    assert steps.queues() == ["heavy", "new"]
+    # the DAG was read before anybody wrote `new`: its table is loaded with the others
+    assert steps.plan(warehouse_url, run, only=[], queues=["heavy"]) == ["c", "a"]
+    assert steps.plan_queue("heavy", only=[]) == ["b"]
+    assert steps.plan(warehouse_url, run, only=["b"], queues=["heavy"]) == []
+    assert steps.plan_queue("heavy", only=["a"]) == []
+    with connect(warehouse_url) as session:
+        assert [each.table_name for each in store.table_runs(session, RUN)] == ["b"]
+
+
 def test_a_second_plan_in_another_order_overwrites_no_try_and_the_newest_one_stands(
     run: RunKey, warehouse_url: str, config: Path
 ) -> None:

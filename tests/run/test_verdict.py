@@ -351,6 +351,13 @@ def test_the_same_skipped_tasks_are_red_when_the_ledger_does_not_call_the_run_su
     assert "skipped: plan, sub.load_table" in red(verdict_of([], SKIPPED_STATES, published=None))
 
 
+def test_a_queue_of_which_a_run_has_no_table_is_skipped_and_is_no_fault() -> None:
+    states = {**GREEN_STATES, "plan_heavy": "success", "sub.load_table_heavy": "skipped"}
+    assert verdict_of([table("town")], states).status == "success"
+    without = {**states, "plan_heavy": "skipped"}
+    assert "skipped: plan_heavy, sub.load_table_heavy" in red(verdict_of([table("town")], without))
+
+
 @pytest.mark.parametrize(
     ("states", "told"),
     [

@@ -11,7 +11,8 @@ from sluiceway.errors import ConfigError, nearest
 from sluiceway.flows.files import FOLDER, Flow, flow_files, read_file
 from sluiceway.flows.kinds.deployment import DeploymentConfig
 from sluiceway.flows.kinds.flow import FlowConfig
-from sluiceway.ids import MASTER
+from sluiceway.flows.params import queues_of
+from sluiceway.ids import LOADING_TASK, MASTER, PLANNING_TASK, on_queue
 from sluiceway.jobs import files
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.files import table_files
@@ -21,10 +22,10 @@ OWN_DAGS = re.compile(r"^(?P<flow>.+?)__(events|poll|broken|.+__clock)$")
 TASKS = (
     "opened",
     "deploy_gate",
-    "plan",
+    PLANNING_TASK,
     "pre.check_sources",
     "pre.check_warehouse",
-    "sub.load_table",
+    LOADING_TASK,
     "sub.cleanup_staging",
     "sub.cleanup_history",
     "final.validate",
@@ -158,7 +159,8 @@ def _tasks(flow: Flow) -> tuple[str, ...] | None:
         return (TAKE_EVENTS, *JOB_TASKS) if flow.takes_events else JOB_TASKS
     if flow.spec.flow_type != "tables" and flow.id != MASTER:
         return None
-    return (TAKE_EVENTS, *TASKS) if flow.takes_events else TASKS
+    tasks = (*TASKS, *(on_queue(task, each) for each in queues_of(flow) for task in (PLANNING_TASK, LOADING_TASK)))
+    return (TAKE_EVENTS, *tasks) if flow.takes_events else tasks
 
 
 def _cycles(flows: Mapping[Path, Flow]) -> Iterator[tuple[Path, str]]:

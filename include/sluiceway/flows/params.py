@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from sluiceway.errors import ConfigError, nearest
 from sluiceway.ids import MASTER
 from sluiceway.settings import Settings, load_settings
-from sluiceway.tables.files import deployed_names, table_files
+from sluiceway.tables.files import deployed_names, queues, table_files
 
 if TYPE_CHECKING:
     from sluiceway.flows.files import Flow
@@ -135,6 +135,11 @@ def job_params(flow: Flow) -> dict[str, RunParam]:
 def form_names(flow: Flow | None) -> list[str]:
     """The tables of which a form lets a run of master_etl, or of the flow, name some."""
     return list(flow.spec.tables) if flow and flow.spec.tables else deployed_names()
+
+
+def queues_of(flow: Flow | None) -> list[str]:
+    """The queues, beside the flow's own, that the files of its tables, or of master_etl's, name."""
+    return [queue for queue in queues(form_names(flow)) if flow is None or queue != flow.spec.queue]
 
 
 def check_conf(flow_id: str, conf: Mapping[str, Any], settings: Settings | None = None) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
 from sluiceway.flows.trigger import ID, TriggerConfig
+from sluiceway.tables.files import check_queue
 
 CLI = "cli"
 """What stands for the DAG of runs that are none of Airflow's: store.CLI, here without the ledger."""
@@ -44,6 +45,12 @@ class FlowSpec(BaseModel):
         default=(),
         description="The tables it loads: names of files under include/config/tables/. Only for `tables`.",
         examples=[["us_state", "us_county"]],
+    )
+    queue: Annotated[str, AfterValidator(check_queue)] | None = Field(
+        default=None,
+        description="The queue of the workers that load its tables, or work on its items, unless a table's file says "
+        "another. Default: Airflow's own.",
+        examples=["heavy"],
     )
     lanes: int = Field(
         default=1,

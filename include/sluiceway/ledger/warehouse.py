@@ -99,6 +99,11 @@ def one_connection(url: str) -> Iterator[None]:
             kept.connection.close()
 
 
+def forget_connection() -> None:
+    """In a process that was forked: the connection that is handed on is its parent's."""
+    _KEPT.set(None)
+
+
 @contextmanager
 def connection(url: str) -> Iterator[Connection]:
     """A connection in autocommit: the one that is handed on, or one that is closed at the end."""

@@ -37,6 +37,8 @@ class Attempt:
     extracted: int = 0
     rejected: int = 0
     sample: list[Reject] = field(default_factory=list)
+    peak: int | None = None
+    """The most resident memory that the load had, where another process than this one did it."""
     is_written: bool = False
     """Whether its row stands in a transaction that may have been committed."""
 
@@ -60,7 +62,7 @@ class Attempt:
             try_number=self.try_number,
             status=status,
             seconds=time.monotonic() - self.started,
-            peak_rss_bytes=peak_rss_bytes(),
+            peak_rss_bytes=peak_rss_bytes() if self.peak is None else self.peak,
             worker=socket.gethostname(),
             **values,
         )

@@ -38,7 +38,7 @@ from sluiceway.run.verdict import States, Verdict, judge
 from sluiceway.settings import Settings, load_settings
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import check_exists, locate
-from sluiceway.tables import registry
+from sluiceway.tables import files, registry
 from sluiceway.tables.source_spec import LocatedSource
 from sluiceway.tables.spec import TableSpec
 
@@ -106,18 +106,20 @@ def supersede(url: str, run: RunKey, deployed_sha: str, note: str) -> None:
         store.record_outcome(session, run, "superseded", note, deployed_sha=deployed_sha)
 
 
-def plan(url: str, run: RunKey, *, only: Sequence[str]) -> list[str]:
-    """The tables of this run, largest source first so that the longest load does not start last.
+def plan(url: str, run: RunKey, *, only: Sequence[str], queues: Collection[str] = ()) -> list[str]:
+    """Plan the tables of this run; those that no queue has of its own, largest source first, so that the longest load
+    does not start last.
 
     A table whose file is wrong is planned too: its load fails with the file's sentence, hinders no other table, and
     is what a retry repeats once the file is repaired.
 
     :param only: names of a subset; empty for all tables this deployment runs.
+    :param queues: those whose tables another task hands out: `plan_queue`.
     :raises NoTablesError: no table is left.
     :raises UnknownTableError: one of `only` has no file in this deployment; names the nearest.
     """
     tables = registry.read_deployed()
-    names = list(registry.choose(dict.fromkeys(tables.names()), only)) if only else tables.names()
+    names = _chosen(tables, only)
     if not names:
         raise NoTablesError(
             f"No table to load: none under {load_settings().config_dir / 'tables'} belongs to the groups this "
@@ -125,6 +127,29 @@ def plan(url: str, run: RunKey, *, only: Sequence[str]) -> list[str]:
         )
     with connect(url) as session:
         store.plan_tables(session, run, names)
+    return _largest_first(tables, [name for name in names if _queue(tables, name) not in queues])
+
+
+def queues() -> list[str]:
+    """The queues that the files of this deployment's tables name."""
+    return files.queues(files.deployed_names())
+
+
+def plan_queue(queue: str, *, only: Sequence[str]) -> list[str]:
+    """The tables of this run whose files name a queue, largest source first; `plan` plans them with the others."""
+    tables = registry.read_deployed()
+    return _largest_first(tables, [name for name in _chosen(tables, only) if _queue(tables, name) == queue])
+
+
+def _chosen(tables: registry.Tables, only: Sequence[str]) -> list[str]:
+    return list(registry.choose(dict.fromkeys(tables.names()), only)) if only else tables.names()
+
+
+def _queue(tables: registry.Tables, name: str) -> str | None:
+    return tables.right[name].queue if name in tables.right else None
+
+
+def _largest_first(tables: registry.Tables, names: Sequence[str]) -> list[str]:
     return sorted(names, key=lambda name: -_size(tables.right.get(name)))
 
 

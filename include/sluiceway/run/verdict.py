@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.ids import ENQUEUE_TASK, FOLLOWERS_GROUP, LOADING_TASK, OPENING_TASK, PUBLISHING_TASK, VERDICT_TASK
+from sluiceway.ids import (
+    ENQUEUE_TASK,
+    FOLLOWERS_GROUP,
+    LOADING_TASK,
+    OPENING_TASK,
+    PLANNING_TASK,
+    PUBLISHING_TASK,
+    QUEUE,
+    VERDICT_TASK,
+    on_queue,
+)
 from sluiceway.ledger.store import Run, RunStatus, TableRun
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.run import job_verdict
@@ -18,6 +29,8 @@ that a second plan no longer made."""
 FAILED = frozenset({"failed", "upstream_failed"})
 UNRECORDED = frozenset({OPENING_TASK})
 """It says nothing of itself in the ledger but opens the run's row."""
+_LOAD = re.compile(rf"{re.escape(LOADING_TASK)}(?:_(?P<queue>{QUEUE}))?")
+"""A loading task without a map index."""
 UNFINISHED_SHOWN = 5
 CHANGED_ROWS = ("inserted", "updated", "deleted")
 
@@ -132,7 +145,7 @@ def _task_problems(facts: Facts, states: States) -> list[str]:
     stand_for = loads_of(facts, told, states)
     rest = {task: state for task, state in states.items() if task not in stand_for}
     problems = [*_failures(facts, rest), *_unfinished(rest)]
-    skipped = sorted(task for task, state in rest.items() if state == "skipped")
+    skipped = sorted(task for task, state in rest.items() if state == "skipped" and not _had_no_table(task, states))
     if skipped and not problems and not told:
         problems.append(f"skipped: {', '.join(skipped)}")
     if not problems and not facts.tables:
@@ -140,6 +153,12 @@ def _task_problems(facts: Facts, states: States) -> list[str]:
     if not problems and not told and (bad := sorted(task for task, state in rest.items() if state in FAILED)):
         problems.append(f"failed tasks: {', '.join(bad)}")
     return problems
+
+
+def _had_no_table(task: str, states: States) -> bool:
+    """Whether it is a loading task whose plan has ended well and had no table of that queue."""
+    load = _LOAD.fullmatch(task)
+    return load is not None and states.get(on_queue(PLANNING_TASK, load["queue"])) == "success"
 
 
 def _failures(facts: Facts, states: States) -> list[str]:

@@ -8,14 +8,29 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
+from sluiceway.ids import QUEUE
 from sluiceway.settings import Settings, load_settings
 
 DEFAULT_GROUP = "warehouse"
 
+MAX_QUEUE = 40
+"""Characters of a queue's name, which ends the ids of tasks."""
+
 _GROUP = re.compile(r"""^[ \t]*group[ \t]*=[ \t]*(["'])(?P<name>[^"'\n]*)\1[ \t]*(?:#.*)?$""", re.MULTILINE)
+_QUEUE = re.compile(rf"""^[ \t]*queue[ \t]*=[ \t]*(["'])(?P<name>{QUEUE})\1[ \t]*(?:#.*)?$""", re.MULTILINE)
 _NAMES_GROUP = re.compile(r"^[ \t]*[\"']?group\b", re.MULTILINE)
+
+
+def check_queue(name: str) -> str:
+    """A queue's name, which ends the ids of tasks."""
+    if not re.fullmatch(QUEUE, name) or len(name) > MAX_QUEUE:
+        raise ValueError(
+            f"{name!r} is no queue's name: at most {MAX_QUEUE} letters, digits, _ and -, beginning with a letter"
+        )
+    return name
 
 
 def table_files(config_dir: Path) -> list[Path]:
@@ -29,18 +44,29 @@ def deployed_names(settings: Settings | None = None) -> list[str]:
     return [path.stem for path in table_files(settings.config_dir) if is_deployed(path, settings)]
 
 
+def queues(names: Iterable[str], settings: Settings | None = None) -> list[str]:
+    """The queues that the files of these tables name, by name."""
+    folder = (settings or load_settings()).config_dir / "tables"
+    heads = (_head(folder / f"{name}.toml") or "" for name in names)
+    return sorted({found["name"] for head in heads if (found := _QUEUE.search(head))})
+
+
 def is_deployed(path: Path, settings: Settings) -> bool:
     """Whether this deployment runs the table of a file, which may be broken anywhere.
 
     Where it cannot be read whose table it is, it is this deployment's: a table too many is seen, one too few is not.
     """
-    try:
-        # the group stands above the first [section]; a third of the file, a third of the time
-        head = path.read_bytes().decode("utf-8", errors="replace").partition("\n[")[0]
-    except OSError:
-        return True
-    group = _group(head)
+    head = _head(path)
+    group = _group(head) if head is not None else None
     return group is None or settings.runs_group(group)
+
+
+def _head(path: Path) -> str | None:
+    """What stands above the first [section]: a third of the file, a third of the time. None: it cannot be read."""
+    try:
+        return path.read_bytes().decode("utf-8", errors="replace").partition("\n[")[0]
+    except OSError:
+        return None
 
 
 def _group(head: str) -> str | None:

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from sluiceway.errors import nearest
-from sluiceway.tables.files import DEFAULT_GROUP
+from sluiceway.tables.files import DEFAULT_GROUP, check_queue
 from sluiceway.tables.source_spec import Frozen, ParquetSource, SheetRows, Source, SqlSource, VectorSource
 
 MAX_IDENTIFIER_BYTES = 63
@@ -53,8 +53,18 @@ SQL_TYPES = (
 _TYPE_PATTERN = re.compile(r"^(?P<base>[a-z ]+?)\s*(?:\((?P<args>\d+(?:\s*,\s*\d+)?)\))?$")
 _NAME_PATTERN = re.compile(r"^[a-z_][a-z0-9_]*$")
 
+MEMORY_UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
+MEMORY = re.compile(r"^(?P<number>\d+(\.\d+)?)(?P<unit>MiB|GiB)$")
+LEAST_MEMORY = 512 << 20
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 """PostgreSQL has them in every table and refuses another column of that name."""
+
+
+def memory_bytes(text: str) -> int:
+    """Of `4GiB`, `512MiB`."""
+    found = MEMORY.match(text)
+    assert found
+    return int(float(found["number"]) * MEMORY_UNITS[found["unit"]])
 
 
 def check_name(name: str) -> str:
@@ -129,7 +139,7 @@ class Column(Frozen):
 
 
 _NOT_LOADED: Any = {
-    **dict.fromkeys(("description", "group", "checks", "transform"), True),
+    **dict.fromkeys(("description", "group", "checks", "transform", "queue", "memory"), True),
     "source": {"watermark_lag"},
 }
 """What changes no row that is loaded."""
@@ -258,6 +268,17 @@ class TableSpec(Frozen):
     )
     geometry: Geometry | None = Field(default=None, description="The geometry column, if the table has one.")
     checks: Checks = Field(default=Checks(), description="When a load that read something is still not good.")
+    queue: Annotated[str, AfterValidator(check_queue)] | None = Field(
+        default=None,
+        description="The queue of the workers that load it. Default: the flow's, else Airflow's own.",
+        examples=["heavy"],
+    )
+    memory: str | None = Field(
+        default=None,
+        description="The most memory that its load may have in Airflow: it alone is ended where it needs more, and is "
+        "not tried again. Default: as much as the worker has.",
+        examples=["4GiB"],
+    )
     on_missing: Literal["keep", "mark", "delete"] = Field(
         default="keep", description="What happens to warehouse rows that the source no longer holds.", examples=["mark"]
     )
@@ -274,6 +295,15 @@ class TableSpec(Frozen):
     @classmethod
     def _key_list(cls, value: object) -> object:
         return (value,) if isinstance(value, str) and value != "content" else value
+
+    @field_validator("memory")
+    @classmethod
+    def _enough(cls, value: str | None) -> str | None:
+        if value is not None and not MEMORY.match(value):
+            raise ValueError(f"{value!r} is no size; write it as 4GiB or 512MiB")
+        if value is not None and memory_bytes(value) < LEAST_MEMORY:
+            raise ValueError(f"{value} is less than a task has before it loads anything; write 512MiB or more")
+        return value
 
     @field_validator("columns")
     @classmethod
@@ -318,6 +348,11 @@ class TableSpec(Frozen):
             if isinstance(self.source, SheetRows) and not self.source.header and not position:
                 raise ValueError(f"columns.{name}.source: must be a position from 1, the source has no header")
         return self
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The most memory that its load may have."""
+        return memory_bytes(self.memory) if self.memory else None
 
     @property
     def key_columns(self) -> tuple[str, ...]:

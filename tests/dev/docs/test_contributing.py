@@ -69,8 +69,8 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     *kept, new = parallel.splitlines(keepends=True)
     text = replaced(text, "".join(kept), "".join([*kept, new]))
     text = replaced(text, "    verdict = Verdict", f"{phase}\n    verdict = Verdict")
-    text = replaced(text, "    [pre, load_table] >> final\n", "")
-    last = "    [*begin[1:], plan, pre, load_table, *cleanup, validate, aggregate] >> verdict\n"
+    text = replaced(text, "    [pre, *loads] >> final\n", "")
+    last = "    [*begin[1:], *plans.values(), pre, *loads, *cleanup, validate, aggregate] >> verdict\n"
     (tree / REFRESH).write_text(replaced(text, last, arrows), encoding="utf-8")
     return tree
 

@@ -24,10 +24,10 @@ from sluiceway.errors import ConfigError
 from sluiceway.flows.assets import outcome_of, trigger_asset
 from sluiceway.flows.files import LEDGERED as LEDGERED
 from sluiceway.flows.files import Flow, flow_files, read_file
-from sluiceway.flows.params import OF_EVENTS, RunParam, form_names, job_params, run_params
+from sluiceway.flows.params import OF_EVENTS, RunParam, form_names, job_params, queues_of, run_params
 from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerType
 from sluiceway.flows.when import And, Expression, Name, Or
-from sluiceway.ids import MASTER
+from sluiceway.ids import LOADING_TASK, MASTER, PLANNING_TASK
 from sluiceway.on_airflow.retries import retry_arguments
 from sluiceway.settings import load_settings
 
@@ -165,6 +165,20 @@ def refresh_params(flow: Flow | None) -> dict[str, Param]:
     # the form alone names the tables: a task need not look for their files
     names = form_names(flow) if get_parsing_context().task_id is None else []
     return form(run_params(flow, names))
+
+
+def refresh_arguments(flow: Flow | None) -> dict[str, Any]:
+    """What the graph that refreshes tables is made of, beside the DAG's own arguments."""
+    queue = flow.spec.queue if flow else None
+    return {"queue": queue, "queues": own_queues(flow), "takes_events": takes_events(flow)}
+
+
+def own_queues(flow: Flow | None) -> list[str]:
+    """The queues, beside the flow's own, whose workers load some of its tables: each has its own tasks in the graph."""
+    if (task := get_parsing_context().task_id) is not None:
+        # no file need be read: a task's name says its queue, and its process needs no other task
+        return [task.removeprefix(f"{each}_") for each in (PLANNING_TASK, LOADING_TASK) if task.startswith(f"{each}_")]
+    return queues_of(flow)
 
 
 def job_form(flow: Flow) -> dict[str, Param]:

@@ -34,6 +34,7 @@ def work_items(flow: Flow) -> BaseOperator:
         task_id=WORKING_TASK,
         job=flow.id,
         pool="services",
+        **({"queue": flow.spec.queue} if flow.spec.queue else {}),
         conn_id=JOBS_CONN_ID,
     ).expand(lane=list(range(flow.spec.lanes)))
     verdict = VerdictOperator(task_id=VERDICT_TASK)

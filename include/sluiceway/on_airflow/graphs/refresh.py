@@ -2,61 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from airflow.sdk import TaskGroup, TriggerRule, chain
 
-from sluiceway.ids import VERDICT_TASK
+from sluiceway.ids import PLANNING_TASK, VERDICT_TASK, on_queue
 from sluiceway.on_airflow.graphs import refresh_tasks as tasks
 from sluiceway.on_airflow.graphs.flow_events import take_events
 from sluiceway.on_airflow.operators.load_table import LoadTableOperator
 from sluiceway.on_airflow.operators.verdict import VerdictOperator
 from sluiceway.on_airflow.sensors.deployed_commit import DeployedCommitSensor
-from sluiceway.on_airflow.step import recorded_step, step
+from sluiceway.on_airflow.step import RecordedStepOperator, recorded_step, step
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 ALWAYS = TriggerRule.ALL_DONE
 
 
-def refresh(*, takes_events: bool = False) -> BaseOperator:
+def refresh(*, queue: str | None = None, queues: Sequence[str] = (), takes_events: bool = False) -> BaseOperator:
     """Add the graph to the DAG of the `with` block.
 
+    Airflow gives all that are mapped from one task to one queue: so each queue has a task that loads its tables, and
+    one that lists them, beside those of the others.
+
+    :param queue: of the workers that load the tables whose files name none; None: Airflow's own.
+    :param queues: those that the tables' files name.
     :param takes_events: whether a run begins by taking the events of its flow's triggers.
     :returns: the task that decides the run's colour.
     """
     opened = step(tasks.opened)
     gate = DeployedCommitSensor(task_id="deploy_gate", closing=[VERDICT_TASK])
-    plan = recorded_step(tasks.plan)
+    plans: dict[str | None, RecordedStepOperator] = {None: recorded_step(tasks.plan)}
+    plans |= {each: _plan_of(each) for each in queues}
 
     with TaskGroup("pre", tooltip="Sources and warehouse are fit for the run; beside sub") as pre:
         recorded_step(tasks.check_sources)
         recorded_step(tasks.check_warehouse)
 
     with TaskGroup("sub", tooltip="One task, one process and one transaction per table") as sub:
-        load_table = LoadTableOperator.partial(
-            task_id="load_table",
-            pool="warehouse",
-            map_index_template="{{ task.table }}",
-        ).expand(table=plan.output)
+        loads = [_load(plan, of, of or queue) for of, plan in plans.items()]
         cleanup = [
             recorded_step(clean, trigger_rule=ALWAYS) for clean in (tasks.cleanup_staging, tasks.cleanup_history)
         ]
-        load_table >> cleanup
+        for load in loads:
+            load >> cleanup
 
     with TaskGroup("final", tooltip="Only when pre and sub are good") as final:
-        validate, aggregate = recorded_step(tasks.validate), recorded_step(tasks.aggregate)
+        # a queue of which this run has no table is skipped, and no other is bad
+        rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if queues else TriggerRule.ALL_SUCCESS
+        validate, aggregate = (recorded_step(each, trigger_rule=rule) for each in (tasks.validate, tasks.aggregate))
         validate >> aggregate
 
     verdict = VerdictOperator(task_id=VERDICT_TASK)
     verdict.as_teardown(setups=opened, on_failure_fail_dagrun=True)
     begin = [opened, recorded_step(take_events), gate] if takes_events else [opened, gate]
     # the cleanups run whatever happened to the tables and beside final: what is published does not wait for them
-    chain(*begin, plan, [pre, sub])
-    [pre, load_table] >> final
+    plan = plans[None]
+    chain(*begin, [*plans.values()], pre)
+    # every table is planned by the first; what a load says of one that is not planned yet would be lost
+    plan >> sub
+    [pre, *loads] >> final
     # by an arrow of its own, too: where validate is marked success before the loads, publishing waits for them
-    [pre, load_table] >> aggregate
+    [pre, *loads] >> aggregate
     # over direct arrows alone the verdict waits for a task that runs again: those between are good and stay so
-    [*begin[1:], plan, pre, load_table, *cleanup, validate, aggregate] >> verdict
+    [*begin[1:], *plans.values(), pre, *loads, *cleanup, validate, aggregate] >> verdict
     return verdict
+
+
+def _plan_of(queue: str) -> RecordedStepOperator:
+    return RecordedStepOperator(
+        task_id=on_queue(PLANNING_TASK, queue),
+        step=tasks.plan_of(queue),
+        doc_md=f"The tables of this run that workers of the queue {queue} load.",
+    )
+
+
+def _load(plan: BaseOperator, of: str | None, queue: str | None) -> MappedOperator:
+    """One task per table of a plan.
+
+    :param of: the queue whose tables these are; None: of no queue of its own.
+    """
+    return LoadTableOperator.partial(
+        task_id=on_queue("load_table", of),
+        pool="warehouse",
+        map_index_template="{{ task.table }}",
+        **({"queue": queue} if queue else {}),
+    ).expand(table=plan.output)

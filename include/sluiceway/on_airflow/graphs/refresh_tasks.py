@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from sluiceway.errors import SluicewayError
-from sluiceway.ids import VERDICT_TASK
+from sluiceway.ids import PLANNING_TASK, VERDICT_TASK, on_queue
 from sluiceway.on_airflow.connections import connections, warehouse_url
 from sluiceway.on_airflow.recorded import opening_of, run_of
 from sluiceway.run.reconcile import ENDED
@@ -49,10 +50,27 @@ def opened(context: Context) -> str:
 
 
 def plan(context: Context) -> list[str]:
-    """The tables of this run."""
+    """The tables of this run, and which of them no other task hands out."""
     from sluiceway.run import steps
 
-    return steps.plan(warehouse_url(), run_of(context), only=context["params"]["tables"])
+    run, only = run_of(context), context["params"]["tables"]
+    queues = steps.queues()
+    if queues:
+        # a table whose file names a queue since the DAG was read has no task there
+        states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
+        queues = [queue for queue in queues if on_queue(PLANNING_TASK, queue) in states]
+    return steps.plan(warehouse_url(), run, only=only, queues=queues)
+
+
+def plan_of(queue: str) -> Callable[[Context], list[str]]:
+    """The step that lists the tables of a queue."""
+
+    def plan(context: Context) -> list[str]:
+        from sluiceway.run import steps
+
+        return steps.plan_queue(queue, only=context["params"]["tables"])
+
+    return plan
 
 
 def check_sources(context: Context) -> None:

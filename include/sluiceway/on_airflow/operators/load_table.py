@@ -36,17 +36,19 @@ class LoadTableOperator(BaseOperator):
         """Load the table and return its counts.
 
         :raises EmptyExtractionError: nothing was extracted, or fewer rows than checks.min_rows.
-        :raises SluicewayError: any other reason; see sluiceway.load.table.load_table.
+        :raises SluicewayError: any other reason; see sluiceway.load.limited.load_within_memory.
         """
-        from sluiceway.load.table import load_table
+        from sluiceway.load.limited import load_within_memory
         from sluiceway.run import steps
 
+        run, try_number = run_of(context), context["ti"].try_number
         with recorded(context, table=self.table, conn_id=self.conn_id) as url:
-            result = load_table(
-                steps.read_table(url, run_of(context), self.table, context["ti"].try_number),
+            spec = steps.read_table(url, run, self.table, try_number)
+            result = load_within_memory(
+                spec,
                 url,
-                run=run_of(context),
-                try_number=context["ti"].try_number,
+                run=run,
+                try_number=try_number,
                 force=bool(context["params"].get("force", False)),
                 connections=connections,
             )

@@ -1,0 +1,178 @@
+"""A load in a process of its own, which may hold so much memory and no more: it alone ends, and this process says why.
+
+The limit holds where no cgroup does: this process looks at the other's resident memory twenty times a second, and ends
+it once it is more. What the kernel ends when the machine, or its container, has no memory left, the kernel counts
+(proc(5), /proc/vmstat, `oom_kill`), so that it can be told from what a person ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import select
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from sluiceway.errors import LoadEndedError, MemoryLimitError, SluicewayError
+from sluiceway.ledger.store import RunKey, TableRun
+from sluiceway.ledger.warehouse import connect, forget_connection
+from sluiceway.load.attempt import Attempt
+from sluiceway.load.table import load_table
+from sluiceway.orphans import end_with_parent
+from sluiceway.tables.spec import TableSpec
+
+T = TypeVar("T")
+LOOK_S = 0.05
+GIB = 1 << 30
+VMSTAT = Path("/proc/vmstat")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a load's process ended without a word."""
+
+    error: SluicewayError
+    peak: int
+    """The most resident memory that was seen of it, bytes."""
+
+
+def load_within_memory(spec: TableSpec, url: str, *, run: RunKey, try_number: int, **options: Any) -> TableRun:
+    """As `load_table`, in a process that may have the memory which the table's file says, or in this one.
+
+    :raises MemoryLimitError: the load needs more; nothing of it was written, and the ledger says so.
+    :raises LoadEndedError: its process was ended, or it crashed.
+    :raises SluicewayError: as load_table.
+    """
+    work = partial(load_table, spec, url, run=run, try_number=try_number, **options)
+    if spec.memory_bytes is None:
+        return work()
+    attempt = Attempt(run, try_number)
+    with connect(url) as ledger:
+        attempt.number(ledger, spec.name)
+
+    def record(ended: Ended) -> None:
+        attempt.peak = ended.peak
+        # whether it had committed its load is to be seen in the ledger alone
+        attempt.is_written = True
+        attempt.record_failure(url, spec.name, ended.error)
+
+    return run_within(spec.memory_bytes, work, record)
+
+
+def run_within(limit: int, work: Callable[[], T], when_ended: Callable[[Ended], None]) -> T:
+    """What `work` returns or raises, done in a process that may have so much resident memory.
+
+    Only Linux tells how much another process has; elsewhere it runs in this one, without a limit.
+
+    :param limit: bytes.
+    :param when_ended: is told when the process ended without a word, before the error is raised.
+    :raises MemoryLimitError: it had more, and was ended.
+    :raises LoadEndedError: somebody or something else has ended it.
+    """
+    if sys.platform != "linux":
+        log.warning("The limit of %s of memory does not hold on this system.", shown(limit))
+        return work()
+    killed_before = _killed_by_kernel()
+    reading, writing = os.pipe()
+    if not (pid := os.fork()):
+        _work_in_child(work, reading, writing)
+    os.close(writing)
+    message, peak, is_over = _watch(pid, reading, limit)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if message and not is_over:
+        is_good, outcome = pickle.loads(message)  # noqa: S301  # the process is this one's own
+        if not is_good:
+            raise outcome
+        return cast(T, outcome)
+    ended = Ended(_error(limit, peak, is_over, status, _killed_by_kernel() - killed_before), peak)
+    when_ended(ended)
+    raise ended.error
+
+
+def _work_in_child(work: Callable[[], object], reading: int, writing: int) -> None:
+    """Never returns."""
+    os.close(reading)
+    end_with_parent()
+    forget_connection()
+    try:
+        outcome: tuple[bool, object] = (True, work())
+    except BaseException as error:  # noqa: BLE001  # raised again by the process that waits
+        error.add_note("".join(traceback.format_exception(error)))
+        outcome = (False, error.with_traceback(None))
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(_pickled(outcome))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _pickled(outcome: tuple[bool, object]) -> bytes:
+    try:
+        return pickle.dumps(outcome)
+    except (pickle.PicklingError, TypeError, AttributeError):
+        _, error = outcome
+        return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
+
+
+def _watch(pid: int, reading: int, limit: int) -> tuple[bytes, int, bool]:
+    """Until it ends: what it said, the most that it had, and whether it was ended for having more than the limit."""
+    said, peak, is_over = b"", 0, False
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
+        while True:
+            if select.select([pipe], [], [], LOOK_S)[0]:
+                if not (part := pipe.read(1 << 16)):
+                    return said, peak, is_over
+                said += part
+            peak = max(peak, _resident(pid))
+            if peak > limit and not is_over:
+                is_over = True
+                os.kill(pid, signal.SIGKILL)
+
+
+def _resident(pid: int) -> int:
+    """Bytes; 0 once it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
+
+
+def _killed_by_kernel() -> int:
+    """How many processes the kernel has ended so far because there was no memory left."""
+    for line in VMSTAT.read_text(encoding="ascii").splitlines():
+        if line.startswith("oom_kill "):
+            return int(line.split()[1])
+    return 0
+
+
+def _error(limit: int, peak: int, is_over: bool, status: int, killed_by_kernel: int) -> SluicewayError:
+    if is_over:
+        return MemoryLimitError(
+            f"Out of memory: the load had {shown(peak)} and its limit is {shown(limit)}, so it was ended. Set `memory` "
+            "in the table's file to more than it needs, or give it to the queue of workers that have as much."
+        )
+    if status == -signal.SIGKILL and killed_by_kernel:
+        return MemoryLimitError(
+            f"Out of memory: the kernel ended the load, which had {shown(peak)} of its {shown(limit)}, for the machine "
+            "or its container had no more. Give the worker more memory or fewer slots, or set `memory` to what it "
+            "really has."
+        )
+    by = f"signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit status {status}"
+    return LoadEndedError(
+        f"The load's process ended by {by} at {shown(peak)} of its {shown(limit)}: by hand or by a crash, for the "
+        "kernel has ended nothing for want of memory meanwhile."
+    )
+
+
+def shown(size: int) -> str:
+    """`1.5 GiB`, `300 MiB`."""
+    return f"{size / GIB:.2f} GiB" if size >= GIB else f"{size / (1 << 20):.0f} MiB"

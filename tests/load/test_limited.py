@@ -1,0 +1,167 @@
+"""A load that needs more memory than it may have ends alone, and is told from one that somebody ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sluiceway.errors import ConfigError, EmptyExtractionError, LoadEndedError, MemoryLimitError
+from sluiceway.ledger import store
+from sluiceway.ledger.store import RunKey
+from sluiceway.ledger.warehouse import connect, one_connection
+from sluiceway.load import limited
+from sluiceway.load.limited import Ended, load_within_memory, run_within
+from sluiceway.tables.spec import TableSpec
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what another process has")
+MUCH = 64 << 30
+CITY = """
+description = "Cities"
+key = "id"
+memory = "8GiB"
+source = { kind = "csv", uri = "city.csv" }
+columns = { id = "integer", name = "text" }
+"""
+
+
+@pytest.fixture
+def ended() -> list[Ended]:
+    return []
+
+
+def resident() -> int:
+    return int(psutil.Process().memory_info().rss)
+
+
+def test_what_the_work_returns_comes_back_from_another_process(ended: list[Ended]) -> None:
+    pid, value = run_within(MUCH, lambda: (os.getpid(), "x" * 1_000_000), ended.append)
+    assert (pid != os.getpid(), len(value), ended) == (True, 1_000_000, [])
+    assert not psutil.pid_exists(pid)
+
+
+def test_what_the_work_raises_is_raised_here_with_its_place(ended: list[Ended]) -> None:
+    def work() -> None:
+        raise EmptyExtractionError("no rows")
+
+    with pytest.raises(EmptyExtractionError, match="no rows") as caught:
+        run_within(MUCH, work, ended.append)
+    assert "in work" in caught.value.__notes__[0]
+    assert ended == []
+
+
+def test_an_error_that_cannot_leave_its_process_is_told_in_words(ended: list[Ended]) -> None:
+    def work() -> None:
+        error = ValueError("odd")
+        error.held = lambda: None  # type: ignore[attr-defined]
+        raise error
+
+    with pytest.raises(RuntimeError, match="ValueError: odd"):
+        run_within(MUCH, work, ended.append)
+
+
+def test_work_that_needs_more_memory_ends_and_the_sentence_says_peak_limit_and_what_to_set(ended: list[Ended]) -> None:
+    limit = resident() + (200 << 20)
+
+    def work() -> None:
+        held = []
+        while True:
+            held.append(b"x" * (8 << 20))
+            time.sleep(0.002)
+
+    with pytest.raises(MemoryLimitError, match=r"the load had [\d.]+ .iB and its limit is [\d.]+ .iB.*Set `memory`"):
+        run_within(limit, work, ended.append)
+    (told,) = ended
+    assert limit < told.peak < limit + (300 << 20)
+    assert isinstance(told.error, MemoryLimitError)
+
+
+def test_work_that_somebody_kills_is_no_want_of_memory(ended: list[Ended]) -> None:
+    with pytest.raises(LoadEndedError, match=r"signal 9 \(SIGKILL\).*by hand or by a crash"):
+        run_within(MUCH, lambda: os.kill(os.getpid(), signal.SIGKILL), ended.append)
+    with pytest.raises(LoadEndedError, match=r"exit status 3"):
+        run_within(MUCH, lambda: os._exit(3), ended.append)
+    assert len(ended) == 2
+
+
+def test_work_that_the_kernel_ends_is_told_as_want_of_memory(
+    ended: list[Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel counts whom it ends; to have it do so here would end others."""
+    counts = tmp_path / "vmstat"
+    counts.write_text("nr_free_pages 1\noom_kill 4\n")
+    monkeypatch.setattr(limited, "VMSTAT", counts)
+
+    def work() -> None:
+        counts.write_text("nr_free_pages 1\noom_kill 5\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(MemoryLimitError, match="the kernel ended the load"):
+        run_within(MUCH, work, ended.append)
+
+
+@pytest.fixture
+def city(write_spec: Callable[..., TableSpec]) -> TableSpec:
+    return write_spec("city", CITY, city__csv="id,name\n1,a\n2,b\n")
+
+
+def test_a_load_within_its_memory_is_as_any(
+    city: TableSpec, warehouse_url: str, open_run: Callable[[str], RunKey]
+) -> None:
+    run = open_run("r1")
+    with one_connection(warehouse_url):
+        with connect(warehouse_url) as session:
+            assert store.runs(session)
+        result = load_within_memory(city, warehouse_url, run=run, try_number=1)
+        with connect(warehouse_url) as session:
+            assert [row.status for row in store.table_runs(session, run)] == ["loaded"]
+    assert (result.status, result.inserted) == ("loaded", 2)
+
+
+def test_a_load_that_needs_more_leaves_a_row_that_says_so_and_nothing_else(
+    city: TableSpec, warehouse_url: str, open_run: Callable[[str], RunKey], query: Callable[..., list[tuple[object]]]
+) -> None:
+    run = open_run("r1")
+    small = city.model_copy(update={"memory": "16MiB"})
+    with pytest.raises(MemoryLimitError):
+        load_within_memory(small, warehouse_url, run=run, try_number=1)
+    with connect(warehouse_url) as session:
+        (row,) = store.table_runs(session, run)
+    assert (row.status, row.error_type, row.try_number) == ("failed", "MemoryLimitError", 1)
+    assert (row.error or "").startswith("Out of memory: the load had ")
+    assert (row.peak_rss_bytes or 0) > 16 << 20
+    assert query("SELECT to_regclass('city') IS NULL") == [(True,)]
+    assert load_within_memory(city, warehouse_url, run=run, try_number=2).status == "loaded"
+
+
+def test_a_load_that_was_committed_before_its_process_ended_is_not_called_failed(
+    city: TableSpec, warehouse_url: str, open_run: Callable[[str], RunKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = open_run("r1")
+    load = limited.load_table
+
+    def load_and_die(*arguments: object, **options: object) -> None:
+        load(*arguments, **options)  # type: ignore[arg-type]
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(limited, "load_table", load_and_die)
+    with pytest.raises(LoadEndedError):
+        load_within_memory(city, warehouse_url, run=run, try_number=1)
+    with connect(warehouse_url) as session:
+        (row,) = store.table_runs(session, run)
+    assert (row.status, row.inserted) == ("loaded", 2)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [("4GB", "write it as 4GiB"), ("4", "write it as"), ("100MiB", "100MiB is less than a task has")],
+)
+def test_a_limit_that_is_none_is_refused(write_spec: Callable[..., TableSpec], written: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        write_spec("city", CITY.replace("8GiB", written), city__csv="id,name\n")
