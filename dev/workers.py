@@ -16,12 +16,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from dev.credentials import write_private
 from dev.errors import StackError
+
+if TYPE_CHECKING:
+    from dev.stack import Stack
 
 SLOTS = 2
 QUEUES = ("default",)
@@ -113,16 +116,21 @@ def without(workers: Sequence[Worker], name: str) -> list[Worker]:
     return [worker for worker in workers if worker.name != name]
 
 
-def change(change: Callable[[list[Worker]], list[Worker]]) -> list[Worker]:
-    """Have the running stack start and drain workers until they are as said.
+def running() -> Stack:
+    """The stack of this checkout.
 
-    :raises StackError: no stack runs, or it has no workers.
+    :raises StackError: none runs, or it has no workers.
     """
     from dev.stack import Stack
 
     stack = Stack.attach()
     if not stack or not stack.on_celery:
         raise StackError("no stack with workers runs here: make up EXECUTOR=celery WORKERS=3")
+    return stack
+
+
+def change(change: Callable[[list[Worker]], list[Worker]], stack: Stack) -> list[Worker]:
+    """Have a stack start and drain workers until they are as said."""
     workers = change(read(stack.layout.workers))
     write(stack.layout.workers, workers)
     os.kill(stack.supervisor, signal.SIGUSR1)
@@ -133,9 +141,9 @@ def main(arguments: list[str]) -> int:
     try:
         match arguments:
             case ["scale", count] if count.isdigit():
-                workers = change(lambda workers: scaled(workers, int(count)))
+                workers = change(lambda workers: scaled(workers, int(count)), running())
             case ["stop", name] if name:
-                workers = change(lambda workers: without(workers, name))
+                workers = change(lambda workers: without(workers, name), running())
             case _:
                 console.print("usage: make workers N=5, or make worker-stop NAME=worker-2", markup=False)
                 return 2

@@ -12,6 +12,7 @@ WITH_SERVER = (
     "tests/on_airflow/web",
     "tests/integration/master",
     "tests/integration/jobs",
+    "tests/integration/workers",
 )
 """Folders whose tests share a running Airflow, or its API server."""
 FIRST = (
@@ -20,6 +21,7 @@ FIRST = (
     "tests/on_airflow/web",
     "tests/integration/sensors",
     "tests/integration/jobs",
+    "tests/integration/workers",
     "tests/jobs/test_lanes_together.py",
 )
 """The longest, so that no process is left with one at the end. The second of the two that start a whole Airflow comes
