@@ -65,8 +65,8 @@ class AirflowProcesses:
         assert self.process.stdout
         return self.process.stdout.fileno()
 
-    def hear(self) -> None:
-        """Take in what began and ended, and have those started again that shall be."""
+    def hear(self) -> bool:
+        """Take in what began and ended, and have those started again that shall be; whether there was anything."""
         assert self.process.stdout
         *lines, self._heard = (self._heard + (self.process.stdout.read() or b"")).split(b"\n")
         for line in lines:
@@ -79,6 +79,7 @@ class AirflowProcesses:
         for name in [name for name, at in self._again.items() if at < time.monotonic()]:
             del self._again[name]
             self._begin(name)
+        return bool(lines)
 
     def settle(self) -> None:
         """Start the workers that are missing, and drain those that shall go."""

@@ -62,6 +62,11 @@ class Layout:
         return self.state / "workers.json"
 
     @property
+    def pids(self) -> Path:
+        """Of Airflow's components and workers that run, by name."""
+        return self.state / "pids.json"
+
+    @property
     def credentials(self) -> Credentials:
         return Credentials(self.state / "secrets")
 

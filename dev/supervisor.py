@@ -311,7 +311,8 @@ class Supervisor:
     def _check_airflow(self) -> None:
         if not self.airflow:
             return
-        self.airflow.hear()
+        if self.airflow.hear():
+            write_private(self.layout.pids, json.dumps(self.airflow.pids))
         for name, status in self.airflow.ended.items():
             if name == "api-server" and "address already in use" in self._tail(name).lower():
                 raise PortTakenError(name)
