@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from sluiceway.errors import SettingsError
 
@@ -72,10 +72,27 @@ class Settings(BaseModel):
         description="Runs, their rejects and their reports are forgotten after that many days.",
         examples=[365],
     )
+    retries: NonNegativeInt = Field(
+        default=3,
+        description="How often a task is tried again after a transient error, but for loads and the final tasks.",
+        examples=[5],
+    )
     retry_delay_s: PositiveInt = Field(
-        default=20,
-        description="Seconds before the first retry of a transient error; doubles from try to try.",
-        examples=[60],
+        default=20, description="Seconds before the first of these retries; doubles from try to try.", examples=[60]
+    )
+    load_retries: NonNegativeInt = Field(
+        default=2, description="How often the load of a table is tried again after a transient error.", examples=[4]
+    )
+    load_retry_delay_s: PositiveInt = Field(
+        default=10, description="Seconds before the first of these retries; doubles from try to try.", examples=[30]
+    )
+    final_retries: NonNegativeInt = Field(
+        default=1,
+        description="How often `final.validate` and `final.aggregate` are tried again after a transient error.",
+        examples=[3],
+    )
+    final_retry_delay_s: PositiveInt = Field(
+        default=60, description="Seconds before the first of these retries; doubles from try to try.", examples=[20]
     )
     environment: str | None = Field(
         default=None,

@@ -51,6 +51,7 @@ def described(task):
     return {
         "trigger_rule": str(getattr(task.trigger_rule, "value", task.trigger_rule)),
         "retries": task.retries,
+        "retry_delay_s": task.retry_delay.total_seconds(),
         "retry_policy": policy(task),
         "owner": task.owner,
         "doc": task.doc_md or getattr(task, "partial_kwargs", {}).get("doc_md"),
@@ -185,6 +186,22 @@ def test_no_dag_runs_beside_itself(bag: dict[str, Any]) -> None:
 
 def test_every_task_is_tried_again_by_the_policy_that_knows_which_errors_go_away(bag: dict[str, Any]) -> None:
     assert [(dag, task) for dag, task, found in tasks(bag) if not (found["retries"] and found["retry_policy"])] == []
+
+
+def test_loads_and_the_final_tasks_have_retries_of_their_own_that_a_deployment_may_set(
+    bag: dict[str, Any], environment: dict[str, str]
+) -> None:
+    def retries(found: dict[str, Any]) -> dict[str, tuple[int, float]]:
+        tasks = found["dags"]["master_etl"]["tasks"]
+        names = ("plan", "sub.load_table", "final.validate", "final.aggregate")
+        return {name: (tasks[name]["retries"], tasks[name]["retry_delay_s"]) for name in names}
+
+    final = {"final.validate": (1, 60.0), "final.aggregate": (1, 60.0)}
+    assert retries(bag) == {"plan": (3, 20.0), "sub.load_table": (2, 10.0), **final}
+    own = {"RETRIES": 5, "LOAD_RETRIES": 4, "LOAD_RETRY_DELAY_S": 7, "FINAL_RETRIES": 2, "FINAL_RETRY_DELAY_S": 8}
+    changed = {**environment, **{f"SLUICEWAY_{name}": str(value) for name, value in own.items()}}
+    final = {"final.validate": (2, 8.0), "final.aggregate": (2, 8.0)}
+    assert retries(run_python(LOOK, [str(DAGS)], changed)) == {"plan": (5, 20.0), "sub.load_table": (4, 7.0), **final}
 
 
 def test_the_verdict_is_the_only_leaf_of_the_master_dag(bag: dict[str, Any]) -> None:

@@ -403,10 +403,9 @@ def deployed(folder: Path) -> Iterator[tuple[Deployment, Cluster]]:
     roles = {"WAREHOUSE": "sluiceway_loader", "OWNER": "sluiceway_owner", "JOBS": "sluiceway_jobs"}
     os.environ |= {f"SLUICEWAY_{name}_URL": warehouse.url(role, "warehouse") for name, role in roles.items()}
     os.environ["SLUICEWAY_GROUPS"] = "quickstart"
-    env = {"SLUICEWAY_RETRY_DELAY_S": "5"}
     try:
         with (
-            Stack.running(folder / "stack", env=env, postgres=DURABLE, workers=several(WORKERS)) as stack,
+            Stack.running(folder / "stack", postgres=DURABLE, workers=several(WORKERS)) as stack,
             AirflowApi(stack.url, stack.username, stack.password) as api,
             closing(Deployment(stack, api, ROOT / "include" / "config")) as deployment,
         ):

@@ -43,6 +43,7 @@ PARSED = """
 """
 """A DAG that the file no longer defines keeps the duration of its last parse: that of the newest one alone counts."""
 CALM = {
+    **dict.fromkeys((f"SLUICEWAY_{each}RETRY_DELAY_S" for each in ("", "LOAD_", "FINAL_")), "1"),
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
     # a DAG that its file no longer defines is stale a minute later by default

@@ -93,7 +93,6 @@ def deployed(folder: Path) -> Iterator[Deployment]:
     env = {
         "SLUICEWAY_CONFIG_DIR": str(config),
         "SLUICEWAY_GROUPS": "warehouse",
-        "SLUICEWAY_RETRY_DELAY_S": "1",
         **CALM,
     }
     with (

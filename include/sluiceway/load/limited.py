@@ -99,20 +99,22 @@ def run_within(limit: int, work: Callable[[], T], when_ended: Callable[[Ended], 
 
 
 def _work_in_child(work: Callable[[], object], reading: int, writing: int) -> None:
-    """Never returns."""
+    """Never returns: what it raises is raised by the process that waits."""
     os.close(reading)
-    end_with_parent()
-    forget_connection()
+    outcome: tuple[bool, object] | None = None
     try:
-        outcome: tuple[bool, object] = (True, work())
-    except BaseException as error:  # noqa: BLE001  # raised again by the process that waits
-        error.add_note("".join(traceback.format_exception(error)))
-        outcome = (False, error.with_traceback(None))
-    with os.fdopen(writing, "wb") as pipe:
-        pipe.write(_pickled(outcome))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+        end_with_parent()
+        forget_connection()
+        outcome = (True, work())
+    finally:
+        if (error := sys.exc_info()[1]) is not None:
+            error.add_note("".join(traceback.format_exception(error)))
+            outcome = (False, error.with_traceback(None))
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(_pickled(outcome or (False, None)))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _pickled(outcome: tuple[bool, object]) -> bytes:

@@ -39,7 +39,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, service: WebService) ->
     dags.mkdir()
     for name in ("jobs.py", "run_watch.py"):
         shutil.copy(ROOT / "dags" / name, dags)
-    env = {"SLUICEWAY_CONFIG_DIR": str(config), "SLUICEWAY_RETRY_DELAY_S": "1", **CALM}
+    env = {"SLUICEWAY_CONFIG_DIR": str(config), **CALM}
     with (
         Stack.running(
             folder / "stack", dags=dags, env=env | {"AIRFLOW_CONN_ELEVATION": service.uri}, postgres=THROWN_AWAY

@@ -46,7 +46,6 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     env = {
         "SLUICEWAY_CONFIG_DIR": str(config),
         "SLUICEWAY_GROUPS": "warehouse",
-        "SLUICEWAY_RETRY_DELAY_S": "1",
         # a task that is cleared in the moment in which it ends is begun again when its heartbeat is this old
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         **CALM,

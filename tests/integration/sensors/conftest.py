@@ -32,7 +32,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staging]:
     env = {
         "SLUICEWAY_CONFIG_DIR": str(config),
         "SLUICEWAY_GROUPS": "warehouse",
-        "SLUICEWAY_RETRY_DELAY_S": "1",
         "SLUICEWAY_ENVIRONMENT": "staging",
         **CALM,
         # another triggerer takes over soon when one is killed

@@ -59,7 +59,6 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         **CALM,
         "SLUICEWAY_CONFIG_DIR": str(config),
         "SLUICEWAY_GROUPS": "warehouse,greedy",
-        "SLUICEWAY_RETRY_DELAY_S": "1",
         # a lost worker's tasks are begun again after 90 s and 10 s elsewhere
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",

@@ -12,6 +12,7 @@ from sluiceway.on_airflow.graphs import refresh_tasks as tasks
 from sluiceway.on_airflow.graphs.flow_events import take_events
 from sluiceway.on_airflow.operators.load_table import LoadTableOperator
 from sluiceway.on_airflow.operators.verdict import VerdictOperator
+from sluiceway.on_airflow.retries import final_retries, load_retries
 from sluiceway.on_airflow.sensors.deployed_commit import DeployedCommitSensor
 from sluiceway.on_airflow.step import RecordedStepOperator, recorded_step, step
 
@@ -53,7 +54,9 @@ def refresh(*, queue: str | None = None, queues: Sequence[str] = (), takes_event
     with TaskGroup("final", tooltip="Only when pre and sub are good") as final:
         # a queue of which this run has no table is skipped, and no other is bad
         rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if queues else TriggerRule.ALL_SUCCESS
-        validate, aggregate = (recorded_step(each, trigger_rule=rule) for each in (tasks.validate, tasks.aggregate))
+        validate, aggregate = (
+            recorded_step(each, trigger_rule=rule, **final_retries()) for each in (tasks.validate, tasks.aggregate)
+        )
         validate >> aggregate
 
     verdict = VerdictOperator(task_id=VERDICT_TASK)
@@ -89,5 +92,6 @@ def _load(plan: BaseOperator, of: str | None, queue: str | None) -> MappedOperat
         task_id=on_queue("load_table", of),
         pool="warehouse",
         map_index_template="{{ task.table }}",
+        **load_retries(),
         **({"queue": queue} if queue else {}),
     ).expand(table=plan.output)
