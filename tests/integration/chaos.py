@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -78,7 +79,7 @@ class Hit:
     what: str
     works_again: Callable[[], bool]
     repair: Callable[[], None] | None = None
-    """What a person does when the run has ended."""
+    """What ends the blow, where the run may have ended before."""
 
 
 @dataclass
@@ -306,10 +307,9 @@ def fill_disk(chaos: Chaos) -> Hit:
     folder = chaos.stack.layout.temporary / name
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
     (folder / "full").write_bytes(b"x" * ((1 << 20) - 4096))
-    hit = chaos.loads(on=name)
-    time.sleep(20)
-    subprocess.run(["umount", "--lazy", folder], check=True)
-    return Hit(name, chaos.works_again(hit))
+    empty = threading.Timer(20, subprocess.run, [["umount", "--lazy", folder]], {"check": True})
+    empty.start()
+    return Hit(name, chaos.works_again(chaos.loads(on=name)), empty.join)
 
 
 def _patiently(look: Callable[[], bool]) -> Callable[[], bool]:
@@ -359,6 +359,8 @@ def blow(chaos: Chaos, kind: str) -> dict[str, Any]:
         time.sleep(0.25)
     state = chaos.await_end()
     took = time.monotonic() - at
+    if hit.repair:
+        hit.repair()
     note = check(chaos, state)
     return {"kind": kind, "hit": hit.what, "again_s": again, "ended_s": took, "state": state, "note": note}
 
