@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,6 +77,7 @@ class Cluster:
     :param credentials: where the roles' passwords are
     :param warehouse: also make the warehouse database, with PostGIS
     :param settings: of the server, over `SETTINGS`
+    :param networks: from which it lets clients in beside 127.0.0.1, such as `10.0.0.0/24`
     """
 
     folder: Path
@@ -85,6 +86,7 @@ class Cluster:
     port: int = 0
     environment: dict[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    networks: Sequence[str] = ()
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -178,6 +180,8 @@ class Cluster:
 
     def _launch(self, server: postgres.Server) -> None:
         (self.data / "postmaster.pid").unlink(missing_ok=True)
+        with (self.data / "pg_hba.conf").open("a", encoding="utf-8") as access:
+            access.writelines(f"host all all {network} scram-sha-256\n" for network in self.networks)
         last_port = self.folder / "port"
         preferred = int(last_port.read_text()) if last_port.exists() else None
         for _attempt in range(5):  # another process may take the port between the look and the start

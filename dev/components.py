@@ -162,6 +162,9 @@ def fork(name: str, logs: Path, work: Callable[[], object]) -> int:
 def run_command(arguments: list[str], worker: Worker | None = None, temporary: Path | None = None) -> None:
     if worker and temporary:
         worker.become(temporary)
+        if worker.addresses:
+            # what is imported here knows the addresses of before
+            os.execv(sys.executable, [sys.executable, "-m", "airflow", *arguments])  # noqa: S606
     if arguments[0] in {"scheduler", "dag-processor", "celery"}:
         import_library()
     sys.argv = ["airflow", *arguments]

@@ -31,6 +31,8 @@ class Redis:
     folder: Path
     credentials: Credentials
     host: str = "127.0.0.1"
+    also: tuple[str, ...] = ()
+    """Addresses that it listens on beside."""
     port: int = 0
     environment: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -54,7 +56,7 @@ class Redis:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port(self.port or None)
         settings = {
-            "bind": self.host,
+            "bind": " ".join((self.host, *self.also)),
             "port": self.port,
             "dir": self.folder,
             "requirepass": self.credentials.password("redis"),

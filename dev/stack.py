@@ -98,6 +98,7 @@ class Stack:
         postgres: Mapping[str, str] | None = None,
         workers: Sequence[Worker] | None = None,
         restarts: bool = False,
+        address: str | None = None,
     ) -> Iterator["Stack"]:
         """The stack that runs in `state`, or one that is started now and stopped at the end of the block.
 
@@ -105,6 +106,7 @@ class Stack:
         :param postgres: settings of its server, over those of `dev.cluster`
         :param workers: of Celery; None: tasks run on the LocalExecutor
         :param restarts: start what ends by itself again, as every deployment does; on Celery always
+        :param address: where its servers listen beside 127.0.0.1, for workers with a network of their own
         :raises StackError: a stack with other settings runs there.
         """
         layout = Layout(state.resolve(), dags.resolve(), plugins.resolve())
@@ -115,7 +117,7 @@ class Stack:
                 raise StackError("a stack without workers runs here: make down, then start it on Celery")
             yield stack
             return
-        starter = start(layout, env or {}, postgres, workers, restarts=restarts)
+        starter = start(layout, env or {}, postgres, workers, restarts=restarts, address=address)
         try:
             stack = cls.attach(layout.state)
             assert stack
@@ -131,6 +133,7 @@ def start(
     workers: Sequence[Worker] | None = None,
     *,
     restarts: bool = False,
+    address: str | None = None,
 ) -> "subprocess.Popen[bytes]":
     """Start a supervisor and wait until its stack is ready. It stops when the pipe to it closes."""
     layout.state.mkdir(parents=True, exist_ok=True)
@@ -151,7 +154,7 @@ def start(
         places = {"state": str(layout.state), "dags": str(layout.dags), "plugins": str(layout.plugins)}
         fleet = None if workers is None else [asdict(worker) for worker in workers]
         order = {"env": dict(env), "postgres": dict(postgres or {}), "workers": fleet}
-        _tell(guarded, json.dumps({**places, **order, "restarts": restarts or workers is not None}))
+        _tell(guarded, json.dumps({**places, **order, "restarts": restarts or workers is not None, "address": address}))
         while (record := _record(layout)).get("id") != stack_id or record["phase"] == "starting":
             if guarded.poll() is not None:
                 break

@@ -71,6 +71,8 @@ class Supervisor:
     """On Celery, these at first; None: on the LocalExecutor."""
     restarts: bool = False
     """Whether what ends by itself is started again, as every deployment does."""
+    address: str | None = None
+    """On which its servers listen beside 127.0.0.1, for workers with a network of their own."""
     stack_id: str = field(default_factory=lambda: os.environ[guard.MARKER])
     guard: psutil.Process = field(default_factory=lambda: psutil.Process(os.getppid()))
     stop_signal: int | None = None
@@ -88,9 +90,13 @@ class Supervisor:
         marker = {guard.MARKER: self.stack_id}
         warehouse = not os.environ.get("SLUICEWAY_WAREHOUSE_URL")
         place, credentials = self.layout.state / "pg", self.layout.credentials
-        self.cluster = Cluster(place, credentials, warehouse, environment=marker, settings=self.postgres)
+        also = (self.address,) if self.address else ()
+        networks = [f"{each.rpartition('.')[0]}.0/24" for each in also]
+        listening = {"listen_addresses": ",".join(("127.0.0.1", *also))}
+        settings = {**listening, **self.postgres}
+        self.cluster = Cluster(place, credentials, warehouse, environment=marker, settings=settings, networks=networks)
         if self.workers is not None:
-            self.redis = Redis(self.layout.state / "redis", credentials, environment=marker)
+            self.redis = Redis(self.layout.state / "redis", credentials, also=also, environment=marker)
 
     def run(self) -> int:
         self.woken, wake = os.pipe2(os.O_NONBLOCK)
@@ -175,6 +181,7 @@ class Supervisor:
             | environment.sluiceway_airflow(self.layout, ports)
             | environment.airflow(self.layout, self.cluster, ports)
             | (environment.celery(self.cluster, self.redis) if self.redis else {})
+            | ({"AIRFLOW__API__HOST": "0.0.0.0"} if self.address else {})
             | dict(self.extra)
         )
         environment.write_lines(self.layout.state / "airflow.env", self.variables)
@@ -380,7 +387,7 @@ def main() -> int:
         return 1
     told = order["workers"]
     fleet = None if told is None else [Worker.of(each) for each in told]
-    return Supervisor(layout, order["env"], order["postgres"], fleet, order["restarts"]).run()
+    return Supervisor(layout, order["env"], order["postgres"], fleet, order["restarts"], order["address"]).run()
 
 
 if __name__ == "__main__":

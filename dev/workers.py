@@ -48,11 +48,14 @@ class Worker:
     slots: int = SLOTS
     queues: tuple[str, ...] = QUEUES
     namespace: str | None = None
+    addresses: tuple[tuple[str, str], ...] = ()
+    """What stands in its environment for the stack's servers, and what it must be there instead."""
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Worker:
         """One from its JSON."""
-        return cls(**{**facts, "queues": tuple(facts["queues"])})
+        addresses = tuple((here, there) for here, there in facts["addresses"])
+        return cls(**{**facts, "queues": tuple(facts["queues"]), "addresses": addresses})
 
     def command(self) -> list[str]:
         """What `airflow` is told. Logs lie in a folder that all share: nobody serves them."""
@@ -75,6 +78,8 @@ class Worker:
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["TMPDIR"] = str(folder)
         tempfile.tempdir = None
+        for here, there in self.addresses:
+            os.environ.update({key: value.replace(here, there) for key, value in os.environ.items()})
 
 
 def several(count: int, *, slots: int = SLOTS) -> list[Worker]:
@@ -102,7 +107,7 @@ def scaled(workers: Sequence[Worker], count: int) -> list[Worker]:
     while len(kept) < count:
         number += 1
         if (name := f"worker-{number}") not in names:
-            kept.append(replace(like, name=name, namespace=None))
+            kept.append(replace(like, name=name, namespace=None, addresses=()))
     return kept
 
 

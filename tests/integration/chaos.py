@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,9 @@ from psycopg.rows import dict_row
 from dev.cluster import Cluster
 from dev.credentials import Credentials
 from dev.environment import ROOT
+from dev.network import HOST, NET, WAREHOUSE, Network, network
 from dev.stack import Stack
-from dev.workers import several
+from dev.workers import Worker, several
 from sluiceway.rest.airflow_api import AirflowApi
 from sluiceway.settings import Settings
 from sluiceway.tables import registry
@@ -55,6 +56,11 @@ LIMITS_S = {"task": 60, "worker": 130, "taken": 170, "scheduler": 60}
 """The median time until what was hit runs again."""
 DURABLE = {"synchronous_commit": "on"}
 """The local stack may lose the last half second of a server that crashes; here it crashes on purpose."""
+TAKER = "worker-1"
+GOING_ON = """
+    SELECT task_id, map_index, try_number, state FROM task_instance
+    WHERE run_id = %s AND state IN ('running', 'queued', 'scheduled', 'up_for_retry')
+"""
 RUNNING = """
     SELECT task_id, map_index, try_number, state, hostname, pid, start_date FROM task_instance
     WHERE run_id = %s AND state IN ('running', 'queued') AND task_id LIKE 'sub.load_table%%'
@@ -88,6 +94,7 @@ class Chaos:
 
     deployment: Deployment
     warehouse: Cluster
+    network: Network
     random: random.Random
     run_id: str = ""
     clean: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -188,6 +195,13 @@ class Chaos:
         (found,) = self.processes(f"celery@{name}:MainProcess")
         return found
 
+    @staticmethod
+    def later(seconds: float, mend: Callable[..., object], *arguments: object) -> Callable[[], None]:
+        """End a blow after a while; what waits for that."""
+        timer = threading.Timer(seconds, mend, arguments)
+        timer.start()
+        return timer.join
+
     def has_ended(self) -> bool:
         found = self.metadata("SELECT state FROM dag_run WHERE run_id = %s", self.run_id)
         return found[0]["state"] in {"success", "failed"}
@@ -232,23 +246,25 @@ def kill_task(chaos: Chaos) -> Hit:
 
 
 def take_and_kill(chaos: Chaos) -> Hit:
-    """A worker that has taken a task and not begun it."""
-    name = f"worker-{chaos.random.randint(1, WORKERS)}"
-    pool = chaos.processes(f"celery@{name}:ForkPoolWorker")
-    for process in pool:
-        process.suspend()
+    """A worker that has taken tasks and not begun them: what would begin them was stopped before."""
     taken: list[dict[str, Any]] = []
 
     def has_taken() -> bool:
-        queued = chaos.loads(state="queued")
-        # the others have ended all that they could: what waits now is with the one that does not begin
-        taken[:] = queued
-        return bool(queued) and not chaos.loads()
+        found = chaos.metadata(GOING_ON, chaos.run_id)
+        # the others have ended all that they could
+        taken[:] = [each for each in found if each["state"] == "queued"]
+        return bool(taken) and len(taken) == len(found)
 
-    chaos.until(lambda: bool(chaos.loads()), "a load")
-    chaos.until(has_taken, "a task that is taken and not begun", 300)
-    chaos.worker(name).kill()
-    return Hit(f"{name} with {len(taken)}", chaos.works_again(taken))
+    for _ in range(3):
+        chaos.until(has_taken, "a task that is taken and not begun", 300)
+        time.sleep(1)
+    chaos.worker(TAKER).kill()
+    return Hit(f"{TAKER} with {len(taken)}", chaos.works_again(taken))
+
+
+def stop_pool(chaos: Chaos) -> None:
+    for process in chaos.processes(f"celery@{TAKER}:ForkPoolWorker"):
+        process.suspend()
 
 
 def drain_worker(chaos: Chaos) -> Hit:
@@ -307,9 +323,8 @@ def fill_disk(chaos: Chaos) -> Hit:
     folder = chaos.stack.layout.temporary / name
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
     (folder / "full").write_bytes(b"x" * ((1 << 20) - 4096))
-    empty = threading.Timer(20, subprocess.run, [["umount", "--lazy", folder]], {"check": True})
-    empty.start()
-    return Hit(name, chaos.works_again(chaos.loads(on=name)), empty.join)
+    mend = chaos.later(20, subprocess.run, ["umount", "--lazy", folder])
+    return Hit(name, chaos.works_again(chaos.loads(on=name)), mend)
 
 
 def _patiently(look: Callable[[], bool]) -> Callable[[], bool]:
@@ -341,11 +356,17 @@ BLOWS: Mapping[str, Callable[[Chaos], Hit]] = {
 }
 
 
+BEFORE: Mapping[str, Callable[[Chaos], None]] = {"taken": stop_pool}
+"""What is done before the run begins."""
+
+
 def blow(chaos: Chaos, kind: str) -> dict[str, Any]:
     """One run, one blow, and what must be true after it.
 
     :raises WrongError: it is not.
     """
+    if kind in BEFORE:
+        BEFORE[kind](chaos)
     chaos.begin()
     hit = BLOWS[kind](chaos)
     at = time.monotonic()
@@ -396,22 +417,53 @@ def check(chaos: Chaos, state: str) -> str:
     return str(note)
 
 
+def cut_off(chaos: Chaos) -> Hit:
+    """One worker from everything, for 30 s."""
+    name = chaos.busy_worker(chaos.await_loads())
+    hit = chaos.loads(on=name)
+    chaos.network.cut(name)
+    return Hit(name, chaos.works_again(hit), chaos.later(30, chaos.network.mend, name))
+
+
+def cut_from_warehouse(chaos: Chaos) -> Hit:
+    """One worker from the warehouse alone, for 30 s."""
+    name = chaos.busy_worker(chaos.await_loads())
+    hit = chaos.loads(on=name)
+    chaos.network.cut_from_warehouse(name)
+    return Hit(name, chaos.works_again(hit), chaos.later(30, chaos.network.mend_to_warehouse, name))
+
+
+BLOWS = {**BLOWS, "cut-off": cut_off, "cut-from-warehouse": cut_from_warehouse}
+
+
 @contextmanager
-def deployed(folder: Path) -> Iterator[tuple[Deployment, Cluster]]:
+def deployed(folder: Path) -> Iterator[tuple[Deployment, Cluster, Network]]:
     """The stack on Celery, with the demo's tables, and a warehouse that is a server of its own."""
     let_through(folder)
-    warehouse = Cluster(folder / "warehouse", Credentials(folder / "secrets"), settings=DURABLE)
+    fleet = [replace(worker, namespace=worker.name) for worker in several(WORKERS)]
+    with network([worker.name for worker in fleet]) as lines:
+        yield from _deployed(folder, fleet, lines)
+
+
+def _deployed(folder: Path, fleet: list[Worker], lines: Network) -> Iterator[tuple[Deployment, Cluster, Network]]:
+    settings = {**DURABLE, "listen_addresses": f"127.0.0.1,{WAREHOUSE}"}
+    credentials = Credentials(folder / "secrets")
+    warehouse = Cluster(folder / "warehouse", credentials, settings=settings, networks=[f"{NET}.0/24"])
     warehouse.start()
+    # a worker's own 127.0.0.1 is another
+    here = f"127.0.0.1:{warehouse.port}"
+    addresses = ((here, f"{WAREHOUSE}:{warehouse.port}"), ("127.0.0.1", HOST))
+    fleet = [replace(worker, addresses=addresses) for worker in fleet]
     roles = {"WAREHOUSE": "sluiceway_loader", "OWNER": "sluiceway_owner", "JOBS": "sluiceway_jobs"}
     os.environ |= {f"SLUICEWAY_{name}_URL": warehouse.url(role, "warehouse") for name, role in roles.items()}
     os.environ["SLUICEWAY_GROUPS"] = "quickstart"
     try:
         with (
-            Stack.running(folder / "stack", postgres=DURABLE, workers=several(WORKERS)) as stack,
+            Stack.running(folder / "stack", postgres=DURABLE, workers=fleet, address=HOST) as stack,
             AirflowApi(stack.url, stack.username, stack.password) as api,
             closing(Deployment(stack, api, ROOT / "include" / "config")) as deployment,
         ):
-            yield deployment, warehouse
+            yield deployment, warehouse, lines
     finally:
         warehouse.stop()
 
@@ -429,9 +481,9 @@ def main() -> int:
     done, wrong = [], []
     with (
         tempfile.TemporaryDirectory(prefix="chaos-", dir=ROOT / ".local" / "tmp") as place,
-        deployed(Path(place)) as (deployment, warehouse),
+        deployed(Path(place)) as (deployment, warehouse, lines),
     ):
-        chaos = Chaos(deployment, warehouse, chance)
+        chaos = Chaos(deployment, warehouse, lines, chance)
         chaos.begin()
         if (state := chaos.await_end()) != "success":
             raise WrongError(f"the first run, which nothing hit, is {state}")
