@@ -49,9 +49,10 @@ if __name__ == "__main__":
 
     for module in WATCHING:
         import_module(module)
-    # the server that each would build for itself, the greater part at the first question
-    triggerer_job_runner.in_process_api_server = cache(triggerer_job_runner.in_process_api_server)
-    asyncio.run(ask(triggerer_job_runner.in_process_api_server().atransport))
+    # the server that each would build for itself, the greater part at the first question; in Airflow 3.4 none is common
+    if build := getattr(triggerer_job_runner, "in_process_api_server", None):
+        triggerer_job_runner.in_process_api_server = cache(build)
+        asyncio.run(ask(triggerer_job_runner.in_process_api_server().atransport))
     gc.freeze()
     # nobody waits for those that are killed
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
