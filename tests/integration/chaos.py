@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -38,7 +39,7 @@ from dev.credentials import Credentials
 from dev.environment import ROOT
 from dev.network import HOST, NET, WAREHOUSE, Network, network
 from dev.stack import Stack
-from dev.workers import Worker, several
+from dev.workers import SLOTS, Worker, several
 from sluiceway.rest.airflow_api import AirflowApi
 from sluiceway.settings import Settings
 from sluiceway.tables import registry
@@ -60,6 +61,13 @@ TAKER = "worker-1"
 GOING_ON = """
     SELECT task_id, map_index, try_number, state FROM task_instance
     WHERE run_id = %s AND state IN ('running', 'queued', 'scheduled', 'up_for_retry')
+"""
+OFTEN = 50
+WAITING = "SELECT count(*) FROM dag_run WHERE run_id LIKE %s AND state IN ('queued', 'running')"
+AT_ONCE = f"""
+    SELECT 'runs', count(*) FROM dag_run WHERE dag_id = '{DAG_ID}' AND state = 'running'
+    UNION ALL SELECT 'tasks', count(*) FROM task_instance WHERE state = 'running'
+    UNION ALL SELECT pool, sum(pool_slots) FROM task_instance WHERE state = 'running' GROUP BY 1
 """
 RUNNING = """
     SELECT task_id, map_index, try_number, state, hostname, pid, start_date FROM task_instance
@@ -433,7 +441,29 @@ def cut_from_warehouse(chaos: Chaos) -> Hit:
     return Hit(name, chaos.works_again(hit), chaos.later(30, chaos.network.mend_to_warehouse, name))
 
 
-BLOWS = {**BLOWS, "cut-off": cut_off, "cut-from-warehouse": cut_from_warehouse}
+def trigger_often(chaos: Chaos) -> Hit:
+    """Fifty runs at once; by Airflow's database never more goes on than is declared."""
+    often = [f"{chaos.run_id}__{number}" for number in range(OFTEN)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda run: chaos.deployment.api.trigger(DAG_ID, run, {"tables": ["airline"]}), often))
+    pools = {each["pool"]: each["slots"] for each in chaos.metadata("SELECT pool, slots FROM slot_pool")}
+    most: dict[str, int] = {}
+    url = chaos.stack.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute(WAITING, [f"{chaos.run_id}%"]).fetchone() != (0,):
+            for name, count in connection.execute(AT_ONCE).fetchall():
+                most[name] = max(most.get(name, 0), count)
+            time.sleep(0.05)
+    limits = {"runs": 1, "tasks": WORKERS * SLOTS, **pools}
+    if over := {name: count for name, count in most.items() if count > limits[name]}:
+        raise WrongError(f"more at once than declared: {over} of {limits}")
+    red = chaos.metadata("SELECT run_id FROM dag_run WHERE run_id LIKE %s AND state <> 'success'", f"{chaos.run_id}%")
+    if red:
+        raise WrongError(f"red: {red}")
+    return Hit(f"at most {most} at once", lambda: True)
+
+
+BLOWS = {**BLOWS, "cut-off": cut_off, "cut-from-warehouse": cut_from_warehouse, "triggers": trigger_often}
 
 
 @contextmanager
@@ -474,6 +504,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--only", nargs="*", choices=BLOWS, default=list(BLOWS), metavar="KIND")
     arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.stderr.write("make chaos cuts workers off from the network, which root alone may: sudo make chaos\n")
+        return 2
     sys.stdout.write(f"seed {arguments.seed}\n")
     kinds = [kind for kind in arguments.only for _ in range(arguments.times)]
     chance = random.Random(arguments.seed)
