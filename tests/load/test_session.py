@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl, urlsplit
+
 import psycopg
 import pyarrow as pa
 import pytest
 from psycopg import sql
 
 from sluiceway.errors import WarehouseError, WarehouseUnavailableError
-from sluiceway.load.session import bulk_session
+from sluiceway.load.session import _asking, bulk_session
 
 
 def test_a_session_that_the_server_ends_may_be_tried_again(warehouse_url: str) -> None:
@@ -45,3 +47,22 @@ def test_batches_are_copied_into_a_temporary_table(warehouse_url: str) -> None:
     with bulk_session(warehouse_url) as session:
         assert session.ingest("stage", pa.RecordBatchReader.from_batches(batch.schema, [batch])) == 2
         assert session.execute(sql.SQL("SELECT * FROM stage ORDER BY id")) == [(1, "a"), (2, None)]
+
+
+def test_either_side_notices_when_the_other_is_gone(warehouse_url: str) -> None:
+    """A machine that vanishes closes nothing: its transaction would hold the table for two hours."""
+    with bulk_session(warehouse_url) as session:
+        asks = [f"current_setting('tcp_keepalives_{name}')" for name in ("idle", "interval", "count")]
+        assert session.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(map(sql.SQL, asks)))) == [
+            ("60", "10", "6")
+        ]
+    query = parse_qsl(urlsplit(_asking(f"{warehouse_url}?keepalives_idle=7&sslmode=prefer")).query)
+    assert dict(query) == {
+        "keepalives_idle": "7",
+        "keepalives_interval": "10",
+        "keepalives_count": "6",
+        "tcp_user_timeout": "120000",
+        "sslmode": "prefer",
+    }
+    with bulk_session(f"{warehouse_url}?connect_timeout=5") as session:
+        assert session.execute(sql.SQL("SELECT 1 AS one")) == [(1,)]

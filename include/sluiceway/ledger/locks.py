@@ -16,9 +16,7 @@ from psycopg import sql
 
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import (
-    IDLE_SECONDS,
-    INTERVAL_SECONDS,
-    PACKETS,
+    SERVER_ASKS,
     Connection,
     PsycopgSession,
     Session,
@@ -130,18 +128,14 @@ def is_free(session: Session, lock: sql.Composed) -> bool:
 
 def _stay(session: Session, application_name: str, server_version: int) -> None:
     """The server keeps the session while the work goes on, however long, and ends it when its process is gone."""
-    wanted = {
-        "application_name": application_name[:LONGEST_NAME],
-        "tcp_keepalives_idle": IDLE_SECONDS,
-        "tcp_keepalives_interval": INTERVAL_SECONDS,
-        "tcp_keepalives_count": PACKETS,
-    }
+    session.execute(SERVER_ASKS)
+    wanted = {"application_name": application_name[:LONGEST_NAME]}
     if server_version >= 140_000:
-        wanted["idle_session_timeout"] = 0
+        wanted["idle_session_timeout"] = "0"
     session.execute(
         sql.SQL("SELECT {}").format(
             sql.SQL(", ").join(
-                sql.SQL("set_config({}, {}, false)").format(sql.Literal(name), sql.Literal(str(value)))
+                sql.SQL("set_config({}, {}, false)").format(sql.Literal(name), sql.Literal(value))
                 for name, value in wanted.items()
             )
         )

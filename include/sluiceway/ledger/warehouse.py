@@ -25,6 +25,20 @@ _TRANSIENT_CLASSES = ("08", "40", "53", "55", "57")
 
 IDLE_SECONDS, INTERVAL_SECONDS, PACKETS = 60, 10, 6
 """Until a side of the connection asks whether the other is there, between questions, and how many; by default 2 h."""
+CLIENT_ASKS: dict[str, Any] = {
+    "keepalives_idle": IDLE_SECONDS,
+    "keepalives_interval": INTERVAL_SECONDS,
+    "keepalives_count": PACKETS,
+    "tcp_user_timeout": 1000 * (IDLE_SECONDS + INTERVAL_SECONDS * PACKETS),
+}
+"""The same as libpq's options; what was sent and is not acknowledged counts, too."""
+SERVER_ASKS = sql.SQL("SELECT {}").format(
+    sql.SQL(", ").join(
+        sql.SQL("set_config({}, {}, false)").format(sql.Literal(f"tcp_keepalives_{name}"), sql.Literal(str(value)))
+        for name, value in (("idle", IDLE_SECONDS), ("interval", INTERVAL_SECONDS), ("count", PACKETS))
+    )
+)
+"""The statement by which a session has the server notice that its machine is gone, and let go of what it held."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Statement = sql.SQL | sql.Composed
@@ -132,9 +146,7 @@ def _open(url: str) -> Connection:
         url,
         connect_timeout=10,
         autocommit=True,
-        keepalives_idle=IDLE_SECONDS,
-        keepalives_interval=INTERVAL_SECONDS,
-        keepalives_count=PACKETS,
+        **CLIENT_ASKS,
     )
 
 

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import adbc_driver_manager as adbc
 import adbc_driver_postgresql
 import pyarrow as pa
 
 from sluiceway.errors import WarehouseUnavailableError
-from sluiceway.ledger.warehouse import Statement, named_error, place
+from sluiceway.ledger.warehouse import CLIENT_ASKS, SERVER_ASKS, Statement, named_error, place
 from sluiceway.load.stage_table import SCHEMA
 from sluiceway.stop import breaking_off
 
@@ -72,10 +73,16 @@ def _named(error: Exception) -> Exception:
     return named_error(str(error).strip().splitlines()[0], sqlstate)
 
 
+def _asking(url: str) -> str:
+    """The URL with what has libpq notice that the server is gone; what it says already counts."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(query=urlencode({**CLIENT_ASKS, **dict(parse_qsl(parts.query))})))
+
+
 @cache
 def _database(url: str) -> adbc.AdbcDatabase:
     """The driver's knowledge of a server's types: to ask for it takes 70 ms. It holds no connection."""
-    database: adbc.AdbcDatabase = adbc_driver_postgresql.connect(url)
+    database: adbc.AdbcDatabase = adbc_driver_postgresql.connect(_asking(url))
     return database
 
 
@@ -97,8 +104,10 @@ def bulk_session(url: str) -> Iterator[BulkSession]:
         raise WarehouseUnavailableError(f"The warehouse at {place(url)} does not answer: {error}") from error
     with connection, breaking_off(partial(_cancel, connection)):
         connection.set_autocommit(False)
+        session = BulkSession(connection)
         try:
-            yield BulkSession(connection)
+            session.execute(SERVER_ASKS)
+            yield session
         except BaseException:
             # the first error is the one to show; closing rolls back too
             with suppress(adbc.Error):
