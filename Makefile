@@ -32,7 +32,7 @@ TARGET ?=
 BUILD_ID ?=
 TAG ?=
 
-.PHONY: help setup up down status workers worker-stop airflow demo test lint docs lock histories files soak chaos bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle bench-jobs bench-workers package release clean
+.PHONY: help setup up down status workers worker-stop airflow demo test lint docs lock histories files soak chaos bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle bench-jobs bench-workers bench-scale package release clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -136,6 +136,9 @@ bench-jobs: setup ## Measure items of jobs a second, beside two other queues in 
 
 bench-workers: setup ## Measure twenty tables that sleep, on one, two and three Celery workers
 	@$(PYTHON) -m bench.workers $(ARGS)
+
+bench-scale: setup ## Measure 20, 200 and 1,000 tables against a bare DAG of the same graph
+	@$(PYTHON) -m bench.scale $(ARGS)
 
 release: setup ## Build what a tag publishes into dist/release, and publish nothing: make release TAG=v0.1.0
 	@$(PYTHON) -m dev.release "$(TAG)"
