@@ -231,10 +231,10 @@ def test_a_load_whose_process_is_killed_at_every_try_is_named_as_killed(two: Dep
                 two.query(WAITING_ENDED)
             time.sleep(0.2)
         blocker.rollback()
-    assert len(killed) == 4
+    assert len(killed) == 3
     sentence = judged(two, run_id, "failed", state="failed")
     assert "1 of 1 tables never reported: t02 (killed: its process that began" in sentence
-    assert "?try_number=4" in sentence
+    assert "?try_number=3" in sentence
 
 
 def test_a_connection_that_is_missing_in_airflow_is_named_with_its_table(two: Deployment) -> None:
