@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlsplit
-
 import psycopg
 import pyarrow as pa
 import pytest
@@ -56,13 +54,10 @@ def test_either_side_notices_when_the_other_is_gone(warehouse_url: str) -> None:
         assert session.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(map(sql.SQL, asks)))) == [
             ("60", "10", "6")
         ]
-    query = parse_qsl(urlsplit(_asking(f"{warehouse_url}?keepalives_idle=7&sslmode=prefer")).query)
-    assert dict(query) == {
-        "keepalives_idle": "7",
-        "keepalives_interval": "10",
-        "keepalives_count": "6",
-        "tcp_user_timeout": "120000",
-        "sslmode": "prefer",
-    }
-    with bulk_session(f"{warehouse_url}?connect_timeout=5") as session:
+    asked = "keepalives_interval=10&keepalives_count=6&tcp_user_timeout=120000"
+    assert _asking("postgresql:///db?keepalives_idle=7&options=-c%20a%3Db") == (
+        f"postgresql:///db?keepalives_idle=7&options=-c%20a%3Db&{asked}"
+    )
+    assert _asking("postgresql://a,b/db") == f"postgresql://a,b/db?keepalives_idle=60&{asked}"
+    with bulk_session(f"{warehouse_url}?options=-c%20lock_timeout%3D2s") as session:
         assert session.execute(sql.SQL("SELECT 1 AS one")) == [(1,)]

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import adbc_driver_manager as adbc
 import adbc_driver_postgresql
@@ -75,8 +74,12 @@ def _named(error: Exception) -> Exception:
 
 def _asking(url: str) -> str:
     """The URL with what has libpq notice that the server is gone; what it says already counts."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(query=urlencode({**CLIENT_ASKS, **dict(parse_qsl(parts.query))})))
+    # as text, for libpq writes and reads an address in its own way: + is no space, a host may be missing or be several
+    address, _, query = url.partition("?")
+    said = [pair for pair in query.split("&") if pair]
+    names = {pair.partition("=")[0] for pair in said}
+    asks = [f"{name}={value}" for name, value in CLIENT_ASKS.items() if name not in names]
+    return f"{address}?{'&'.join([*said, *asks])}"
 
 
 @cache
