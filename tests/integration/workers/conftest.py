@@ -60,7 +60,7 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         "SLUICEWAY_CONFIG_DIR": str(config),
         "SLUICEWAY_GROUPS": "warehouse,greedy",
         # a lost worker's tasks are begun again after 90 s and 10 s elsewhere
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     }
     with (
