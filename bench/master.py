@@ -27,6 +27,7 @@ from psycopg import sql
 from rich.console import Console
 from rich.table import Table
 
+from bench.noop_tables import write_tables
 from dev.environment import ROOT
 from dev.stack import Stack
 from sluiceway.ledger import store
@@ -59,13 +60,7 @@ def write_config() -> Path:
     config = BENCH / "config"
     shutil.rmtree(config, ignore_errors=True)
     shutil.copytree(ROOT / "include" / "config", config)
-    for number in range(1, NOOP_TABLES + 1):
-        (config / "tables" / f"noop_{number:02}.csv").write_text("id\n1\n", encoding="utf-8")
-        (config / "tables" / f"noop_{number:02}.toml").write_text(
-            f'description = "Nothing to do"\ngroup = "noop"\nkey = "id"\n'
-            f'source = {{ kind = "csv", uri = "noop_{number:02}.csv" }}\ncolumns = {{ id = "integer" }}\n',
-            encoding="utf-8",
-        )
+    write_tables(config, NOOP_TABLES, group="noop")
     return config
 
 
@@ -99,7 +94,7 @@ def forget(warehouse_url: str, names: Sequence[str]) -> None:
 
 def measure_graph(api: AirflowApi, repeats: int) -> dict[str, Any]:
     """The two DAGs in turns, after one run of each that is not counted."""
-    tables = [f"noop_{number:02}" for number in range(1, NOOP_TABLES + 1)]
+    tables = [f"noop_{number:04}" for number in range(1, NOOP_TABLES + 1)]
     times: dict[str, list[float]] = {"bare": [], "master": []}
     for turn in range(repeats + 1):
         for name, seconds in (

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.master import run
+from bench.noop_tables import new_config, write_tables
 from dev import workers
 from dev.environment import ROOT
 from dev.stack import Stack
@@ -42,23 +43,6 @@ log = logging.getLogger(__name__)
 console = Console(highlight=False)
 
 
-def write_config(count: int) -> Path:
-    """So many tables of one row: from the second run on they have nothing to do."""
-    config = BENCH / "config"
-    shutil.rmtree(config, ignore_errors=True)
-    for folder in ("tables", "sql"):
-        (config / folder).mkdir(parents=True)
-    for number in range(1, count + 1):
-        name = f"noop_{number:04}"
-        (config / "tables" / f"{name}.csv").write_text("id\n1\n", encoding="utf-8")
-        (config / "tables" / f"{name}.toml").write_text(
-            f'description = "Nothing to do"\nkey = "id"\nsource = {{ kind = "csv", uri = "{name}.csv" }}\n'
-            'columns = { id = "integer" }\n',
-            encoding="utf-8",
-        )
-    return config
-
-
 def write_dags() -> Path:
     """master_etl and its peer in one folder."""
     dags = BENCH / "dags"
@@ -71,7 +55,9 @@ def write_dags() -> Path:
 
 def measure(count: int, turns: int, fleet: Sequence[Worker] | None) -> dict[str, Any]:
     """The two DAGs in turns, after one run of each that is not counted."""
-    env = {"SLUICEWAY_CONFIG_DIR": str(write_config(count)), "SLUICEWAY_GROUPS": "warehouse"}
+    config = new_config(BENCH / "config")
+    write_tables(config, count)
+    env = {"SLUICEWAY_CONFIG_DIR": str(config), "SLUICEWAY_GROUPS": "warehouse"}
     times: dict[str, list[float]] = {"bare": [], "master": []}
     late: list[float] = []
     with (

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import statistics
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.master import run
+from bench.noop_tables import new_config, write_tables
 from dev import workers
 from dev.environment import ROOT
 from dev.stack import Stack
@@ -41,24 +40,6 @@ def transform(batch):
 """
 
 console = Console(highlight=False)
-
-
-def write_config() -> Path:
-    """Tables of one row, whose transform sleeps."""
-    config = BENCH / "config"
-    shutil.rmtree(config, ignore_errors=True)
-    for folder in ("tables", "transforms", "sql"):
-        (config / folder).mkdir(parents=True)
-    for number in range(1, TABLES + 1):
-        name = f"sleeps_{number:02}"
-        (config / "tables" / f"{name}.csv").write_text("id\n1\n", encoding="utf-8")
-        (config / "tables" / f"{name}.toml").write_text(
-            f'description = "Sleeps"\nkey = "id"\nsource = {{ kind = "csv", uri = "{name}.csv" }}\n'
-            'columns = { id = "integer" }\n',
-            encoding="utf-8",
-        )
-        (config / "transforms" / f"{name}.py").write_text(TRANSFORM, encoding="utf-8")
-    return config
 
 
 def scale(stack: Stack, count: int) -> None:
@@ -98,7 +79,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     repeats = parser.parse_args().repeats
-    env = {"SLUICEWAY_CONFIG_DIR": str(write_config()), "SLUICEWAY_GROUPS": "warehouse"}
+    config = new_config(BENCH / "config")
+    write_tables(config, TABLES, transform=TRANSFORM)
+    env = {"SLUICEWAY_CONFIG_DIR": str(config), "SLUICEWAY_GROUPS": "warehouse"}
     fleet = workers.several(MOST, slots=1)
     with (
         Stack.running(BENCH / "stack", env=env, workers=fleet) as stack,
