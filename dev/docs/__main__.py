@@ -8,10 +8,11 @@ from dev.docs.flows import TRIGGERS
 from dev.docs.ledger import LEDGER
 from dev.docs.page import Page
 from dev.docs.settings import SETTINGS
+from dev.docs.status import STATUS_SCHEMA
 from dev.docs.tables import TABLES
 
 PAGES: tuple[Page, ...] = (TABLES, TRIGGERS, ENVIRONMENTS, CLI, LEDGER, SETTINGS)
 
 if __name__ == "__main__":
-    for page in PAGES:
+    for page in (*PAGES, STATUS_SCHEMA):
         page.write()

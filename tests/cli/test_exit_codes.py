@@ -6,7 +6,7 @@ import re
 import signal
 
 from dev.environment import ROOT
-from sluiceway.cli.console import EXIT_CODES, EXIT_FAILED, EXIT_USAGE
+from sluiceway.cli.console import EXIT_CODES, EXIT_FAILED, EXIT_UNKNOWN, EXIT_USAGE
 from sluiceway.cli.trigger import REFUSED
 from sluiceway.deploy import trigger
 from sluiceway.stop import StoppedError
@@ -27,7 +27,7 @@ def test_the_page_names_the_codes_of_every_command() -> None:
 
 def test_the_codes_are_those_that_commands_end_with() -> None:
     stopped = {128 + number for number in (signal.SIGINT, signal.SIGTERM)}
-    assert set(EXIT_CODES) == {0, EXIT_FAILED, EXIT_USAGE, *stopped}
+    assert set(EXIT_CODES) == {0, EXIT_FAILED, EXIT_USAGE, EXIT_UNKNOWN, *stopped}
     assert {StoppedError(number).exit_code for number in (signal.SIGINT, signal.SIGTERM)} == stopped
 
 

@@ -37,6 +37,7 @@ SHOWN = {
     "runs list": [RUN.run_id, LONG.run_id, LONG.dag_id],
     f"runs show {RUN.run_id}": [str(RUN), SHA, TABLE],
     f"runs show {LONG.run_id}": [str(LONG)],
+    "status": [TABLE],
     "triggers list": [FLOW, "nightly"],
     f"triggers show {FLOW}": [FLOW, "nightly"],
 }

@@ -57,6 +57,15 @@ def test_an_environment_without_a_file_names_the_nearest(write: Callable[[str], 
     [
         (HTTP + 'json_pat = "a"\n', r"json_pat = 'a': no such key; did you mean 'json_path'\?"),
         (HTTP + 'name = "x"\n', "named by its file"),
+        (
+            HTTP + 'data_within = "soon"\n',
+            "data_within = 'soon': 'soon' is no span of time; write a number with m, h or d",
+        ),
+        (HTTP + 'data_within = "0m"\n', "must be more than nothing"),
+        (
+            HTTP + 'data_within = "10s"\n',
+            "data_within = '10s': no deploy can keep it, .* asked every 15 s; make poll_s",
+        ),
         (HTTP + 'json_path = "a"\nheader = "b"\n', "exclude each other"),
         (HTTP + 'json_path = "a..b"\n', "json_path = 'a..b': write keys with dots between"),
         (HTTP + "poll_s = 0\n", "poll_s = 0: Input should be greater than 0"),
@@ -72,3 +81,20 @@ def test_an_error_names_file_key_and_value(write: Callable[[str], None], toml: s
     write(toml)
     with pytest.raises(ConfigError, match=rf"staging\.toml: .*{message}|staging\.toml: {message}"):
         read_environment("staging")
+
+
+def test_data_is_promised_within_an_hour_of_a_deploy_unless_the_file_says_otherwise(
+    write: Callable[[str], None],
+) -> None:
+    write(HTTP)
+    assert read_environment("staging").data_within == "1h"
+    write(HTTP + 'data_within = "45min"\n')
+    assert read_environment("staging").data_within == "45min"
+    write(HTTP + 'data_within = "10s"\npoll_s = 10\n')
+    assert read_environment("staging").data_within == "10s"
+
+
+def test_who_names_an_environment_that_is_not_there_is_said(write: Callable[[str], None]) -> None:
+    write(HTTP)
+    with pytest.raises(SettingsError, match=r"^--environment names 'stagin'"):
+        read_environment("stagin", named_by="--environment")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sluiceway.cli import access, dead_letters, jobs, ledger, pools, runs, tables, trigger, triggers, workers
+from sluiceway.cli import access, dead_letters, jobs, ledger, pools, runs, status, tables, trigger, triggers, workers
 from sluiceway.cli.console import out
 from sluiceway.cli.program import Commands, VerboseOption, log_what_is_done, version
 
@@ -48,5 +48,6 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(access.app, name="access")
 app.add_typer(pools.app, name="pools")
 app.add_typer(triggers.app, name="triggers")
+app.command("status")(status.status)
 app.command("workers")(workers.list_workers)
 app.command("trigger")(trigger.trigger_run)

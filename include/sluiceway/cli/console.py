@@ -15,10 +15,12 @@ from sluiceway.errors import ConfigError, SettingsError, SluicewayError, Unknown
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_UNKNOWN = 3
 EXIT_CODES = {
     0: "good: it is done, or it is as asked",
     EXIT_FAILED: "the work failed, or what is shown is red; the sentence says why",
     EXIT_USAGE: "a file, a name or an option is wrong; nothing was started",
+    EXIT_UNKNOWN: "only of `status`: it cannot be told; the sentence says why",
     130: "stopped by Ctrl-C",
     143: "stopped by SIGTERM",
 }

@@ -12,12 +12,13 @@ import typer
 from sluiceway.cli import checked, complete
 from sluiceway.cli.checked import FormatOption
 from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sentences
-from sluiceway.cli.items import age, who
+from sluiceway.cli.items import who
 from sluiceway.cli.options import JobArgument, JobsWarehouseOption, JsonOption, WhyOption, jobs_url
 from sluiceway.cli.program import Commands
 from sluiceway.cli.records import print_fields, print_records
 from sluiceway.errors import AirflowApiError, ConfigError, nearest
 from sluiceway.settings import load_settings
+from sluiceway.spans import age
 
 if TYPE_CHECKING:
     from sluiceway.jobs.status import JobStatus

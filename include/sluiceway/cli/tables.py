@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -79,6 +79,8 @@ def tables_check(
 ) -> None:
     """Validate table and view files offline; names file, key, value and the nearest valid one.
 
+    A promise (`fresh_within`) that no schedule of the flows can keep is refused, too.
+
     Example: sluiceway tables check include/config/tables/us_county.toml
     """
     from sluiceway.run import views
@@ -87,7 +89,8 @@ def tables_check(
 
     config = load_settings().config_dir
     paths = files or [*table_files(config), *sorted((config / "sql").glob("*.sql"))]
-    problems = []
+    problems: list[checked.Problem] = []
+    specs: dict[Path, TableSpec] = {}
     for path in paths:
         try:
             if not path.is_file():
@@ -95,10 +98,31 @@ def tables_check(
             if path.suffix == ".sql":
                 views.read_view(path)
             else:
-                registry.read_spec(path)
+                specs[path] = registry.read_spec(path)
         except ConfigError as error:
             problems += [checked.Problem(path, sentence) for sentence in str(error).split("\n")]
+    problems += _broken_promises(specs, config)
     checked.tell(len(paths), problems, style=style, as_json=as_json)
+
+
+def _broken_promises(specs: Mapping[Path, TableSpec], config: Path) -> list[checked.Problem]:
+    """The promises of tables of this deployment's folder; one that lies elsewhere is in no flow, and makes none."""
+    folder = (config / "tables").resolve()
+    paths = {spec.name: path for path, spec in specs.items() if path.resolve().parent == folder and spec.fresh_within}
+    if not paths:
+        return []
+    from sluiceway.flows.files import read_flows
+    from sluiceway.flows.promises import broken_promises
+
+    try:
+        flows = read_flows()
+    except ConfigError:
+        return []  # `sluiceway triggers check` says what is wrong with them
+    promising = {spec.name: spec for spec in specs.values() if spec.name in paths}
+    return [
+        checked.Problem(paths[name], f"{paths[name]}: {said}")
+        for name, said in broken_promises(promising, flows).items()
+    ]
 
 
 @app.command("run")

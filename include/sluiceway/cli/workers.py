@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sluiceway.cli.console import EXIT_FAILED, err, plain, print_json, sentences
-from sluiceway.cli.items import age
 from sluiceway.cli.options import JsonOption
 from sluiceway.cli.records import print_records
 from sluiceway.errors import AirflowApiError, AirflowUnreachableError, SettingsError
 from sluiceway.settings import Settings, load_settings
+from sluiceway.spans import age
 
 if TYPE_CHECKING:
     from sluiceway.workers import Worker

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from sluiceway.config_files import Words, read_toml, sentences
 from sluiceway.errors import ConfigError, SettingsError, nearest
 from sluiceway.settings import Settings, load_settings
+from sluiceway.spans import check_span, span
 
 FOLDER = "environments"
 URL = r"^https?://[^/\s]+"
@@ -35,6 +36,21 @@ class _Environment(BaseModel):
     request_timeout_s: float = Field(
         default=10, gt=0, le=60, description="How long one question may take, all of it.", examples=[5]
     )
+    data_within: Annotated[str, AfterValidator(check_span)] = Field(
+        default="1h",
+        description="The promise: how soon after a deploy the tables hold its commit's data. Until then `sluiceway "
+        "status` calls the environment behind, and stale afterwards.",
+        examples=["45min"],
+    )
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        if span(self.data_within).total_seconds() < self.poll_s:
+            raise ValueError(
+                f"data_within = {self.data_within!r}: no deploy can keep it, for the environment is asked every "
+                f"{self.poll_s:g} s; make poll_s shorter, or promise more"
+            )
+        return self
 
 
 class HttpEnvironment(_Environment):
@@ -116,18 +132,19 @@ _WORDS = Words(
 )
 
 
-def read_environment(name: str, settings: Settings | None = None) -> Environment:
+def read_environment(
+    name: str, settings: Settings | None = None, *, named_by: str = "SLUICEWAY_ENVIRONMENT"
+) -> Environment:
     """The environment of that name.
 
+    :param named_by: what names it, for the sentence.
     :raises SettingsError: there is no such file; names the nearest.
     :raises ConfigError: the file is wrong; a sentence per problem.
     """
     folder = (settings or load_settings()).config_dir / FOLDER
     known = {path.stem: path for path in sorted(folder.glob("*.toml"))}
     if name not in known:
-        raise SettingsError(
-            f"SLUICEWAY_ENVIRONMENT names {name!r}, and there is no {folder / name}.toml{nearest(name, known)}"
-        )
+        raise SettingsError(f"{named_by} names {name!r}, and there is no {folder / name}.toml{nearest(name, known)}")
     return read_file(known[name])
 
 

@@ -31,7 +31,7 @@ BEGIN
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.task_run, etl.publication, etl.deployment TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.loaded_batches, etl.watched_dag TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.trigger_state, etl.trigger_event TO sluiceway_loader;
-        GRANT SELECT ON etl.alembic_version, etl.compatible TO sluiceway_loader;
+        GRANT SELECT ON etl.alembic_version, etl.compatible, etl.freshness TO sluiceway_loader;
         GRANT USAGE ON SCHEMA etl_jobs TO sluiceway_loader;
         GRANT SELECT ON ALL TABLES IN SCHEMA etl_jobs TO sluiceway_loader;
     END IF;

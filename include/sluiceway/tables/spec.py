@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from sluiceway.errors import nearest
+from sluiceway.spans import check_span
 from sluiceway.tables.files import DEFAULT_GROUP, check_queue
 from sluiceway.tables.source_spec import Frozen, ParquetSource, SheetRows, Source, SqlSource, VectorSource
 
@@ -139,7 +140,7 @@ class Column(Frozen):
 
 
 _NOT_LOADED: Any = {
-    **dict.fromkeys(("description", "group", "checks", "transform", "queue", "memory"), True),
+    **dict.fromkeys(("description", "group", "checks", "transform", "queue", "memory", "fresh_within"), True),
     "source": {"watermark_lag"},
 }
 """What changes no row that is loaded."""
@@ -278,6 +279,12 @@ class TableSpec(Frozen):
         description="The most memory that its load may have in Airflow: it alone is ended where it needs more, and is "
         "not tried again. Default: as much as the worker has.",
         examples=["4GiB"],
+    )
+    fresh_within: Annotated[str, AfterValidator(check_span)] | None = Field(
+        default=None,
+        description="The promise: how old the last good look at its source may be, by which `sluiceway status` judges "
+        "it. Default: nothing is promised.",
+        examples=["26h"],
     )
     on_missing: Literal["keep", "mark", "delete"] = Field(
         default="keep", description="What happens to warehouse rows that the source no longer holds.", examples=["mark"]

@@ -13,6 +13,7 @@ from dev.docs.environments import ENVIRONMENTS
 from dev.docs.ledger import LEDGER, TABLES, TYPES
 from dev.docs.page import DOCS, Page, cell
 from dev.docs.settings import variables
+from dev.docs.status import STATUS_SCHEMA
 from sluiceway.deploy.spec import CloudRunEnvironment, HttpEnvironment
 from sluiceway.errors import ConfigError
 from sluiceway.settings import Settings, load_settings
@@ -37,6 +38,11 @@ def test_a_page_is_what_the_code_makes(page: Page) -> None:
     text = page.path.read_text(encoding="utf-8")
     assert "<!-- " in text
     assert page.written(text) == text, "run python -m dev.docs"
+
+
+def test_the_schema_of_status_json_is_that_of_its_model() -> None:
+    text = STATUS_SCHEMA.path.read_text(encoding="utf-8")
+    assert STATUS_SCHEMA.written("") == text, "run python -m dev.docs"
 
 
 def test_a_page_that_is_not_current_is_found() -> None:

@@ -1,0 +1,131 @@
+"""What the ledger knows that a verdict goes by: six statements at most, each by an index, in one read-only snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from psycopg import sql
+
+from sluiceway.deploy import stints
+from sluiceway.deploy.stints import Stint
+from sluiceway.freshness.model import Frozen
+from sluiceway.ledger.revision import check_revision
+from sluiceway.ledger.rows import RunStatus, TableStatus
+from sluiceway.ledger.warehouse import Session, connect
+
+RUNS_READ = 200
+"""So many runs that have ended, the newest, tell what became of a commit; of those that go on, as many."""
+
+
+class LastTry(Frozen):
+    """The newest try at a table that came to an end, of whatever run."""
+
+    dag_id: str
+    run_id: str
+    status: TableStatus
+    error: str | None
+    run_status: RunStatus
+
+
+class TableFacts(Frozen):
+    """What etl.freshness says of a table, and its newest try."""
+
+    looked_at: datetime | None = None
+    data_from: datetime | None = None
+    table_rows: int | None = None
+    commit_sha: str | None = None
+    """Of the newest load, green or not, that names one: the tables may hold a part of a red run's data."""
+    green_commit_sha: str | None = None
+    dag_id: str | None = None
+    run_id: str | None = None
+    last_try: LastTry | None = None
+
+
+class RunFacts(Frozen):
+    """A run that goes on, or one of the newest that have ended."""
+
+    dag_id: str
+    run_id: str
+    commit: str | None
+    """What it was asked for; else what was deployed when it was let through."""
+    status: RunStatus
+    note: str | None
+    began_at: datetime
+    finished_at: datetime | None
+    tables: frozenset[str] = frozenset()
+    """Those that it has planned, while it goes on."""
+
+
+class LedgerFacts(Frozen):
+    """All of them."""
+
+    at: datetime
+    """The server's time, by which loads are stamped."""
+    tables: dict[str, TableFacts]
+    runs: tuple[RunFacts, ...]
+    """The newest first."""
+    stint: Stint | None = None
+    """The environment's newest."""
+
+
+_TABLES = """
+    SELECT now(), f.* FROM (SELECT) one LEFT JOIN (
+        SELECT t.*, last.* FROM etl.freshness t LEFT JOIN LATERAL (
+            SELECT l.dag_id, l.run_id, l.status, concat_ws(': ', l.error_type, l.error), r.status
+            FROM etl.table_run l JOIN etl.run r USING (dag_id, run_id)
+            WHERE l.table_name = t.table_name AND l.finished_at IS NOT NULL ORDER BY l.finished_at DESC LIMIT 1
+        ) last (last_dag_id, last_run_id, last_status, last_error, last_run_status) ON true
+        WHERE t.table_name = ANY ({})
+    ) f ON true
+"""
+_RUNS = """
+    SELECT dag_id, run_id, coalesce(commit_sha, deployed_sha), status, note, coalesce(opened_at, started_at),
+        finished_at, tables
+    FROM (
+        (
+            SELECT *, ARRAY(
+                SELECT t.table_name FROM etl.table_run t
+                WHERE (t.dag_id, t.run_id) = (r.dag_id, r.run_id) GROUP BY t.table_name
+            ) AS tables
+            FROM etl.run r WHERE status = 'running' AND outcome IS NULL ORDER BY started_at DESC LIMIT {0}
+        )
+        UNION ALL
+        (SELECT *, '{{}}' FROM etl.run WHERE status <> 'running' ORDER BY started_at DESC LIMIT {0})
+    ) r ORDER BY started_at DESC
+"""
+
+
+def read(url: str, tables: Collection[str], environment: str | None = None) -> LedgerFacts:
+    """The facts of these tables, of the newest runs, and of what the environment serves.
+
+    :raises LedgerMissingError: the warehouse has no ledger of this version.
+    :raises WarehouseUnavailableError: the server does not answer.
+    """
+    with connect(url) as session:
+        # one snapshot: a run that ends between two statements would be neither open nor green
+        session.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        check_revision(session)
+        runs = session.execute(sql.SQL(_RUNS).format(sql.Literal(RUNS_READ)))
+        at, found = _tables(session, tables)
+        stint = stints.current(session, environment) if environment is not None else None
+    return LedgerFacts(
+        at=at,
+        tables=found,
+        runs=tuple(RunFacts.model_validate(dict(zip(RunFacts.model_fields, row, strict=True))) for row in runs),
+        stint=stint,
+    )
+
+
+def _tables(session: Session, tables: Collection[str]) -> tuple[datetime, dict[str, TableFacts]]:
+    rows = session.execute(sql.SQL(_TABLES).format(sql.Literal(list(tables))))
+    names = [name for name in TableFacts.model_fields if name != "last_try"]
+    found = {}
+    for _, table, *values in rows:
+        if table is None:
+            continue
+        facts, last = values[: len(names)], dict(zip(LastTry.model_fields, values[len(names) :], strict=True))
+        found[table] = TableFacts.model_validate(
+            {**dict(zip(names, facts, strict=True)), "last_try": last if last["dag_id"] is not None else None}
+        )
+    return rows[0][0], found

@@ -1,0 +1,69 @@
+"""A ledger with runs of chosen ages, for tests of what is said of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from psycopg import sql
+
+from sluiceway.ledger import store
+from sluiceway.ledger.store import RunKey, RunStatus, TableRun, TableStatus
+from sluiceway.ledger.warehouse import Session, connect
+
+A, B = "a1" * 20, "b2" * 20
+"""Two commits."""
+
+
+def ran(
+    url: str,
+    run_id: str,
+    *,
+    ago: timedelta,
+    commit: str | None = A,
+    status: RunStatus = "success",
+    dag_id: str = "master_etl",
+    note: str | None = None,
+    deployed: str | None = None,
+    **tables: TableStatus,
+) -> RunKey:
+    """A run that began so long ago, and ended then unless it is running; what it did to each table."""
+    key = RunKey(dag_id, run_id)
+    with connect(url) as session:
+        store.open_run(session, key, commit, "deploy")
+        if deployed is not None:
+            store.record_deployed_sha(session, key, deployed)
+        store.plan_tables(session, key, tables)
+        for name, became in tables.items():
+            if became != "planned":
+                store.write_table_run(session, _try(key, name, became))
+        if status == "superseded":
+            store.record_outcome(session, key, "superseded", note or "", deployed_sha=deployed)
+        if status != "running":
+            store.close_run(session, key, status, note)
+        _put_back(session, key, ago)
+    return key
+
+
+def _try(key: RunKey, table: str, status: TableStatus) -> TableRun:
+    error = {"error_type": "EmptyExtractionError", "error": "the source gave no rows"} if status == "failed" else {}
+    counts = {"extracted": 3, "inserted": 3, "table_rows": 3} if status == "loaded" else {}
+    return TableRun.model_validate(
+        {**key._asdict(), "table_name": table, "try_number": 1, "status": status, **counts, **error}
+    )
+
+
+def _put_back(session: Session, key: RunKey, ago: timedelta) -> None:
+    """Have all of the run have happened that long ago."""
+    for table, columns in (("run", ("started_at", "opened_at", "finished_at")), ("table_run", ("finished_at",))):
+        session.execute(
+            sql.SQL("UPDATE etl.{} SET {} WHERE (dag_id, run_id) = ({}, {})").format(
+                sql.Identifier(table),
+                sql.SQL(", ").join(
+                    sql.SQL("{0} = {0} - {1}::interval").format(
+                        sql.Identifier(column), sql.Literal(f"{ago.total_seconds()} s")
+                    )
+                    for column in columns
+                ),
+                *map(sql.Literal, key),
+            )
+        )

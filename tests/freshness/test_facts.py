@@ -1,0 +1,239 @@
+"""What the ledger knows of freshness, read from a real one: by whom, by which statements, and in which way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from dev.cluster import Cluster
+from sluiceway.deploy import stints
+from sluiceway.deploy.commit import Sighting
+from sluiceway.errors import LedgerMissingError, WarehouseError
+from sluiceway.freshness import facts
+from sluiceway.freshness.facts import LedgerFacts, read
+from sluiceway.ledger.store import CLI
+from sluiceway.ledger.warehouse import PsycopgSession, Statement, connect
+from tests.freshness.ledgered import A, B, ran
+
+Query = Callable[..., list[tuple[Any, ...]]]
+HOUR = timedelta(hours=1)
+MOST_STATEMENTS = 6
+TABLES, RUNS = 1000, 200
+
+
+def ages(found: LedgerFacts, table: str) -> tuple[float | None, float | None]:
+    """Hours since a table was looked at, and since its data was loaded."""
+    each = found.tables[table]
+    hours = [(found.at - at) / HOUR if at is not None else None for at in (each.looked_at, each.data_from)]
+    looked, loaded = (round(each, 1) if each is not None else None for each in hours)
+    return looked, loaded
+
+
+def test_an_unchanged_source_renews_the_look_and_not_the_data(warehouse_url: str) -> None:
+    ran(warehouse_url, "r1", ago=9 * HOUR, city="loaded")
+    ran(warehouse_url, "r2", ago=2 * HOUR, city="unchanged")
+    found = read(warehouse_url, ["city"])
+    assert ages(found, "city") == (2, 9)
+    assert (found.tables["city"].run_id, found.tables["city"].table_rows) == ("r2", 3)
+
+
+@pytest.mark.parametrize("status", ["failed", "abandoned", "running"])
+def test_a_run_that_is_not_green_renews_no_look_though_the_table_holds_its_data(
+    warehouse_url: str, status: Any
+) -> None:
+    ran(warehouse_url, "r1", ago=9 * HOUR, city="loaded")
+    ran(warehouse_url, "r2", ago=2 * HOUR, commit=B, status=status, city="loaded", town="failed")
+    found = read(warehouse_url, ["city", "town"])
+    assert ages(found, "city") == (9, 2)
+    city = found.tables["city"]
+    assert (city.run_id, city.commit_sha, city.green_commit_sha) == ("r1", B, A)
+    assert city.last_try is not None
+    assert (city.last_try.run_id, city.last_try.run_status) == ("r2", status)
+    assert ages(found, "town") == (None, None)
+
+
+def test_a_failed_try_renews_nothing_and_says_why(warehouse_url: str) -> None:
+    ran(warehouse_url, "r1", ago=9 * HOUR, city="loaded")
+    ran(warehouse_url, "r2", ago=2 * HOUR, status="failed", city="failed")
+    found = read(warehouse_url, ["city"])
+    assert ages(found, "city") == (9, 9)
+    last = found.tables["city"].last_try
+    assert last is not None
+    assert (last.status, last.error) == ("failed", "EmptyExtractionError: the source gave no rows")
+
+
+def test_a_superseded_run_renews_nothing(warehouse_url: str) -> None:
+    ran(warehouse_url, "r1", ago=9 * HOUR, city="loaded")
+    ran(warehouse_url, "r2", ago=HOUR, commit=B, status="superseded", deployed=A, note="newer", city="planned")
+    found = read(warehouse_url, ["city"])
+    assert ages(found, "city") == (9, 9)
+    assert (found.tables["city"].commit_sha, found.runs[0].commit, found.runs[0].note) == (A, B, "newer")
+
+
+def test_a_load_of_the_command_line_renews_the_look_and_names_no_commit(warehouse_url: str) -> None:
+    ran(warehouse_url, "r1", ago=9 * HOUR, city="loaded")
+    ran(warehouse_url, "cli__1", ago=HOUR, dag_id=CLI, commit=None, city="loaded")
+    found = read(warehouse_url, ["city"])
+    assert ages(found, "city") == (1, 1)
+    assert (found.tables["city"].dag_id, found.tables["city"].commit_sha) == (CLI, A)
+
+
+def test_the_commit_of_the_data_is_the_one_that_was_deployed_when_the_run_was_let_through(warehouse_url: str) -> None:
+    ran(warehouse_url, "scheduled__1", ago=HOUR, dag_id="shop", commit=None, deployed=B, city="loaded")
+    found = read(warehouse_url, ["city"])
+    assert (found.tables["city"].commit_sha, found.runs[0].commit) == (B, B)
+
+
+def test_only_a_run_that_goes_on_has_tables_to_load(warehouse_url: str) -> None:
+    ran(warehouse_url, "r1", ago=2 * HOUR, city="loaded")
+    ran(warehouse_url, "r2", ago=HOUR, status="running", city="planned", town="loaded")
+    found = read(warehouse_url, ["city"])
+    assert [(each.run_id, sorted(each.tables)) for each in found.runs] == [("r2", ["city", "town"]), ("r1", [])]
+
+
+def test_only_the_tables_that_are_asked_for_are_told_and_none_is_no_table(warehouse_url: str) -> None:
+    ran(warehouse_url, "r1", ago=HOUR, city="loaded", gone="loaded")
+    assert set(read(warehouse_url, ["city", "never"]).tables) == {"city"}
+    nothing = read(warehouse_url, [])
+    assert (nothing.tables, nothing.at.tzinfo is not None) == ({}, True)
+
+
+def test_since_when_a_commit_is_deployed_is_the_newest_stint(warehouse_url: str) -> None:
+    at = datetime(2026, 8, 3, 12, tzinfo=UTC)
+    with connect(warehouse_url) as session:
+        stints.note(session, "staging", Sighting(commit=A, began_at=at, ended_at=at))
+    found = read(warehouse_url, [], "staging").stint
+    assert found is not None
+    assert (found.commit_sha, found.first_seen_at) == (A, at)
+    assert read(warehouse_url, [], "production").stint is None
+
+
+def test_the_reader_role_may_ask(warehouse_url: str, postgres: Cluster, database: str) -> None:
+    ran(warehouse_url, "r1", ago=HOUR, city="loaded")
+    assert ages(read(postgres.url("sluiceway_reader", database), ["city"]), "city") == (1, 1)
+
+
+def test_asking_cannot_write(warehouse_url: str, query: Query, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran(warehouse_url, "r1", ago=HOUR, city="loaded")
+    monkeypatch.setattr(facts, "_RUNS", "UPDATE etl.run SET note = 'x' RETURNING {0}::text")
+    with pytest.raises(WarehouseError, match="read-only transaction"):
+        read(warehouse_url, ["city"])
+    assert query("SELECT note FROM etl.run") == [(None,)]
+
+
+def test_a_warehouse_without_a_ledger_says_so(warehouse_url: str, owner_url: str) -> None:
+    with psycopg.connect(owner_url) as connection:
+        connection.execute("DROP SCHEMA etl, etl_jobs CASCADE")
+    with pytest.raises(LedgerMissingError, match="sluiceway ledger migrate"):
+        read(warehouse_url, ["city"])
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement that a session runs."""
+    seen: list[str] = []
+    execute = PsycopgSession.execute
+
+    def noted(self: PsycopgSession, query: Statement) -> list[tuple[Any, ...]]:
+        seen.append(query.as_string(None))
+        return execute(self, query)
+
+    monkeypatch.setattr(PsycopgSession, "execute", noted)
+    return seen
+
+
+@pytest.fixture
+def filled(warehouse_url: str, owner_url: str) -> Iterator[str]:
+    """A ledger of 1,000 tables with 200 runs of history, the newest of which goes on."""
+    with psycopg.connect(owner_url) as connection:
+        connection.execute(
+            "INSERT INTO etl.run (dag_id, run_id, commit_sha, trigger_kind, started_at, finished_at, status) "
+            "SELECT 'master_etl', 'r' || n, md5((n / 10)::text), 'deploy', now() - (%(runs)s - n) * interval '1 h', "
+            "CASE WHEN n < %(runs)s THEN now() - (%(runs)s - n) * interval '1 h' + interval '5 min' END, "
+            "CASE WHEN n = %(runs)s THEN 'running' WHEN n %% 7 = 0 THEN 'failed' ELSE 'success' END "
+            "FROM generate_series(1, %(runs)s) n",
+            {"runs": RUNS},
+        )
+        # runs of jobs, which load no table, of the months before
+        connection.execute(
+            "INSERT INTO etl.run (dag_id, run_id, trigger_kind, started_at, finished_at, status) "
+            "SELECT 'resolve_taxa', 'r' || n, 'scheduled', at, at, 'success' "
+            "FROM generate_series(1, 5000) n, LATERAL (SELECT now() - (%s + n) * interval '1 h' AS at) a",
+            [RUNS],
+        )
+        # as plan and load write them: a row of the plan, and one of the try
+        connection.execute(
+            "INSERT INTO etl.table_run (dag_id, run_id, table_name, try_number, status, finished_at, table_rows) "
+            "SELECT dag_id, run_id, 'table_' || t, try, "
+            "CASE WHEN try = 0 THEN 'planned' WHEN t %% 3 = 0 THEN 'unchanged' ELSE 'loaded' END, "
+            "CASE WHEN try = 1 THEN finished_at END, 3 "
+            "FROM etl.run, generate_series(1, %s) t, generate_series(0, 1) try "
+            "WHERE dag_id = 'master_etl' AND (try = 0 OR status <> 'running')",
+            [TABLES],
+        )
+        connection.execute("ANALYZE etl.run, etl.table_run")
+    yield warehouse_url
+
+
+def test_a_thousand_tables_are_asked_for_by_few_statements_and_each_by_an_index(
+    filled: str, statements: list[str], query: Query
+) -> None:
+    found = read(filled, [f"table_{number}" for number in range(1, TABLES + 1)], "staging")
+    assert len(found.tables) == TABLES
+    assert ages(found, "table_1")[0] == 0.9
+    assert len(found.runs[0].tables) == TABLES
+    assert len(statements) <= MOST_STATEMENTS
+    for statement in statements[1:]:
+        plan = query(f"EXPLAIN (FORMAT JSON) {statement}")[0][0]
+        assert scanned(plan) & {"table_run", "run"} == set(), statement
+    # as a query that must read all of it is planned
+    assert "table_run" in scanned(query("EXPLAIN (FORMAT JSON) SELECT max(rejected) FROM etl.table_run")[0][0])
+
+
+def test_the_view_is_read_by_indexes_too(filled: str, query: Query) -> None:
+    assert len(query("SELECT * FROM etl.freshness")) == TABLES
+    for question in ("SELECT * FROM etl.freshness", "SELECT * FROM etl.freshness WHERE table_name = 'table_7'"):
+        assert "table_run" not in scanned(query(f"EXPLAIN (FORMAT JSON) {question}")[0][0])
+
+
+def scanned(plan: Any) -> set[str]:
+    """The tables that a plan reads from end to end."""
+    if isinstance(plan, list):
+        return set().union(*map(scanned, plan))
+    if not isinstance(plan, dict):
+        return set()
+    own = {plan["Relation Name"]} if plan.get("Node Type") == "Seq Scan" else set()
+    return own.union(*map(scanned, plan.values()))
+
+
+def test_a_web_service_reads_the_view_as_the_reader_role(warehouse_url: str, postgres: Cluster, database: str) -> None:
+    ran(warehouse_url, "r1", ago=9 * HOUR, city="loaded")
+    ran(warehouse_url, "r2", ago=2 * HOUR, city="unchanged", town="failed", status="failed")
+    ran(warehouse_url, "r3", ago=HOUR, city="unchanged")
+    with psycopg.connect(postgres.url("sluiceway_reader", database), autocommit=True) as reader:
+        rows = reader.execute(
+            "SELECT table_name, round(extract(epoch FROM now() - looked_at) / 3600), "
+            "round(extract(epoch FROM now() - data_from) / 3600), table_rows, commit_sha, green_commit_sha, dag_id, "
+            "run_id FROM etl.freshness ORDER BY 1"
+        ).fetchall()
+        assert rows == [
+            ("city", 1, 9, 3, A, A, "master_etl", "r3"),
+            ("town", None, None, None, None, None, None, None),
+        ]
+        with pytest.raises(psycopg.errors.Error):
+            reader.execute("DELETE FROM etl.freshness")
+
+
+def test_before_any_run_the_view_is_empty(query: Query) -> None:
+    assert query("SELECT * FROM etl.freshness") == []
+
+
+def test_the_facts_are_those_of_the_view(warehouse_url: str, query: Query) -> None:
+    columns = sql.SQL("SELECT attname FROM pg_attribute WHERE attrelid = 'etl.freshness'::regclass ORDER BY attnum")
+    found = [name for (name,) in query(columns.as_string(None))]
+    assert found == ["table_name", *(name for name in facts.TableFacts.model_fields if name != "last_try")]

@@ -1,0 +1,230 @@
+"""What facts come to: every state of a table, of an environment and of the whole, as cases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sluiceway.deploy.commit import Deployed
+from sluiceway.deploy.stints import Stint
+from sluiceway.freshness.facts import LastTry, LedgerFacts, RunFacts, TableFacts
+from sluiceway.freshness.judge import NOTHING_PROMISED, judge, judge_environment, judge_table, of_broken_file
+from sluiceway.freshness.model import EnvironmentVerdict, State, TableState, TableVerdict
+
+NOW = datetime(2026, 8, 3, 12, tzinfo=UTC)
+A, B = "a1" * 20, "b2" * 20
+PROMISE = timedelta(hours=10)
+HOUR = timedelta(hours=1)
+
+
+def table(hours: float | None = 1, commit: str | None = A, green: str | None = A, **more: Any) -> TableFacts:
+    """A table at which a green run looked so many hours ago."""
+    at = NOW - hours * HOUR if hours is not None else None
+    values = {"looked_at": at, "data_from": at, "table_rows": 3, "commit_sha": commit, "green_commit_sha": green}
+    return TableFacts.model_validate({**values, "dag_id": "master_etl", "run_id": "r", **more})
+
+
+def a_try(status: str, run_status: str) -> LastTry:
+    return LastTry.model_validate(
+        {"dag_id": "shop", "run_id": "r2", "status": status, "error": "E: no rows", "run_status": run_status}
+    )
+
+
+def run(status: str = "running", hours: float = 0.5, **more: Any) -> RunFacts:
+    values = {
+        "dag_id": "master_etl",
+        "run_id": f"deploy__{A}",
+        "commit": A,
+        "note": None,
+        "tables": frozenset({"city"}),
+    }
+    ended = None if status == "running" else NOW - hours * HOUR
+    return RunFacts.model_validate(
+        {**values, "status": status, "began_at": NOW - hours * HOUR, "finished_at": ended, **more}
+    )
+
+
+def facts(*runs: RunFacts, stint: Stint | None = None, **tables: TableFacts) -> LedgerFacts:
+    return LedgerFacts(at=NOW, tables=tables, runs=runs, stint=stint)
+
+
+def stint(commit: str = A, minutes: float = 10) -> Stint:
+    """An environment that was first seen with the commit so long ago."""
+    at = NOW - timedelta(minutes=minutes)
+    return Stint(id=1, environment="staging", commit_sha=commit, other_seen_at=at, first_seen_at=at, last_seen_at=at)
+
+
+TABLES: list[tuple[str, TableFacts | None, tuple[RunFacts, ...], TableState, str]] = [
+    ("young", table(9), (), "fresh", "looked at 9 h ago"),
+    ("as old as promised", table(10), (), "fresh", "10 h are promised"),
+    ("in its grace", table(10.9), (), "late", "its grace of 1 h is not over"),
+    ("beyond its grace", table(11.1), (), "stale", "looked at 11 h ago, 10 h are promised"),
+    ("loading", table(30), (run(hours=9),), "late", f"master_etl/deploy__{A} is to load it"),
+    ("loading for longer than it promises", table(30), (run(hours=11),), "stale", "is to load it"),
+    ("another is loading", table(30), (run(dag_id="shop", tables=frozenset({"town"})),), "stale", "looked at"),
+    ("the master has not planned", table(30), (run(tables=frozenset()),), "late", "is to load it"),
+    ("another flow has not planned", table(30), (run(dag_id="shop", tables=frozenset()),), "stale", "looked at"),
+    ("a run that has ended loads nothing", table(30), (run("success"),), "stale", "looked at"),
+    ("failed", table(30, last_try=a_try("failed", "failed")), (), "stale", "failed in shop/r2: E: no rows"),
+    ("a red run", table(30, last_try=a_try("loaded", "failed")), (), "stale", "is failed, which renews nothing"),
+    ("failed and fresh", table(1, last_try=a_try("failed", "failed")), (), "fresh", "the last try failed in shop/r2"),
+    ("never loaded", None, (), "unknown", "no green run has ever loaded it"),
+    ("never green", table(None, last_try=a_try("failed", "failed")), (), "unknown", "E: no rows"),
+    ("first load", None, (run(),), "unknown", "is to load it"),
+]
+
+
+@pytest.mark.parametrize(
+    ("found", "runs", "state", "said"), [each[1:] for each in TABLES], ids=[each[0] for each in TABLES]
+)
+def test_a_table_stands_to_its_promise(
+    found: TableFacts | None, runs: tuple[RunFacts, ...], state: TableState, said: str
+) -> None:
+    verdict = judge_table("city", PROMISE, facts(*runs, **({"city": found} if found is not None else {})))
+    assert (verdict.state, said in verdict.sentence) == (state, True), verdict.sentence
+    assert verdict.fresh_within_s == 36_000
+
+
+@pytest.mark.parametrize("hours", [0, 10_000])
+def test_a_table_without_a_promise_is_never_fresh_and_its_age_is_told(hours: float) -> None:
+    verdict = judge_table("city", None, facts(city=table(hours)))
+    assert (verdict.state, verdict.fresh_within_s) == ("no promise", None)
+    assert verdict.sentence.startswith("looked at ") and "promises nothing" in verdict.sentence
+
+
+def test_looked_at_and_data_from_are_both_kept() -> None:
+    verdict = judge_table("city", PROMISE, facts(city=table(1, data_from=NOW - 300 * HOUR)))
+    assert (verdict.state, verdict.looked_at, verdict.data_from) == ("fresh", NOW - HOUR, NOW - 300 * HOUR)
+
+
+GOOD = {"city": table(), "town": table()}
+OLD = {"city": table(), "town": table(5, commit=B, green=B)}
+PARTLY = {"city": table(commit=B), "town": table()}
+ENVIRONMENTS: list[tuple[str, dict[str, TableFacts], tuple[RunFacts, ...], Stint | None, State, str]] = [
+    ("in step", GOOD, (), stint(), "in step", f"deployed {A}, 10 min ago; data {A}, all 2 tables"),
+    ("in step for long", GOOD, (), stint(minutes=6000), "in step", "all 2 tables"),
+    ("nobody looked before", GOOD, (), None, "in step", f"deployed {A}; data {A}"),
+    ("no run yet", OLD, (), stint(), "behind", f"1 of 2 tables hold other data: town ({B}). No run of it has begun"),
+    ("a run goes on", OLD, (run(),), stint(), "behind", f"Its run deploy__{A} is running"),
+    (
+        "no run in time",
+        OLD,
+        (),
+        stint(minutes=61),
+        "stale",
+        "No run of it has begun, and the 1 h that are promised are",
+    ),
+    ("a run takes too long", OLD, (run(),), stint(minutes=61), "stale", "are over"),
+    ("a red run", OLD, (run("failed", note="no rows"),), stint(), "stale", "is failed: no rows"),
+    ("abandoned", OLD, (run("abandoned"),), stint(), "stale", "is abandoned"),
+    ("red and again", OLD, (run(run_id="deploy__2"), run("failed", 2)), stint(), "behind", "deploy__2 is running"),
+    ("another's red run", OLD, (run("failed", commit=B),), stint(), "behind", "No run of it"),
+    ("a flow's red run", OLD, (run("failed", dag_id="shop"),), stint(), "behind", "No run of it"),
+    ("superseded", OLD, (run("superseded"),), stint(), "behind", "is superseded"),
+    ("a part is another's", PARTLY, (), stint(), "behind", f"city ({B}, by a run that is not green)"),
+    ("never loaded", {"city": table()}, (), stint(), "behind", "town (never loaded)"),
+    (
+        "by hand",
+        {"city": table(), "town": table(commit=None, green=None)},
+        (),
+        stint(),
+        "behind",
+        "town (of no commit)",
+    ),
+    ("the watch saw another a moment ago", OLD, (), stint(B, 1), "behind", "No run of it has begun"),
+    ("the watch is blind", OLD, (), stint(B, 90), "stale", "nobody has noted when it was deployed"),
+    ("no watch", OLD, (), None, "stale", "nobody has noted when it was deployed"),
+    ("no watch and a run", OLD, (run(),), None, "behind", "is running"),
+    ("no watch and a run that hangs", OLD, (run(hours=3),), None, "stale", "nobody has noted"),
+]
+
+
+@pytest.mark.parametrize(
+    ("tables", "runs", "seen", "state", "said"), [each[1:] for each in ENVIRONMENTS], ids=[e[0] for e in ENVIRONMENTS]
+)
+def test_an_environment_stands_to_its_commit(
+    tables: dict[str, TableFacts], runs: tuple[RunFacts, ...], seen: Stint | None, state: State, said: str
+) -> None:
+    verdict = environment(facts(*runs, stint=seen, **tables))
+    assert (verdict.state, said in verdict.sentence) == (state, True), verdict.sentence
+
+
+def environment(known: LedgerFacts | str, seen: Deployed | str | None = None, *names: str) -> EnvironmentVerdict:
+    served = seen if seen is not None else Deployed(commit=A, place="https://staging.example")
+    return judge_environment("staging", HOUR, served, names or ("city", "town"), known)
+
+
+@pytest.mark.parametrize("short", [A[:7], A[:12]])
+def test_a_short_commit_is_the_one_that_it_begins(short: str) -> None:
+    served = Deployed(commit=short, place="p")
+    assert environment(facts(**GOOD), served).state == "in step"
+    held = {name: table(commit=short, green=short) for name in GOOD}
+    verdict = environment(facts(**held))
+    assert (verdict.state, verdict.data_commit) == ("in step", short)
+
+
+def test_what_cannot_be_seen_is_unknown_and_what_is_known_is_told() -> None:
+    blind = environment(facts(stint=stint(), **GOOD), "https://staging.example does not answer")
+    assert (blind.state, blind.deployed_commit, blind.data_commit) == ("unknown", None, A)
+    assert "https://staging.example does not answer" in blind.sentence
+    no_ledger = environment("The warehouse does not answer")
+    assert (no_ledger.state, no_ledger.deployed_commit, no_ledger.data_commit) == ("unknown", A, None)
+    assert judge_environment("s", HOUR, Deployed(commit=A, place="p"), [], facts()).state == "unknown"
+
+
+def test_tables_of_several_commits_hold_no_commit() -> None:
+    assert environment(facts(**OLD)).data_commit is None
+    assert environment(facts(**PARTLY)).data_commit is None
+
+
+def verdict_of(state: TableState, name: str = "city", **more: Any) -> TableVerdict:
+    return of_broken_file(name, "s").model_copy(update={"state": state, **more})
+
+
+IN_STEP = EnvironmentVerdict(
+    name="staging", state="in step", sentence="s", data_within_s=1, deployed_commit=A, deployed_at=None, data_commit=A
+)
+WHOLE: list[tuple[State, tuple[TableState, ...], State]] = [
+    ("in step", ("fresh", "fresh"), "in step"),
+    ("in step", ("no promise",), "in step"),
+    ("in step", ("fresh", "late"), "behind"),
+    ("behind", ("fresh",), "behind"),
+    ("in step", ("fresh", "stale"), "stale"),
+    ("stale", ("fresh",), "stale"),
+    ("in step", ("fresh", "unknown"), "unknown"),
+    ("unknown", ("fresh",), "unknown"),
+    ("unknown", ("stale",), "stale"),
+    ("stale", ("unknown",), "stale"),
+]
+
+
+@pytest.mark.parametrize(("of_environment", "of_tables", "state"), WHOLE)
+def test_the_whole_is_as_bad_as_its_worst_part(
+    of_environment: State, of_tables: tuple[TableState, ...], state: State
+) -> None:
+    tables = [verdict_of(each, f"t{number}") for number, each in enumerate(of_tables)]
+    assert judge(IN_STEP.model_copy(update={"state": of_environment}), tables, facts()).state == state
+
+
+def test_without_an_environment_the_tables_decide_and_nothing_promised_is_unknown() -> None:
+    assert judge(None, [verdict_of("fresh")], facts()).state == "in step"
+    assert judge(None, [verdict_of("stale")], facts()).state == "stale"
+    for tables in ([], [verdict_of("no promise")]):
+        nothing = judge(None, tables, facts())
+        assert (nothing.state, NOTHING_PROMISED in nothing.sentence) == ("unknown", True)
+
+
+def test_the_worst_tables_stand_first_and_the_oldest_of_them() -> None:
+    tables = [
+        verdict_of("fresh", "a", looked_at=NOW),
+        verdict_of("stale", "b", looked_at=NOW - HOUR),
+        verdict_of("stale", "c", looked_at=NOW - 2 * HOUR),
+        verdict_of("no promise", "d", looked_at=NOW - 900 * HOUR),
+        verdict_of("late", "e", looked_at=NOW),
+        verdict_of("unknown", "f"),
+    ]
+    verdict = judge(IN_STEP, tables, facts())
+    assert "".join(each.table for each in verdict.tables) == "cbfeda"
+    assert "Of 6 tables: 2 stale (b, c), 1 unknown (f), 1 late (e), 1 without a promise, 1 fresh." in verdict.sentence
