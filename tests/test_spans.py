@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from sluiceway.spans import age, check_span, span
+from sluiceway.spans import age, check_span, lasting, span
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,19 @@ def test_a_promise_stays_as_it_is_written() -> None:
 )
 def test_an_age_is_told_in_the_unit_that_says_most(seconds: float | None, text: str) -> None:
     assert age(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (timedelta(0), "0 s"),
+        (timedelta(seconds=-1), "0 s"),
+        (timedelta(seconds=200), "3 min 20 s"),
+        (timedelta(minutes=45), "45 min"),
+        (timedelta(hours=26), "1 d 2 h"),
+        (timedelta(hours=24, minutes=59), "1 d"),
+        (timedelta(days=400), "400 d"),
+    ],
+)
+def test_what_is_compared_is_told_in_two_units(length: timedelta, text: str) -> None:
+    assert lasting(length) == text

@@ -30,6 +30,14 @@ def check_span(text: str) -> str:
     return text
 
 
+def lasting(length: timedelta) -> str:
+    """The same in two units, for what is compared with another: `1 d 2 h` of 26 hours, `12 min`, `3 min 20 s`."""
+    seconds = max(int(length.total_seconds()), 0)
+    parts = [(seconds // 86_400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")]
+    first = next((number for number, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count) or "0 s"
+
+
 def age(seconds: float | None) -> str:
     """How long that is, in the unit that says most: `40 s`, `12 min`, `6 h`, `3 d`; nothing for None."""
     if seconds is None:

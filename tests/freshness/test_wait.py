@@ -8,7 +8,7 @@ import pytest
 
 from sluiceway.errors import ConfigError
 from sluiceway.freshness.facts import LedgerFacts
-from sluiceway.freshness.wait import POLL_S, Outlook, checked, look, wait
+from sluiceway.freshness.wait import POLL_S, SETTLE_S, Outlook, checked, look, wait
 from tests.freshness.test_judge import GOOD, NOW, OLD, PARTLY, A, B, facts, run, table
 
 NAMES = ["city", "town"]
@@ -92,6 +92,24 @@ def waited(*states: str, timeout: timedelta = timedelta(seconds=60)) -> tuple[Ou
 def test_waiting_ends_with_a_final_answer_and_tells_each_thing_once(end: str) -> None:
     found, told, took = waited("waiting", "waiting", "unknown", "waiting", end)
     assert (found.state, told, took) == (end, ["waiting.", "unknown.", "waiting."], 4 * POLL_S)
+
+
+@pytest.mark.parametrize(
+    ("ended", "took"), [(-1, SETTLE_S), (1, POLL_S)], ids=["before anybody waited", "while somebody waited"]
+)
+def test_a_run_that_had_ended_before_is_not_the_last_word_for_a_minute(ended: int, took: float) -> None:
+    red = Outlook(state="lost", sentence="red.", at=NOW, ended_at=NOW + timedelta(minutes=ended))
+    answers, clock = iter([Outlook(state="waiting", sentence="w.", at=NOW)]), Clock()
+    found = wait(lambda: next(answers, red), str, timeout_s=600, clock=clock, sleep=clock.sleep)
+    assert (found, clock.now) == (red, took)
+
+
+def test_after_a_rollback_the_run_that_is_still_queued_is_waited_for() -> None:
+    red = Outlook(state="lost", sentence="red.", at=NOW, ended_at=NOW - timedelta(days=1))
+    reached = Outlook(state="reached", sentence="r.", at=NOW)
+    answers, clock = iter([red, red, Outlook(state="waiting", sentence="w.", at=NOW)]), Clock()
+    found = wait(lambda: next(answers, reached), str, timeout_s=600, clock=clock, sleep=clock.sleep)
+    assert (found, clock.now) == (reached, 3 * POLL_S)
 
 
 def test_waiting_ends_with_its_time_and_no_later() -> None:

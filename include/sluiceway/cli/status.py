@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +14,7 @@ from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
 from sluiceway.cli.records import print_records
 from sluiceway.errors import ConfigError
 from sluiceway.settings import load_settings
-from sluiceway.spans import age
+from sluiceway.spans import lasting
 
 if TYPE_CHECKING:
     from sluiceway.deploy.spec import Environment
@@ -25,7 +25,9 @@ TIMEOUT = "45m"
 STATE_CODES = {"in step": 0, "behind": 0, "stale": EXIT_FAILED, "unknown": EXIT_UNKNOWN}
 OUTLOOK_CODES = {"reached": 0, "lost": EXIT_FAILED, "waiting": EXIT_FAILED, "unknown": EXIT_UNKNOWN}
 COLORS = {"in step": "green", "behind": "yellow", "stale": "red", "unknown": "magenta"}
-COLUMNS = ("table", "state", "looked at", "promise", "data from (UTC)", "rows", "why")
+COLUMNS = ("table", "state", "looked at", "promise", "data from (UTC)", "rows")
+EXPLAINED = frozenset({"stale", "unknown", "late"})
+"""States of tables of which the sentence is told; the others say enough by themselves."""
 
 
 def status(
@@ -118,26 +120,22 @@ def _wait(commit: str, timeout: str, url: str) -> int:
 def _print(verdict: Verdict) -> None:
     out.print(f"[{COLORS[verdict.state]}]{verdict.state}[/]. {plain(verdict.sentence)}")
     out.print(f"Computed at {verdict.computed_at:%Y-%m-%d %H:%M:%S} UTC.")
-    if verdict.tables:
-        out.print()
-        _print_tables(verdict, verdict.tables)
+    if not verdict.tables:
+        return
+    out.print()
+    print_records(COLUMNS, [_row(each, verdict.computed_at) for each in verdict.tables], right={"rows"})
+    for each in verdict.tables:
+        if each.state in EXPLAINED:
+            out.print(f"\n[bold]{plain(each.table)}[/] is {each.state}: {plain(each.sentence)}")
 
 
-def _print_tables(verdict: Verdict, tables: Sequence[TableVerdict]) -> None:
-    rows = []
-    for each in tables:
-        old = (verdict.computed_at - each.looked_at).total_seconds() if each.looked_at is not None else None
-        rows.append(
-            (
-                each.table,
-                each.state,
-                f"{age(old)} ago" if old is not None else "never",
-                age(each.fresh_within_s),
-                f"{each.data_from:%Y-%m-%d %H:%M}" if each.data_from is not None else "",
-                f"{each.rows:,}" if each.rows is not None else "",
-                each.sentence if each.state in {"stale", "late", "unknown"} else "",
-            )
-        )
-    # where all is well there is nothing to explain
-    shown = len(COLUMNS) if any(row[-1] for row in rows) else len(COLUMNS) - 1
-    print_records(COLUMNS[:shown], [row[:shown] for row in rows], right={"rows"}, prose={"why"})
+def _row(table: TableVerdict, at: datetime) -> tuple[str, ...]:
+    promise = timedelta(seconds=table.fresh_within_s) if table.fresh_within_s is not None else None
+    return (
+        table.table,
+        table.state,
+        f"{lasting(at - table.looked_at)} ago" if table.looked_at is not None else "never",
+        lasting(promise) if promise is not None else "",
+        f"{table.data_from:%Y-%m-%d %H:%M}" if table.data_from is not None else "",
+        f"{table.rows:,}" if table.rows is not None else "",
+    )

@@ -13,7 +13,7 @@ from sluiceway.flows.files import FOLDER, Flow
 from sluiceway.flows.kinds.schedule import ScheduleConfig
 from sluiceway.flows.trigger import TriggerType
 from sluiceway.ids import MASTER
-from sluiceway.spans import GRACE, age, span
+from sluiceway.spans import GRACE, lasting, span
 from sluiceway.tables.spec import TableSpec
 
 TIMES = 1000
@@ -73,7 +73,7 @@ def _broken(fresh_within: str, schedules: Sequence[ScheduleConfig]) -> str | Non
     if ended - began <= promise * (1 + GRACE):
         return None
     names = ", ".join(f"{each.flow_id}.{each.id} ({each.schedule!r})" for each in schedules)
-    gap = age((ended - began).total_seconds())
+    gap = lasting(ended - began)
     return (
         f"{said}no schedule can keep it: {names} leaves it alone for {gap}, from {began:%A %Y-%m-%d %H:%M} to "
         f"{ended:%A %Y-%m-%d %H:%M} UTC; load it more often, or promise more than that"

@@ -10,7 +10,7 @@ from sluiceway.deploy.commit import Deployed, same
 from sluiceway.freshness.facts import LedgerFacts, RunFacts, TableFacts
 from sluiceway.freshness.model import EnvironmentVerdict, State, TableState, TableVerdict, Verdict
 from sluiceway.ids import MASTER
-from sluiceway.spans import GRACE, age
+from sluiceway.spans import GRACE, lasting
 
 SHOWN = 3
 """Tables that a sentence names."""
@@ -55,17 +55,17 @@ def _table_state(name: str, promise: timedelta | None, found: TableFacts, facts:
     if found.looked_at is None:
         return "unknown", f"no green run has ever loaded it{_why(found)}{goes_on}"
     old = facts.at - found.looked_at
-    looked = f"looked at {age(old.total_seconds())} ago"
+    looked = f"looked at {lasting(old)} ago"
     if promise is None:
         return "no promise", f"{looked}; its file promises nothing{_why(found)}"
-    promised = f"{looked}, {age(promise.total_seconds())} are promised"
+    promised = f"{looked}, {lasting(promise)} are promised"
     if old <= promise:
         return "fresh", f"{promised}{_why(found)}"
     # a run that has gone on for longer than the promise is nobody's hope: its process may be gone
     if coming is not None and facts.at - coming.began_at <= promise:
         return "late", f"{promised}{goes_on}"
     if old <= promise * (1 + GRACE):
-        return "late", f"{promised}, and its grace of {age(promise.total_seconds() * GRACE)} is not over{_why(found)}"
+        return "late", f"{promised}, and its grace of {lasting(promise * GRACE)} is not over{_why(found)}"
     return "stale", f"{promised}{_why(found)}{goes_on}"
 
 
@@ -184,6 +184,14 @@ def _is_noted(commit: str | None, facts: LedgerFacts) -> bool:
     return commit is not None and facts.stint is not None and same(facts.stint.commit_sha, commit)
 
 
+def _is_of_this_deploy(run: RunFacts, commit: str, facts: LedgerFacts) -> bool:
+    """Whether the run ended since the commit is deployed: after a rollback, one of the time before says nothing."""
+    stint = facts.stint
+    if stint is None or not _is_noted(commit, facts) or stint.other_seen_at is None or run.finished_at is None:
+        return True
+    return run.finished_at > stint.other_seen_at
+
+
 def _environment_state(
     commit: str, data_within: timedelta, tables: Collection[str], facts: LedgerFacts
 ) -> tuple[State, str]:
@@ -193,21 +201,21 @@ def _environment_state(
     # of a commit that no look has noted, the deploy came after the last look that saw another
     since = None if stint is None else stint.first_seen_at if _is_noted(commit, facts) else stint.last_seen_at
     old = facts.at - since if since is not None else None
-    when = f"{age(old.total_seconds())} ago" if old is not None and _is_noted(commit, facts) else None
+    when = f"{lasting(old)} ago" if old is not None and _is_noted(commit, facts) else None
     deployed = f"deployed {commit}" + (f", {when}" if when else "")
     if not behind:
         oldest = min(each for name in tables if (each := facts.tables[name].looked_at) is not None)
         return "in step", f"{deployed}; data {commit}, {count}, each looked at since {oldest:%Y-%m-%d %H:%M} UTC"
     run = newest_run_of(commit, facts.runs)
     held = f"{deployed}; {len(behind)} of {len(tables)} tables hold other data: {told(behind, facts)}"
-    if run is not None and run.status in RED:
+    if run is not None and run.status in RED and _is_of_this_deploy(run, commit, facts):
         return "stale", f"{held}. Its run {run.run_id} is {run.status}: {run.note or 'no reason was told'}"
     became = f"Its run {run.run_id} is {run.status}" if run is not None else "No run of it has begun"
     if old is not None and old <= data_within:
-        return "behind", f"{held}. {became}; {age(data_within.total_seconds())} are promised"
+        return "behind", f"{held}. {became}; {lasting(data_within)} are promised"
     if old is None and run is not None and run.status == "running" and facts.at - run.began_at <= data_within:
         return "behind", f"{held}. {became}"
-    over = f"the {age(data_within.total_seconds())} that are promised are over" if when else "nobody has noted when"
+    over = f"the {lasting(data_within)} that are promised are over" if when else "nobody has noted when"
     return "stale", f"{held}. {became}, and {over}" + ("" if when else " it was deployed")
 
 

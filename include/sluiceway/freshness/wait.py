@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import Literal
 
 from sluiceway.deploy.commit import FULL, SHORTEST, same
@@ -14,6 +15,9 @@ from sluiceway.freshness.judge import RED, newest_run_of, others, told
 from sluiceway.freshness.model import Frozen
 
 POLL_S = 5.0
+SETTLE_S = 60.0
+"""So long a run that had ended before anybody waited is not the last word: one of a rollback, or of `trigger --again`,
+is in Airflow's queue and not in the ledger yet."""
 
 
 class Outlook(Frozen):
@@ -22,6 +26,10 @@ class Outlook(Frozen):
     state: Literal["reached", "lost", "waiting", "unknown"]
     """lost: it will not come by the runs that there are; unknown: the ledger cannot be read at the moment."""
     sentence: str
+    at: datetime | None = None
+    """When, by the warehouse's clock; None: it does not answer."""
+    ended_at: datetime | None = None
+    """When the run ended by which all is lost."""
 
 
 def look(commit: str, tables: Collection[str], facts: LedgerFacts | str) -> Outlook:
@@ -32,6 +40,10 @@ def look(commit: str, tables: Collection[str], facts: LedgerFacts | str) -> Outl
     """
     if isinstance(facts, str):
         return Outlook(state="unknown", sentence=facts)
+    return _look(commit, tables, facts).model_copy(update={"at": facts.at})
+
+
+def _look(commit: str, tables: Collection[str], facts: LedgerFacts) -> Outlook:
     known = commits_of(facts)
     beginning = sorted(each for each in known if each.startswith(commit))
     # a short one that a service publishes is the same commit as the long one that begins so
@@ -50,11 +62,12 @@ def look(commit: str, tables: Collection[str], facts: LedgerFacts | str) -> Outl
     if run.status == "running":
         return Outlook(state="waiting", sentence=f"its run {run.run_id} goes on; {left}")
     if run.status in RED | {"superseded"}:
-        return Outlook(state="lost", sentence=f"its run {run.run_id} is {run.status}: {run.note or 'no reason told'}")
+        said = f"its run {run.run_id} is {run.status}: {run.note or 'no reason was told'}"
+        return Outlook(state="lost", sentence=said, ended_at=run.finished_at)
     overtaken = [name for name in missing if _came_after(run, facts.tables.get(name, TableFacts()), commit)]
     if overtaken:
         said = f"its run {run.run_id} was green, and other data came after it: {told(overtaken, facts)}"
-        return Outlook(state="lost", sentence=said)
+        return Outlook(state="lost", sentence=said, ended_at=run.finished_at)
     return Outlook(state="waiting", sentence=f"its run {run.run_id} was green and did not load all; {left}")
 
 
@@ -94,11 +107,15 @@ def wait(
 
     :param tell: is told what is waited for, whenever that changes.
     """
-    until, before = clock() + timeout_s, ""
+    began, before = clock(), ""
+    until, first_at = began + timeout_s, None
     while True:
         outlook = ask()
         left = until - clock()
-        if outlook.state in {"reached", "lost"} or left <= 0:
+        first_at = first_at or outlook.at
+        is_old = outlook.ended_at is not None and first_at is not None and outlook.ended_at <= first_at
+        is_lost = outlook.state == "lost" and not (is_old and clock() - began < SETTLE_S)
+        if outlook.state == "reached" or is_lost or left <= 0:
             return outlook
         if outlook.sentence != before:
             tell(outlook.sentence)
