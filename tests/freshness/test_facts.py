@@ -18,6 +18,7 @@ from sluiceway.freshness import facts
 from sluiceway.freshness.facts import LedgerFacts, read
 from sluiceway.ledger.store import CLI
 from sluiceway.ledger.warehouse import PsycopgSession, Statement, connect
+from tests.dev.docs.markdown import every
 from tests.freshness.ledgered import A, B, ran
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -227,6 +228,20 @@ def test_a_web_service_reads_the_view_as_the_reader_role(warehouse_url: str, pos
         ]
         with pytest.raises(psycopg.errors.Error):
             reader.execute("DELETE FROM etl.freshness")
+
+
+def test_the_footer_of_the_page_says_what_the_view_says(warehouse_url: str, postgres: Cluster, database: str) -> None:
+    (page,) = [block for block in every("python") if "def footer(" in block.text]
+    written: dict[str, Any] = {}
+    exec(compile(page.text, page.name, "exec"), written)
+    with psycopg.connect(postgres.url("sluiceway_reader", database), autocommit=True) as reader:
+        assert written["footer"](reader) == "The data's age is unknown"
+        ran(warehouse_url, "r1", ago=9 * HOUR, city="loaded", town="loaded")
+        assert written["footer"](reader).endswith(f" UTC, commit {A}")
+        ran(warehouse_url, "r2", ago=HOUR, commit=B, city="loaded")
+        assert written["footer"](reader).endswith(" UTC, commit mixed")
+        ran(warehouse_url, "r3", ago=HOUR, status="failed", third="failed")
+        assert written["footer"](reader) == "The data's age is unknown"
 
 
 def test_before_any_run_the_view_is_empty(query: Query) -> None:
