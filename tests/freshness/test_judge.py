@@ -126,6 +126,14 @@ ENVIRONMENTS: list[tuple[str, dict[str, TableFacts], tuple[RunFacts, ...], Stint
     ("a flow's red run", OLD, (run("failed", dag_id="shop"),), stint(), "behind", "No run of it"),
     ("superseded", OLD, (run("superseded"),), stint(), "behind", "is superseded"),
     ("a part is another's", PARTLY, (), stint(), "behind", f"city ({B}, by a run that is not green)"),
+    (
+        "its red run has loaded a part",
+        {"city": table(green=B), "town": table()},
+        (run("failed", 0.05),),
+        stint(),
+        "stale",
+        f"1 of 2 tables hold other data: city ({A}, by a run that is not green)",
+    ),
     ("never loaded", {"city": table()}, (), stint(), "behind", "town (never loaded)"),
     (
         "by hand",
@@ -174,6 +182,10 @@ def test_what_cannot_be_seen_is_unknown_and_what_is_known_is_told() -> None:
     no_ledger = environment("The warehouse does not answer")
     assert (no_ledger.state, no_ledger.deployed_commit, no_ledger.data_commit) == ("unknown", A, None)
     assert judge_environment("s", HOUR, Deployed(commit=A, place="p"), [], facts()).state == "unknown"
+
+
+def test_what_no_green_run_has_loaded_is_nobodys_commit() -> None:
+    assert environment(facts(city=table(green=B), town=table(green=B))).data_commit is None
 
 
 def test_tables_of_several_commits_hold_no_commit() -> None:
