@@ -230,6 +230,12 @@ def test_without_an_environment_the_tables_decide_and_nothing_promised_is_unknow
         assert (nothing.state, NOTHING_PROMISED in nothing.sentence) == ("unknown", True)
 
 
+@pytest.mark.parametrize("sentence", ["its run is failed: Nothing was published.", "its run goes on"])
+def test_each_sentence_has_one_full_stop(sentence: str) -> None:
+    told = judge(IN_STEP.model_copy(update={"sentence": sentence}), [verdict_of("fresh")], facts()).sentence
+    assert told == f"staging is in step: {sentence.removesuffix('.')}. Of 1 table: 1 fresh."
+
+
 def test_the_worst_tables_stand_first_and_the_oldest_of_them() -> None:
     tables = [
         verdict_of("fresh", "a", looked_at=NOW),

@@ -85,7 +85,7 @@ def _why(found: TableFacts) -> str:
     run = f"{last.dag_id}/{last.run_id}"
     if last.status == "failed":
         return f"; the last try failed in {run}: {' '.join((last.error or 'no error was told').split())}"
-    return f"; {run} has loaded it since and is {last.run_status}, which renews nothing"
+    return f"; {run} has come to it since and is {last.run_status}, which renews nothing"
 
 
 def of_broken_file(name: str, said: str) -> TableVerdict:
@@ -226,8 +226,10 @@ def judge(environment: EnvironmentVerdict | None, tables: Sequence[TableVerdict]
     states: list[State] = [_OF_ALL[each.state] for each in tables] or ["unknown"]
     if environment is not None:
         states.append(environment.state)
-    said = [f"{environment.name} is {environment.state}: {environment.sentence}."] if environment is not None else []
-    said += [_counted(tables)]
+    said = [_counted(tables)]
+    if environment is not None:
+        # a run's own sentence, which may be its end, has its full stop
+        said.insert(0, f"{environment.name} is {environment.state}: {environment.sentence.removesuffix('.')}.")
     if environment is None and all(each.state == "no promise" for each in tables):
         states, said = ["unknown"], [*said, NOTHING_PROMISED]
     return Verdict(
