@@ -73,6 +73,14 @@ class TransformError(SluicewayError):
     """The Python of a table's transform raised, or returned no DataFrame."""
 
 
+class SplitError(SluicewayError):
+    """A source cannot be split as its table's file says."""
+
+
+class PartsError(SluicewayError):
+    """The parts of a split table are not all there, or not of one source: its load is told which."""
+
+
 class TooManyRejectsError(SluicewayError):
     """More rows cannot be loaded than checks.max_rejects allows."""
 

@@ -69,6 +69,16 @@ def of_writing(table: str) -> sql.Composed:
     return _key("write", table)
 
 
+def of_part(key: RunKey, table: str, part: int) -> sql.Composed:
+    """The lock of who loads a part of a table for a run."""
+    return _key("part", f"{key} {table} {part}")
+
+
+def of_writing_part(key: RunKey, table: str, part: int) -> sql.Composed:
+    """The lock of the transaction that writes that part: it outlives a session that broke off."""
+    return _key("write part", f"{key} {table} {part}")
+
+
 def of_run(key: RunKey) -> sql.Composed:
     """The lock of the process that is a run of its own."""
     return _key("run", str(key))

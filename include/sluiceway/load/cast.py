@@ -269,14 +269,7 @@ class Caster:
 
     def check_types(self) -> None:
         """Raises SchemaDriftError when a column held values and not one of them was of the declared type."""
-        problems = [
-            f"column {str(self.spec.source_names(name)[0])!r} is declared {self.spec.columns[name].type} "
-            f"and none of its {count:,} values is one"
-            for name, count in self.values.items()
-            if count > 0 and self.failures[name] == count
-        ]
-        if problems:
-            raise SchemaDriftError(f"{self.spec.name}: {'; '.join(problems)}. Adapt [columns] or the source.")
+        check_types(self.spec, self.values, self.failures)
 
     def _typed(self, batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
         columns: dict[str, pa.Array] = {}
@@ -321,6 +314,22 @@ class Caster:
                 for index in np.flatnonzero(_is_null(before)):
                     found.setdefault(int(index), []).append((name, "is null"))
         return found
+
+
+def check_types(spec: TableSpec, values: Counter[str], failures: Counter[str]) -> None:
+    """Raises SchemaDriftError when a column held values and not one of them was of the declared type.
+
+    :param values: how many values of each column were not null.
+    :param failures: how many of them could not be cast.
+    """
+    problems = [
+        f"column {str(spec.source_names(name)[0])!r} is declared {spec.columns[name].type} "
+        f"and none of its {count:,} values is one"
+        for name, count in values.items()
+        if count > 0 and failures[name] == count
+    ]
+    if problems:
+        raise SchemaDriftError(f"{spec.name}: {'; '.join(problems)}. Adapt [columns] or the source.")
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:

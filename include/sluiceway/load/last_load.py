@@ -6,7 +6,6 @@ import hashlib
 from typing import NamedTuple
 
 from sluiceway.ledger import last_loads
-from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.store import TableRun
 from sluiceway.ledger.warehouse import Session
@@ -33,7 +32,7 @@ class LastLoad(NamedTuple):
         return self.run.fingerprint if self.run is not None and self.intact else None
 
 
-def last_load(spec: TableSpec, lock: LockedSession, *, force: bool) -> LastLoad:
+def last_load(spec: TableSpec, lock: Session, *, force: bool) -> LastLoad:
     """What stands of it in the ledger and the warehouse.
 
     :param force: load again whatever stands.

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sluiceway.ledger.rejects import Reject
 from sluiceway.load.stage_table import KEY_PREFIX
+
+if TYPE_CHECKING:
+    from sluiceway.load.session import BulkSession
 
 SAMPLE = 100
 """Rejects of a table that failed are kept up to this many: its transaction, with all of them, is rolled back."""
@@ -64,6 +67,10 @@ class RejectSpool:
         self._writer.close()
         self._file.seek(0)
         return pa.ipc.open_stream(self._file)
+
+    def hand_over(self, session: BulkSession, table: str) -> None:
+        """Bring all of them into a new temporary table."""
+        session.ingest(table, self.reader())
 
     def close(self) -> None:
         """Remove the file."""

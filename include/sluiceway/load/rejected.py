@@ -23,15 +23,18 @@ from sluiceway.tables.spec import TableSpec
 if TYPE_CHECKING:
     from sluiceway.load.reject_spool import RejectSpool
     from sluiceway.load.session import BulkSession
+    from sluiceway.load.staged_parts import PartsRejects
 
 REJECTED = "etl_stage_reject"
 """The temporary table of what could not be cast, with its keys."""
 _PLAIN_JSON = frozenset({"smallint", "integer", "bigint", "boolean"})
 
 
-def write_rejects(session: BulkSession, spec: TableSpec, run: RunKey, try_number: int, spool: RejectSpool) -> None:
+def write_rejects(
+    session: BulkSession, spec: TableSpec, run: RunKey, try_number: int, spool: RejectSpool | PartsRejects
+) -> None:
     """Hand the rejects over to the ledger; they stand in the temporary table REJECTED too until the end."""
-    session.ingest(REJECTED, spool.reader())
+    spool.hand_over(session, REJECTED)
     session.execute(
         sql.SQL(
             "INSERT INTO etl.reject "

@@ -49,9 +49,9 @@ class BulkSession:
         mode = {"adbc.ingest.mode": "adbc.ingest.mode.create", "adbc.ingest.temporary": "true"}
         return self._copy(table, batches, mode)
 
-    def append(self, table: str, batches: pa.RecordBatchReader) -> int:
-        """COPY batches into a table of the public schema and return how many rows went in."""
-        mode = {"adbc.ingest.mode": "adbc.ingest.mode.append", "adbc.ingest.target_db_schema": SCHEMA}
+    def append(self, table: str, batches: pa.RecordBatchReader, schema: str = SCHEMA) -> int:
+        """COPY batches into a table, of the public schema if none is named, and return how many rows went in."""
+        mode = {"adbc.ingest.mode": "adbc.ingest.mode.append", "adbc.ingest.target_db_schema": schema}
         return self._copy(table, batches, mode)
 
     def _copy(self, table: str, batches: pa.RecordBatchReader, mode: dict[str, str]) -> int:

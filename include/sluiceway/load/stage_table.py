@@ -7,7 +7,7 @@ on one. Like a temporary one it costs no write-ahead log, and it is gone when th
 from __future__ import annotations
 
 import hashlib
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 
 from psycopg import sql
 
@@ -15,6 +15,8 @@ from sluiceway.ledger.warehouse import Session
 from sluiceway.tables.spec import CONTENT_KEY_COLUMN, MAX_IDENTIFIER_BYTES, TableSpec
 
 SCHEMA = "public"
+PARTS_SCHEMA = "etl_staging"
+"""Of the tables in which the rows of a part wait for the other parts; the ledger's migrations make it."""
 ROW_NUMBER = "etl_row_number"
 """Its column with the row's number among the source's data rows, from 1."""
 REMEMBERED = "etl_remembered"
@@ -27,6 +29,18 @@ _TRAVELS_AS = {"varchar": "text", "numeric": "text", "uuid": "text", "jsonb": "t
 
 _FORCE: dict[str, LiteralString] = {"XYZ": "ST_Force3DZ({})", "XYM": "ST_Force3DM({})", "XYZM": "ST_Force4D({})"}
 """Heights and measures as declared: what a shape lacks is 0."""
+
+
+class StageName(NamedTuple):
+    """The name of a table of staged rows, or rejects, of a part."""
+
+    schema: str
+    name: str
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """Quoted."""
+        return sql.Identifier(*self)
 
 
 class NotAsRememberedError(Exception):
@@ -50,8 +64,11 @@ def stage_table(spec: TableSpec) -> sql.Identifier:
     return sql.Identifier(SCHEMA, stage_name(spec))
 
 
-def create_stage(session: Session, spec: TableSpec) -> None:
-    """Make it: the two columns above, every column of the spec as it travels, the geometry as WKB."""
+def create_stage(session: Session, spec: TableSpec, table: sql.Identifier | None = None) -> None:
+    """Make it: the two columns above, every column of the spec as it travels, the geometry as WKB.
+
+    :param table: another one than that of the whole load.
+    """
     types = {ROW_NUMBER: "bigint", REMEMBERED: "boolean"}
     types |= {
         name: _TRAVELS_AS.get(column.sql_type.base, column.sql_type.base) for name, column in spec.columns.items()
@@ -61,12 +78,12 @@ def create_stage(session: Session, spec: TableSpec) -> None:
     columns = sql.SQL(", ").join(
         sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(type_)) for name, type_ in types.items()
     )
-    session.execute(sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(stage_table(spec), columns))
+    session.execute(sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(table or stage_table(spec), columns))
 
 
 def drop_stage(session: Session, spec: TableSpec) -> None:
-    """Drop it."""
-    session.execute(sql.SQL("DROP TABLE {}").format(stage_table(spec)))
+    """Drop it, and the tables of parts that were hung into it."""
+    session.execute(sql.SQL("DROP TABLE {} CASCADE").format(stage_table(spec)))
 
 
 def idents(names: list[str] | tuple[str, ...], prefix: str | None = None) -> sql.Composed:

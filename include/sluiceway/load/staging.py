@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -19,7 +20,14 @@ from sluiceway.load.loaded_batches import LoadedBatches, digest
 from sluiceway.load.pipeline import hand_over, read_ahead
 from sluiceway.load.reject_spool import RejectSpool, iter_rejects, keys_of
 from sluiceway.load.session import BulkSession
-from sluiceway.load.stage_table import REMEMBERED, ROW_NUMBER, NotAsRememberedError, create_stage, stage_name
+from sluiceway.load.stage_table import (
+    REMEMBERED,
+    ROW_NUMBER,
+    NotAsRememberedError,
+    StageName,
+    create_stage,
+    stage_name,
+)
 from sluiceway.sources.extraction import Extraction
 from sluiceway.tables.spec import TableSpec
 
@@ -40,6 +48,9 @@ class Staged:
     repaired: int = 0
     remembered: int = 0
     """Rows whose keys alone are there."""
+    values: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    """As Caster's."""
 
 
 def stage(
@@ -49,25 +60,33 @@ def stage(
     spool: RejectSpool,
     progress: Progress,
     memory: LoadedBatches | None = None,
+    part: StageName | None = None,
 ) -> Staged:
     """Fill the staging table from `extraction`, and `spool` with what cannot be loaded.
 
     :param progress: told after every batch how many rows were extracted so far, and of how many if that is known.
     :param memory: what the last load has loaded; it learns what this one does. None: for nothing to be remembered.
+    :param part: the table of a part of a load, of whose columns' types only the sum of the parts can tell.
     :raises SchemaDriftError: a column holds no value of its declared type.
     :raises NotAsRememberedError: the same, but some batches were only remembered.
     """
     staged = Staged()
-    create_stage(session, spec)
-    with closing(Caster(spec)) as caster, read_ahead(_raw_batches(spec, extraction)) as raw_batches:
+    create_stage(session, spec, part.identifier if part else None)
+    name, to = (part.name, {"schema": part.schema}) if part else (stage_name(spec), {})
+    with (
+        closing(Caster(spec, staged.failures, staged.values)) as caster,
+        read_ahead(_raw_batches(spec, extraction)) as raw_batches,
+    ):
         batches = _Typing(spec, extraction, caster, spool, staged, memory).batches(raw_batches, progress)
         first = next(batches, None)
         if first is not None:
             schema = first.schema
             staged.staged = hand_over(
                 chain((first,), batches),
-                lambda ready: session.append(stage_name(spec), pa.RecordBatchReader.from_batches(schema, ready)),
+                lambda ready: session.append(name, pa.RecordBatchReader.from_batches(schema, ready), **to),
             )
+        if part is not None:
+            return staged
         try:
             caster.check_types()
         except SchemaDriftError as error:
@@ -105,7 +124,10 @@ class _Typing:
         unreadable: set[int] = set()
         for raw in raw_batches:
             unreadable |= _spool_unreadable(self.extraction, self.spool, self.staged)
-            numbers = _numbers(next_number, raw.num_rows, unreadable)
+            if self.extraction.row_numbers is not None:
+                numbers = self.extraction.row_numbers[self.staged.extracted :][: raw.num_rows]
+            else:
+                numbers = _numbers(next_number, raw.num_rows, unreadable)
             next_number = int(numbers[-1]) + 1
             unreadable = {number for number in unreadable if number >= next_number}
             self.staged.extracted += raw.num_rows

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from psycopg import sql
 
@@ -21,6 +20,8 @@ from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.attempt import Attempt
 from sluiceway.load.checks import check_drift, check_extracted, held_by_source
 from sluiceway.load.last_load import LastLoad, last_load, spec_hash
+from sluiceway.load.progress_log import log_progress
+from sluiceway.load.staged_parts import PartsRejects, StagedParts
 from sluiceway.sources import module_of, open_source
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import Hashed, located
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PROGRESS_SECONDS = 10
-
 
 def load_table(
     spec: TableSpec,
@@ -48,6 +47,7 @@ def load_table(
     connections: Connections = from_environment,
     progress: Progress | None = None,
     hashed: Future[Hashed] | None = None,
+    from_parts: bool = False,
 ) -> TableRun:
     """Load one table in one transaction, or not at all, and write what happened into the ledger.
 
@@ -60,12 +60,14 @@ def load_table(
     :param connections: finds what the source's connection holds.
     :param progress: told about every batch: rows so far, and of how many if known; by default the log tells it.
     :param hashed: what hash_ahead has begun for the spec's source.
+    :param from_parts: take the parts that the run has planned for its source, where it has (load/parts.py).
     :raises SluicewayError: the table was not loaded; nothing of it was written, and the ledger says why.
     """
     attempt = Attempt(run, try_number)
     try:
         with _turn(url, spec) as lock:
-            return _load_in_turn(spec, url, lock, attempt, force, connections, progress, hashed)
+            parts = StagedParts.read(lock, run, spec) if from_parts else None
+            return _load_in_turn(spec, url, lock, attempt, force, connections, progress, hashed, parts)
     except SluicewayError as error:
         attempt.record_failure(url, spec.name, error)
         raise
@@ -94,17 +96,22 @@ def _load_in_turn(
     connections: Connections,
     progress: Progress | None,
     hashed: Future[Hashed] | None,
+    parts: StagedParts | None,
 ) -> TableRun:
     attempt.number(lock, spec.name)
     with ThreadPoolExecutor(1, "ask and import") as threads:
         # while this thread hashes a local file, the ledger answers and what a load needs is imported
         asked = threads.submit(last_load, spec, lock, force=force)
         threads.submit(_import_for_load, spec, asked)
-        with located(spec.source, connections, known=lambda: asked.result().known, hashed=hashed) as place:
+        # parts have read the source: it need only be what it was then
+        known = (lambda: parts.fingerprint) if parts is not None else (lambda: asked.result().known)
+        with located(spec.source, connections, known=known, hashed=hashed) as place:
             last = asked.result()
             if last.run is not None and last.known is not None and place.fingerprint == last.known:
                 return _record_unchanged(spec, lock, attempt, last.run, place)
-            load = _Load(spec, url, lock, last.run, attempt, progress or _log_progress(spec.name))
+            if parts is not None:
+                parts.check(lock, place)
+            load = _Load(spec, url, lock, last.run, attempt, progress or log_progress(spec.name), parts)
             since = last.run.watermark if last.run is not None and last.intact else None
             result = load.run(place, connections, since=since)
             if result is None and last.run is not None:
@@ -142,21 +149,6 @@ def _record_unchanged(spec: TableSpec, lock: LockedSession, attempt: Attempt, la
     return result
 
 
-def _log_progress(table: str) -> Progress:
-    """Tells the log how far a long load is, every 10 s."""
-    started = told = time.monotonic()
-
-    def tell(rows: int, total: int | None) -> None:
-        nonlocal told
-        now = time.monotonic()
-        if now - told >= PROGRESS_SECONDS:
-            told = now
-            share = f" of {total:,} ({rows / total:.0%})" if total else ""
-            log.info("%s: %s rows%s read, %s rows/s", table, f"{rows:,}", share, f"{rows / (now - started):,.0f}")
-
-    return tell
-
-
 @dataclass
 class _Load:
     """One load on its way."""
@@ -167,6 +159,7 @@ class _Load:
     last: TableRun | None
     attempt: Attempt
     progress: Progress
+    parts: StagedParts | None
 
     def run(self, place: Place, connections: Connections, *, since: str | None) -> TableRun | None:
         """Load it in one transaction.
@@ -174,16 +167,12 @@ class _Load:
         :param since: where the last incremental load ended.
         :returns: None when an incremental source has nothing at all since then.
         """
-        import pyarrow as pa
-
         from sluiceway.load.stage_table import NotAsRememberedError
-        from sluiceway.sources.formats.arrow import leave_pandas_out
+        from sluiceway.sources.formats.arrow import use_little_memory
 
-        # Arrow's own allocator keeps 30 to 40 MB that it no longer needs, and is no faster here
-        pa.set_memory_pool(pa.system_memory_pool())
-        leave_pandas_out()
+        use_little_memory()
         try:
-            return self._run(place, connections, since, trusting=True)
+            return self._run(place, connections, since, trusting=self.parts is None)
         except NotAsRememberedError:
             log.info("%s: not all rows stand as the last load left them; all are compared", self.spec.name)
             self.attempt.sample.clear()
@@ -193,10 +182,15 @@ class _Load:
         from sluiceway.load.reject_spool import RejectSpool
         from sluiceway.load.session import bulk_session
 
-        spool = RejectSpool(self.attempt.sample, () if self.spec.key == "content" else self.spec.key)
+        spool: RejectSpool | PartsRejects
+        if self.parts is None:
+            spool = RejectSpool(self.attempt.sample, () if self.spec.key == "content" else self.spec.key)
+            opened = open_source(self.spec, place, connections, watermark=since)
+        else:
+            spool, opened = self.parts.rejects(), self.parts.opened()
         try:
             with (
-                open_source(self.spec, place, connections, watermark=since) as extraction,
+                opened as extraction,
                 bulk_session(self.url) as session,
             ):
                 check_drift(self.spec, extraction.columns, self._columns_before())
@@ -222,7 +216,7 @@ class _Load:
         self,
         session: BulkSession,
         extraction: Extraction,
-        spool: RejectSpool,
+        spool: RejectSpool | PartsRejects,
         place: Place,
         since: str | None,
         *,
@@ -238,9 +232,12 @@ class _Load:
         this_way = way(spec_hash(spec))
         remembered = loaded_batches.read(session, spec.name, target=target_of(spec), way=this_way) if trusting else None
         # a content key is made of all columns, so that no row can be told by its key alone
-        remembers = since is None and spec.key != "content"
+        remembers = since is None and spec.key != "content" and self.parts is None
         memory = LoadedBatches.of(remembered.batches if remembered else b"") if remembers else None
-        staged = stage(session, spec, extraction, spool, self.progress, memory)
+        if self.parts is not None:
+            staged = self.parts.stage(session)
+        else:
+            staged = stage(session, spec, extraction, cast("RejectSpool", spool), self.progress, memory)
         self.attempt.extracted, self.attempt.rejected = staged.extracted, spool.count
         if since is None:
             check_extracted(spec, staged.extracted, self.last)
@@ -267,6 +264,8 @@ class _Load:
             without_key=spool.without_key,
         )
         drop_stage(session, spec)
+        if self.parts is not None:
+            self.parts.done(session)
         result = self.attempt.result(
             spec.name,
             "loaded",

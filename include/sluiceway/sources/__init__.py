@@ -17,6 +17,7 @@ from sluiceway.tables.source_spec import SOURCE_KINDS, LocatedSource
 if TYPE_CHECKING:
     from sluiceway.sources.connections import Connections
     from sluiceway.sources.extraction import Extraction
+    from sluiceway.sources.piece import Piece
     from sluiceway.sources.place import Place
     from sluiceway.tables.spec import TableSpec
 
@@ -37,11 +38,17 @@ def _is_file(kind: str) -> bool:
 
 
 def open_source(
-    spec: TableSpec, place: Place, connections: Connections, *, watermark: str | None = None
+    spec: TableSpec,
+    place: Place,
+    connections: Connections,
+    *,
+    watermark: str | None = None,
+    piece: Piece | None = None,
 ) -> AbstractContextManager[Extraction]:
     """Open the source of `spec`, which lies at `place`.
 
     :param watermark: where the last incremental load of a database ended.
+    :param piece: which of its rows alone are read, of a source that can be split.
     :raises SourceUnreadableError: the source is not what the spec declares.
     :raises SourceMissingError: the layer, member, sheet or table does not exist.
     :raises SourceUnavailableError: the database or service does not answer.
@@ -51,10 +58,24 @@ def open_source(
     # each reader is imported only when used: GDAL alone costs half a second and 50 MB
     opener: Callable[..., Any] = getattr(import_module(module_of(kind)), f"open_{kind}")
     opened: AbstractContextManager[Extraction]
-    if _is_file(kind):
+    if piece is not None:
+        opened = opener(spec, spec.source, place.path, piece)
+    elif _is_file(kind):
         opened = opener(spec, spec.source, place.path)
     elif kind == "sql":
         opened = opener(spec, spec.source, connections, watermark=watermark)
     else:
         opened = opener(spec, spec.source, connections)
     return opened
+
+
+def pieces_of(spec: TableSpec, place: Place) -> list[Piece]:
+    """Into which pieces the source of a table that says `split` is cut, in order.
+
+    :raises SplitError: it cannot be; says why.
+    :raises SluicewayError: as open_source.
+    """
+    cut: Callable[..., list[Piece]] = getattr(
+        import_module(module_of(spec.source.kind)), f"pieces_of_{spec.source.kind}"
+    )
+    return cut(spec, spec.source, place.path)

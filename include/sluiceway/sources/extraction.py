@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from sluiceway.errors import SchemaDriftError, nearest
+from sluiceway.sources.piece import Numbers
 from sluiceway.tables.spec import TableSpec
 
 _FAMILIES = (
@@ -51,6 +52,11 @@ class Extraction:
     """Filled while `batches` is read; these records are in no batch."""
     watermark: str | None = None
     """Where an incremental source ended; known once all batches were read."""
+    row_numbers: Numbers | None = None
+    """Of a piece of a source: its rows' numbers among the data rows of the whole."""
+    doubts: dict[str, str | None] = field(default_factory=dict)
+    """Of a piece of a source, once it was read: what would be an error if no other piece spoke against it, by a word
+    for what it is about; None where this one does."""
 
 
 def chosen_columns(spec: TableSpec, available: Collection[str], place: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sluiceway.ids import QUEUE
@@ -21,6 +21,7 @@ MAX_QUEUE = 40
 
 _GROUP = re.compile(r"""^[ \t]*group[ \t]*=[ \t]*(["'])(?P<name>[^"'\n]*)\1[ \t]*(?:#.*)?$""", re.MULTILINE)
 _QUEUE = re.compile(rf"""^[ \t]*queue[ \t]*=[ \t]*(["'])(?P<name>{QUEUE})\1[ \t]*(?:#.*)?$""", re.MULTILINE)
+_SPLIT = re.compile(r"^[ \t]*split[ \t]*=", re.MULTILINE)
 _NAMES_GROUP = re.compile(r"^[ \t]*[\"']?group\b", re.MULTILINE)
 
 
@@ -46,9 +47,17 @@ def deployed_names(settings: Settings | None = None) -> list[str]:
 
 def queues(names: Iterable[str], settings: Settings | None = None) -> list[str]:
     """The queues that the files of these tables name, by name."""
+    return sorted({found["name"] for head in _heads(names, settings) if (found := _QUEUE.search(head))})
+
+
+def any_split(names: Iterable[str], settings: Settings | None = None) -> bool:
+    """Whether the file of one of these tables says `split`."""
+    return any(_SPLIT.search(head) for head in _heads(names, settings))
+
+
+def _heads(names: Iterable[str], settings: Settings | None) -> Iterator[str]:
     folder = (settings or load_settings()).config_dir / "tables"
-    heads = (_head(folder / f"{name}.toml") or "" for name in names)
-    return sorted({found["name"] for head in heads if (found := _QUEUE.search(head))})
+    return (_head(folder / f"{name}.toml") or "" for name in names)
 
 
 def is_deployed(path: Path, settings: Settings) -> bool:

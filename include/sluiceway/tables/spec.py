@@ -25,6 +25,7 @@ from sluiceway.errors import nearest
 from sluiceway.spans import check_span
 from sluiceway.tables.files import DEFAULT_GROUP, check_queue
 from sluiceway.tables.source_spec import Frozen, ParquetSource, SheetRows, Source, SqlSource, VectorSource
+from sluiceway.tables.split import check_split
 
 MAX_IDENTIFIER_BYTES = 63
 """PostgreSQL cuts longer names silently (NAMEDATALEN - 1)."""
@@ -140,7 +141,7 @@ class Column(Frozen):
 
 
 _NOT_LOADED: Any = {
-    **dict.fromkeys(("description", "group", "checks", "transform", "queue", "memory", "fresh_within"), True),
+    **dict.fromkeys(("description", "group", "checks", "transform", "queue", "memory", "split", "fresh_within"), True),
     "source": {"watermark_lag"},
 }
 """What changes no row that is loaded."""
@@ -286,6 +287,12 @@ class TableSpec(Frozen):
         "it. Default: nothing is promised.",
         examples=["26h"],
     )
+    split: str | None = Field(
+        default=None,
+        description="The parts in which several of Airflow's workers load it: so many rows each, or one per value of a "
+        "source's column. Of a shapefile or a GeoPackage.",
+        examples=["rows:250000", "column:COUNTY"],
+    )
     on_missing: Literal["keep", "mark", "delete"] = Field(
         default="keep", description="What happens to warehouse rows that the source no longer holds.", examples=["mark"]
     )
@@ -330,6 +337,12 @@ class TableSpec(Frozen):
                 raise ValueError("key: names a column twice")
         if isinstance(self.source, SqlSource) and self.source.watermark and self.on_missing != "keep":
             raise ValueError('source.watermark: reads new rows only, so on_missing must be "keep"')
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_split(self) -> Self:
+        if self.split is not None:
+            check_split(self.split, self.source, transform=self.transform is not None, queue=self.queue)
         return self
 
     @model_validator(mode="after")

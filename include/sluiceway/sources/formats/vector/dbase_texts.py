@@ -7,7 +7,7 @@ bytes as they are; for the names of columns, which it must decode, latin-1, in w
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +55,8 @@ _CODEC_OF_LANGUAGE = {number: codec for codec, numbers in _LANGUAGES.items() for
 _UNKNOWN_LANGUAGES = frozenset({0x68, 0x69})
 """Kamenicky and Mazovia, of which Python knows nothing."""
 _ASCII = bytes(range(32, 127))
+DOUBT = "encoding"
+"""What Extraction.doubts calls it."""
 
 
 class DbaseTexts:
@@ -103,8 +105,8 @@ class DbaseTexts:
             return given
         return self._decoded(given.encode(_BYTES), "a column's name")
 
-    def decode(self, values: pa.Array, column: str, row_number: int) -> pa.Array:
-        """The texts of a batch whose first row has this number.
+    def decode(self, values: pa.Array, column: str, numbers: Sequence[int]) -> pa.Array:
+        """The texts of a batch whose rows have these numbers.
 
         :raises SourceUnreadableError: the bytes are no text in this encoding.
         """
@@ -119,7 +121,7 @@ class DbaseTexts:
             self._like_utf8 = self._like_utf8 and _is_utf8(raw)
             if self.codec == "utf-8" and len(raw) == self.widths.get(column):
                 raw = self._whole_letters(raw)
-            found.append(self._decoded(raw, f"row {row_number + index:,}, column {column!r}"))
+            found.append(self._decoded(raw, f"row {numbers[index]:,}, column {column!r}"))
         return text_array(found)
 
     def _whole_letters(self, raw: bytes) -> bytes:
@@ -147,17 +149,25 @@ class DbaseTexts:
 
     def check_end(self) -> None:
         """Raises SourceUnreadableError when every letter beyond ASCII was half of one in UTF-8: MayagÃ¼ez."""
+        if (said := self.told_at_end().get(DOUBT)) is not None:
+            raise SourceUnreadableError(said)
+
+    def told_at_end(self) -> dict[str, str | None]:
+        """The same as a sentence, None where a letter is one of this encoding; nothing where there was none."""
         if self._cut:
             log.warning(
                 "%s: %s: %d texts fill their column and end within a letter, of which half was cut off when the file "
                 "was written; they are loaded without it",
                 *(self._table, self._place, self._cut),
             )
-        if self._foreign and self._single and self._like_utf8:
-            raise SourceUnreadableError(
-                f"{self._table}: {self._place} was read as {self.codec} ({self._how}), and each of its "
-                f'{self._foreign:,} values with letters beyond ASCII is UTF-8; declare source.encoding = "utf-8"'
-            )
+        if not self._foreign:
+            return {}
+        if not (self._single and self._like_utf8):
+            return {DOUBT: None}
+        return {
+            DOUBT: f"{self._table}: {self._place} was read as {self.codec} ({self._how}), and each of its "
+            f'{self._foreign:,} values with letters beyond ASCII is UTF-8; declare source.encoding = "utf-8"'
+        }
 
 
 def _codec(name: str) -> str | None:

@@ -125,6 +125,13 @@ def deleted_rows(path: Path) -> int:
     return sum(int((marks == _DELETED).sum()) for marks in _marks(path, header))
 
 
+def live_rows(path: Path) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Of each row of the .dbf at `path`, whether it is not marked as deleted."""
+    header = dbase_header(path)
+    marks = list(_marks(path, header)) if header.row_bytes and header.rows else []
+    return np.concatenate([each != _DELETED for each in marks]) if marks else np.ones(header.rows, dtype=bool)
+
+
 def _marks(path: Path, header: DbaseHeader) -> Iterator[np.ndarray[tuple[int], np.dtype[np.uint8]]]:
     """The first byte of each row."""
     at_once = max(1, _BLOCK_BYTES // header.row_bytes)

@@ -3,76 +3,29 @@
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from sluiceway.errors import (
-    EmptyExtractionError,
-    SchemaDriftError,
-    SourceMissingError,
-    SourceUnreadableError,
-    nearest,
-)
-from sluiceway.sources.extraction import Extraction, chosen_columns
-from sluiceway.sources.formats.texts import not_utf8
-from sluiceway.sources.formats.vector import gdal, geojson
-from sluiceway.sources.formats.vector.dbase_texts import DbaseTexts, undecodable
-from sluiceway.sources.formats.vector.moments import is_naive, moments
-from sluiceway.sources.formats.vector.shapefile import (
-    check_dbase,
-    check_whole,
-    dbase_header,
-    dbase_widths,
-    deleted_rows,
-)
-from sluiceway.sources.formats.vector.vector_files import VectorFile, count_records, laid_out
+from sluiceway.errors import SourceUnreadableError, SplitError, nearest
+from sluiceway.sources.extraction import Extraction
+from sluiceway.sources.formats.vector import gdal
+from sluiceway.sources.formats.vector.layer import Layer
+from sluiceway.sources.formats.vector.pieces import pieces_of_rows, pieces_of_values
+from sluiceway.sources.formats.vector.vector_files import laid_out
+from sluiceway.sources.piece import Piece
 from sluiceway.tables.source_spec import VectorSource
 from sluiceway.tables.spec import TableSpec
+from sluiceway.tables.split import BY_ROWS, SPLIT_FILES, parse_split
 
-BATCH_ROWS = 2_000
-"""Features read at once, at most: 2,000 fields of 30 vertices are 1.5 MB."""
-BATCH_BYTES = 2 << 20
-"""Read at once, about; GDAL takes several times as much meanwhile."""
-SLICE_BYTES = 1 << 20
-"""Handed over at once: what follows holds each geometry three times (WKB, parsed, cleaned)."""
-
-_FAMILY_OF_OGR = {
-    "OFTInteger": "number",
-    "OFTInteger64": "number",
-    "OFTReal": "number",
-    "OFTString": "text",
-    "OFTDate": "time",
-    "OFTTime": "time",
-    "OFTDateTime": "time",
-    "OFTBinary": "binary",
-}
-_OFFLINE = {
-    "GML_DOWNLOAD_SCHEMA": "NO",
-    "GML_SKIP_RESOLVE_ELEMS": "ALL",
-    "GDAL_HTTP_PROXY": "http://127.0.0.1:9",
-    "GDAL_HTTP_MAX_RETRY": "0",
-}
-"""A GML may name its schema, and parts of itself, by address. What asks for an address all the same meets a proxy that
-is none: files are read here, and fetched elsewhere."""
-_UNKNOWN_CRS = ("Undefined Cartesian SRS", "Undefined geographic SRS", "Undefined SRS", "Unknown engineering CRS")
-"""How GeoPackages spell that they do not know their CRS (srs_id -1 and 0)."""
 _NOISE = (
     re.compile(r"[^\s']*/sluiceway-vector-[^/]+/"),
     re.compile(r"; It might help to specify .*"),
     re.compile(r"(; )?Error occurred in \S+ at line \d+"),
 )
 """Of GDAL's messages: our own folder, how to ask GDAL otherwise, and lines of its source."""
-_JSON_DRIVERS = frozenset({"GeoJSON", "ESRIJSON"})
-_BARE_DRIVERS = frozenset({"GeoJSON", "GeoJSONSeq", "TopoJSON"})
-_WITHOUT_ZONES = frozenset({"ESRI Shapefile", "OpenFileGDB"})
-"""Their moments name no zone."""
-_EXTENSION, _SHAPES = b"ARROW:extension:name", {b"ogc.wkb", b"geoarrow.wkb"}
 _REFUSED = (
     gdal.errors.DataSourceError,
     gdal.errors.DataLayerError,
@@ -85,8 +38,8 @@ _REFUSED = (
 
 
 @contextmanager
-def open_vector(spec: TableSpec, source: VectorSource, path: Path) -> Iterator[Extraction]:
-    """Open one layer.
+def open_vector(spec: TableSpec, source: VectorSource, path: Path, piece: Piece | None = None) -> Iterator[Extraction]:
+    """Open one layer, or a piece of it.
 
     Texts of a shapefile are in the encoding that `source.encoding` says, else its .cpg, else the .dbf's header;
     latin-1 that nobody declared is read as cp1252.
@@ -99,11 +52,46 @@ def open_vector(spec: TableSpec, source: VectorSource, path: Path) -> Iterator[E
     with ExitStack() as stack:
         file = stack.enter_context(laid_out(spec.name, source, path))
         try:
-            layer = _Layer(spec, source, file)
+            selection = Layer(spec, source, file).selection(piece) if piece is not None else None
+            layer = Layer(spec, source, file, selection)
             batches = stack.enter_context(layer.open())
         except _REFUSED as error:
             raise SourceUnreadableError(f"{spec.name}: {file.place} cannot be read: {_said(error)}") from error
-        yield Extraction(columns=layer.columns, batches=batches, total_rows=layer.expected, crs=layer.crs)
+        yield Extraction(
+            columns=layer.columns,
+            batches=batches,
+            total_rows=layer.expected,
+            crs=layer.crs,
+            row_numbers=selection.numbers if selection is not None else None,
+            doubts=layer.doubts,
+        )
+
+
+def pieces_of_vector(spec: TableSpec, source: VectorSource, path: Path) -> list[Piece]:
+    """Into which pieces one layer is cut, as spec.split says.
+
+    :raises SplitError: it cannot be.
+    :raises SluicewayError: as open_vector.
+    """
+    split = parse_split(spec.split or "")
+    with laid_out(spec.name, source, path) as file:
+        if file.path.suffix not in SPLIT_FILES:
+            raise SplitError(
+                f"{spec.name}: split: a {file.format.name} must be read from its beginning for each part; make a "
+                f"GeoPackage of it, or remove split"
+            )
+        try:
+            layer = Layer(spec, source, file)
+            if split.by == BY_ROWS:
+                return pieces_of_rows(spec.name, int(layer.info["features"]), split.rows)
+            if split.column not in layer.columns:
+                raise SplitError(
+                    f"{spec.name}: split: {layer.place} has no column {split.column!r}"
+                    f"{nearest(split.column, layer.columns)}"
+                )
+            return pieces_of_values(spec.name, split.column, layer.values_of(split.column)[0])
+        except _REFUSED as error:
+            raise SourceUnreadableError(f"{spec.name}: {file.place} cannot be read: {_said(error)}") from error
 
 
 def _said(error: Exception) -> str:
@@ -117,267 +105,3 @@ def _said(error: Exception) -> str:
     if isinstance(error, gdal.errors.CRSError):
         return f"what it says of its CRS is broken ({text}); mend or remove that (of a shapefile, the .prj)"
     return text or "it is broken or cut off"
-
-
-class _Layer:
-    """One layer that was looked at and is not yet read."""
-
-    def __init__(self, spec: TableSpec, source: VectorSource, file: VectorFile) -> None:
-        self.spec = spec
-        self.file = file
-        gdal.core.set_gdal_config_options(_OFFLINE)
-        if file.path.suffix == ".shp":
-            check_whole(file.path)
-        elif file.path.suffix == ".dbf":
-            check_dbase(file.path)
-        self.texts: DbaseTexts | None = None
-        self.info = self._describe(source)
-        self.name = str(self.info["layer_name"])
-        self.place = f"{file.place}, layer {self.name}"
-        self._check_driver()
-        self.crs = self._crs()
-        self._check_geometry(source)
-        names = [self.texts.name(str(name)) if self.texts else str(name) for name in self.info["fields"]]
-        if self.texts is not None and (dbf := file.path.with_suffix(".dbf")).exists():
-            self.texts.widths = dict(zip(names, dbase_widths(dbf), strict=False))
-        self.columns = {
-            name: "boolean" if subtype == "OFSTBoolean" else _FAMILY_OF_OGR.get(kind, "other")
-            for name, kind, subtype in zip(names, self.info["ogr_types"], self.info["ogr_subtypes"], strict=True)
-        }
-        self.fid = self._declared_fid()
-        if self.fid is not None:
-            self.columns[self.fid] = "number"
-        # a file without a schema says its columns by its features alone
-        self.is_bare = self.info["driver"] in _BARE_DRIVERS and self.info["features"] == 0
-        self.chosen = {} if self.is_bare else self._chosen()
-        for name in self.chosen.values():
-            if names.count(name) > 1:
-                raise SchemaDriftError(f"{spec.name}: {self.place} holds column {name!r} {names.count(name)} times")
-        self.gdal_names = dict(zip(names, map(str, self.info["fields"]), strict=True))
-        self.expected = self._expected()
-        self.shapes_seen = self.measured = False
-
-    def _describe(self, source: VectorSource) -> Mapping[str, Any]:
-        path = self.file.path
-        if path.suffix in {".shp", ".dbf"}:
-            dbf = path.with_suffix(".dbf")
-            language = dbase_header(dbf).language if dbf.exists() else 0
-            self.texts = DbaseTexts(self.spec.name, self.file, declared=source.encoding, language=language)
-            info = _read_info(path, None, self.texts.names_encoding)
-        elif self.file.format.one_layer:
-            info = _read_info(path, None, None)
-        else:
-            return _read_info(path, _layer(self.spec.name, source, self.file), None)
-        if source.layer not in {None, info["layer_name"]}:
-            name = str(info["layer_name"])
-            raise SourceMissingError(f"{self.file.place} has no layer {source.layer!r}{nearest(source.layer, [name])}")
-        return info
-
-    def _check_driver(self) -> None:
-        driver = self.info["driver"]
-        if driver not in self.file.format.drivers:
-            raise SourceUnreadableError(
-                f"{self.spec.name}: {self.file.place} is no {self.file.format.name}: GDAL opens it as {driver}, which "
-                f"Sluiceway does not read; convert it to a GeoPackage"
-            )
-
-    def _crs(self) -> str | None:
-        crs: str | None = self.info["crs"]
-        if self.info["driver"] in _JSON_DRIVERS:
-            geojson.check_page(self.spec.name, self.file.place, self.file.path)
-        if self.info["driver"] == "GeoJSON" and crs == "EPSG:4326":
-            return geojson.own_crs(self.spec.name, self.file.place, self.file.path, crs)
-        return None if crs is not None and any(f'"{name}' in crs for name in _UNKNOWN_CRS) else crs
-
-    def _declared_fid(self) -> str | None:
-        """The primary key, which GDAL keeps beside the columns, where the spec declares it."""
-        name = str(self.info["fid_column"] or "")
-        if not name or name in self.columns or self.spec.transform is not None:
-            return None
-        declared = {source for column in self.spec.columns for source in self.spec.source_names(column)}
-        return name if name in declared else None
-
-    def _chosen(self) -> dict[str, str]:
-        if self.file.path.suffix == ".shp" and not self.file.path.with_suffix(".dbf").exists():
-            missing = next(iter(self.spec.columns))
-            raise SchemaDriftError(
-                f"{self.spec.name}: {self.place}: column {missing!r} is missing, like all others: there is no .dbf "
-                f"beside it, which holds them; a shapefile is .shp, .shx and .dbf"
-            )
-        return chosen_columns(self.spec, self.columns, self.place)
-
-    def _check_geometry(self, source: VectorSource) -> None:
-        if self.spec.geometry is None or self.info["geometry_type"] is not None:
-            return
-        if self.info["driver"] in _BARE_DRIVERS and self.info["features"] == 0:
-            return
-        layers = [str(name) for name, kind in np.asarray(gdal.core.list_layers(self.file.path)) if kind is not None]
-        others = f"; these have one: {', '.join(layers)}" if layers else ""
-        raise SchemaDriftError(
-            f"{self.spec.name}: {self.place} has no geometry{others}. Remove [geometry] or name another layer."
-        )
-
-    def _expected(self) -> int | None:
-        """How many features there must be, where anything says so."""
-        if self.info["driver"] == "GeoJSONSeq":
-            # GDAL passes over lines that it cannot read
-            return count_records(self.file.path)
-        return int(self.info["features"]) if self.info["features"] >= 0 else None
-
-    @contextmanager
-    def open(self) -> Iterator[Iterator[pa.RecordBatch]]:
-        """The layer's batches."""
-        if self.is_bare:
-            yield iter(())
-            return
-        with ExitStack() as stack:
-            geometry_name, reader = stack.enter_context(self._stream(moments_as_texts=False))
-            naive = [field.name for field in reader.schema if is_naive(field.type)]
-            if naive and self.info["driver"] not in _WITHOUT_ZONES:
-                # one column of several time zones comes without any, as the clocks stood there
-                stack.close()
-                geometry_name, reader = stack.enter_context(self._stream(moments_as_texts=True))
-            self._check_one_geometry(reader.schema)
-            yield self._batches(reader, geometry_name, frozenset(naive))
-
-    def _check_one_geometry(self, schema: pa.Schema) -> None:
-        shapes = [field.name for field in schema if (field.metadata or {}).get(_EXTENSION) in _SHAPES]
-        if len(shapes) > 1:
-            raise SchemaDriftError(
-                f"{self.spec.name}: {self.place} holds {len(shapes)} geometries: {', '.join(shapes)}; only a layer of "
-                f"one is read: leave the others out, such as with ogr2ogr -sql"
-            )
-
-    @contextmanager
-    def _stream(self, *, moments_as_texts: bool) -> Iterator[tuple[str, pa.RecordBatchReader]]:
-        wanted = [self.gdal_names[name] for name in dict.fromkeys(self.chosen.values()) if name != self.fid]
-        with ExitStack() as stack:
-            with warnings.catch_warnings():
-                # measures do come: only the layer's type is told without
-                warnings.filterwarnings("ignore", message="Measured")
-                meta, reader = stack.enter_context(
-                    gdal.raw.open_arrow(
-                        self.file.path,
-                        layer=self.name,
-                        encoding=self.texts.values_encoding(wanted) if self.texts else None,
-                        columns=wanted,
-                        read_geometry=self.spec.geometry is not None,
-                        return_fids=self.fid is not None,
-                        batch_size=self._rows_at_once(),
-                        use_pyarrow=True,
-                        datetime_as_string=moments_as_texts,
-                    )
-                )
-            if self.fid is not None:
-                self.gdal_names[self.fid] = meta["fid_column"]
-            yield meta["geometry_name"] or "wkb_geometry", reader
-
-    def _rows_at_once(self) -> int:
-        features = int(self.info["features"])
-        if features < 1 or not self.file.path.is_file():
-            return BATCH_ROWS
-        fit = max(1, features * BATCH_BYTES // max(1, self.file.path.stat().st_size))
-        # a power of two: in a file that has grown a little the batches are the same ones (load/loaded_batches.py)
-        return min(BATCH_ROWS, 1 << (fit.bit_length() - 1))
-
-    def _batches(
-        self, reader: pa.RecordBatchReader, geometry_name: str, naive: frozenset[str]
-    ) -> Iterator[pa.RecordBatch]:
-        seen = 0
-        for batch in self._read(reader):
-            if batch.num_rows == 0:
-                continue
-            columns = {
-                target: self._plain(batch.column(self.gdal_names[name]), name, seen + 1)
-                for target, name in self.chosen.items()
-            }
-            for target, name in self.chosen.items():
-                if self.gdal_names[name] in naive and pa.types.is_string(columns[target].type):
-                    columns[target] = moments(columns[target])
-            if self.spec.geometry is not None:
-                # the last one of that name: a field may be called so as well
-                shapes = batch.column(batch.schema.get_all_field_indices(geometry_name)[-1])
-                columns[self.spec.geometry.column] = shapes
-                self._look_for_measures(shapes)
-            seen += batch.num_rows
-            chosen_only = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
-            rows = max(1, chosen_only.num_rows * SLICE_BYTES // max(SLICE_BYTES, chosen_only.nbytes))
-            for start in range(0, chosen_only.num_rows, rows):
-                yield chosen_only.slice(start, rows)
-        self._check_end(seen)
-
-    def _look_for_measures(self, shapes: pa.Array) -> None:
-        if self.measured is not False or self.spec.geometry is None or "M" not in self.spec.geometry.dimensions:
-            return
-        heads = [shape[:5] for shape in shapes.to_pylist() if shape]
-        if heads:
-            self.shapes_seen = True
-            # GDAL gives ISO WKB, little-endian: 2001 is a point with a measure, 3001 one with a height as well
-            self.measured = any(int.from_bytes(head[1:5], "little") // 1000 in {2, 3} for head in heads)
-
-    def _check_end(self, seen: int) -> None:
-        if self.expected is not None and seen != self.expected:
-            dbf = self.file.path.with_suffix(".dbf")
-            deleted = deleted_rows(dbf) if self.texts is not None and dbf.exists() else 0
-            if seen + deleted != self.expected:
-                # GDAL ends a broken .dbf as if it were complete
-                raise SourceUnreadableError(
-                    f"{self.spec.name}: {self.file.place} says it holds {self.expected:,} features and gave {seen:,}; "
-                    f"it is broken or cut off"
-                )
-        if self.info["driver"] == "GeoJSON":
-            geojson.check_alone(self.spec.name, self.file.place, self.file.path, seen)
-        if self.shapes_seen and not self.measured and self.spec.geometry is not None:
-            raise SchemaDriftError(
-                f"{self.spec.name}: geometry.dimensions is {self.spec.geometry.dimensions!r}, and no shape of "
-                f"{self.place} has a measure (GeoJSON, GML and KML never give one); declare it without M"
-            )
-        if self.texts is not None:
-            self.texts.check_end()
-
-    def _read(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        try:
-            yield from reader
-        except (OSError, pa.ArrowException) as error:
-            raise SourceUnreadableError(
-                f"{self.spec.name}: {self.file.place} cannot be read to its end: {error}"
-            ) from error
-
-    def _plain(self, values: pa.Array, column: str, row_number: int) -> pa.Array:
-        """The values in a type of Arrow's own, texts as UTF-8."""
-        if isinstance(values.type, pa.BaseExtensionType):
-            # JSON
-            values = values.storage
-        if pa.types.is_dictionary(values.type):
-            # the codes of a domain, which the rows hold; not what they mean
-            values = values.indices
-        if self.texts is not None and (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-            values = self.texts.decode(values, column, row_number)
-        if (wrong := not_utf8(values)) is not None:
-            where = f"row {row_number + wrong[0]:,}, column {column!r}"
-            raise undecodable(self.spec.name, self.file.place, where, wrong[1], "UTF-8")
-        return values
-
-
-def _read_info(path: Path, layer: str | None, encoding: str | None) -> Mapping[str, Any]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Measured")
-        info: Mapping[str, Any] = gdal.core.read_info(path, layer=layer, encoding=encoding)
-    return info
-
-
-def _layer(table: str, source: VectorSource, file: VectorFile) -> str:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Measured")
-        layers = [str(name) for name, _ in np.asarray(gdal.core.list_layers(file.path))]
-    if source.layer in layers:
-        return source.layer
-    if not layers:
-        raise EmptyExtractionError(f"{table}: {file.place} holds no layer, so the source gave no rows")
-    if source.layer is not None:
-        raise SourceMissingError(f"{file.place} has no layer {source.layer!r}{nearest(source.layer, layers)}")
-    if len(layers) != 1:
-        raise SourceMissingError(
-            f"{file.place} holds {len(layers)} layers: {', '.join(layers)}; name one as source.layer"
-        )
-    return layers[0]
