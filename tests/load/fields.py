@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from bench.landiq_file import write_shapefile
 from sluiceway.ledger.store import TableRun
@@ -42,7 +43,12 @@ def field_toml(path: Path, *, top: str = "") -> str:
 def write_fields(folder: Path, count: int) -> Path:
     """Fields of which some are deleted, some have the key of a row far away, none, or a value that is no number."""
     path = write_shapefile(folder, count)
-    rows = _Rows(path.with_suffix(".dbf"))
+    with Fields(path) as rows:
+        _spoil(rows, count)
+    return path
+
+
+def _spoil(rows: Fields, count: int) -> None:
     for number in (0, 3, count // 4, count // 4 + 1, count // 2 - 1, count - 1):
         rows.put(number, "", b"*")
     for lost, kept in ((5, count - 3), (6, count // 2 + 7), (count // 4 + 2, 8), (count // 2, count // 2 + 1)):
@@ -51,20 +57,18 @@ def write_fields(folder: Path, count: int) -> Path:
     rows.put(count - 9, "UniqueID", rows.get(21, "UniqueID"))
     rows.put(count // 3, "UniqueID", b"")
     for number in (9, count // 2 + 2, count - 5):
-        rows.put(number, "YR_PLANTED", b"soon")
+        rows.put(number, "MAIN_CROP", b"P999")
     rows.put(count // 2 + 3, "MAIN_CROP", b"P123")
     rows.put(count - 7, "COUNTY", b"KERN")
     rows.put(count - 8, "COUNTY", b"")
-    rows.save()
-    return path
 
 
-class _Rows:
-    """The rows of a .dbf, which can be edited."""
+class Fields:
+    """The rows of a shapefile's .dbf, which are written back at the end of the block."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._bytes = bytearray(path.read_bytes())
+        self._path = path.with_suffix(".dbf")
+        self._bytes = bytearray(self._path.read_bytes())
         _, self._header, self._row = struct.unpack_from("<IHH", self._bytes, 4)
         at, self._columns = 1, {"": (0, 1)}
         for start in range(32, self._header - 1, 32):
@@ -85,15 +89,16 @@ class _Rows:
         place = self._place(number, name)
         self._bytes[place] = value.ljust(place.stop - place.start)[: place.stop - place.start]
 
-    def save(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._path.write_bytes(self._bytes)
 
 
 def content(query: Query, table: str) -> list[tuple[object, ...]]:
     """Every row of a table of fields, the geometry byte by byte, without the run that wrote it."""
-    return query(
-        f"SELECT unique_id, county, crop, planted, acres, ST_AsBinary(geom) FROM {table} ORDER BY unique_id"  # noqa: S608
-    )
+    return query(f"SELECT unique_id, county, crop, planted, acres, ST_AsBinary(geom) FROM {table} ORDER BY unique_id")
 
 
 def rejects(query: Query, table: str, run_id: str) -> list[tuple[object, ...]]:

@@ -106,8 +106,10 @@ def supersede(url: str, run: RunKey, deployed_sha: str, note: str) -> None:
         store.record_outcome(session, run, "superseded", note, deployed_sha=deployed_sha)
 
 
-def plan(url: str, run: RunKey, *, only: Sequence[str], queues: Collection[str] = ()) -> list[str]:
-    """Plan the tables of this run; those that no queue has of its own, largest source first, so that the longest load
+def plan(
+    url: str, run: RunKey, *, only: Sequence[str], queues: Collection[str] = (), elsewhere: Collection[str] = ()
+) -> list[str]:
+    """Plan the tables of this run; those that no other task hands out, largest source first, so that the longest load
     does not start last.
 
     A table whose file is wrong is planned too: its load fails with the file's sentence, hinders no other table, and
@@ -115,11 +117,12 @@ def plan(url: str, run: RunKey, *, only: Sequence[str], queues: Collection[str] 
 
     :param only: names of a subset; empty for all tables this deployment runs.
     :param queues: those whose tables another task hands out: `plan_queue`.
+    :param elsewhere: names of those that another task hands out.
     :raises NoTablesError: no table is left.
     :raises UnknownTableError: one of `only` has no file in this deployment; names the nearest.
     """
     tables = registry.read_deployed()
-    names = _chosen(tables, only)
+    names = chosen(tables, only)
     if not names:
         raise NoTablesError(
             f"No table to load: none under {load_settings().config_dir / 'tables'} belongs to the groups this "
@@ -127,7 +130,7 @@ def plan(url: str, run: RunKey, *, only: Sequence[str], queues: Collection[str] 
         )
     with connect(url) as session:
         store.plan_tables(session, run, names)
-    return _largest_first(tables, [name for name in names if _queue(tables, name) not in queues])
+    return largest_first(tables, [n for n in names if n not in elsewhere and _queue(tables, n) not in queues])
 
 
 def queues() -> list[str]:
@@ -138,10 +141,11 @@ def queues() -> list[str]:
 def plan_queue(queue: str, *, only: Sequence[str]) -> list[str]:
     """The tables of this run whose files name a queue, largest source first; `plan` plans them with the others."""
     tables = registry.read_deployed()
-    return _largest_first(tables, [name for name in _chosen(tables, only) if _queue(tables, name) == queue])
+    return largest_first(tables, [name for name in chosen(tables, only) if _queue(tables, name) == queue])
 
 
-def _chosen(tables: registry.Tables, only: Sequence[str]) -> list[str]:
+def chosen(tables: registry.Tables, only: Sequence[str]) -> list[str]:
+    """The names of a subset; of all tables, where it is empty."""
     return list(registry.choose(dict.fromkeys(tables.names()), only)) if only else tables.names()
 
 
@@ -149,7 +153,8 @@ def _queue(tables: registry.Tables, name: str) -> str | None:
     return tables.right[name].queue if name in tables.right else None
 
 
-def _largest_first(tables: registry.Tables, names: Sequence[str]) -> list[str]:
+def largest_first(tables: registry.Tables, names: Sequence[str]) -> list[str]:
+    """In the order in which they are best begun."""
     return sorted(names, key=lambda name: -_size(tables.right.get(name)))
 
 

@@ -11,10 +11,14 @@ from sluiceway.ids import (
     ENQUEUE_TASK,
     FOLLOWERS_GROUP,
     LOADING_TASK,
+    MERGING_TASK,
     OPENING_TASK,
+    PART_TASK,
+    PARTS_TASK,
     PLANNING_TASK,
     PUBLISHING_TASK,
     QUEUE,
+    SPLIT_TABLES_TASK,
     VERDICT_TASK,
     on_queue,
 )
@@ -31,6 +35,8 @@ UNRECORDED = frozenset({OPENING_TASK})
 """It says nothing of itself in the ledger but opens the run's row."""
 _LOAD = re.compile(rf"{re.escape(LOADING_TASK)}(?:_(?P<queue>{QUEUE}))?")
 """A loading task without a map index."""
+_LISTED_BY = {PART_TASK: PARTS_TASK, MERGING_TASK: SPLIT_TABLES_TASK}
+"""The tasks that load tables in parts -> what lists that for them."""
 UNFINISHED_SHOWN = 5
 CHANGED_ROWS = ("inserted", "updated", "deleted")
 
@@ -88,7 +94,8 @@ def _ended(sentence: str) -> str:
 def _judge_nothing_to_do(facts: Facts, states: States) -> Verdict:
     """Nothing was to be done: so no task may have failed, and none may have loaded."""
     problems = _failures(facts, states) + _unfinished(states)
-    ran = sorted(task for task, state in states.items() if task.startswith(LOADING_TASK) and state == "success")
+    loads = (LOADING_TASK, PART_TASK, MERGING_TASK)
+    ran = sorted(task for task, state in states.items() if task.startswith(loads) and state == "success")
     problems += [f"{task} ran" for task in ran]
     note = facts.run.outcome_note or ""
     if problems:
@@ -156,7 +163,9 @@ def _task_problems(facts: Facts, states: States) -> list[str]:
 
 
 def _had_no_table(task: str, states: States) -> bool:
-    """Whether it is a loading task whose plan has ended well and had no table of that queue."""
+    """Whether it is a loading task whose plan has ended well and had no table of that queue, or no part of one."""
+    if task in _LISTED_BY:
+        return states.get(_LISTED_BY[task]) == "success"
     load = _LOAD.fullmatch(task)
     return load is not None and states.get(on_queue(PLANNING_TASK, load["queue"])) == "success"
 

@@ -27,9 +27,10 @@ from sluiceway.flows.files import Flow, flow_files, read_file
 from sluiceway.flows.params import OF_EVENTS, RunParam, form_names, job_params, queues_of, run_params
 from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerType
 from sluiceway.flows.when import And, Expression, Name, Or
-from sluiceway.ids import LOADING_TASK, MASTER, PLANNING_TASK
+from sluiceway.ids import LOADING_TASK, MASTER, PLANNING_TASK, SPLIT_TASKS
 from sluiceway.on_airflow.retries import retry_arguments
 from sluiceway.settings import load_settings
+from sluiceway.tables.files import any_split
 
 if TYPE_CHECKING:
     from airflow.sdk.bases.timetable import BaseTimetable
@@ -170,7 +171,19 @@ def refresh_params(flow: Flow | None) -> dict[str, Param]:
 def refresh_arguments(flow: Flow | None) -> dict[str, Any]:
     """What the graph that refreshes tables is made of, beside the DAG's own arguments."""
     queue = flow.spec.queue if flow else None
-    return {"queue": queue, "queues": own_queues(flow), "takes_events": takes_events(flow)}
+    return {
+        "queue": queue,
+        "queues": own_queues(flow),
+        "splits": has_split(flow),
+        "takes_events": takes_events(flow),
+    }
+
+
+def has_split(flow: Flow | None) -> bool:
+    """Whether some of the flow's tables are loaded in parts, by tasks of their own in the graph."""
+    if (task := get_parsing_context().task_id) is not None:
+        return task in SPLIT_TASKS
+    return any_split(form_names(flow))
 
 
 def own_queues(flow: Flow | None) -> list[str]:

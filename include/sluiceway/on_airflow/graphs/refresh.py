@@ -10,6 +10,7 @@ from airflow.sdk import TaskGroup, TriggerRule, chain
 from sluiceway.ids import PLANNING_TASK, VERDICT_TASK, on_queue
 from sluiceway.on_airflow.graphs import refresh_tasks as tasks
 from sluiceway.on_airflow.graphs.flow_events import take_events
+from sluiceway.on_airflow.graphs.split import load_in_parts
 from sluiceway.on_airflow.operators.load_table import LoadTableOperator
 from sluiceway.on_airflow.operators.verdict import VerdictOperator
 from sluiceway.on_airflow.retries import final_retries, load_retries
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 ALWAYS = TriggerRule.ALL_DONE
 
 
-def refresh(*, queue: str | None = None, queues: Sequence[str] = (), takes_events: bool = False) -> BaseOperator:
+def refresh(
+    *, queue: str | None = None, queues: Sequence[str] = (), splits: bool = False, takes_events: bool = False
+) -> BaseOperator:
     """Add the graph to the DAG of the `with` block.
 
     Airflow gives all that are mapped from one task to one queue: so each queue has a task that loads its tables, and
@@ -31,6 +34,7 @@ def refresh(*, queue: str | None = None, queues: Sequence[str] = (), takes_event
 
     :param queue: of the workers that load the tables whose files name none; None: Airflow's own.
     :param queues: those that the tables' files name.
+    :param splits: whether the file of a table says `split`.
     :param takes_events: whether a run begins by taking the events of its flow's triggers.
     :returns: the task that decides the run's colour.
     """
@@ -45,6 +49,8 @@ def refresh(*, queue: str | None = None, queues: Sequence[str] = (), takes_event
 
     with TaskGroup("sub", tooltip="One task, one process and one transaction per table") as sub:
         loads = [_load(plan, of, of or queue) for of, plan in plans.items()]
+        in_parts = load_in_parts(queue) if splits else None
+        loads += [in_parts.merge] if in_parts else []
         cleanup = [
             recorded_step(clean, trigger_rule=ALWAYS) for clean in (tasks.cleanup_staging, tasks.cleanup_history)
         ]
@@ -52,8 +58,8 @@ def refresh(*, queue: str | None = None, queues: Sequence[str] = (), takes_event
             load >> cleanup
 
     with TaskGroup("final", tooltip="Only when pre and sub are good") as final:
-        # a queue of which this run has no table is skipped, and no other is bad
-        rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if queues else TriggerRule.ALL_SUCCESS
+        # a queue of which this run has no table is skipped, and no other is bad; so is what would be loaded in parts
+        rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if queues or splits else TriggerRule.ALL_SUCCESS
         validate, aggregate = (
             recorded_step(each, trigger_rule=rule, **final_retries()) for each in (tasks.validate, tasks.aggregate)
         )
@@ -72,6 +78,8 @@ def refresh(*, queue: str | None = None, queues: Sequence[str] = (), takes_event
     [pre, *loads] >> aggregate
     # over direct arrows alone the verdict waits for a task that runs again: those between are good and stay so
     [*begin[1:], *plans.values(), pre, *loads, *cleanup, validate, aggregate] >> verdict
+    if in_parts:
+        [*in_parts.before] >> verdict
     return verdict
 
 

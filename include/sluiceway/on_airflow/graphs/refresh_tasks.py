@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from sluiceway.errors import SluicewayError
-from sluiceway.ids import PLANNING_TASK, VERDICT_TASK, on_queue
+from sluiceway.ids import PLANNING_TASK, SPLIT_TABLES_TASK, VERDICT_TASK, on_queue
 from sluiceway.on_airflow.connections import connections, warehouse_url
 from sluiceway.on_airflow.recorded import opening_of, run_of
 from sluiceway.run.reconcile import ENDED
+from sluiceway.tables.files import any_split, deployed_names
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,15 +52,16 @@ def opened(context: Context) -> str:
 
 def plan(context: Context) -> list[str]:
     """The tables of this run, and which of them no other task hands out."""
-    from sluiceway.run import steps
+    from sluiceway.run import parts, steps
 
     run, only = run_of(context), context["params"]["tables"]
-    queues = steps.queues()
-    if queues:
-        # a table whose file names a queue since the DAG was read has no task there
+    queues, split = steps.queues(), parts.split_tables(only=only) if any_split(deployed_names()) else []
+    if queues or split:
+        # a table whose file names a queue, or is to be split, since the DAG was read has no task there
         states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
         queues = [queue for queue in queues if on_queue(PLANNING_TASK, queue) in states]
-    return steps.plan(warehouse_url(), run, only=only, queues=queues)
+        split = split if SPLIT_TABLES_TASK in states else []
+    return steps.plan(warehouse_url(), run, only=only, queues=queues, elsewhere=split)
 
 
 def plan_of(queue: str) -> Callable[[Context], list[str]]:
@@ -71,6 +73,27 @@ def plan_of(queue: str) -> Callable[[Context], list[str]]:
         return steps.plan_queue(queue, only=context["params"]["tables"])
 
     return plan
+
+
+def split_tables(context: Context) -> list[str]:
+    """The tables of this run whose files say `split`."""
+    from sluiceway.run import parts
+
+    return parts.split_tables(only=context["params"]["tables"])
+
+
+def plan_parts(context: Context) -> list[dict[str, Any]]:
+    """The parts in which this run loads them; none of a table whose source is unchanged."""
+    from sluiceway.run import parts
+
+    params = context["params"]
+    return parts.plan_parts(
+        warehouse_url(),
+        run_of(context),
+        only=params["tables"],
+        force=bool(params.get("force", False)),
+        connections=connections,
+    )
 
 
 def check_sources(context: Context) -> None:
@@ -88,10 +111,11 @@ def check_warehouse(_context: Context) -> None:
 
 
 def cleanup_staging(_context: Context) -> None:
-    """End what lost workers left in the warehouse."""
-    from sluiceway.run import steps
+    """End what lost workers left in the warehouse, and drop the parts that no open run needs."""
+    from sluiceway.run import parts, steps
 
     steps.cleanup_staging(warehouse_url())
+    parts.cleanup_parts(warehouse_url())
 
 
 def cleanup_history(_context: Context) -> None:

@@ -26,6 +26,7 @@ class LoadTableOperator(BaseOperator):
 
     # none: the table comes from expand(), and rendering it costs a call to the API server per table
     template_fields: Sequence[str] = ()
+    from_parts = False
 
     def __init__(self, *, table: str, conn_id: str = CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -51,5 +52,6 @@ class LoadTableOperator(BaseOperator):
                 try_number=try_number,
                 force=bool(context["params"].get("force", False)),
                 connections=connections,
+                from_parts=self.from_parts,
             )
         return result.model_dump(exclude={"source_columns", "finished_at", "fingerprint", "spec_hash"})
