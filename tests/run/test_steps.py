@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from bench.landiq_file import write_shapefile
 from dev.cluster import Cluster
 from sluiceway.errors import (
     ConfigError,
@@ -23,7 +24,7 @@ from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import PsycopgSession, connect
 from sluiceway.load.table import load_table
-from sluiceway.run import publishing, steps
+from sluiceway.run import parts, publishing, steps
 from sluiceway.run.reconcile import Seen
 from sluiceway.run.truth import truths_of
 from sluiceway.settings import Settings
@@ -87,6 +88,24 @@ def test_a_table_whose_queue_has_a_task_of_its_own_is_planned_by_all_and_handed_
     assert steps.plan_queue("heavy", only=["a"]) == []
     with connect(warehouse_url) as session:
         assert [each.table_name for each in store.table_runs(session, RUN)] == ["b"]
+
+
+def test_a_table_in_parts_is_planned_by_all_and_handed_out_elsewhere(
+    run: RunKey, warehouse_url: str, config: Path
+) -> None:
+    write_shapefile(config / "tables", 3_000)
+    for name, uri in (("b", "i15_crop_mapping.shp"), ("c", "none.shp")):
+        (config / "tables" / f"{name}.toml").write_text(
+            f'description = "Fields"\nkey = "id"\nsplit = "rows:1000"\nsource = {{ kind = "vector", uri = "{uri}" }}\n'
+            'columns = { id = { source = "UniqueID", type = "text" } }\n'
+        )
+    assert parts.split_tables(only=[]) == ["b", "c"]
+    assert parts.split_tables(only=["a", "c"]) == ["c"]
+    # the DAG was read before anybody wrote `split`: the table is loaded with the others
+    assert steps.plan(warehouse_url, run, only=[]) == ["b", "a", "c"]
+    assert steps.plan(warehouse_url, run, only=[], elsewhere=["b", "c"]) == ["a"]
+    planned = parts.plan_parts(warehouse_url, run, only=[])
+    assert planned == [{"table": "b", "part": number, "of": 3} for number in (1, 2, 3)], "the load of c says why"
 
 
 def test_a_second_plan_in_another_order_overwrites_no_try_and_the_newest_one_stands(

@@ -358,14 +358,45 @@ def test_a_queue_of_which_a_run_has_no_table_is_skipped_and_is_no_fault() -> Non
     assert "skipped: plan_heavy, sub.load_table_heavy" in red(verdict_of([table("town")], without))
 
 
+def test_a_run_without_a_table_in_parts_or_with_an_unchanged_one_skips_their_tasks_and_is_no_fault() -> None:
+    listed = {"sub.split_tables": "success", "sub.plan_parts": "success"}
+    none = {**GREEN_STATES, **listed, "sub.load_part": "skipped", "sub.merge_parts": "skipped"}
+    unchanged = {**GREEN_STATES, **listed, "sub.load_part": "skipped", "sub.merge_parts_0": "success"}
+    for states in (none, unchanged):
+        assert verdict_of([table("town")], states).status == "success"
+    without = {**none, "sub.plan_parts": "skipped"}
+    assert "skipped: sub.load_part, sub.plan_parts" in red(verdict_of([table("town")], without))
+
+
+def test_a_part_that_failed_is_told_by_its_table() -> None:
+    states = {
+        **GREEN_STATES,
+        "sub.split_tables": "success",
+        "sub.plan_parts": "success",
+        "sub.load_part_0": "success",
+        "sub.load_part_1": "failed",
+        "sub.merge_parts_0": "failed",
+        "final.validate": "upstream_failed",
+    }
+    failed = table("town", status="failed", error_type="PartsError", error="town: part 2 of 2 failed (why)")
+    tasks = [
+        task("sub.load_part", map_index=1, table_name="town", error_type="E", error="why"),
+        task("sub.merge_parts", map_index=0, table_name="town", error_type="PartsError", error="why"),
+    ]
+    said = red(verdict_of([failed], states, tasks=tasks, published=None))
+    assert said.count("why") == 1
+    assert "sub.load_part" not in said
+
+
 @pytest.mark.parametrize(
     ("states", "told"),
     [
         ({"deploy_gate": "failed"}, "deploy_gate failed"),
         ({"opened": "running"}, "not finished: opened (running)"),
         ({"sub.load_table_0": "success"}, "sub.load_table_0 ran"),
+        ({"sub.load_part_3": "success"}, "sub.load_part_3 ran"),
     ],
-    ids=["gate", "running", "load"],
+    ids=["gate", "running", "load", "part"],
 )
 def test_a_superseded_run_in_which_a_task_failed_or_a_table_was_loaded_is_red(
     states: dict[str, str | None], told: str

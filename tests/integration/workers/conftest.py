@@ -17,12 +17,17 @@ from dev.workers import Worker
 from sluiceway.rest.airflow_api import AirflowApi
 from tests.conftest import THROWN_AWAY, let_through
 from tests.integration.deployment import CALM, DAG_ID, ROWS, Deployment, csv_of, name_of, write_table
+from tests.load.fields import field_toml, write_fields
 
 TABLES = 9
 HEAVY = "t08"
 """On a queue of its own."""
 GREEDY = "t09"
 """Of a group that no deployment runs until a test says so: its load wants more memory than it may have."""
+WHOLE, PARTED = "field", "parted"
+"""Of one and the same file: loaded in one, and in parts."""
+FIELDS, PART = 60_000, 15_000
+"""How many fields the file has, and a part of it: a part takes about two seconds."""
 SLOW = """
 import time
 
@@ -52,6 +57,9 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     declare(config, HEAVY, 'queue = "heavy"\n')
     declare(config, GREEDY, 'group = "greedy"\nmemory = "512MiB"\n')
     (config / "transforms" / f"{GREEDY}.py").write_text(HUNGRY, encoding="utf-8")
+    fields = write_fields(folder / "fields", FIELDS)
+    for name, top in ((WHOLE, ""), (PARTED, f'split = "rows:{PART}"')):
+        (config / "tables" / f"{name}.toml").write_text(field_toml(fields, top=top), encoding="utf-8")
     dags = folder / "dags"
     dags.mkdir()
     shutil.copy(ROOT / "dags" / f"{DAG_ID}.py", dags)

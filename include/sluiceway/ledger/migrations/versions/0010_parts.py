@@ -15,7 +15,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("CREATE SCHEMA etl_staging")
+    # it holds nothing that outlives a run: it may be left of a ledger that was dropped by hand
+    op.execute("CREATE SCHEMA IF NOT EXISTS etl_staging")
     op.execute("""
         CREATE TABLE etl.table_part (
             dag_id          text NOT NULL,
