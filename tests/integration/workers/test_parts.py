@@ -83,7 +83,8 @@ def test_a_part_that_fails_fails_its_table_alone_and_what_is_mended_goes_on(depl
     run, tables = deployment.ledger(run_id)
     assert (deployment.state(run_id), run.status) == ("failed", "failed")
     assert (tables["t01"].status, tables[PARTED].status) == ("loaded", "failed")
-    told = f"1 of 2 tables failed: {PARTED} (PartsError: {PARTED}: part 2 of {PARTS} (rows 15,001 to 30,000) failed "
+    which = f"part 2 of {PARTS} (rows {PART + 1:,} to {2 * PART:,})"
+    told = f"1 of 2 tables failed: {PARTED} (PartsError: {PARTED}: {which} failed (SourceUnreadableError: "
     assert told in (run.note or "")
     assert deployment.tasks(run_id)["final.validate"]["state"] == "upstream_failed"
 
