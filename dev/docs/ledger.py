@@ -120,7 +120,7 @@ TABLES: Mapping[str, LedgerTable] = {
             "piece": ("jsonb", "Which rows of the source it is: `first` and `rows`, or `column` and `value`."),
             "status": (
                 "text",
-                "planned, staged (its rows wait in schema `etl_staging`), failed, or merged: nobody needs them any more.",
+                "planned, staged (its rows wait in schema `etl_staging`), failed, or merged: no longer needed.",
             ),
             "fingerprint": ("text", "Of the source when the parts were planned; another one fails the part."),
             "spec_hash": ("text", "Of the table's file and `LOAD_VERSION` then; the same."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from psycopg import sql
 
@@ -21,18 +21,21 @@ from sluiceway.load.stage_table import (
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
-    from sluiceway.load.reject_spool import RejectSpool
     from sluiceway.load.session import BulkSession
-    from sluiceway.load.staged_parts import PartsRejects
 
 REJECTED = "etl_stage_reject"
 """The temporary table of what could not be cast, with its keys."""
 _PLAIN_JSON = frozenset({"smallint", "integer", "bigint", "boolean"})
 
 
-def write_rejects(
-    session: BulkSession, spec: TableSpec, run: RunKey, try_number: int, spool: RejectSpool | PartsRejects
-) -> None:
+class Rejects(Protocol):
+    """What could not be cast: a RejectSpool, or those of all parts."""
+
+    def hand_over(self, session: BulkSession, table: str) -> None:
+        """Bring all of them into a new temporary table."""
+
+
+def write_rejects(session: BulkSession, spec: TableSpec, run: RunKey, try_number: int, spool: Rejects) -> None:
     """Hand the rejects over to the ledger; they stand in the temporary table REJECTED too until the end."""
     spool.hand_over(session, REJECTED)
     session.execute(
