@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import ANY
 
 import psycopg
 import pytest
@@ -18,6 +19,7 @@ from dev.environment import ROOT
 from sluiceway.errors import (
     PartsError,
     SchemaDriftError,
+    ShrunkExtractionError,
     SluicewayError,
     SourceUnreadableError,
     TooManyRejectsError,
@@ -189,7 +191,33 @@ def test_a_column_that_is_bad_in_all_parts_is_the_error_of_an_unsplit_load(
             load(write_spec(name, field_toml(own, top=BY_ROWS)), name)
         said.append(str(raised.value).partition(":")[2])
     assert said[0] == said[1]
+    assert rejects(query, "parted", "parted") == rejects(query, "field", "field")
     assert query("SELECT to_regclass('parted')") == [(None,)]
+
+
+def test_a_source_that_shrank_is_the_error_of_an_unsplit_load(
+    own: Path, write_spec: WriteSpec, loads: Loads, query: Query
+) -> None:
+    specs = write_spec("field", field_toml(own)), write_spec("parted", field_toml(own, top=BY_ROWS))
+    for spec in specs:
+        loads.whole(spec, "before")
+    with Fields(own) as fields:
+        for number in range(0, COUNT, 2):
+            fields.put(number, "", b"*")
+    for spec, load in zip(specs, (loads.whole, loads.split), strict=True):
+        with pytest.raises(ShrunkExtractionError, match="gave 2,99"):
+            load(spec, "after")
+    assert rejects(query, "parted", "after") == rejects(query, "field", "after") != []
+    failed = "SELECT extracted, rejected, error_type FROM etl.table_run WHERE run_id = 'after' AND status = 'failed'"
+    assert len(set(query(failed))) == 1
+
+
+def test_a_merge_whose_end_was_not_heard_is_not_made_again(fields: Path, write_spec: WriteSpec, loads: Loads) -> None:
+    spec = write_spec("parted", field_toml(fields, top=BY_ROWS))
+    first = loads.split(spec, "r1", force=True)
+    assert loads.merge(spec, "r1", force=True).status == "unchanged"
+    with connect(loads.url) as session:
+        assert store.table_runs(session, RunKey("master_etl", "r1")) == [first.model_copy(update={"finished_at": ANY})]
 
 
 @pytest.mark.parametrize("everywhere", [False, True], ids=["one part", "every part"])

@@ -142,6 +142,11 @@ class StagedParts:
         """Of the source when the parts were planned."""
         return self.parts[0].fingerprint
 
+    @property
+    def are_merged(self) -> bool:
+        """Whether the run has loaded the table from them before."""
+        return all(part.status == "merged" for part in self.parts)
+
     def check(self, session: Session, place: Place) -> None:
         """See that all of them are there, and of the source as it is and the table's file as it is.
 

@@ -67,6 +67,8 @@ def load_table(
     try:
         with _turn(url, spec) as lock:
             parts = StagedParts.read(lock, run, spec) if from_parts else None
+            # whose end was not heard is tried again: what is merged need not be loaded once more
+            force = force and not (parts is not None and parts.are_merged)
             return _load_in_turn(spec, url, lock, attempt, force, connections, progress, hashed, parts)
     except SluicewayError as error:
         attempt.record_failure(url, spec.name, error)
@@ -235,6 +237,9 @@ class _Load:
         remembers = since is None and spec.key != "content" and self.parts is None
         memory = LoadedBatches.of(remembered.batches if remembered else b"") if remembers else None
         if self.parts is not None:
+            if spool.count:
+                write_rejects(session, spec, run, self.attempt.try_number, spool)
+                self._take_sample(session)
             staged = self.parts.stage(session)
         else:
             staged = stage(session, spec, extraction, cast("RejectSpool", spool), self.progress, memory)
@@ -244,7 +249,7 @@ class _Load:
         elif staged.extracted == 0:
             drop_stage(session, spec)
             return None
-        if spool.count:
+        if spool.count and self.parts is None:
             write_rejects(session, spec, run, self.attempt.try_number, spool)
         repeated = reject_duplicates(session, spec, run, self.attempt.try_number) if staged.staged else 0
         rejected = spool.count + repeated
@@ -298,18 +303,22 @@ class _Load:
         return result
 
     def _check_rejects(self, session: BulkSession, extracted: int, rejected: int) -> None:
-        from sluiceway.load.reject_spool import SAMPLE
-
         allowed = self.spec.checks.rejects_allowed(extracted)
         if rejected <= allowed:
             return
         self.attempt.rejected = rejected
-        self.attempt.sample = rejects_of(session, self.attempt.result(self.spec.name, "failed"), limit=SAMPLE)
+        self._take_sample(session)
         first = self.attempt.sample[0]
         raise TooManyRejectsError(
             f"{self.spec.name}: {rejected:,} of {extracted:,} rows cannot be loaded and checks.max_rejects allows "
             f"{allowed:,}. The first: row {first.row_number}: {first.reason}. Nothing was changed."
         )
+
+    def _take_sample(self, session: BulkSession) -> None:
+        """For the case that all that was written is rolled back."""
+        from sluiceway.load.reject_spool import SAMPLE
+
+        self.attempt.sample = rejects_of(session, self.attempt.result(self.spec.name, "failed"), limit=SAMPLE)
 
 
 def _prepare(session: BulkSession, spec: TableSpec) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from sluiceway.errors import SchemaDriftError, nearest
-from sluiceway.sources.piece import Numbers
+from sluiceway.sources.selection import Numbers
 from sluiceway.tables.spec import TableSpec
 
 _FAMILIES = (

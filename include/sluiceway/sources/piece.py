@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-
 from sluiceway.tables.source_spec import Frozen
 
 MOST_PIECES = 500
@@ -28,19 +24,3 @@ class Piece(Frozen):
         if self.column is None:
             return f"rows {self.first + 1:,} to {self.first + (self.rows or 0):,}"
         return f"{self.column} = {self.value}" if self.value is not None else f"no {self.column}"
-
-
-Numbers = np.ndarray[tuple[int], np.dtype[np.int64]]
-
-
-class Selection(NamedTuple):
-    """Which rows of an opened source a piece is."""
-
-    numbers: Numbers
-    """Their numbers among the data rows of the whole source, from 1, in its order."""
-    skip: int = 0
-    """How many records are passed over."""
-    where: str | None = None
-    """A condition that all of them meet, and others may too."""
-    ids: Numbers | None = None
-    """The records' own numbers; None: they are those that follow."""

@@ -40,6 +40,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 }
 """What a model needs beside the key that is looked at."""
 TOGETHER: dict[tuple[str, str], dict[str, Any]] = {
+    ("TableSpec", "split"): {"source": {"kind": "vector", "uri": "cities.gpkg"}},
     ("Geometry", "x"): {"y": "lat"},
     ("Geometry", "y"): {"x": "lon"},
     ("TextValues", "thousands"): {"decimal": "."},

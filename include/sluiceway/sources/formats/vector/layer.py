@@ -33,7 +33,8 @@ from sluiceway.sources.formats.vector.shapefile import (
     deleted_rows,
 )
 from sluiceway.sources.formats.vector.vector_files import VectorFile, count_records
-from sluiceway.sources.piece import Numbers, Piece, Selection
+from sluiceway.sources.piece import Piece
+from sluiceway.sources.selection import Numbers, Selection
 from sluiceway.tables.source_spec import VectorSource
 from sluiceway.tables.spec import TableSpec
 

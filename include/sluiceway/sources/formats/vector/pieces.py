@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from sluiceway.errors import SourceUnreadableError, SplitError
 from sluiceway.sources.formats.vector.shapefile import live_rows
-from sluiceway.sources.piece import MOST_PIECES, Numbers, Piece, Selection
+from sluiceway.sources.piece import MOST_PIECES, Piece
+from sluiceway.sources.selection import Numbers, Selection
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTEGER = re.compile(r"-?[0-9]{1,15}")

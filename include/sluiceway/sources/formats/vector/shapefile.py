@@ -128,8 +128,9 @@ def deleted_rows(path: Path) -> int:
 def live_rows(path: Path) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Of each row of the .dbf at `path`, whether it is not marked as deleted."""
     header = dbase_header(path)
-    marks = list(_marks(path, header)) if header.row_bytes and header.rows else []
-    return np.concatenate([each != _DELETED for each in marks]) if marks else np.ones(header.rows, dtype=bool)
+    # one after the other: each block holds on to the rows that it was read with
+    live = [marks != _DELETED for marks in _marks(path, header)] if header.row_bytes else []
+    return np.concatenate(live) if live else np.ones(header.rows, dtype=bool)
 
 
 def _marks(path: Path, header: DbaseHeader) -> Iterator[np.ndarray[tuple[int], np.dtype[np.uint8]]]:
