@@ -14,6 +14,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from bench.landiq_file import write_shapefile
 from dev.environment import ROOT
 from sluiceway.cli import console
 from sluiceway.cli.app import app
@@ -133,6 +134,20 @@ def test_a_right_table_is_run_beside_a_broken_file(run: Run, wired: Path, query:
     (wired / "tables" / "demo.toml").write_text("broken", encoding="utf-8")
     assert run("tables", "run", "city").exit_code == 0
     assert query("SELECT count(*) FROM city") == [(2,)]
+
+
+def test_a_table_in_parts_is_run_in_one_and_the_command_says_so(run: Run, wired: Path, query: Query) -> None:
+    write_shapefile(wired / "tables", 1_200)
+    (wired / "tables" / "field.toml").write_text(
+        'description = "Fields"\nkey = "id"\nsplit = "rows:1000"\n'
+        'source = { kind = "vector", uri = "i15_crop_mapping.shp" }\n'
+        'columns = { id = { source = "UniqueID", type = "text" } }\n',
+        encoding="utf-8",
+    )
+    result = run("tables", "run", "field")
+    assert result.exit_code == 0, result.output
+    assert "field: split is for Airflow's workers; this process loads the table in one." in result.stderr
+    assert query("SELECT (SELECT count(*) FROM field), (SELECT count(*) FROM etl.table_part)") == [(1_200, 0)]
 
 
 def test_good_files_are_valid(run: Run, config: Path) -> None:

@@ -356,7 +356,7 @@ def test_two_tries_of_a_part_at_once_stage_it_once(
     assert loads.plan(spec, "parted") == [1, 2, 3]
     loads.part(spec, "parted", 1)
     loads.part(spec, "parted", 3)
-    with psycopg.connect(loads.url) as blocker, ThreadPoolExecutor(2) as threads:
+    with ThreadPoolExecutor(2) as threads, psycopg.connect(loads.url) as blocker:
         # the first try ends at its last statement, the second waits for its lock
         blocker.execute("SELECT FROM etl.table_part WHERE part = 2 FOR UPDATE")
         tries = [threads.submit(loads.part, spec, "parted", 2, try_number=number) for number in (1, 2)]

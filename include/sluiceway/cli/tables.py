@@ -145,6 +145,8 @@ def tables_run(
         if uri is not None:
             spec = registry.read_from(spec, uri)
         url = warehouse_url(warehouse)
+        if spec.split is not None:
+            err.print(plain(f"{spec.name}: split is for Airflow's workers; this process loads the table in one."))
         hashed = hash_ahead(spec.source)
 
         # a fifth of a second, for which the hashing need not wait

@@ -234,7 +234,7 @@ class _Load:
         this_way = way(spec_hash(spec))
         remembered = loaded_batches.read(session, spec.name, target=target_of(spec), way=this_way) if trusting else None
         # a content key is made of all columns, so that no row can be told by its key alone
-        remembers = since is None and spec.key != "content" and self.parts is None
+        remembers = since is None and spec.key != "content"
         memory = LoadedBatches.of(remembered.batches if remembered else b"") if remembers else None
         if self.parts is not None:
             if spool.count:

@@ -55,8 +55,6 @@ def load_here(
     :param migrating: give the warehouse a ledger if it has none.
     :raises StoppedError: a signal came; its sentence says what has become of the table.
     """
-    if spec.split is not None:
-        log.info("%s: split = %r is for Airflow's workers; this process loads it in one", spec.name, spec.split)
     run = RunKey(CLI, f"cli__{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}__{uuid4().hex[:6]}")
     try:
         with _opened(url, run, spec.name, migrating=migrating):
