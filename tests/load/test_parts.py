@@ -79,6 +79,7 @@ def loads(warehouse_url: str, open_run: Callable[[str], RunKey]) -> Loads:
 
 
 STAGED = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'etl_staging' ORDER BY 1"
+LANDIQ = ROOT.parent / "shared" / "data" / "landiq" / "i15_crop_mapping_2023_provisional_20241127.gdb.zip"
 BY_ROWS = 'split = "rows:2000"'
 
 
@@ -112,6 +113,19 @@ def test_a_split_load_gives_the_rows_rejects_and_accounting_of_an_unsplit_one(
     assert len(parts) >= 3
     assert {part.status for part in parts} == {"merged"}
     assert sum(part.extracted for part in parts) == whole.extracted
+
+
+@pytest.mark.skipif(not LANDIQ.exists(), reason="the published file lies beside the checkout")
+def test_the_published_fields_in_parts_are_those_of_one_load(write_spec: WriteSpec, loads: Loads, query: Query) -> None:
+    toml = (
+        field_toml(LANDIQ).replace("MAIN_CROP", "CLASS1").replace("YR_PLANTED", "COUNTY").replace('"integer"', '"text"')
+    )
+    whole = loads.whole(write_spec("field", toml), "whole")
+    parted = loads.split(
+        write_spec("parted", toml.replace("[source]", 'split = "column:COUNTY"\n[source]', 1)), "parted"
+    )
+    assert_same(query, whole, parted)
+    assert whole.inserted == 100
 
 
 @pytest.mark.parametrize("missing", ["keep", "mark", "delete"])

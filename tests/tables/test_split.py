@@ -41,7 +41,7 @@ def test_a_shapefile_and_a_geopackage_are_split(split: str, uri: str, write_spec
         (
             parted("rows:1000", GOOD),
             'a source of kind "csv" is not split: its rows cannot be found from the middle on, or may change between '
-            'two parts; a shapefile or a GeoPackage can be (kind = "vector")',
+            'two parts; a shapefile, a GeoPackage and a FileGDB can be (kind = "vector")',
         ),
         (
             parted("rows:1000", GEOMETRY.replace("park.shp", "park.geojson")),

@@ -290,7 +290,7 @@ class TableSpec(Frozen):
     split: str | None = Field(
         default=None,
         description="The parts in which several of Airflow's workers load it: so many rows each, or one per value of a "
-        "source's column. Of a shapefile or a GeoPackage.",
+        "source's column. Of a shapefile, a GeoPackage or a FileGDB.",
         examples=["rows:250000", "column:COUNTY"],
     )
     on_missing: Literal["keep", "mark", "delete"] = Field(

@@ -17,8 +17,8 @@ from sluiceway.tables.source_spec import Source, VectorSource
 BY_ROWS, BY_COLUMN = "rows", "column"
 LEAST_ROWS = 1_000
 """Of a part: a task costs more than a second before it reads anything."""
-SPLIT_FILES = frozenset({".shp", ".dbf", ".gpkg"})
-"""What can be read from the middle on: a shapefile, a .dbf, a GeoPackage."""
+SPLIT_FILES = frozenset({".shp", ".dbf", ".gpkg", ".gdb"})
+"""What can be read from the middle on: a shapefile, a .dbf, a GeoPackage, a FileGDB."""
 _ARCHIVES = frozenset({".zip", ""})
 """May hold such a file."""
 HOW = 'write "rows:250000" for parts of so many rows, or "column:county" for a part per value of a source\'s column'
@@ -66,7 +66,7 @@ def check_split(split: str, source: Source, *, transform: bool, queue: str | Non
     if not isinstance(source, VectorSource):
         raise ValueError(
             f'split: a source of kind "{source.kind}" is not split: its rows cannot be found from the middle on, or '
-            'may change between two parts; a shapefile or a GeoPackage can be (kind = "vector")'
+            'may change between two parts; a shapefile, a GeoPackage and a FileGDB can be (kind = "vector")'
         )
     ending = PurePosixPath(source.member or urlsplit(source.uri).path).suffix.lower()
     if ending not in SPLIT_FILES | _ARCHIVES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import zipfile
 from pathlib import Path
@@ -38,7 +39,9 @@ def together(pieces: dict[str, list[tuple[int, dict[str, Any]]]]) -> list[tuple[
     return sorted((row for piece in pieces.values() for row in piece), key=lambda row: row[0])
 
 
-@pytest.fixture(params=["shapefile", "zipped shapefile", "GeoPackage", "GeoPackage with gaps", "deleted rows"])
+@pytest.fixture(
+    params=["shapefile", "zipped shapefile", "GeoPackage", "GeoPackage with gaps", "FileGDB", "deleted rows"]
+)
 def spec(request: pytest.FixtureRequest, tmp_path: Path) -> TableSpec:
     """A layer in each of the formats that are read from the middle on."""
     kind = request.param
@@ -56,6 +59,10 @@ def spec(request: pytest.FixtureRequest, tmp_path: Path) -> TableSpec:
                 gone = connection.execute("DELETE FROM park WHERE fid IN (1, 2, 999, 1000, 1001, 3300)").rowcount
                 connection.execute(f"UPDATE gpkg_ogr_contents SET feature_count = {ROWS - gone}")
         return park(path, columns)
+    if kind == "FileGDB":
+        table.to_file(tmp_path / "park.gdb", driver="OpenFileGDB")
+        shutil.make_archive(str(tmp_path / "park"), "zip", tmp_path, "park.gdb")
+        return park(tmp_path / "park.zip", columns)
     path = tmp_path / "park.shp"
     table.to_file(path, encoding="utf-8")
     if kind == "deleted rows":
