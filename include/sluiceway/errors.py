@@ -110,11 +110,11 @@ class LedgerMissingError(SluicewayError):
 
 
 class WarehouseError(SluicewayError):
-    """PostgreSQL refused a statement for a reason that a retry does not change."""
+    """PostgreSQL, or BigQuery, refused a statement for a reason that a retry does not change."""
 
 
 class WarehouseUnavailableError(TransientError):
-    """PostgreSQL cannot be reached, or it ended the session (restart, deadlock, out of connections)."""
+    """PostgreSQL, or BigQuery, cannot be reached, or it ended the session (restart, deadlock, out of connections)."""
 
 
 class SourceUnavailableError(TransientError):

@@ -62,6 +62,17 @@ class Settings(BaseModel):
         "Airflow it is the connection warehouse_jobs.",
         examples=["postgresql://sluiceway_jobs@db.example.org/warehouse"],
     )
+    bigquery_dataset: str | None = Field(
+        default=None,
+        pattern=r"^[^.`\s]+\.\w+$",
+        description='The dataset, project.dataset, of the tables whose files say target = "bigquery".',
+        examples=["shop-staging.warehouse"],
+    )
+    bigquery_connection: str = Field(
+        default="google_cloud_default",
+        description="The Airflow connection that may write there.",
+        examples=["bigquery_loader"],
+    )
     reports_dir: Path = Field(
         default=Path(".local/reports"),
         description="Where the pages of runs are written. Pages have maps where workers and API server share it.",

@@ -148,9 +148,13 @@ class Chaos:
 
     def await_loads(self) -> list[dict[str, Any]]:
         """Those that go on at a random moment of the run."""
-        self.until(lambda: bool(self.loads()), "a load")
-        time.sleep(self.random.uniform(0, WITHIN_S))
-        return self.loads()
+        while True:
+            self.until(lambda: bool(self.loads()) or self.has_ended(), "a load")
+            time.sleep(self.random.uniform(0, WITHIN_S))
+            if found := self.loads():
+                return found
+            if self.has_ended():
+                self.begin()  # the moment came after the last load: another run has one, too
 
     def await_end(self) -> str:
         """The run's state in Airflow."""

@@ -21,6 +21,7 @@ class Request:
     params: dict[str, str]
     headers: dict[str, str]
     body: str = ""
+    """What is no UTF-8 is in surrogates."""
     at: float = 0.0
     """When it came, by time.monotonic()."""
 
@@ -66,7 +67,7 @@ class WebService:
                     path=parts.path,
                     params=dict(parse_qsl(parts.query, keep_blank_values=True)),
                     headers={name.lower(): value for name, value in self.headers.items()},
-                    body=self.rfile.read(length).decode(),
+                    body=self.rfile.read(length).decode(errors="surrogateescape"),
                     at=at,
                 )
                 reply = service.reply_to(request)
@@ -87,7 +88,8 @@ class WebService:
                     self.close_connection = True
                 self.close_connection = self.close_connection or reply.breaks_off
 
-            do_POST = do_GET  # noqa: N815  # the name that http.server looks for
+            # the names that http.server looks for
+            do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""

@@ -179,6 +179,28 @@ def test_a_spec_cannot_be_changed(write_spec: WriteSpec) -> None:
             GOOD + '[checks]\nmax_rejects = "10%"\n',
             "checks.max_rejects = '10%': must be a count of rows such as 10, or a share from 0.0 to 1.0 such as 0.01",
         ),
+        (
+            'target = "bigqery"' + GOOD,
+            "target = 'bigqery': is not one of postgresql, bigquery; did you mean 'bigquery'?",
+        ),
+        (
+            'target = "bigquery"' + instead('"text"', '"numeric"'),
+            "columns.name.type: a number without a size is PostgreSQL's alone; BigQuery needs one, such as "
+            "numeric(38,9)",
+        ),
+        (
+            'target = "bigquery"' + instead("name =", "_partition_ =", GOOD),
+            "columns._partition_: BigQuery's tables have no column of this name; choose another target name",
+        ),
+        (
+            'target = "bigquery"' + GEOMETRY + "srid = 3857\n",
+            "geometry.srid: BigQuery holds longitudes and latitudes alone; write 4326 instead of 3857, or remove the "
+            "key",
+        ),
+        (
+            'target = "bigquery"' + GEOMETRY + 'dimensions = "XYZ"\n',
+            "geometry.dimensions: BigQuery holds neither heights nor measures; remove the key",
+        ),
         ('name = "town"' + GOOD, "name: a table is named by its file, 'city'; remove the key"),
     ],
 )

@@ -81,3 +81,8 @@ def test_files_alone_tell_whether_a_table_is_split(tmp_path: Path, setting: Call
         (tmp_path / "tables" / f"{name}.toml").write_text(text)
     setting(config_dir=tmp_path)
     assert [any_split([name]) for name in ("park", "town", "pages", "none")] == [True, False, False, False]
+
+
+def test_a_table_in_bigquery_is_not_split(write_spec: WriteSpec) -> None:
+    with pytest.raises(ConfigError, match="split: a table in BigQuery is loaded in one; remove split or target"):
+        write_spec("park", 'target = "bigquery"\n' + parted("rows:1000"))

@@ -96,7 +96,9 @@ def tables_check(
             if not path.is_file():
                 raise ConfigError(f"{path}: there is no such file.")
             if path.suffix == ".sql":
-                views.read_view(path)
+                view = views.read_view(path)
+                if (wrong := views.reads_elsewhere(view)) is not None:
+                    raise ConfigError(f"{path}: tables: {wrong}; remove it, or the table's key target")
             else:
                 specs[path] = registry.read_spec(path)
         except ConfigError as error:

@@ -102,8 +102,8 @@ def preview_at(
     return found
 
 
-def standing(spec: TableSpec, url: str) -> str:
-    """What a load would find in the warehouse; reads only.
+def standing(spec: TableSpec, url: str, connections: Connections = from_environment) -> str:
+    """What a load would find in the warehouse, or in BigQuery; reads only.
 
     :raises TargetMismatchError: the table is there with another shape.
     """
@@ -111,13 +111,19 @@ def standing(spec: TableSpec, url: str) -> str:
     from psycopg import sql
 
     from sluiceway.ledger.warehouse import connect
-    from sluiceway.load.merge import count_rows, ensure_table, table_exists
+    from sluiceway.load.merge import ensure_table
+    from sluiceway.load.target import count_rows, dataset_of
 
+    dataset = dataset_of(spec, connections)
     with connect(url) as session:
         session.execute(sql.SQL("SET TRANSACTION READ ONLY"))
-        if not table_exists(session, spec):
-            return f"The warehouse has no table {spec.name} yet; a load makes it."
-        found = f"The warehouse's table {spec.name} has {count_rows(session, spec):,} rows"
+        where = "The warehouse" if dataset is None else f"BigQuery's dataset {dataset.project}.{dataset.name}"
+        count = count_rows(session, spec, dataset)
+        if count is None:
+            return f"{where} has no table {spec.name} yet; a load makes it."
+        if dataset is not None:
+            return f"{where} has {count:,} rows in its table {spec.name}."
+        found = f"The warehouse's table {spec.name} has {count:,} rows"
         try:
             ensure_table(session, spec)
         except psycopg.errors.ReadOnlySqlTransaction:

@@ -54,6 +54,19 @@ def check_extracted(spec: TableSpec, extracted: int, last: TableRun | None) -> N
         )
 
 
+def check_taken_away(spec: TableSpec, gone: int, before: int) -> None:
+    """Check what on_missing takes away.
+
+    :param before: the table's live rows.
+    :raises ShrunkExtractionError: it is more of them than checks.max_shrink allows.
+    """
+    if gone > before * spec.checks.max_shrink:
+        raise ShrunkExtractionError(
+            f"{spec.name}: on_missing = {spec.on_missing!r} would take away {gone:,} of {before:,} rows, more than "
+            f"checks.max_shrink = {spec.checks.max_shrink:g} allows. If that is right, raise max_shrink for one load."
+        )
+
+
 def held_by_source(last: TableRun | None, *, extracted: int | None = None, inserted: int = 0) -> int:
     """How many rows the source held at a load: all that it gave, or what it held before and those that are new since.
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sluiceway.ledger import last_loads
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.store import TableRun
 from sluiceway.ledger.warehouse import Session
+from sluiceway.load.target import count_rows
 from sluiceway.load.version import LOAD_VERSION
 from sluiceway.tables.spec import TableSpec
+
+if TYPE_CHECKING:
+    from sluiceway.load.bigquery.dataset import Dataset
 
 
 def spec_hash(spec: TableSpec) -> str:
@@ -32,20 +36,16 @@ class LastLoad(NamedTuple):
         return self.run.fingerprint if self.run is not None and self.intact else None
 
 
-def last_load(spec: TableSpec, lock: Session, *, force: bool) -> LastLoad:
+def last_load(spec: TableSpec, lock: Session, dataset: Dataset | None, *, force: bool) -> LastLoad:
     """What stands of it in the ledger and the warehouse.
 
+    :param dataset: where the table's rows stand, if not in the warehouse.
     :param force: load again whatever stands.
     """
     check_revision(lock)
     last = last_loads.last_good_load(lock, spec.name)
     if force or last is None or last.spec_hash != spec_hash(spec):
         return LastLoad(last, intact=False)
-    return LastLoad(last, _stands(lock, spec, last))
-
-
-def _stands(ledger: Session, spec: TableSpec, last: TableRun) -> bool:
-    """Whether the warehouse still holds what the last load left; a table emptied by hand is loaded again."""
-    from sluiceway.load.merge import count_rows, table_exists
-
-    return table_exists(ledger, spec) and count_rows(ledger, spec) == last.table_rows
+    # a table emptied by hand is loaded again
+    found = count_rows(lock, spec, dataset)
+    return LastLoad(last, found is not None and found == last.table_rows)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from sluiceway.errors import ShrunkExtractionError, TargetMismatchError
+from sluiceway.errors import TargetMismatchError
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session
+from sluiceway.load.checks import check_taken_away
 from sluiceway.load.rejected import is_rejected
 from sluiceway.load.stage_table import (
     REMEMBERED,
@@ -311,9 +312,5 @@ def _take_away_missing(session: Session, spec: TableSpec, run: RunKey, *, reject
             missing,
         )
     gone = int(session.execute(sql.SQL("WITH gone AS ({}) SELECT count(*) AS n FROM gone").format(statement))[0][0])
-    if gone > before * spec.checks.max_shrink:
-        raise ShrunkExtractionError(
-            f"{spec.name}: on_missing = {spec.on_missing!r} would take away {gone:,} of {before:,} rows, more than "
-            f"checks.max_shrink = {spec.checks.max_shrink:g} allows. If that is right, raise max_shrink for one load."
-        )
+    check_taken_away(spec, gone, before)
     return gone

@@ -66,7 +66,7 @@ def plan_parts(
 
 def _planned(spec: TableSpec, url: str, run: RunKey, force: bool, connections: Connections) -> list[TablePart]:
     with connect(url) as session:
-        last = last_load(spec, session, force=force)
+        last = last_load(spec, session, None, force=force)
     part = partial(TablePart, dag_id=run.dag_id, run_id=run.run_id, table_name=spec.name, spec_hash=spec_hash(spec))
     try:
         with located(spec.source, connections, known=lambda: last.known) as place:

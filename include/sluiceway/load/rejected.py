@@ -54,10 +54,15 @@ def write_rejects(session: BulkSession, spec: TableSpec, run: RunKey, try_number
 def is_rejected(spec: TableSpec, alias: str) -> sql.Composed:
     """The condition that a row of the warehouse table has the key of one of them."""
     same_key = sql.SQL(" AND ").join(
-        sql.SQL("{} = {}").format(cast_value(spec, column, _rejected_key(spec, column)), sql.Identifier(alias, column))
+        sql.SQL("{} = {}").format(rejected_value(spec, column), sql.Identifier(alias, column))
         for column in spec.key_columns
     )
     return sql.SQL("EXISTS (SELECT FROM {} WHERE {})").format(sql.Identifier(REJECTED), same_key)
+
+
+def rejected_value(spec: TableSpec, column: str) -> sql.Composed:
+    """The value of a key's column, from a row of REJECTED."""
+    return cast_value(spec, column, _rejected_key(spec, column))
 
 
 def reject_duplicates(session: Session, spec: TableSpec, run: RunKey, try_number: int) -> int:

@@ -44,6 +44,18 @@ class BulkSession:
                 raise _named(error) from error
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
+    @contextmanager
+    def read(self, query: Statement) -> Iterator[pa.RecordBatchReader]:
+        """The rows of one statement as Arrow batches, as they come; to be read within the block."""
+        with adbc.AdbcStatement(self._connection) as statement:
+            try:
+                statement.set_sql_query(query.as_string(None))
+                stream, _ = statement.execute_query()
+                with pa.RecordBatchReader.from_stream(stream) as reader:
+                    yield reader
+            except (adbc.Error, pa.ArrowException, OSError) as error:
+                raise _named(error) from error
+
     def ingest(self, table: str, batches: pa.RecordBatchReader) -> int:
         """COPY batches into a new temporary table and return how many rows went in."""
         mode = {"adbc.ingest.mode": "adbc.ingest.mode.create", "adbc.ingest.temporary": "true"}

@@ -22,6 +22,7 @@ from sluiceway.load.checks import check_drift, check_extracted, held_by_source
 from sluiceway.load.last_load import LastLoad, last_load, spec_hash
 from sluiceway.load.progress_log import log_progress
 from sluiceway.load.staged_parts import PartsRejects, StagedParts
+from sluiceway.load.target import dataset_of
 from sluiceway.sources import module_of, open_source
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import Hashed, located
@@ -29,9 +30,12 @@ from sluiceway.sources.place import Place
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
+    from sluiceway.ledger.loaded_batches import Remembered
+    from sluiceway.load.bigquery.dataset import Dataset
+    from sluiceway.load.merge import Merged
     from sluiceway.load.reject_spool import RejectSpool
     from sluiceway.load.session import BulkSession
-    from sluiceway.load.staging import Progress
+    from sluiceway.load.staging import Progress, Staged
     from sluiceway.sources.extraction import Extraction
 
 log = logging.getLogger(__name__)
@@ -103,7 +107,8 @@ def _load_in_turn(
     attempt.number(lock, spec.name)
     with ThreadPoolExecutor(1, "ask and import") as threads:
         # while this thread hashes a local file, the ledger answers and what a load needs is imported
-        asked = threads.submit(last_load, spec, lock, force=force)
+        dataset = dataset_of(spec, connections)
+        asked = threads.submit(last_load, spec, lock, dataset, force=force)
         threads.submit(_import_for_load, spec, asked)
         # parts have read the source: it need only be what it was then
         known = (lambda: parts.fingerprint) if parts is not None else (lambda: asked.result().known)
@@ -113,7 +118,8 @@ def _load_in_turn(
                 return _record_unchanged(spec, lock, attempt, last.run, place)
             if parts is not None:
                 parts.check(lock, place)
-            load = _Load(spec, url, lock, last.run, attempt, progress or log_progress(spec.name), parts)
+            told = progress or log_progress(spec.name)
+            load = _Load(spec, url, dataset, lock, last.run, attempt, told, parts)
             since = last.run.watermark if last.run is not None and last.intact else None
             result = load.run(place, connections, since=since)
             if result is None and last.run is not None:
@@ -126,7 +132,8 @@ def _import_for_load(spec: TableSpec, asked: Future[LastLoad]) -> None:
     """Half a second of imports; none for a table that is probably unchanged."""
     if asked.result().known is not None:
         return
-    modules = [module_of(spec.source.kind), "sluiceway.load.staging", "sluiceway.load.merge"]
+    merge = "sluiceway.load.merge" if spec.target == "postgresql" else "sluiceway.load.bigquery.merge"
+    modules = [module_of(spec.source.kind), "sluiceway.load.staging", merge]
     if spec.geometry is not None:
         modules.append("sluiceway.load.geometry.cleaner")
     for module in modules:
@@ -157,6 +164,7 @@ class _Load:
 
     spec: TableSpec
     url: str
+    dataset: Dataset | None
     lock: LockedSession
     last: TableRun | None
     attempt: Attempt
@@ -225,16 +233,20 @@ class _Load:
         trusting: bool,
     ) -> TableRun | None:
         from sluiceway.load.loaded_batches import LoadedBatches, way
-        from sluiceway.load.merge import check_remembered, ensure_table, merge, target_of
+        from sluiceway.load.merge import target_of
         from sluiceway.load.rejected import reject_duplicates, write_rejects
-        from sluiceway.load.stage_table import NotAsRememberedError, drop_stage
+        from sluiceway.load.stage_table import drop_stage
         from sluiceway.load.staging import stage
 
         spec, run = self.spec, self.attempt.run
         this_way = way(spec_hash(spec))
-        remembered = loaded_batches.read(session, spec.name, target=target_of(spec), way=this_way) if trusting else None
+        # only PostgreSQL says which transaction a row is of
+        is_here = self.dataset is None
+        remembered = None
+        if trusting and is_here:
+            remembered = loaded_batches.read(session, spec.name, target=target_of(spec), way=this_way)
         # a content key is made of all columns, so that no row can be told by its key alone
-        remembers = since is None and spec.key != "content"
+        remembers = since is None and spec.key != "content" and is_here
         memory = LoadedBatches.of(remembered.batches if remembered else b"") if remembers else None
         if self.parts is not None:
             if spool.count:
@@ -254,20 +266,7 @@ class _Load:
         repeated = reject_duplicates(session, spec, run, self.attempt.try_number) if staged.staged else 0
         rejected = spool.count + repeated
         self._check_rejects(session, staged.extracted, rejected)
-        new = ensure_table(session, spec)
-        if remembered and staged.remembered:
-            if new:
-                raise NotAsRememberedError
-            check_remembered(session, spec, remembered.versions)
-        merged = merge(
-            session,
-            spec,
-            run,
-            new=new,
-            nothing_new=staged.staged == staged.remembered,
-            rejects=spool.count,
-            without_key=spool.without_key,
-        )
+        merged = self._merge(session, staged, remembered, spool)
         drop_stage(session, spec)
         if self.parts is not None:
             self.parts.done(session)
@@ -297,10 +296,49 @@ class _Load:
         self.lock.check_held()
         self.attempt.is_written = True
         store.write_table_run(session, result)
-        if not (remembered and staged.remembered == staged.extracted and not merged.deleted):
+        if is_here and not (remembered and staged.remembered == staged.extracted and not merged.deleted):
             batches = memory.written() if memory is not None and not repeated else b""
             loaded_batches.write(session, spec.name, target=target_of(spec), way=this_way, batches=batches)
         return result
+
+    def _merge(
+        self,
+        session: BulkSession,
+        staged: Staged,
+        remembered: Remembered | None,
+        spool: RejectSpool | PartsRejects,
+    ) -> Merged:
+        """What is staged into the table, wherever that is."""
+        spec, run = self.spec, self.attempt.run
+        if self.dataset is not None:
+            from sluiceway.load.bigquery.merge import merge_into
+
+            return merge_into(
+                self.dataset,
+                session,
+                run,
+                self.attempt.try_number,
+                check_turn=self.lock.check_held,
+                rejects=spool.count,
+                without_key=spool.without_key,
+            )
+        from sluiceway.load.merge import check_remembered, ensure_table, merge
+        from sluiceway.load.stage_table import NotAsRememberedError
+
+        new = ensure_table(session, spec)
+        if remembered and staged.remembered:
+            if new:
+                raise NotAsRememberedError
+            check_remembered(session, spec, remembered.versions)
+        return merge(
+            session,
+            spec,
+            run,
+            new=new,
+            nothing_new=staged.staged == staged.remembered,
+            rejects=spool.count,
+            without_key=spool.without_key,
+        )
 
     def _check_rejects(self, session: BulkSession, extracted: int, rejected: int) -> None:
         allowed = self.spec.checks.rejects_allowed(extracted)

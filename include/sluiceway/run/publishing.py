@@ -67,6 +67,8 @@ def _why_withheld(
 ) -> str | None:
     """What is wrong with what the view reads, or with what reads it and would go with it; None: nothing."""
     published = {each.name for each in fed} - withheld.keys()
+    if (elsewhere := views.reads_elsewhere(view)) is not None:
+        return elsewhere
     for table in view.tables:
         if table in withheld:
             return f"it reads {table}, which was not published"

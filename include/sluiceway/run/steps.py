@@ -23,14 +23,14 @@ from sluiceway.errors import (
     ValidationError,
     nearest,
 )
-from sluiceway.ledger import events, forget, last_loads, store, tasks, watched_dags
+from sluiceway.ledger import events, forget, store, tasks, watched_dags
 from sluiceway.ledger.newest import open_and_newest
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.rows_seen import rows_seen
 from sluiceway.ledger.store import Run, RunKey, TableRun
 from sluiceway.ledger.tasks import TaskRun
-from sluiceway.ledger.warehouse import Session, connect
-from sluiceway.load.merge import count_rows, table_exists
+from sluiceway.ledger.warehouse import connect
+from sluiceway.run.counted import differs
 from sluiceway.run.facts import facts_of
 from sluiceway.run.opening import Opening, open_row, open_unless_open
 from sluiceway.run.reconcile import Seen, Truth, as_written, reconcile
@@ -270,7 +270,7 @@ def cleanup_history(url: str, settings: Settings | None = None) -> int:
     return forgotten
 
 
-def validate(url: str, run: RunKey) -> None:
+def validate(url: str, run: RunKey, connections: Connections = from_environment) -> None:
     """Compare the warehouse with the ledger, table by table: with the newest load, which may be another run's.
 
     :raises ValidationError: a table is missing, or holds other than the rows the ledger counted.
@@ -286,17 +286,10 @@ def validate(url: str, run: RunKey) -> None:
                 problems.append(f"{name} is {each.status}")
             elif spec is None:
                 problems.append(f"{name} has no right file any more: {tables.wrong.get(name, 'it is gone')}")
-            elif not table_exists(session, spec):
-                problems.append(f"{name} is not in the warehouse")
-            elif (count := count_rows(session, spec)) != (rows := _counted(session, each)):
-                problems.append(f"{name} holds {count:,} rows, the ledger says {rows:,}")
+            elif (problem := differs(session, url, spec, each, connections)) is not None:
+                problems.append(f"{name} {problem}")
     if problems:
         raise ValidationError(f"The warehouse is not what was loaded: {'; '.join(problems)}.")
-
-
-def _counted(session: Session, own: TableRun) -> int:
-    newest = last_loads.last_good_look(session, own.table_name) or own
-    return newest.table_rows or 0
 
 
 def close_ledger(url: str, opening: Opening, states: States) -> Verdict:

@@ -14,9 +14,10 @@ from pathlib import Path
 from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.errors import ConfigError, ViewInUseError, nearest
+from sluiceway.errors import ConfigError, UnknownTableError, ViewInUseError, nearest
 from sluiceway.ledger.warehouse import Session
 from sluiceway.settings import Settings, load_settings
+from sluiceway.tables import registry
 from sluiceway.tables.spec import Name
 
 _HEADER = re.compile(r"^--\s*(?P<key>\w+):\s*(?P<value>.*)$")
@@ -86,6 +87,19 @@ def deployed_views(settings: Settings | None = None) -> list[View]:
     settings = settings or load_settings()
     views = [read_view(path) for path in sorted((settings.config_dir / "sql").glob("*.sql"))]
     return [view for view in views if settings.runs_group(view.group)]
+
+
+def reads_elsewhere(view: View, settings: Settings | None = None) -> str | None:
+    """What is wrong with a view that reads a table whose rows go to BigQuery; None: it reads none."""
+    for table in view.tables:
+        try:
+            spec = registry.read_one(table, settings)
+        except (ConfigError, UnknownTableError):
+            # another view, or a table whose own check says what is wrong
+            continue
+        if spec.target != "postgresql":
+            return f"{table} goes to BigQuery (target), and a view reads what stands in PostgreSQL"
+    return None
 
 
 def fed_by(views: Iterable[View], tables: Collection[str]) -> dict[View, list[str]]:

@@ -24,8 +24,10 @@ from pydantic import (
 from sluiceway.errors import nearest
 from sluiceway.spans import check_span
 from sluiceway.tables.files import DEFAULT_GROUP, check_queue
+from sluiceway.tables.memory import check_memory, memory_bytes
 from sluiceway.tables.source_spec import Frozen, ParquetSource, SheetRows, Source, SqlSource, VectorSource
 from sluiceway.tables.split import check_split
+from sluiceway.tables.targets import Target, refused_by_bigquery
 
 MAX_IDENTIFIER_BYTES = 63
 """PostgreSQL cuts longer names silently (NAMEDATALEN - 1)."""
@@ -55,18 +57,8 @@ SQL_TYPES = (
 _TYPE_PATTERN = re.compile(r"^(?P<base>[a-z ]+?)\s*(?:\((?P<args>\d+(?:\s*,\s*\d+)?)\))?$")
 _NAME_PATTERN = re.compile(r"^[a-z_][a-z0-9_]*$")
 
-MEMORY_UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
-MEMORY = re.compile(r"^(?P<number>\d+(\.\d+)?)(?P<unit>MiB|GiB)$")
-LEAST_MEMORY = 512 << 20
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 """PostgreSQL has them in every table and refuses another column of that name."""
-
-
-def memory_bytes(text: str) -> int:
-    """Of `4GiB`, `512MiB`."""
-    found = MEMORY.match(text)
-    assert found
-    return int(float(found["number"]) * MEMORY_UNITS[found["unit"]])
 
 
 def check_name(name: str) -> str:
@@ -275,7 +267,7 @@ class TableSpec(Frozen):
         description="The queue of the workers that load it. Default: the flow's, else Airflow's own.",
         examples=["heavy"],
     )
-    memory: str | None = Field(
+    memory: Annotated[str, AfterValidator(check_memory)] | None = Field(
         default=None,
         description="The most memory that its load may have in Airflow: it alone is ended where it needs more, and is "
         "not tried again. Default: as much as the worker has.",
@@ -296,6 +288,11 @@ class TableSpec(Frozen):
     on_missing: Literal["keep", "mark", "delete"] = Field(
         default="keep", description="What happens to warehouse rows that the source no longer holds.", examples=["mark"]
     )
+    target: Target = Field(
+        default="postgresql",
+        description="Where its rows go: the warehouse, or the dataset of SLUICEWAY_BIGQUERY_DATASET.",
+        examples=["bigquery"],
+    )
     transform: Path | None = Field(
         default=None, description="Not a key: transforms/<table>.py beside the folder of this file, where it exists."
     )
@@ -309,15 +306,6 @@ class TableSpec(Frozen):
     @classmethod
     def _key_list(cls, value: object) -> object:
         return (value,) if isinstance(value, str) and value != "content" else value
-
-    @field_validator("memory")
-    @classmethod
-    def _enough(cls, value: str | None) -> str | None:
-        if value is not None and not MEMORY.match(value):
-            raise ValueError(f"{value!r} is no size; write it as 4GiB or 512MiB")
-        if value is not None and memory_bytes(value) < LEAST_MEMORY:
-            raise ValueError(f"{value} is less than a task has before it loads anything; write 512MiB or more")
-        return value
 
     @field_validator("columns")
     @classmethod
@@ -367,6 +355,17 @@ class TableSpec(Frozen):
                 raise ValueError(f"columns.{name}.source: must be a name; positions are for text and sheets")
             if isinstance(self.source, SheetRows) and not self.source.header and not position:
                 raise ValueError(f"columns.{name}.source: must be a position from 1, the source has no header")
+        return self
+
+    @model_validator(mode="after")
+    def _target_holds_it(self) -> Self:
+        if self.target == "bigquery":
+            if self.split is not None:
+                raise ValueError("split: a table in BigQuery is loaded in one; remove split or target")
+            types = {name: column.type for name, column in self.columns.items()}
+            shape = (self.geometry.srid, self.geometry.dimensions) if self.geometry is not None else ()
+            if refused := next(refused_by_bigquery(types, *shape), None):
+                raise ValueError(refused)
         return self
 
     @property

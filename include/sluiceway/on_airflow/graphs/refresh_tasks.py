@@ -129,7 +129,7 @@ def validate(context: Context) -> None:
     """The warehouse holds what the ledger says."""
     from sluiceway.run import steps
 
-    steps.validate(warehouse_url(), run_of(context))
+    steps.validate(warehouse_url(), run_of(context), connections)
 
 
 def aggregate(context: Context) -> list[str]:

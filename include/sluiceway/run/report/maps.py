@@ -56,7 +56,7 @@ class _Place(NamedTuple):
 def _existing(session: Session, specs: Iterable[TableSpec]) -> Iterator[tuple[TableSpec, bool, int, int]]:
     """Specs whose geometry can be read, each with: has a column of deletions, blocks, bytes with TOAST."""
     for spec in specs:
-        if spec.geometry is None:
+        if spec.geometry is None or spec.target != "postgresql":
             continue
         found = session.execute(
             sql.SQL(
