@@ -13,6 +13,7 @@ WITH_SERVER = (
     "tests/integration/master",
     "tests/integration/jobs",
     "tests/integration/workers",
+    "tests/integration/bigquery",
 )
 """Folders whose tests share a running Airflow, or its API server."""
 FIRST = (
@@ -22,6 +23,7 @@ FIRST = (
     "tests/integration/sensors",
     "tests/integration/jobs",
     "tests/integration/workers",
+    "tests/integration/bigquery",
     "tests/jobs/test_lanes_together.py",
 )
 """The longest, so that no process is left with one at the end. The second of the two that start a whole Airflow comes
