@@ -502,6 +502,23 @@ def _deployed(folder: Path, fleet: list[Worker], lines: Network) -> Iterator[tup
         warehouse.stop()
 
 
+def written(seed: int, done: list[dict[str, Any]], wrong: list[dict[str, Any]]) -> dict[str, Any]:
+    """What came of the blows until now, as RESULT has it."""
+    times = {
+        kind: [each["again_s"] for each in done if each["kind"] == kind and each["again_s"] is not None]
+        for kind in BLOWS
+    }
+    recovery = {
+        kind: {"median_s": statistics.median(found), "worst_s": max(found), "times": len(found)}
+        for kind, found in times.items()
+        if found
+    }
+    late = [kind for kind, limit in LIMITS_S.items() if kind in recovery and recovery[kind]["median_s"] > limit]
+    result = {"seed": seed, "recovery": recovery, "late": late, "wrong": wrong, "blows": done}
+    RESULT.write_text(json.dumps(result, indent=2, default=str) + "\n", encoding="utf-8")
+    return result
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--times", type=int, default=1, help="blows of each kind")
@@ -534,22 +551,12 @@ def main() -> int:
                 told = f"WRONG {error}"
             sys.stdout.write(f"{datetime.now(UTC):%H:%M:%S} {number}/{len(kinds)} {kind}: {told}\n")
             sys.stdout.flush()
-    times = {
-        kind: [each["again_s"] for each in done if each["kind"] == kind and each["again_s"] is not None]
-        for kind in BLOWS
-    }
-    recovery = {
-        kind: {"median_s": statistics.median(found), "worst_s": max(found), "times": len(found)}
-        for kind, found in times.items()
-        if found
-    }
-    late = [kind for kind, limit in LIMITS_S.items() if kind in recovery and recovery[kind]["median_s"] > limit]
-    result = {"seed": arguments.seed, "recovery": recovery, "late": late, "wrong": wrong, "blows": done}
-    RESULT.write_text(json.dumps(result, indent=2, default=str) + "\n", encoding="utf-8")
-    for kind, found in recovery.items():
+            written(arguments.seed, done, wrong)  # hours may go by until the last one
+    result = written(arguments.seed, done, wrong)
+    for kind, found in result["recovery"].items():
         sys.stdout.write(f"{kind:<14} median {found['median_s']:6.1f} s   worst {found['worst_s']:6.1f} s\n")
-    sys.stdout.write(f"{len(done)} blows as they should be, {len(wrong)} wrong, late: {late}\n")
-    return int(bool(wrong or late))
+    sys.stdout.write(f"{len(done)} blows as they should be, {len(wrong)} wrong, late: {result['late']}\n")
+    return int(bool(wrong or result["late"]))
 
 
 if __name__ == "__main__":
