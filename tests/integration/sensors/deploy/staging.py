@@ -89,7 +89,14 @@ class Staging(Deployment):
     def settle(self, *dag_ids: str) -> None:
         """Wait until nothing of these DAGs goes on."""
         for dag_id in dag_ids or (DAG_ID, WATCH):
-            self.until(lambda name=dag_id: True if all(r["end_date"] for r in self.runs(name).values()) else None)
+
+            def going_on(name: str = dag_id) -> list[str]:
+                return [run_id for run_id, run in self.runs(name).items() if not run["end_date"]]
+
+            self.until(
+                lambda on=going_on: True if not on() else None,
+                said=lambda on=going_on, name=dag_id: "\n".join(self.shown(run_id, name) for run_id in on()),
+            )
 
     def gate_waits(self, run_id: str) -> None:
         """Wait until the run's gate waits for its commit: by itself where Airflow's health was slow to be told."""
