@@ -51,7 +51,7 @@ def pid_of(deployment: Deployment, worker: str) -> int:
 def assert_each_row_stands_once(deployment: Deployment, tables: list[str]) -> None:
     for name in tables:
         assert deployment.query(f"SELECT count(*), count(DISTINCT id) FROM {name}") == [(ROWS, ROWS)]
-    assert deployment.query("SELECT count(*) FROM etl.reject") == [(0,)]
+        assert deployment.query(f"SELECT count(*) FROM etl.reject WHERE table_name = '{name}'") == [(0,)]
 
 
 def test_tables_spread_over_the_workers_and_a_queues_tables_go_to_its_own(deployment: Deployment) -> None:
