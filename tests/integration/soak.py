@@ -204,10 +204,16 @@ def _wrong(deployment: Deployment, sources: Sources, run: dict[str, Any]) -> Ite
         for task in deployment.api.task_instances(dag_id, run_id)
     }
     bad = [task for task, state in judged_states(states).items() if state not in {"success", "removed"}]
-    if good == bool(bad):
-        yield f"{name} is {row.status} and its tasks {bad or 'are all good'}: {row.note}"
     tries = _tries(deployment, dag_id, run_id)
-    if not good and LATE not in (row.note or "") and "failed" not in {status for *_, status in tries}:
+    says_late = LATE in (row.note or "")
+    if says_late and not any(
+        status == "loaded" and row.published_at and ended > row.published_at for *_, ended, status in tries
+    ):
+        yield f"{name} has loaded nothing after it had published at {row.published_at}: {row.note}"
+    # a load that was cleared alone leaves good tasks, and rows that the views do not show
+    if good == bool(bad) and not says_late:
+        yield f"{name} is {row.status} and its tasks {bad or 'are all good'}: {row.note}"
+    if not good and not says_late and "failed" not in {status for *_, status in tries}:
         yield f"{name} is {row.status}, and none of its tables has failed: {row.note}"
     for table, began, ended, status in tries:
         was = sources.states(table, began.timestamp(), ended.timestamp())
