@@ -362,6 +362,19 @@ def test_a_source_that_changes_after_its_parts_is_not_overtaken_by_them(
     assert query("SELECT count(*) FROM parted") == [(newer.table_rows,)]
 
 
+def test_a_tables_file_that_changes_after_its_parts_fails_the_load_and_a_part_that_is_repeated(
+    fields: Path, write_spec: WriteSpec, loads: Loads, query: Query
+) -> None:
+    spec = write_spec("parted", field_toml(fields, top=BY_ROWS))
+    for part in loads.plan(spec, "r1"):
+        loads.part(spec, "r1", part)
+    changed = write_spec("parted", field_toml(fields, top=f'{BY_ROWS}\non_missing = "mark"'))
+    for again in (lambda: loads.merge(changed, "r1"), lambda: loads.part(changed, "r1", 1)):
+        with pytest.raises(PartsError, match="the table's file was changed since its parts were planned; clear"):
+            again()
+    assert query("SELECT to_regclass('parted') IS NULL") == [(True,)]
+
+
 def test_two_tries_of_a_part_at_once_stage_it_once(
     fields: Path, write_spec: WriteSpec, loads: Loads, query: Query
 ) -> None:
