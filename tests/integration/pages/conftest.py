@@ -3,53 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from dev import browser as installed
-from dev.stack import Stack
-from sluiceway.rest.airflow_api import AirflowApi
-from tests.conftest import THROWN_AWAY, let_through
-from tests.integration.deployment import CALM, ROWS, csv_of, name_of, write_table
-from tests.integration.pages.staging import PROMISED, Staging
-from tests.integration.sensors.deploy.staging import sha_of
-from tests.stand_ins.version_endpoint import VersionEndpoint
+from tests.integration.pages import staging as deployment
+from tests.integration.pages.staging import Staging
 
-TABLES = 3
 ZONE = "Asia/Kathmandu"
 """45 minutes off the hour: no other zone's time is taken for its own."""
 
 
 @pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staging]:
-    """An Airflow with three tables, one of which promises to be two hours old at most."""
-    folder = tmp_path_factory.mktemp("pages")
-    let_through(folder)
-    config = folder / "config"
-    for name in ("tables", "sql", "flows", "environments"):
-        (config / name).mkdir(parents=True)
-    for number in range(1, TABLES + 1):
-        write_table(config, name_of(number), csv_of(ROWS))
-    promised = config / "tables" / f"{PROMISED}.toml"
-    promised.write_text(f'fresh_within = "2h"\n{promised.read_text(encoding="utf-8")}', encoding="utf-8")
-    env = {
-        "SLUICEWAY_CONFIG_DIR": str(config),
-        "SLUICEWAY_GROUPS": "warehouse",
-        "SLUICEWAY_ENVIRONMENT": "staging",
-        # a deploy's run is begun by the tests alone
-        "SLUICEWAY_DEPLOY_WATCH": "off",
-        **CALM,
-    }
-    with VersionEndpoint(commit=sha_of("first")) as endpoint:
-        with (
-            Stack.running(folder / "stack", env=env, postgres=THROWN_AWAY) as stack,
-            AirflowApi(stack.url, stack.username, stack.password) as api,
-            closing(Staging(stack, api, config, endpoint=endpoint)) as staging,
-        ):
-            staging.settings()
-            yield staging
+    """The deployment that all tests share."""
+    with deployment.started(tmp_path_factory.mktemp("pages")) as staging:
+        yield staging
 
 
 @pytest.fixture

@@ -6,17 +6,24 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import psycopg
 from psycopg import sql
 
-from tests.integration.deployment import DAG_ID
+from dev.stack import Stack
+from sluiceway.rest.airflow_api import AirflowApi
+from tests.conftest import THROWN_AWAY, let_through
+from tests.integration.deployment import CALM, DAG_ID, ROWS, csv_of, name_of, write_table
 from tests.integration.sensors.deploy.staging import Staging as Deploys
+from tests.integration.sensors.deploy.staging import sha_of
+from tests.stand_ins.version_endpoint import VersionEndpoint
 
 PROMISED = "t03"
 """The table whose file promises something."""
+TABLES = 3
 ALL_BUT_API = ("scheduler", "triggerer", "dag-processor")
 
 
@@ -102,3 +109,32 @@ class Staging(Deploys):
                 yield
             finally:
                 server.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[Staging]:
+    """An Airflow with three tables, one of which promises to be two hours old at most."""
+    let_through(folder)
+    config = folder / "config"
+    for name in ("tables", "sql", "flows", "environments"):
+        (config / name).mkdir(parents=True)
+    for number in range(1, TABLES + 1):
+        write_table(config, name_of(number), csv_of(ROWS))
+    promised = config / "tables" / f"{PROMISED}.toml"
+    promised.write_text(f'fresh_within = "2h"\n{promised.read_text(encoding="utf-8")}', encoding="utf-8")
+    env = {
+        "SLUICEWAY_CONFIG_DIR": str(config),
+        "SLUICEWAY_GROUPS": "warehouse",
+        "SLUICEWAY_ENVIRONMENT": "staging",
+        # a deploy's run is begun by the tests alone
+        "SLUICEWAY_DEPLOY_WATCH": "off",
+        **CALM,
+    }
+    with VersionEndpoint(commit=sha_of("first")) as endpoint:
+        with (
+            Stack.running(folder / "stack", env=env, postgres=THROWN_AWAY) as stack,
+            AirflowApi(stack.url, stack.username, stack.password) as api,
+            closing(Staging(stack, api, config, endpoint=endpoint)) as staging,
+        ):
+            staging.settings()
+            yield staging
