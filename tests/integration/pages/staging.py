@@ -92,6 +92,25 @@ class Staging(Deploys):
                 owner.execute(sql.SQL("UPDATE etl.{} SET {}").format(sql.Identifier(table), changes))
 
     @contextmanager
+    def in_trouble(self) -> Iterator[None]:
+        """A sensor of the master's fails, and a job of its name has dead letters, for as long as the block lasts."""
+        with psycopg.connect(self.stack.owner_url, autocommit=True) as owner:
+            owner.execute(
+                "INSERT INTO etl.trigger_state (flow_id, trigger_id, error, error_at) "
+                "VALUES (%s, 'new_file', 'EndpointUnavailableError: no such host', now())",
+                [DAG_ID],
+            )
+            owner.execute(
+                "INSERT INTO etl_jobs.item (job, item, state, last_error) VALUES (%s, 'x', 'dead', 'unheard of')",
+                [DAG_ID],
+            )
+            try:
+                yield
+            finally:
+                owner.execute("DELETE FROM etl.trigger_state WHERE trigger_id = 'new_file'")
+                owner.execute("DELETE FROM etl_jobs.item WHERE job = %s", [DAG_ID])
+
+    @contextmanager
     def ledger_down(self) -> Iterator[None]:
         """The warehouse lets nobody in for as long as the block lasts; Airflow's own database, on the same server, does."""
         place = urlsplit(self.stack.warehouse_url)
