@@ -26,6 +26,7 @@ WIDTHS = (360, 700, 1024, 2560)
 @pytest.fixture(scope="module")
 def stale(running: Staging) -> Iterator[str]:
     """All that a page can show at once: a red run, its error, a run that waits, a sensor that fails, dead letters."""
+    running.restore()
     running.in_step()
     running.source("t02", "id,value\n")
     commit = running.deploy(f"looked at after {len(running.runs())} runs")
