@@ -138,11 +138,9 @@ def _row(
 def _told(table: TableVerdict, last: LastLoads | None, common: str | None) -> str | None:
     if table.state == "unknown":
         return table.sentence if table.sentence != common else None
-    if last is None or not last.has_failed:
+    if last is None or last.status != "failed":
         return None
-    if last.status == "failed":
-        return last.error or "It failed without a message; its log says more."
-    return f"Its run is {last.run_status}, which renews nothing."
+    return last.error or "It failed without a message; its log says more."
 
 
 def points(rows: Sequence[int]) -> str:
