@@ -43,7 +43,11 @@ def test_the_newest_try_of_a_table_is_told_with_its_run_its_error_and_its_log(wa
     assert (city.error, city.log_url) == ("EmptyExtractionError: the source gave no rows", "https://airflow/city")
     assert city.rows == (3,)
     # what a red run has loaded is no error of the table's, and renews nothing
-    assert (found["town"].error, found["town"].has_failed, found["town"].log_url) == (None, True, "https://airflow/town")
+    assert (found["town"].error, found["town"].has_failed, found["town"].log_url) == (
+        None,
+        True,
+        "https://airflow/town",
+    )
 
 
 def test_the_trend_is_the_rows_after_each_of_the_last_good_loads_the_oldest_first(

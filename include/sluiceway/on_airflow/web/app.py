@@ -1,4 +1,4 @@
-"""The app under /sluiceway of Airflow's API server: how fresh the data is, pages of runs, webhooks, and how triggers are."""
+"""The app under /sluiceway of Airflow's API server: freshness, runs, webhooks, and how triggers are."""
 
 from __future__ import annotations
 
