@@ -18,6 +18,7 @@ from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect, one_connection
 from sluiceway.load import limited
 from sluiceway.load.limited import Ended, load_within_memory, run_within
+from sluiceway.tables.limits import Limits
 from sluiceway.tables.spec import TableSpec
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what another process has")
@@ -41,7 +42,7 @@ def resident() -> int:
 
 
 def test_what_the_work_returns_comes_back_from_another_process(ended: list[Ended]) -> None:
-    pid, value = run_within(MUCH, lambda: (os.getpid(), "x" * 1_000_000), ended.append)
+    pid, value = run_within(Limits(MUCH), lambda: (os.getpid(), "x" * 1_000_000), ended.append)
     assert (pid != os.getpid(), len(value), ended) == (True, 1_000_000, [])
     assert not psutil.pid_exists(pid)
 
@@ -51,7 +52,7 @@ def test_what_the_work_raises_is_raised_here_with_its_place(ended: list[Ended]) 
         raise EmptyExtractionError("no rows")
 
     with pytest.raises(EmptyExtractionError, match="no rows") as caught:
-        run_within(MUCH, work, ended.append)
+        run_within(Limits(MUCH), work, ended.append)
     assert "in work" in caught.value.__notes__[0]
     assert ended == []
 
@@ -63,7 +64,7 @@ def test_an_error_that_cannot_leave_its_process_is_told_in_words(ended: list[End
         raise error
 
     with pytest.raises(RuntimeError, match="ValueError: odd"):
-        run_within(MUCH, work, ended.append)
+        run_within(Limits(MUCH), work, ended.append)
 
 
 def test_work_that_needs_more_memory_ends_and_the_sentence_says_peak_limit_and_what_to_set(ended: list[Ended]) -> None:
@@ -76,7 +77,7 @@ def test_work_that_needs_more_memory_ends_and_the_sentence_says_peak_limit_and_w
             time.sleep(0.002)
 
     with pytest.raises(MemoryLimitError, match=r"the load had [\d.]+ .iB and its limit is [\d.]+ .iB.*Set `memory`"):
-        run_within(limit, work, ended.append)
+        run_within(Limits(limit), work, ended.append)
     (told,) = ended
     assert limit < told.peak < limit + (300 << 20)
     assert isinstance(told.error, MemoryLimitError)
@@ -84,9 +85,9 @@ def test_work_that_needs_more_memory_ends_and_the_sentence_says_peak_limit_and_w
 
 def test_work_that_somebody_kills_is_no_want_of_memory(ended: list[Ended]) -> None:
     with pytest.raises(LoadEndedError, match=r"signal 9 \(SIGKILL\).*by hand or by a crash"):
-        run_within(MUCH, lambda: os.kill(os.getpid(), signal.SIGKILL), ended.append)
+        run_within(Limits(MUCH), lambda: os.kill(os.getpid(), signal.SIGKILL), ended.append)
     with pytest.raises(LoadEndedError, match=r"exit status 3"):
-        run_within(MUCH, lambda: os._exit(3), ended.append)
+        run_within(Limits(MUCH), lambda: os._exit(3), ended.append)
     assert len(ended) == 2
 
 
@@ -103,7 +104,7 @@ def test_work_that_the_kernel_ends_is_told_as_want_of_memory(
         os.kill(os.getpid(), signal.SIGKILL)
 
     with pytest.raises(MemoryLimitError, match="the kernel ended the load"):
-        run_within(MUCH, work, ended.append)
+        run_within(Limits(MUCH), work, ended.append)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from sluiceway.ids import (
     QUEUE,
     SPLIT_TABLES_TASK,
     VERDICT_TASK,
-    on_queue,
+    of_group,
 )
 from sluiceway.ledger.store import Run, RunStatus, TableRun
 from sluiceway.ledger.tasks import TaskRun
@@ -167,7 +167,7 @@ def _had_no_table(task: str, states: States) -> bool:
     if task in _LISTED_BY:
         return states.get(_LISTED_BY[task]) == "success"
     load = _LOAD.fullmatch(task)
-    return load is not None and states.get(on_queue(PLANNING_TASK, load["queue"])) == "success"
+    return load is not None and states.get(of_group(PLANNING_TASK, load["queue"])) == "success"
 
 
 def _failures(facts: Facts, states: States) -> list[str]:
