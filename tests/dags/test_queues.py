@@ -51,7 +51,8 @@ def limits(config):
     # what the executor makes of it: the worker's template with the override laid over
     from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
     from kubernetes.client import models
-    base = models.V1Container(name="base", image="sluiceway", resources=models.V1ResourceRequirements(limits={"cpu": "8"}))
+    eight = models.V1ResourceRequirements(limits={"cpu": "8"})
+    base = models.V1Container(name="base", image="sluiceway", resources=eight)
     pod = PodGenerator.construct_pod(
         dag_id="d", task_id="t", pod_id="p", try_number=1, kube_image="sluiceway", date=datetime.now(UTC), args=["x"],
         pod_override_object=PodGenerator.from_obj(config),

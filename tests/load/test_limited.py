@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from sluiceway.errors import ConfigError, EmptyExtractionError, LoadEndedError, MemoryLimitError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect, one_connection
-from sluiceway.load import limited
+from sluiceway.load import cgroup, limited
 from sluiceway.load.limited import Ended, load_within_memory, run_within
 from sluiceway.tables.limits import Limits
 from sluiceway.tables.spec import TableSpec
@@ -91,6 +93,13 @@ def test_work_that_somebody_kills_is_no_want_of_memory(ended: list[Ended]) -> No
     assert len(ended) == 2
 
 
+@pytest.fixture(autouse=True)
+def _none_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What holds without a control group; test_cgroup.py has what holds with one."""
+    monkeypatch.setattr(cgroup, "make", lambda _: None)
+    monkeypatch.setattr(cgroup, "killed_in_own", lambda: None)
+
+
 def test_work_that_the_kernel_ends_is_told_as_want_of_memory(
     ended: list[Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +150,18 @@ def test_a_load_that_needs_more_leaves_a_row_that_says_so_and_nothing_else(
     assert load_within_memory(city, warehouse_url, run=run, try_number=2).status == "loaded"
 
 
+def test_the_limits_of_a_flow_hold_for_a_table_whose_file_says_none(city: TableSpec) -> None:
+    assert city.limits == Limits(8 << 30, None)
+    assert city.within("1GiB", 0.5).limits == Limits(8 << 30, 0.5)
+    assert city.model_copy(update={"memory": None}).within("1GiB", None).limits == Limits(1 << 30, None)
+    assert city.within("1GiB", 0.5).fingerprint() == city.fingerprint(), "nothing else is loaded"
+
+
+def test_processors_that_nothing_limits_are_told(ended: list[Ended], caplog: pytest.LogCaptureFixture) -> None:
+    assert run_within(Limits(cpu=2), os.getpid, ended.append) == os.getpid(), "there is nothing to watch"
+    assert "Nothing limits the load to 2 processors: no control group may be made for it here." in caplog.text
+
+
 def test_a_load_that_was_committed_before_its_process_ended_is_not_called_failed(
     city: TableSpec, warehouse_url: str, open_run: Callable[[str], RunKey], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,3 +187,49 @@ def test_a_load_that_was_committed_before_its_process_ended_is_not_called_failed
 def test_a_limit_that_is_none_is_refused(write_spec: Callable[..., TableSpec], written: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         write_spec("city", CITY.replace("8GiB", written), city__csv="id,name\n")
+
+
+BY_A_FLOW = """
+import sys
+from pathlib import Path
+from sluiceway.ledger.store import RunKey
+from sluiceway.load.limited import load_within_memory
+from sluiceway.tables import registry
+spec, url, flow = registry.read_spec(Path(sys.argv[1])), *sys.argv[2:]
+load_within_memory(spec, url, run=RunKey(flow, "r1"), try_number=1, force=True)
+"""
+
+
+def test_two_flows_load_one_table_within_its_memory_one_after_the_other(
+    city: TableSpec, tmp_path: Path, warehouse_url: str, query: Callable[..., list[tuple[object, ...]]]
+) -> None:
+    """Each in a process of its own; that of the second waits there for the table's turn."""
+    runs = [RunKey(flow, "r1") for flow in ("orders", "stock")]
+    with connect(warehouse_url) as session:
+        for run in runs:
+            store.open_run(session, run, None, "manual")
+            store.plan_tables(session, run, [city.name])
+    with psycopg.connect(warehouse_url) as blocker:
+        blocker.execute("LOCK TABLE etl.table_run IN SHARE MODE")
+        command = [sys.executable, "-c", BY_A_FLOW, str(tmp_path / "city.toml"), warehouse_url]
+        loads = [subprocess.Popen([*command, run.dag_id]) for run in runs]
+        # both begin before one of them may end
+        while query("SELECT count(*) FROM pg_locks WHERE NOT granted") < [(2,)]:
+            time.sleep(0.05)
+        blocker.rollback()
+    assert [load.wait(60) for load in loads] == [0, 0]
+    with connect(warehouse_url) as session:
+        rows = [row for run in runs for row in store.table_runs(session, run)]
+    assert [(row.status, row.try_number, row.extracted) for row in rows] == [("loaded", 1, 2)] * 2
+    assert sorted(row.inserted or 0 for row in rows) == [0, 2]
+    assert query("SELECT count(*) FROM city") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"), [("0.01", "0.01 is no number of processors; write 0.5"), ('"two"', "cpu")]
+)
+def test_a_number_of_processors_that_is_none_is_refused(
+    write_spec: Callable[..., TableSpec], written: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        write_spec("city", CITY.replace('memory = "8GiB"', f"cpu = {written}"), city__csv="id,name\n")

@@ -236,11 +236,22 @@ def test_a_warehouse_in_which_the_role_can_work_is_fit(warehouse_url: str) -> No
         ("DROP EXTENSION postgis CASCADE", "the extension postgis"),
         ("REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC, sluiceway_loader", "the privilege TEMP"),
         ("REVOKE CREATE ON SCHEMA public FROM PUBLIC, sluiceway_loader", "the privilege CREATE on schema public"),
+        (
+            "REVOKE CREATE ON SCHEMA etl_staging FROM sluiceway_loader",
+            "the privileges USAGE and CREATE on schema etl_s",
+        ),
+        ("REVOKE USAGE ON SCHEMA etl_staging FROM sluiceway_loader", "the privileges USAGE and CREATE on schema etl_s"),
     ],
 )
 def test_what_the_role_that_loads_lacks_is_named(
-    statement: str, lacks: str, warehouse_url: str, postgres: Cluster, database: str
+    statement: str, lacks: str, warehouse_url: str, postgres: Cluster, database: str, config: Path
 ) -> None:
+    if "etl_staging" in statement:
+        with psycopg.connect(postgres.url("postgres", database), autocommit=True) as admin:
+            admin.execute("REVOKE ALL ON SCHEMA etl_staging FROM PUBLIC")
+        # nobody misses it before the file of a table says `split`
+        path = config / "tables" / "a.toml"
+        path.write_text(f'split = "rows:1000"\n{path.read_text()}')
     with psycopg.connect(postgres.url("postgres", database), autocommit=True) as admin:
         admin.execute(statement.format(database=database))
     with pytest.raises(ValidationError) as caught:

@@ -217,13 +217,15 @@ def check_sources(url: str, run: RunKey, connections: Connections = from_environ
 
 
 def check_warehouse(url: str) -> None:
-    """Raises ValidationError unless the loading role can do its work: PostGIS, temporary and new tables."""
+    """Raises ValidationError unless the loading role can do its work: PostGIS, temporary and new tables, parts."""
     with connect(url) as session:
         check_revision(session)
-        postgis, temporary, create = session.execute(
+        postgis, temporary, create, parts = session.execute(
             sql.SQL(
                 "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'postgis'), "
-                "has_database_privilege(current_database(), 'TEMP'), has_schema_privilege('public', 'CREATE')"
+                "has_database_privilege(current_database(), 'TEMP'), has_schema_privilege('public', 'CREATE'), "
+                "coalesce(has_schema_privilege(to_regnamespace('etl_staging'), 'USAGE') "
+                "AND has_schema_privilege(to_regnamespace('etl_staging'), 'CREATE'), false)"
             )
         )[0]
     missing = [
@@ -232,6 +234,10 @@ def check_warehouse(url: str) -> None:
             ("the extension postgis (CREATE EXTENSION postgis)", postgis),
             ("the privilege TEMP on the database", temporary),
             ("the privilege CREATE on schema public", create),
+            (
+                "the privileges USAGE and CREATE on schema etl_staging",
+                parts or not files.any_split(files.deployed_names()),
+            ),
         )
         if not found
     ]

@@ -201,7 +201,10 @@ def why(task: TaskRun | None, facts: Facts) -> str:
     if task is None and facts.run.is_of_before:
         return "Airflow's log of it says why (the release that ran it wrote no errors of tasks down)"
     if task is None:
-        return "it never began (marked so by hand, or its process did not start; Airflow's log of it may know)"
+        return (
+            "it never began (no worker of its queue took it in time, for which see `sluiceway workers`; its process "
+            "did not start; or it was marked so by hand. Airflow's log of it may know)"
+        )
     return said(task) or f"marked so by hand, or its worker was lost after it had ended well{_log(task)}"
 
 
