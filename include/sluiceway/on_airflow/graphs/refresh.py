@@ -48,7 +48,6 @@ def refresh(
     opened = step(tasks.opened)
     gate = DeployedCommitSensor(task_id="deploy_gate", closing=[VERDICT_TASK])
     plans: dict[str | None, RecordedStepOperator] = {None: recorded_step(tasks.plan)}
-    needed = {None: own, **(groups or {})}
     plans |= {each: _plan_of(each) for each in groups or {}}
 
     with TaskGroup("pre", tooltip="Sources and warehouse are fit for the run; beside sub") as pre:
@@ -56,7 +55,7 @@ def refresh(
         recorded_step(tasks.check_warehouse)
 
     with TaskGroup("sub", tooltip="One task, one process and one transaction per table") as sub:
-        loads = [_load(plan, of, needed[of], own) for of, plan in plans.items()]
+        loads = [_load(plan, of, groups[of] if groups and of else own, own) for of, plan in plans.items()]
         in_parts = load_in_parts(parts, own) if parts is not None else None
         loads += [in_parts.merge] if in_parts else []
         cleanup = [

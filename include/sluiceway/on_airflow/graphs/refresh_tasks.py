@@ -78,7 +78,7 @@ def plan_of(group: str) -> Callable[[Context], list[str]]:
 def _tasks(context: Context) -> Collection[str]:
     """The ids of the run's tasks."""
     run = run_of(context)
-    states: dict[str, Any] = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
+    states: dict[str, dict[str, str | None]] = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
     return states.get(run.run_id, {})
 
 
