@@ -118,11 +118,13 @@ def test_a_table_in_parts_is_planned_by_all_and_handed_out_elsewhere(
     write_shapefile(config / "tables", 3_000)
     for name, uri in (("b", "i15_crop_mapping.shp"), ("c", "none.shp")):
         (config / "tables" / f"{name}.toml").write_text(
-            f'description = "Fields"\nkey = "id"\nsplit = "rows:1000"\nsource = {{ kind = "vector", uri = "{uri}" }}\n'
+            f'description = "Fields"\nkey = "id"\nsplit = "rows:1000"\nmemory = "4GiB"\n'
+            f'source = {{ kind = "vector", uri = "{uri}" }}\n'
             'columns = { id = { source = "UniqueID", type = "text" } }\n'
         )
     assert parts.split_tables(only=[]) == ["b", "c"]
     assert parts.split_tables(only=["a", "c"]) == ["c"]
+    assert steps.plan_group("pod-4GiB", only=[], groups=["pod-4GiB"]) == [], "also where others need as much"
     # the DAG was read before anybody wrote `split`: the table is loaded with the others
     assert steps.plan(warehouse_url, run, only=[]) == ["b", "a", "c"]
     assert steps.plan(warehouse_url, run, only=[], elsewhere=["b", "c"]) == ["a"]
