@@ -108,3 +108,13 @@ def test_the_page_costs_few_questions_however_many_tables_there_are(master: http
             file.unlink()
     assert "more_49" in seen.text
     assert int(seen.headers["x-statements"]) <= before
+
+
+def test_a_wrong_file_of_a_table_makes_it_unknown_and_says_why(master: httpx.Client, fab: Door) -> None:
+    wrong = fab.home / "config" / "tables" / "wrong.toml"
+    wrong.write_text("descripton = 1", encoding="utf-8")
+    try:
+        text = master.get(PATH, params={"state": "unknown"}).text
+    finally:
+        wrong.unlink()
+    assert "<h1>Unknown</h1>" in text and "did you mean" in text and "descripton" in text

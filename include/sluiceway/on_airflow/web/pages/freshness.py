@@ -7,10 +7,11 @@ runs, errors and logs only to those who may read their runs, too.
 from __future__ import annotations
 
 import logging
+from typing import Annotated
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.utils.session import create_session
-from fastapi import APIRouter, HTTPException, Request, status
+from fastapi import APIRouter, Depends, HTTPException, Request, status
 from fastapi.responses import HTMLResponse
 
 from sluiceway.deploy.spec import read_environment
@@ -35,23 +36,40 @@ log = logging.getLogger(__name__)
 router = APIRouter()
 
 
-@router.get("/")
-def show(request: Request, user: GetUserDep, state: str = "", sort: str = "", q: str = "") -> HTMLResponse:
+def may_see(user: GetUserDep) -> None:
+    """Refuses whoever may not read the runs of the master DAG, before anything is asked."""
+    with create_session(scoped=False) as airflow:
+        if not readable_dags(user, {MASTER}, airflow):
+            raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+
+
+def now() -> Verdict | str:
+    """The verdict of this moment, or the sentence that says why there is none: a file or a connection is wrong."""
+    settings = load_settings()
+    try:
+        environment = read_environment(settings.environment) if settings.environment is not None else None
+        return ask(warehouse_url(), environment, settings, connections)
+    except SluicewayError as error:
+        log.error("It is unknown how fresh the data is: %s", error)
+        return str(error)
+
+
+@router.get("/", dependencies=[Depends(may_see)])
+def show(
+    request: Request,
+    user: GetUserDep,
+    found: Annotated[Verdict | str, Depends(now)],
+    state: str = "",
+    sort: str = "",
+    q: str = "",
+) -> HTMLResponse:
     """The page. What cannot be known is unknown, and the page says so in one sentence: that is an answer, too (200)."""
     try:
         asked = Asked.parse(state=state, sort=sort, q=q)
     except ValueError as error:
         raise HTTPException(status.HTTP_400_BAD_REQUEST, str(error)) from error
-    with create_session(scoped=False) as airflow:
-        if not readable_dags(user, {MASTER}, airflow):
-            raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
-    try:
-        url = warehouse_url()
-        verdict, why = now(url), None
-    except SluicewayError as error:
-        log.error("It is unknown how fresh the data is: %s", error)
-        url, verdict, why = None, None, str(error)
-    known = _around(url, verdict) if url is not None and verdict is not None else Around()
+    verdict, why = (None, found) if isinstance(found, str) else (found, None)
+    known = _around(verdict) if verdict is not None else Around()
     with create_session(scoped=False) as airflow:
         readable = readable_dags(user, {MASTER, *declared.flows(), *known.dag_ids()} - {CLI}, airflow)
         open_runs = queue(airflow, readable)
@@ -66,19 +84,9 @@ def show(request: Request, user: GetUserDep, state: str = "", sort: str = "", q:
     )
 
 
-def now(url: str) -> Verdict:
-    """The verdict of this moment.
-
-    :raises ConfigError: the environment's file is missing or wrong.
-    """
-    settings = load_settings()
-    environment = read_environment(settings.environment) if settings.environment is not None else None
-    return ask(url, environment, settings, connections)
-
-
-def _around(url: str, verdict: Verdict) -> Around:
+def _around(verdict: Verdict) -> Around:
     try:
-        return around.read(url, [table.table for table in verdict.tables])
+        return around.read(warehouse_url(), [table.table for table in verdict.tables])
     except SluicewayError as error:
         # the verdict says so itself
         log.error("What stands around the verdict cannot be read: %s", error)
