@@ -22,11 +22,11 @@ async def pages(
 
 
 class SluicewayPlugin(AirflowPlugin):
-    """Run reports at /sluiceway/reports, and their entry in the menu."""
+    """Pages of runs at /sluiceway/runs, and their entry in the menu."""
 
     name = "sluiceway"
     fastapi_apps: ClassVar = [{"app": pages, "url_prefix": "/sluiceway", "name": "Sluiceway"}]
     # relative: the UI resolves it against the path of [api] base_url
     external_views: ClassVar = [
-        {"name": "Run reports", "href": "sluiceway/reports", "destination": "nav", "category": "browse"},
+        {"name": "Run reports", "href": "sluiceway/runs", "destination": "nav", "category": "browse"},
     ]

@@ -64,6 +64,8 @@ class AirflowRest:
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     reports: dict[str, dict[str, str]] = field(default_factory=dict)
     """What Sluiceway's page says of a run; of others nobody says anything."""
+    reports_at: str = "runs"
+    """Where these pages are below /sluiceway."""
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
@@ -224,8 +226,9 @@ class AirflowRest:
         path = parts.path.removeprefix(self.root)
         if path == "/auth/token":
             return self._token(json.loads(body))
-        if (report := re.fullmatch(r"/sluiceway/reports/[^/]+/([^/]+)", path)) and self.reports:
-            document = self.reports.get(unquote(report[1]))
+        if path.startswith("/sluiceway/") and self.reports:
+            report = re.fullmatch(rf"/sluiceway/{self.reports_at}/[^/]+/([^/]+)", path)
+            document = self.reports.get(unquote(report[1])) if report else None
             return (404, {"detail": "Not Found"}, {}) if document is None else (200, document, {})
         if not path.startswith("/api/v2/"):
             return self._html()

@@ -187,15 +187,19 @@ class Airflow:
         return self._as_caller("POST", path, body)
 
     def report(self, dag_id: str, run_id: str) -> Mapping[str, Any] | None:
-        """What Sluiceway's report of a run says; None where nobody does: there is none, or it does not answer."""
+        """What Sluiceway's page of a run says; None where nobody does: there is none, or it does not answer."""
         place = f"{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
-        request = Request(f"{self.url}/sluiceway/reports/{place}", headers={"Accept": "application/json"})
-        request.add_unredirected_header("Authorization", f"Bearer {self._token}")
-        try:
-            answer = self._once(request, max(min(self.budget.left(), REPORT_S), 0.1))
-        except (OSError, HTTPException):
-            return None
-        return answer.body if isinstance(answer.body, dict) and isinstance(answer.body.get("status"), str) else None
+        for folder in ("runs", "reports"):  # a Sluiceway that is older than this program knows the second alone
+            request = Request(f"{self.url}/sluiceway/{folder}/{place}", headers={"Accept": "application/json"})
+            request.add_unredirected_header("Authorization", f"Bearer {self._token}")
+            try:
+                answer = self._once(request, max(min(self.budget.left(), REPORT_S), 0.1))
+            except (OSError, HTTPException):
+                return None
+            if answer.status != NOT_FOUND:
+                said = answer.body
+                return said if isinstance(said, dict) and isinstance(said.get("status"), str) else None
+        return None
 
     def shown(self, text: str) -> str:
         """Text of the server's, fit to be shown."""

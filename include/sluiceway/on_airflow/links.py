@@ -1,4 +1,4 @@
-"""Where a run's report lives in the API server, and the button on the verdict task that leads there."""
+"""Where a run's page lives in the API server, and the button on the verdict task that leads there."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 URL_PREFIX = "/sluiceway"
 
 
-def reports_path() -> str:
-    """The list of reports, below the path of `[api] base_url`; no host, so it is right behind any proxy."""
+def runs_path() -> str:
+    """The list of runs, below the path of `[api] base_url`; no host, so it is right behind any proxy."""
     base_url: str = conf.get("api", "base_url", fallback="")
-    return f"{urlsplit(base_url).path.rstrip('/')}{URL_PREFIX}/reports"
+    return f"{urlsplit(base_url).path.rstrip('/')}{URL_PREFIX}/runs"
 
 
-def report_path(dag_id: str, run_id: str) -> str:
-    """The report of one run."""
-    return f"{reports_path()}/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
+def run_path(dag_id: str, run_id: str) -> str:
+    """The page of one run."""
+    return f"{runs_path()}/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
 
 
 class ReportLink(BaseOperatorLink):
@@ -36,5 +36,5 @@ class ReportLink(BaseOperatorLink):
     name = "Report"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The path of the report of the task's run."""
-        return report_path(ti_key.dag_id, ti_key.run_id)
+        """The path of the page of the task's run."""
+        return run_path(ti_key.dag_id, ti_key.run_id)

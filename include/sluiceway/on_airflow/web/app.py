@@ -7,13 +7,13 @@ from urllib.parse import quote, urlencode
 from fastapi import FastAPI, HTTPException, Request, status
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from sluiceway.on_airflow.web import reports, triggers, webhooks
-from sluiceway.on_airflow.web.reports import HEADERS, page
+from sluiceway.on_airflow.web import runs, triggers, webhooks
+from sluiceway.on_airflow.web.runs import HEADERS, page
 
 app = FastAPI(title="Sluiceway", docs_url=None, redoc_url=None, openapi_url=None)
 app.include_router(webhooks.router)
 app.include_router(triggers.router)
-app.include_router(reports.router)
+app.include_router(runs.router)
 
 
 @app.exception_handler(HTTPException)
@@ -32,5 +32,5 @@ def refuse(request: Request, error: HTTPException) -> Response:
         "refused.html",
         code=error.status_code,
         detail=error.detail,
-        base=f"{request.scope['root_path']}/reports",
+        base=f"{request.scope['root_path']}/runs",
     )

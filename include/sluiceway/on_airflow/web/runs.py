@@ -1,4 +1,4 @@
-"""The pages of runs: whoever may read the runs of a DAG may read their reports, and learns of no other DAG's.
+"""The pages of runs: whoever may read the runs of a DAG may read their pages, and learns of no other DAG's.
 
 A page is made anew from the ledger whenever it is asked for, and compared with what Airflow shows now.
 """
@@ -92,8 +92,8 @@ def _check_text(key: RunKey) -> None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such run.")
 
 
-@router.get("/reports")
-def list_reports(request: Request, user: GetUserDep) -> HTMLResponse:
+@router.get("/runs")
+def list_runs(request: Request, user: GetUserDep) -> HTMLResponse:
     """The newest runs of the DAGs whose runs the user may read."""
     if not get_auth_manager().is_authorized_dag(method="GET", user=user):
         raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
@@ -105,9 +105,9 @@ def list_reports(request: Request, user: GetUserDep) -> HTMLResponse:
             truths = truths_of(ledger, [(run, seen[run.key]) for run in runs])
             listed = [_listed(run, truth) for run, truth in zip(runs, truths, strict=True)]
     except SluicewayError as error:
-        log.error("The list of reports cannot be shown: %s", error)
+        log.error("The list of runs cannot be shown: %s", error)
         raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, SILENT) from error
-    return page("list.html", reports=listed, base=f"{request.scope['root_path']}/reports")
+    return page("list.html", reports=listed, base=f"{request.scope['root_path']}/runs")
 
 
 def _listed(run: store.Run, truth: Truth) -> ListedRun:
@@ -123,20 +123,10 @@ def _listed(run: store.Run, truth: Truth) -> ListedRun:
     )
 
 
-@router.get("/reports/{run_id}")
-def show_old_address(request: Request, run_id: str, user: GetUserDep) -> RedirectResponse:
-    """Where links lead that Airflow keeps of runs before DAGs had reports of their own."""
-    key = run_asked_for(MASTER, run_id, user)
-    base = f"{request.scope['root_path']}/reports"
-    return RedirectResponse(
-        f"{base}/{quote(key.dag_id, safe='')}/{quote(key.run_id, safe='')}", status.HTTP_307_TEMPORARY_REDIRECT, HEADERS
-    )
-
-
-@router.get("/reports/{dag_id}/{run_id:path}")
-def show_report(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> Response:
+@router.get("/runs/{dag_id}/{run_id:path}")
+def show_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> Response:
     """One run's report; its status and sentence alone for who asks for JSON, as CI does (deploy/trigger.py)."""
-    is_json = "application/json" in request.headers.get("accept", "")
+    is_json = _asks_for_json(request)
     folder = load_settings().reports_dir
     try:
         with connect(warehouse_url()) as ledger:
@@ -152,12 +142,16 @@ def show_report(request: Request, key: Annotated[RunKey, Depends(run_asked_for)]
                 return _document(key, truth)
             report = collect(ledger, key, _specs(), seen=seen, maps=read_maps(key, folder))
     except SluicewayError as error:
-        log.error("The report of %s cannot be made anew: %s", key, error)
+        log.error("The page of %s cannot be made anew: %s", key, error)
         kept = read_page(key, folder, why=f"{SILENT} This page is as the run's verdict left it.")
         if kept is None or is_json:
             raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, SILENT) from error
         return HTMLResponse(kept, headers=HEADERS)
     return HTMLResponse(render(report), headers=HEADERS)
+
+
+def _asks_for_json(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "")
 
 
 def _without_row(airflow: Session, key: RunKey, user: Any, *, is_json: bool) -> Response:
@@ -182,3 +176,29 @@ def _specs() -> dict[str, TableSpec]:
     except SluicewayError as error:
         log.warning("Reports lack the tables' descriptions: %s", error)
         return {}
+
+
+@router.get("/reports")
+def move_list(request: Request, user: GetUserDep) -> RedirectResponse:
+    """Where the list of runs was before tables had pages, too."""
+    return _moved(request)
+
+
+@router.get("/reports/{run_id}")
+def move_run_of_master(request: Request, run_id: str, user: GetUserDep) -> RedirectResponse:
+    """Where links lead that Airflow keeps of runs before DAGs had reports of their own."""
+    return _moved(request, *run_asked_for(MASTER, run_id, user))
+
+
+@router.get("/reports/{dag_id}/{run_id:path}")
+def move_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> Response:
+    """Where links lead that Airflow keeps of runs before tables had pages, too."""
+    if _asks_for_json(request):
+        # a trigger.py of before loses its token on the way of a redirect
+        return show_run(request, key, user)
+    return _moved(request, *key)
+
+
+def _moved(request: Request, *key: str) -> RedirectResponse:
+    path = "/".join(quote(part, safe="") for part in ("runs", *key))
+    return RedirectResponse(f"{request.scope['root_path']}/{path}", status.HTTP_307_TEMPORARY_REDIRECT, HEADERS)
