@@ -8,7 +8,7 @@ from fastapi import FastAPI, HTTPException, Request, status
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from sluiceway.on_airflow.web import runs, triggers, webhooks
-from sluiceway.on_airflow.web.runs import HEADERS, page
+from sluiceway.on_airflow.web.pages.site import HEADERS, page
 
 app = FastAPI(title="Sluiceway", docs_url=None, redoc_url=None, openapi_url=None)
 app.include_router(webhooks.router)
@@ -28,9 +28,4 @@ def refuse(request: Request, error: HTTPException) -> Response:
         return RedirectResponse(
             f"{root}/api/v2/auth/login?{urlencode({'next': back})}", status.HTTP_303_SEE_OTHER, HEADERS
         )
-    return page(
-        "refused.html",
-        code=error.status_code,
-        detail=error.detail,
-        base=f"{request.scope['root_path']}/runs",
-    )
+    return page(request, "refused.html", code=error.status_code, detail=error.detail)

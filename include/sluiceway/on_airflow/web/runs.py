@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -26,25 +25,23 @@ from sluiceway.ledger.store import RunKey, RunStatus
 from sluiceway.ledger.warehouse import connect
 from sluiceway.on_airflow.web.airflow import readable_dags, seen_runs
 from sluiceway.on_airflow.web.connections import warehouse_url
+from sluiceway.on_airflow.web.pages.site import HEADERS, page
 from sluiceway.run.facts import Facts
 from sluiceway.run.reconcile import Truth, is_shown, reconcile
 from sluiceway.run.report.collect import collect
-from sluiceway.run.report.html import environment, render, without_logs
+from sluiceway.run.report.html import render, without_logs
 from sluiceway.run.report.write import read_maps, read_page
 from sluiceway.run.truth import truths_of
 from sluiceway.settings import load_settings
 from sluiceway.tables import registry
 from sluiceway.tables.spec import TableSpec
 
-TEMPLATES = Path(__file__).parent
 LISTED = 100
-HEADERS = {
-    # a report holds text from sources nobody here wrote: even an escaping mistake must not run or fetch anything
+AS_A_FILE = {
+    # a report is a file of its own too, perhaps of older code: its styles are known by no hash, and it has no script
+    **HEADERS,
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "private, no-store",
 }
 NO_ROW: dict[str, Any] = {
     **dict.fromkeys(("commit_sha", "deployed_sha", "finished_at", "note")),
@@ -69,11 +66,6 @@ class ListedRun(BaseModel):
     commit_sha: str | None
     started_at: datetime
     seconds: float | None
-
-
-def page(template: str, *, code: int = status.HTTP_200_OK, **values: object) -> HTMLResponse:
-    """A page of this plugin."""
-    return HTMLResponse(environment(TEMPLATES).get_template(template).render(code=code, **values), code, HEADERS)
 
 
 def run_asked_for(dag_id: str, run_id: str, user: GetUserDep) -> RunKey:
@@ -107,7 +99,7 @@ def list_runs(request: Request, user: GetUserDep) -> HTMLResponse:
     except SluicewayError as error:
         log.error("The list of runs cannot be shown: %s", error)
         raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, SILENT) from error
-    return page("list.html", reports=listed, base=f"{request.scope['root_path']}/runs")
+    return page(request, "list.html", reports=listed)
 
 
 def _listed(run: store.Run, truth: Truth) -> ListedRun:
@@ -146,8 +138,8 @@ def show_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], u
         kept = read_page(key, folder, why=f"{SILENT} This page is as the run's verdict left it.")
         if kept is None or is_json:
             raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, SILENT) from error
-        return HTMLResponse(kept, headers=HEADERS)
-    return HTMLResponse(render(report), headers=HEADERS)
+        return HTMLResponse(kept, headers=AS_A_FILE)
+    return HTMLResponse(render(report), headers=AS_A_FILE)
 
 
 def _asks_for_json(request: Request) -> bool:

@@ -1,0 +1,1 @@
+"""The pages under /sluiceway of Airflow's API server: one frame, one stylesheet, one script."""
