@@ -69,6 +69,22 @@ class LedgerFacts(Frozen):
     """The environment's newest."""
 
 
+def told_of(facts: LedgerFacts, dag_ids: Collection[str]) -> LedgerFacts:
+    """The facts for somebody who may read the runs of these DAGs alone: no other run is named, and no error of one.
+
+    How old a table is and whose commit it holds stays, for these are the table's; so does its state where it is judged
+    by all facts. A sentence that is made of these is true, and may leave out what is to come.
+    """
+    tables = {
+        name: found.model_copy(update={"last_try": None})
+        if found.last_try is not None and found.last_try.dag_id not in dag_ids
+        else found
+        for name, found in facts.tables.items()
+    }
+    runs = tuple(run for run in facts.runs if run.dag_id in dag_ids)
+    return facts.model_copy(update={"tables": tables, "runs": runs})
+
+
 _TABLES = """
     SELECT now(), f.* FROM (SELECT) one LEFT JOIN (
         SELECT t.*, last.* FROM etl.freshness t LEFT JOIN LATERAL (

@@ -121,6 +121,11 @@ class Column(Frozen):
         description="The strptime format of a date or timestamp in text, such as %m/%d/%Y.",
         examples=["%m/%d/%Y"],
     )
+    description: str | None = Field(
+        default=None,
+        description="What it holds, for people: shown on the table's page.",
+        examples=["Residents on 1 April"],
+    )
 
     @field_validator("type")
     @classmethod
@@ -135,6 +140,7 @@ class Column(Frozen):
 _NOT_LOADED: Any = {
     **dict.fromkeys(("description", "group", "checks", "transform", "queue", "memory", "split", "fresh_within"), True),
     "source": {"watermark_lag"},
+    "columns": {"__all__": {"description"}},
 }
 """What changes no row that is loaded."""
 

@@ -6,6 +6,7 @@ A page is made anew from the ledger whenever it is asked for, and compared with 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -20,8 +21,9 @@ from sqlalchemy.orm import Session
 
 from sluiceway.errors import SluicewayError
 from sluiceway.ids import MASTER, VERDICT_TASK
-from sluiceway.ledger import newest, store
+from sluiceway.ledger import history, newest, store
 from sluiceway.ledger.store import RunKey, RunStatus
+from sluiceway.ledger.warehouse import Session as LedgerSession
 from sluiceway.ledger.warehouse import connect
 from sluiceway.on_airflow.web.airflow import readable_dags, seen_runs
 from sluiceway.on_airflow.web.connections import warehouse_url
@@ -29,7 +31,8 @@ from sluiceway.on_airflow.web.pages.site import HEADERS, page
 from sluiceway.run.facts import Facts
 from sluiceway.run.reconcile import Truth, is_shown, reconcile
 from sluiceway.run.report.collect import collect
-from sluiceway.run.report.html import render, without_logs
+from sluiceway.run.report.html import shown, without_logs
+from sluiceway.run.report.model import RunReport
 from sluiceway.run.report.write import read_maps, read_page
 from sluiceway.run.truth import truths_of
 from sluiceway.settings import load_settings
@@ -63,7 +66,8 @@ class ListedRun(BaseModel):
     run_id: str
     status: RunStatus
     sentence: str
-    commit_sha: str | None
+    commit: str | None
+    """What it was asked for; else what was deployed when it was let through."""
     started_at: datetime
     seconds: float | None
 
@@ -78,9 +82,13 @@ def run_asked_for(dag_id: str, run_id: str, user: GetUserDep) -> RunKey:
     return key
 
 
+def is_text(text: str) -> bool:
+    """Whether a database takes all of its characters, so that something may be called so."""
+    return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text)
+
+
 def _check_text(key: RunKey) -> None:
-    """No database takes these characters, so that no run has them."""
-    if any(char == "\0" or "\ud800" <= char <= "\udfff" for part in key for char in part):
+    if not all(map(is_text, key)):
         raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such run.")
 
 
@@ -93,13 +101,18 @@ def list_runs(request: Request, user: GetUserDep) -> HTMLResponse:
         with connect(warehouse_url()) as ledger, create_session(scoped=False) as airflow:
             dags = readable_dags(user, newest.dag_ids(ledger), airflow)
             runs = newest.runs_of(ledger, dags, limit=LISTED)
-            seen = seen_runs(airflow, runs, user)
-            truths = truths_of(ledger, [(run, seen[run.key]) for run in runs])
-            listed = [_listed(run, truth) for run, truth in zip(runs, truths, strict=True)]
+            listed = listed_runs(ledger, airflow, runs, user)
     except SluicewayError as error:
         log.error("The list of runs cannot be shown: %s", error)
         raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, SILENT) from error
     return page(request, "list.html", reports=listed)
+
+
+def listed_runs(ledger: LedgerSession, airflow: Session, runs: Sequence[store.Run], user: Any) -> list[ListedRun]:
+    """What a list says of these runs, in their order."""
+    seen = seen_runs(airflow, runs, user)
+    truths = truths_of(ledger, [(run, seen[run.key]) for run in runs])
+    return [_listed(run, truth) for run, truth in zip(runs, truths, strict=True)]
 
 
 def _listed(run: store.Run, truth: Truth) -> ListedRun:
@@ -109,7 +122,7 @@ def _listed(run: store.Run, truth: Truth) -> ListedRun:
         run_id=run.run_id,
         status=truth.status,
         sentence=without_logs(truth.text) or "No verdict yet.",
-        commit_sha=run.commit_sha,
+        commit=run.commit_sha or run.deployed_sha,
         started_at=run.started_at,
         seconds=(ended_at - run.started_at).total_seconds() if ended_at else None,
     )
@@ -132,14 +145,24 @@ def show_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], u
             if is_json:
                 (truth,) = truths_of(ledger, [(run, seen)])
                 return _document(key, truth)
-            report = collect(ledger, key, _specs(), seen=seen, maps=read_maps(key, folder))
+            specs = _specs()
+            report = collect(ledger, key, specs, seen=seen, maps=read_maps(key, folder))
+            before = history.run_before(ledger, run)
     except SluicewayError as error:
         log.error("The page of %s cannot be made anew: %s", key, error)
         kept = read_page(key, folder, why=f"{SILENT} This page is as the run's verdict left it.")
         if kept is None or is_json:
             raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, SILENT) from error
         return HTMLResponse(kept, headers=AS_A_FILE)
-    return HTMLResponse(render(report), headers=AS_A_FILE)
+    return page(request, "run.html", **shown(report), before=before, unmapped=_unmapped(report, specs))
+
+
+def _unmapped(report: RunReport, specs: Mapping[str, TableSpec]) -> list[str]:
+    """The tables that should have a map: the run's verdict has drawn them, on a disk that this server does not see."""
+    if report.finished_at is None:
+        return []
+    drawable = {name for name, spec in specs.items() if spec.geometry is not None and spec.target == "postgresql"}
+    return [table.name for table in report.tables if table.map is None and table.table_rows and table.name in drawable]
 
 
 def _asks_for_json(request: Request) -> bool:

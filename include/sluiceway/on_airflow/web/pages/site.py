@@ -46,13 +46,17 @@ def page(request: Request, template: str, *, code: int = status.HTTP_200_OK, **v
     :param template: a file of this folder that extends base.html. It has `root`, where this app is mounted, and
         `airflow`, where Airflow is: paths without a slash at their end.
     """
-    drawn = templates().get_template(template).render(
-        code=code,
-        root=request.scope["root_path"],
-        airflow=request.scope.get("app_root_path", ""),
-        style=Markup(STYLE),  # noqa: S704 - a file of ours
-        script=Markup(SCRIPT),  # noqa: S704
-        **values,
+    drawn = (
+        templates()
+        .get_template(template)
+        .render(
+            code=code,
+            root=request.scope["root_path"],
+            airflow=request.scope.get("app_root_path", ""),
+            style=Markup(STYLE),  # noqa: S704 - a file of ours
+            script=Markup(SCRIPT),  # noqa: S704
+            **values,
+        )
     )
     return HTMLResponse(drawn, code, HEADERS)
 
