@@ -237,7 +237,7 @@ def test_a_run_of_the_command_line_has_no_page(reader: httpx.Client, door: Door)
 def test_a_hostile_address_is_no_report_and_no_error(reader: httpx.Client, address: str) -> None:
     for place in ("runs", "reports"):
         answer = reader.get(f"/sluiceway/{place}/{address}", follow_redirects=True)
-        assert answer.status_code == 404 and "<script" not in answer.text, place
+        assert answer.status_code == 404 and answer.text.count("<script") <= 1, place
 
 
 def test_a_run_of_a_hostile_id_has_its_page(reader: httpx.Client, door: Door) -> None:
@@ -245,7 +245,7 @@ def test_a_run_of_a_hostile_id_has_its_page(reader: httpx.Client, door: Door) ->
         key = RunKey("shop", run_id)
         in_ledger(door, key)
         answer = reader.get(address(key))
-        assert answer.status_code == 200 and SENTENCE in answer.text and "<script" not in answer.text
+        assert answer.status_code == 200 and SENTENCE in answer.text and answer.text.count("<script") == 1
 
 
 def test_without_the_ledger_the_page_as_it_was_written_is_served_and_says_so(

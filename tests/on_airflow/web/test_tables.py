@@ -35,6 +35,7 @@ people = { type = "bigint", source = "population", description = "Residents <in 
 type = "Point"
 x = "lon"
 y = "lat"
+source_crs = "EPSG:4326"
 """
 SECRET = """
 description = "A table behind a key"
@@ -95,7 +96,7 @@ def test_a_table_that_was_loaded_tells_all_of_it(reader: httpx.Client, city: Run
     answer = reader.get("/sluiceway/tables/pt_city")
     assert answer.status_code == 200
     text = answer.text
-    assert "<b>Fresh</b>: looked at" in text and "26 h are promised" in text
+    assert "<b>Fresh</b>: looked at" in text and "1 d 2 h are promised" in text
     assert "Cities &amp; towns" in text and "Residents &lt;in 2020&gt;" in text
     assert "geometry(Point,4326)" in text and "<code>../data/city.csv</code>" in text
     assert f'href="/sluiceway/runs/shop/{quote(city.run_id, safe="")}"' in text
@@ -144,7 +145,11 @@ def test_its_source_is_told_without_a_secret(reader: httpx.Client) -> None:
 def test_a_table_whose_file_is_wrong_says_what_is_wrong(reader: httpx.Client) -> None:
     answer = reader.get("/sluiceway/tables/pt_broken")
     assert answer.status_code == 200
-    assert "<b>Unknown</b>" in answer.text and "keyy: no such key" in answer.text and "did you mean" in answer.text
+    assert (
+        "<b>Unknown</b>" in answer.text
+        and "no such key" in answer.text
+        and "did you mean &#39;key&#39;?" in answer.text
+    )
 
 
 def test_a_table_without_a_file_has_its_history(reader: httpx.Client, door: Door) -> None:
@@ -152,7 +157,8 @@ def test_a_table_without_a_file_has_its_history(reader: httpx.Client, door: Door
     with connect(door.warehouse) as session:
         store.open_run(session, key, None, "manual")
         store.write_table_run(
-            session, TableRun(**key._asdict(), table_name="pt_gone", status="loaded", table_rows=7, extracted=7)
+            session,
+            TableRun(**key._asdict(), table_name="pt_gone", status="loaded", table_rows=7, extracted=7, inserted=7),
         )
         store.close_run(session, key, "success", None)
     answer = reader.get("/sluiceway/tables/pt_gone")

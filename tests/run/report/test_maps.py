@@ -6,6 +6,7 @@ import time
 import psycopg
 import pytest
 
+from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect
 from sluiceway.run.report.maps import BOX, MAX_PATH_BYTES, UNITS, draw_maps, draw_newest
 from sluiceway.run.report.model import TableMap
@@ -175,11 +176,11 @@ def test_the_rows_of_the_newest_run_are_marked_where_the_map_has_them(warehouse_
     with psycopg.connect(warehouse_url) as connection:
         connection.execute(
             "CREATE TABLE place AS SELECT ST_MakePoint(x, x) AS geom, run AS etl_run_id "
-            "FROM (VALUES (0, 'old'), (5, 'new'), (10, 'old')) v(x, run)"
+            "FROM (VALUES (0, 'm/old'), (5, 'm/new'), (10, 'm/old')) v(x, run)"
         )
     with connect(warehouse_url) as session:
-        everything, newest = draw_newest(session, a_spec("place"), "new")
-        assert draw_newest(session, a_spec("place"), "another") == (everything, None)
+        everything, newest = draw_newest(session, a_spec("place"), RunKey("m", "new"))
+        assert draw_newest(session, a_spec("place"), RunKey("other", "new")) == (everything, None)
     assert everything is not None and newest is not None
     assert (newest.width, newest.height) == (everything.width, everything.height)
     assert len(corners(everything)) == 3 and corners(newest) == corners(everything)[1:2]
@@ -189,9 +190,9 @@ def test_marked_rows_are_shifted_like_the_others(warehouse_url: str) -> None:
     with psycopg.connect(warehouse_url) as connection:
         connection.execute(
             "CREATE TABLE place AS SELECT ST_MakePoint(x, 52) AS geom, run AS etl_run_id "
-            "FROM (VALUES (172, 'old'), (-150, 'new')) v(x, run)"
+            "FROM (VALUES (172, 'm/old'), (-150, 'm/new')) v(x, run)"
         )
     with connect(warehouse_url) as session:
-        everything, newest = draw_newest(session, a_spec("place"), "new")
+        everything, newest = draw_newest(session, a_spec("place"), RunKey("m", "new"))
     assert everything is not None and newest is not None
     assert corners(newest) == [max(corners(everything))], "the easternmost"

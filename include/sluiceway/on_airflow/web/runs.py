@@ -145,7 +145,7 @@ def show_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], u
             if is_json:
                 (truth,) = truths_of(ledger, [(run, seen)])
                 return _document(key, truth)
-            specs = _specs()
+            specs = registry.read().right
             report = collect(ledger, key, specs, seen=seen, maps=read_maps(key, folder))
             before = history.run_before(ledger, run)
     except SluicewayError as error:
@@ -183,14 +183,6 @@ def _without_row(airflow: Session, key: RunKey, user: Any, *, is_json: bool) -> 
 
 def _document(key: RunKey, truth: Truth) -> JSONResponse:
     return JSONResponse({**key._asdict(), "status": truth.status, "sentence": truth.text}, headers=HEADERS)
-
-
-def _specs() -> dict[str, TableSpec]:
-    try:
-        return registry.read_all()
-    except SluicewayError as error:
-        log.warning("Reports lack the tables' descriptions: %s", error)
-        return {}
 
 
 @router.get("/reports")

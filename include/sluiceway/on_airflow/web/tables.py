@@ -25,6 +25,7 @@ from sluiceway.freshness.model import TableVerdict
 from sluiceway.ids import MASTER
 from sluiceway.ledger import history, store
 from sluiceway.ledger.history import PastTry
+from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect, one_connection
 from sluiceway.on_airflow.web.airflow import readable_dags
 from sluiceway.on_airflow.web.connections import warehouse_url
@@ -107,8 +108,8 @@ def show_table(request: Request, table: str, user: GetUserDep) -> HTMLResponse:
         charts=charts.charts(tries),
         rejects=rejects,
         drawn=drawn,
-        source=source_shown(declaration.spec) if declaration.spec else (),
-        users=_users(table, declaration.spec, flows & counted),
+        source=source_shown(declaration.spec) if declaration.spec else [],
+        users=_users(table, declaration.spec, flows, counted),
         cli=store.CLI,
     )
 
@@ -180,7 +181,7 @@ def _drawn(url: str, spec: TableSpec | None, tries: list[PastTry]) -> Drawn:
         return Drawn()
     if spec.target != "postgresql":
         return Drawn(sentence="Its rows are in BigQuery, of which no map is drawn.")
-    newest = next((each.tried.run_id for each in tries if each.tried.status == "loaded"), "")
+    newest = next((each.tried.key for each in tries if each.tried.status == "loaded"), RunKey("", ""))
     try:
         with connect(url) as session:
             session.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(f"{MAP_S}s")))
@@ -190,20 +191,21 @@ def _drawn(url: str, spec: TableSpec | None, tries: list[PastTry]) -> Drawn:
         return Drawn(sentence=f"The map could not be drawn ({MAP_S} s at most); the log of the API server says why.")
 
 
-def _users(table: str, spec: TableSpec | None, flows: Collection[str]) -> Users:
+def _users(table: str, spec: TableSpec | None, flows: Collection[str], counted: set[str]) -> Users:
     try:
         found = tuple((view.name, view.description) for view in views.fed_by(views.deployed_views(), [table]))
         why = None
     except ConfigError as error:
         found, why = (), str(error)
     is_masters = spec is not None and load_settings().runs_group(spec.group)
-    return Users(tuple(sorted({*flows, MASTER} if is_masters else flows)), found, why)
+    loaded_by = {*flows, MASTER} if is_masters else {*flows}
+    return Users(tuple(sorted(loaded_by & counted)), found, why)
 
 
 def source_shown(spec: TableSpec) -> list[tuple[str, str]]:
     """Where the rows come from, as label and text: no password, no query of an address, no parameter of a request."""
     source = spec.source
-    shown = [("Kind", source.kind)]
+    shown: list[tuple[str, str]] = [("Kind", source.kind)]
     if isinstance(source, LocatedSource):
         shown.append(("Place", without_secrets(spec.written_uri or source.uri)))
         shown += [("File in it", source.member)] if source.member else []

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -136,7 +136,7 @@ def render(report: RunReport) -> str:
     return environment().get_template("template.html").render(**shown(report))
 
 
-def shown(report: RunReport) -> dict[str, object]:
+def shown(report: RunReport) -> dict[str, Any]:
     """What report.html, the part of a page that is a run's, needs."""
     drawn = bars(report.tables)
     kinds = {part.kind for bar in drawn for part in bar.rows}

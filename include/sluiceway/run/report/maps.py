@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 from psycopg import sql
 
+from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session
 from sluiceway.run.report.model import TableMap
 from sluiceway.tables.spec import DELETED_COLUMN, RUN_COLUMN, TableSpec
@@ -78,7 +79,7 @@ def _existing(session: Session, specs: Iterable[TableSpec]) -> Iterator[tuple[Ta
             yield spec, marked, int(blocks), int(size)
 
 
-def _rows_from(spec: TableSpec, *, marked: bool, blocks: int, of_run: str | None = None) -> sql.Composed:
+def _rows_from(spec: TableSpec, *, marked: bool, blocks: int, of_run: RunKey | None = None) -> sql.Composed:
     """A derived table `g` of one column `geom`: the live rows' geometry, or a repeatable sample of it.
 
     :param of_run: those alone that this run was the last to change.
@@ -95,7 +96,7 @@ def _rows_from(spec: TableSpec, *, marked: bool, blocks: int, of_run: str | None
         if share < 100
         else sql.SQL(""),
         live=sql.SQL("AND {} IS NULL").format(sql.Identifier(DELETED_COLUMN)) if marked else sql.SQL(""),
-        changed=sql.SQL("AND {} = {}").format(sql.Identifier(RUN_COLUMN), sql.Literal(of_run))
+        changed=sql.SQL("AND {} = {}").format(sql.Identifier(RUN_COLUMN), sql.Literal(str(of_run)))
         if of_run is not None
         else sql.SQL(""),
     )
@@ -238,7 +239,7 @@ def draw_maps(session: Session, specs: Iterable[TableSpec]) -> dict[str, TableMa
     return maps
 
 
-def draw_newest(session: Session, spec: TableSpec, run_id: str) -> tuple[TableMap | None, TableMap | None]:
+def draw_newest(session: Session, spec: TableSpec, run: RunKey) -> tuple[TableMap | None, TableMap | None]:
     """The table's map, and on a map of the same box as dots the rows that the run was the last to change.
 
     :returns: None for a map of nothing: the table has no geometry or no rows, or the run changed none of those drawn.
@@ -247,7 +248,7 @@ def draw_newest(session: Session, spec: TableSpec, run_id: str) -> tuple[TableMa
         place = _place(session, spec, marked=marked, blocks=blocks, size=size)
         if place is None:
             continue
-        newest = _rows_from(spec, marked=marked, blocks=blocks, of_run=run_id)
+        newest = _rows_from(spec, marked=marked, blocks=blocks, of_run=run)
         if place.shifted:
             newest = _shifted(newest)
         found = _extent(session, newest)
