@@ -62,6 +62,7 @@ demo: setup ## Show the whole way of one deploy; TABLES="a b" picks the tables, 
 	@TABLES="$(TABLES)" EXECUTOR="$(EXECUTOR)" WORKERS="$(WORKERS)" $(PYTHON) -m dev.demo
 
 test: setup ## Run the tests; TESTS=path picks some, ARGS="-k word" goes to pytest, AIRFLOW=next takes its next version
+	@$(PYTHON) -m dev.browser
 	@$(PYTHON) -m pytest $(if $(filter tests,$(TESTS)),-n 3 --dist loadscope --no-loadscope-reorder) $(TESTS) $(ARGS)
 
 lint: setup ## Check style, types, config, workflows, the Dockerfile and the docs; changes nothing

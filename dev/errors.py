@@ -35,3 +35,7 @@ class PackageError(StackError):
 
 class ReleaseError(StackError):
     """A tag, the version or the changelog is not that of a release."""
+
+
+class BrowserMissingError(StackError):
+    """The browser of the tests of pages is not installed, or axe-core was not fetched."""

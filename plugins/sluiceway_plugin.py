@@ -22,11 +22,19 @@ async def pages(
 
 
 class SluicewayPlugin(AirflowPlugin):
-    """Pages of runs at /sluiceway/runs, and their entry in the menu."""
+    """The pages under /sluiceway, and their entries in the menu."""
 
     name = "sluiceway"
     fastapi_apps: ClassVar = [{"app": pages, "url_prefix": "/sluiceway", "name": "Sluiceway"}]
     # relative: the UI resolves it against the path of [api] base_url
     external_views: ClassVar = [
+        # with a route it opens in Airflow's frame
+        {
+            "name": "Freshness",
+            "href": "sluiceway/",
+            "url_route": "freshness",
+            "destination": "nav",
+            "nav_top_level": True,
+        },
         {"name": "Run reports", "href": "sluiceway/runs", "destination": "nav", "category": "browse"},
     ]

@@ -13,6 +13,7 @@ WITH_SERVER = (
     "tests/integration/master",
     "tests/integration/jobs",
     "tests/integration/workers",
+    "tests/integration/pages",
     "tests/integration/bigquery",
 )
 """Folders whose tests share a running Airflow, or its API server."""
@@ -23,6 +24,7 @@ FIRST = (
     "tests/integration/sensors",
     "tests/integration/jobs",
     "tests/integration/workers",
+    "tests/integration/pages",
     "tests/integration/bigquery",
     "tests/jobs/test_lanes_together.py",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from psycopg import sql
 
@@ -12,6 +13,8 @@ from sluiceway.ledger.warehouse import Session, connect
 
 A, B = "a1" * 20, "b2" * 20
 """Two commits."""
+TABLES, RUNS = 1000, 200
+"""Of the ledger that is large."""
 
 
 def ran(
@@ -67,3 +70,13 @@ def _put_back(session: Session, key: RunKey, ago: timedelta) -> None:
                 *map(sql.Literal, key),
             )
         )
+
+
+def scanned(plan: Any) -> set[str]:
+    """The tables that a plan reads from end to end."""
+    if isinstance(plan, list):
+        return set().union(*map(scanned, plan))
+    if not isinstance(plan, dict):
+        return set()
+    own = {plan["Relation Name"]} if plan.get("Node Type") == "Seq Scan" else set()
+    return own.union(*map(scanned, plan.values()))

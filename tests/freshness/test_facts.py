@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,14 +17,13 @@ from sluiceway.errors import LedgerMissingError, WarehouseError
 from sluiceway.freshness import facts
 from sluiceway.freshness.facts import LedgerFacts, read
 from sluiceway.ledger.store import CLI
-from sluiceway.ledger.warehouse import PsycopgSession, Statement, connect
+from sluiceway.ledger.warehouse import connect
 from tests.dev.docs.markdown import every
-from tests.freshness.ledgered import A, B, ran
+from tests.freshness.ledgered import TABLES, A, B, ran, scanned
 
 Query = Callable[..., list[tuple[Any, ...]]]
 HOUR = timedelta(hours=1)
 MOST_STATEMENTS = 6
-TABLES, RUNS = 1000, 200
 
 
 def ages(found: LedgerFacts, table: str) -> tuple[float | None, float | None]:
@@ -134,53 +133,6 @@ def test_a_warehouse_without_a_ledger_says_so(warehouse_url: str, owner_url: str
         read(warehouse_url, ["city"])
 
 
-@pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every statement that a session runs."""
-    seen: list[str] = []
-    execute = PsycopgSession.execute
-
-    def noted(self: PsycopgSession, query: Statement) -> list[tuple[Any, ...]]:
-        seen.append(query.as_string(None))
-        return execute(self, query)
-
-    monkeypatch.setattr(PsycopgSession, "execute", noted)
-    return seen
-
-
-@pytest.fixture
-def filled(warehouse_url: str, owner_url: str) -> Iterator[str]:
-    """A ledger of 1,000 tables with 200 runs of history, the newest of which goes on."""
-    with psycopg.connect(owner_url) as connection:
-        connection.execute(
-            "INSERT INTO etl.run (dag_id, run_id, commit_sha, trigger_kind, started_at, finished_at, status) "
-            "SELECT 'master_etl', 'r' || n, md5((n / 10)::text), 'deploy', now() - (%(runs)s - n) * interval '1 h', "
-            "CASE WHEN n < %(runs)s THEN now() - (%(runs)s - n) * interval '1 h' + interval '5 min' END, "
-            "CASE WHEN n = %(runs)s THEN 'running' WHEN n %% 7 = 0 THEN 'failed' ELSE 'success' END "
-            "FROM generate_series(1, %(runs)s) n",
-            {"runs": RUNS},
-        )
-        # runs of jobs, which load no table, of the months before
-        connection.execute(
-            "INSERT INTO etl.run (dag_id, run_id, trigger_kind, started_at, finished_at, status) "
-            "SELECT 'resolve_taxa', 'r' || n, 'scheduled', at, at, 'success' "
-            "FROM generate_series(1, 5000) n, LATERAL (SELECT now() - (%s + n) * interval '1 h' AS at) a",
-            [RUNS],
-        )
-        # as plan and load write them: a row of the plan, and one of the try
-        connection.execute(
-            "INSERT INTO etl.table_run (dag_id, run_id, table_name, try_number, status, finished_at, table_rows) "
-            "SELECT dag_id, run_id, 'table_' || t, try, "
-            "CASE WHEN try = 0 THEN 'planned' WHEN t %% 3 = 0 THEN 'unchanged' ELSE 'loaded' END, "
-            "CASE WHEN try = 1 THEN finished_at END, 3 "
-            "FROM etl.run, generate_series(1, %s) t, generate_series(0, 1) try "
-            "WHERE dag_id = 'master_etl' AND (try = 0 OR status <> 'running')",
-            [TABLES],
-        )
-        connection.execute("ANALYZE etl.run, etl.table_run")
-    yield warehouse_url
-
-
 def test_a_thousand_tables_are_asked_for_by_few_statements_and_each_by_an_index(
     filled: str, statements: list[str], query: Query
 ) -> None:
@@ -200,16 +152,6 @@ def test_the_view_is_read_by_indexes_too(filled: str, query: Query) -> None:
     assert len(query("SELECT * FROM etl.freshness")) == TABLES
     for question in ("SELECT * FROM etl.freshness", "SELECT * FROM etl.freshness WHERE table_name = 'table_7'"):
         assert "table_run" not in scanned(query(f"EXPLAIN (FORMAT JSON) {question}")[0][0])
-
-
-def scanned(plan: Any) -> set[str]:
-    """The tables that a plan reads from end to end."""
-    if isinstance(plan, list):
-        return set().union(*map(scanned, plan))
-    if not isinstance(plan, dict):
-        return set()
-    own = {plan["Relation Name"]} if plan.get("Node Type") == "Seq Scan" else set()
-    return own.union(*map(scanned, plan.values()))
 
 
 def test_a_web_service_reads_the_view_as_the_reader_role(warehouse_url: str, postgres: Cluster, database: str) -> None:

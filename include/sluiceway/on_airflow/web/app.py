@@ -1,4 +1,4 @@
-"""The app under /sluiceway of Airflow's API server: pages of runs, webhooks, and how triggers are."""
+"""The app under /sluiceway of Airflow's API server: freshness, pages of runs and tables, webhooks, and how triggers are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fastapi import FastAPI, HTTPException, Request, status
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from sluiceway.on_airflow.web import compare, runs, tables, triggers, webhooks
+from sluiceway.on_airflow.web.pages import freshness
 from sluiceway.on_airflow.web.pages.site import HEADERS, page
 
 app = FastAPI(title="Sluiceway", docs_url=None, redoc_url=None, openapi_url=None)
@@ -16,6 +17,7 @@ app.include_router(triggers.router)
 app.include_router(compare.router)
 app.include_router(runs.router)
 app.include_router(tables.router)
+app.include_router(freshness.router)
 
 
 @app.exception_handler(HTTPException)

@@ -26,6 +26,8 @@
     });
   }
 
+  const part = (text) => Object.assign(document.createElement("span"), { textContent: text });
+
   document.addEventListener("DOMContentLoaded", () => {
     const local = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short" });
     for (const time of document.querySelectorAll("time")) {
@@ -33,7 +35,18 @@
       const utc = time.textContent;
       if (utc === `${here} UTC`) continue;
       const isSameDay = utc.slice(0, 10) === here.slice(0, 10);
-      time.textContent = `${here} (${isSameDay ? utc.slice(11) : utc})`;
+      time.replaceChildren(part(here), " ", part(`(${isSameDay ? utc.slice(11) : utc})`));
     }
+
+    // what a page says was so at that moment: it tells how long ago that is, and is made anew for who comes back to it
+    const computed = document.querySelector("[data-computed] time");
+    if (!computed) return;
+    const minutes = () => Math.floor((Date.now() - new Date(computed.dateTime)) / 60000);
+    const age = part("");
+    computed.after(age);
+    setInterval(() => { age.textContent = minutes() > 0 ? `, ${minutes()} min ago` : ""; }, 5000);
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "visible" && minutes() > 0) window.location.reload();
+    });
   });
 })();

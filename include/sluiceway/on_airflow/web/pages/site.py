@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from sluiceway.run.report import html as report
+from sluiceway.spans import lasting
 
 FOLDER = Path(__file__).parent
+_COMMIT = re.compile(r"\b[0-9a-f]{8,40}\b")
+_DIGITS = re.compile(r"[0-9a-f]{40}")
 STYLE = (report.TEMPLATES / "style.css").read_text(encoding="utf-8") + (FOLDER / "site.css").read_text(encoding="utf-8")
 """The stylesheet of reports, which are files of their own too, and what pages have beyond them."""
 SCRIPT = (FOLDER / "site.js").read_text(encoding="utf-8")
@@ -65,7 +69,7 @@ def page(request: Request, template: str, *, code: int = status.HTTP_200_OK, **v
 def templates() -> Environment:
     """The templates of pages; everything is escaped."""
     found = report.environment(FOLDER)
-    found.filters["clock"] = clock
+    found.filters |= {"clock": clock, "span": span, "short_commits": short_commits, "short_run": short_run}
     return found
 
 
@@ -75,3 +79,18 @@ def clock(at: datetime | None) -> Markup | str:
         return "–"
     at = at.astimezone(UTC)
     return Markup(f'<time datetime="{at:%Y-%m-%dT%H:%M:%SZ}">{at:%Y-%m-%d %H:%M} UTC</time>')  # noqa: S704 - digits
+
+
+def span(seconds: float) -> str:
+    """A span of time in two units."""
+    return lasting(timedelta(seconds=seconds))
+
+
+def short_commits(sentence: str) -> str:
+    """A sentence with the first seven digits of each commit; run ids, which hold commits too, stay whole."""
+    return _COMMIT.sub(lambda found: found[0][:7], sentence)
+
+
+def short_run(run_id: str) -> str:
+    """A run id that holds no more of a commit than its first seven digits."""
+    return _DIGITS.sub(lambda found: found[0][:7], run_id)

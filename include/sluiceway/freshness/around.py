@@ -1,0 +1,195 @@
+"""What a page tells beside the verdict: how each table's last loads went, and what waits, fails or was given up.
+
+Two statements, each by an index, in one read-only snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from psycopg import sql
+
+from sluiceway.freshness.model import Frozen
+from sluiceway.ledger.rows import RunStatus, TableStatus
+from sluiceway.ledger.warehouse import Session, connect
+
+LOADS_SHOWN = 12
+"""The newest loads of a table that its trend is drawn of."""
+RUNS_SHOWN = 50
+"""Of runs that go on, and of those that were superseded within a day."""
+FAILING_SHOWN = 50
+ERROR_CHARACTERS = 400
+"""So much of an error is told; its run and its log have the whole."""
+WAITS_LONG_S = 300
+"""An event that no run has taken for so long is no run that is about to begin: its flow is paused, or nobody wakes it."""
+
+
+class LastLoads(Frozen):
+    """A table's newest try that came to an end, of whatever run, and the rows that each of its last loads left."""
+
+    dag_id: str
+    run_id: str
+    run_status: RunStatus
+    status: TableStatus
+    finished_at: datetime
+    rejected: int
+    error: str | None
+    """With its type."""
+    log_url: str | None
+    """Of the task that made the try; None: no log is known."""
+    rows: tuple[int, ...]
+    """In the table after each load, the oldest first."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it renewed nothing."""
+        return self.status == "failed" or self.run_status in {"failed", "abandoned"}
+
+
+class NearRun(Frozen):
+    """A run that goes on, or was superseded within a day."""
+
+    dag_id: str
+    run_id: str
+    status: RunStatus
+    commit: str | None
+    began_at: datetime
+    note: str | None
+
+
+class FailingTrigger(Frozen):
+    """A sensor whose place cannot be seen, or a sensor or webhook whose events no run takes."""
+
+    flow_id: str
+    trigger_id: str
+    error: str | None
+    error_at: datetime | None
+    looked_at: datetime | None
+    """When it could be seen last."""
+    unclaimed: int
+    """Events that wait for a run."""
+    waits_since: datetime | None
+    """The oldest of them."""
+
+
+class DeadLetters(Frozen):
+    """Items of a job that were given up."""
+
+    job: str
+    count: int
+    newest_at: datetime
+
+
+class Around(Frozen):
+    """All of it."""
+
+    tables: dict[str, LastLoads] = {}
+    runs: tuple[NearRun, ...] = ()
+    failing: tuple[FailingTrigger, ...] = ()
+    dead: tuple[DeadLetters, ...] = ()
+
+    def dag_ids(self) -> set[str]:
+        """The DAGs of all runs that are named."""
+        return {each.dag_id for each in (*self.tables.values(), *self.runs)}
+
+
+_TABLES = """
+    WITH last AS MATERIALIZED (
+        SELECT name.table_name, try.* FROM unnest({tables}::text[]) name (table_name) CROSS JOIN LATERAL (
+            SELECT t.dag_id, t.run_id, r.status, t.status, t.finished_at, t.rejected,
+                left(nullif(concat_ws(': ', t.error_type, t.error), ''), {characters})
+            FROM etl.table_run t JOIN etl.run r USING (dag_id, run_id)
+            WHERE t.table_name = name.table_name AND t.finished_at IS NOT NULL ORDER BY t.finished_at DESC LIMIT 1
+        ) try (dag_id, run_id, run_status, status, finished_at, rejected, error)
+    )
+    SELECT last.table_name, last.dag_id, last.run_id, last.run_status, last.status, last.finished_at, last.rejected,
+        last.error, log.log_url, coalesce(trend.rows, '{{}}')
+    FROM last CROSS JOIN LATERAL (
+        SELECT array_agg(table_rows ORDER BY finished_at) FROM (
+            SELECT table_rows, finished_at FROM etl.table_run t
+            WHERE t.table_name = last.table_name AND finished_at IS NOT NULL AND table_rows IS NOT NULL
+                AND t.status IN ('loaded', 'unchanged')
+            ORDER BY finished_at DESC LIMIT {loads}
+        ) newest
+    ) trend (rows)
+    LEFT JOIN (
+        -- OFFSET 0: by the run, which is how the index of tasks begins
+        SELECT DISTINCT ON (dag_id, run_id, table_name) dag_id, run_id, table_name, log_url
+        FROM (SELECT DISTINCT dag_id, run_id FROM last) run CROSS JOIN LATERAL (
+            SELECT table_name, log_url, started_at FROM etl.task_run t
+            WHERE (t.dag_id, t.run_id) = (run.dag_id, run.run_id) AND log_url IS NOT NULL AND table_name IS NOT NULL
+            OFFSET 0
+        ) task ORDER BY dag_id, run_id, table_name, started_at DESC
+    ) log USING (dag_id, run_id, table_name)
+"""
+_BESIDE = """
+    SELECT
+    (
+        SELECT coalesce(json_agg(r), '[]') FROM (
+            (
+                SELECT dag_id, run_id, status, coalesce(commit_sha, deployed_sha) AS commit,
+                    coalesce(opened_at, started_at) AS began_at, coalesce(outcome_note, note) AS note
+                FROM etl.run WHERE status = 'running' ORDER BY started_at DESC LIMIT {runs}
+            )
+            UNION ALL
+            (
+                SELECT dag_id, run_id, status, coalesce(commit_sha, deployed_sha), coalesce(opened_at, started_at),
+                    coalesce(outcome_note, note)
+                FROM etl.run WHERE status = 'superseded' AND started_at > now() - interval '1 day'
+                ORDER BY started_at DESC LIMIT {runs}
+            )
+        ) r
+    ),
+    (
+        SELECT coalesce(json_agg(f), '[]') FROM (
+            SELECT flow_id, trigger_id, CASE WHEN fails THEN left(error, {characters}) END AS error,
+                CASE WHEN fails THEN error_at END AS error_at, looked_at, coalesce(unclaimed, 0) AS unclaimed, waits_since
+            FROM (
+                SELECT *, coalesce(error_at > looked_at, error_at IS NOT NULL) AS fails FROM etl.trigger_state
+            ) s
+            LEFT JOIN (
+                SELECT flow_id, trigger_id, count(*) AS unclaimed, min(seen_at) AS waits_since
+                FROM etl.trigger_event WHERE run_id IS NULL GROUP BY flow_id, trigger_id
+            ) e USING (flow_id, trigger_id)
+            WHERE fails OR waits_since < now() - {waits_long_s} * interval '1 s'
+            ORDER BY flow_id, trigger_id LIMIT {failing}
+        ) f
+    ),
+    (
+        SELECT coalesce(json_agg(d), '[]') FROM (
+            SELECT job, count(*) AS count, max(updated_at) AS newest_at
+            FROM etl_jobs.item WHERE state = 'dead' GROUP BY job ORDER BY job
+        ) d
+    )
+"""
+
+
+def read(url: str, tables: Collection[str]) -> Around:
+    """What the ledger says of these tables' last loads, and of what goes on beside them.
+
+    :raises LedgerMissingError: the warehouse has no ledger of this version.
+    :raises WarehouseUnavailableError: the server does not answer.
+    """
+    with connect(url) as session:
+        session.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        beside = sql.SQL(_BESIDE).format(
+            runs=sql.Literal(RUNS_SHOWN),
+            failing=sql.Literal(FAILING_SHOWN),
+            characters=sql.Literal(ERROR_CHARACTERS),
+            waits_long_s=sql.Literal(WAITS_LONG_S),
+        )
+        runs, failing, dead = session.execute(beside)[0]
+        return Around.model_validate(
+            {"tables": _last_loads(session, tables), "runs": runs, "failing": failing, "dead": dead}
+        )
+
+
+def _last_loads(session: Session, tables: Collection[str]) -> dict[str, dict[str, Any]]:
+    rows = session.execute(
+        sql.SQL(_TABLES).format(
+            tables=sql.Literal(list(tables)), characters=sql.Literal(ERROR_CHARACTERS), loads=sql.Literal(LOADS_SHOWN)
+        )
+    )
+    return {table: dict(zip(LastLoads.model_fields, values, strict=True)) for table, *values in rows}

@@ -1,0 +1,61 @@
+"""What each face says of the same moment. A new face is a function here and a line in FACES."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from typing import NamedTuple
+
+from playwright.sync_api import Page
+
+from dev.environment import ROOT
+from tests.integration.pages.staging import Staging
+
+PROGRAM = ROOT / ".venv" / "bin" / "sluiceway"
+EXIT_CODES = {0: {"in step", "behind"}, 1: {"stale"}, 3: {"unknown"}}
+PATH = "/sluiceway/"
+
+
+class Said(NamedTuple):
+    """What a face says; None where it does not say that."""
+
+    state: str | None
+    tables: dict[str, str] | None
+
+
+def page(staging: Staging, tab: Page) -> Said:
+    """The page, as a person reads it."""
+    answer = tab.goto(staging.stack.url + PATH)
+    assert answer is not None and answer.status == 200
+    rows = tab.locator("table.tables tbody tr:not(.why)")
+    tables = dict(zip(rows.locator("th").all_inner_texts(), rows.locator("td.state").all_inner_texts(), strict=True))
+    return Said(tab.locator("h1").inner_text().lower(), {name: state.strip() for name, state in tables.items()})
+
+
+def command(staging: Staging, _tab: Page) -> Said:
+    """`sluiceway status`, whose exit code must be that of its word."""
+    done = subprocess.run(
+        [PROGRAM, "status", "--json"],
+        env={"PATH": "/usr/bin:/bin", "NO_COLOR": "1", **staging.stack.env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    document = json.loads(done.stdout)
+    assert document["state"] in EXIT_CODES[done.returncode], done.stderr
+    return Said(document["state"], {each["table"]: each["state"] for each in document["tables"]})
+
+
+# status.json, the badge and the metrics join here
+FACES: dict[str, Callable[[Staging, Page], Said]] = {"page": page, "command": command}
+
+
+def agree(staging: Staging, tab: Page, state: str, **tables: str) -> None:
+    """Every face says that state, and of these tables theirs; the page is left open."""
+    for name, face in reversed(FACES.items()):
+        said = face(staging, tab)
+        assert said.state in {state, None}, f"{name} says {said.state}"
+        if said.tables is not None:
+            assert said.tables | tables == said.tables, f"{name} says {said.tables}"
