@@ -75,7 +75,8 @@ class Settings(BaseModel):
     )
     reports_dir: Path = Field(
         default=Path(".local/reports"),
-        description="Where the pages of runs are written. Pages have maps where workers and API server share it.",
+        description="Where the pages of runs are written as files, with maps. The API server's pages of runs have maps "
+        "where it shares this folder with the workers.",
         examples=["/opt/airflow/reports"],
     )
     history_days: PositiveInt = Field(

@@ -17,17 +17,26 @@ PAGES = {
     "freshness": PATH,
     "freshness of nothing": f"{PATH}?q=nothing",
     "runs": "/sluiceway/runs",
+    "run": "/sluiceway/runs/master_etl/{run}",
+    "table": "/sluiceway/tables/t02",
+    "no such table": "/sluiceway/tables/t00",
+    "comparison": "/sluiceway/runs/compare?a=master_etl/{before}&b=master_etl/{run}",
     "refused": "/sluiceway/runs/master_etl/no_such_run",
 }
-"""By name. A new page is a line here; `{run}` is a red run's id."""
+"""By name. A new page is a line here; `{run}` is a red run's id, `{before}` that of a green one before it."""
 NARROWEST, WIDEST = 360, 2560
 COMMIT = re.compile(r"[0-9a-f]{7}")
 
 
 @pytest.fixture(scope="module")
-def stale(running: Staging) -> Iterator[str]:
+def before(running: Staging) -> str:
+    """The commit that all the data belongs to, before anything happens to it."""
+    return running.in_step()
+
+
+@pytest.fixture(scope="module")
+def stale(running: Staging, before: str) -> Iterator[str]:
     """All that a page can show at once: a red run, its error, a run that waits, a sensor that fails, dead letters."""
-    running.in_step()
     running.source("t02", "id,value\n")
     commit = running.deploy("looked at")
     assert running.wait(running.enqueue(commit)) == "failed"
@@ -39,8 +48,8 @@ def stale(running: Staging) -> Iterator[str]:
 
 
 @pytest.fixture(params=list(PAGES))
-def address(request: pytest.FixtureRequest, running: Staging, stale: str) -> str:
-    return running.stack.url + PAGES[request.param].format(run=f"deploy__{stale}")
+def address(request: pytest.FixtureRequest, running: Staging, stale: str, before: str) -> str:
+    return running.stack.url + PAGES[request.param].format(run=f"deploy__{stale}", before=f"deploy__{before}")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -159,9 +168,7 @@ def frame(tab: Page, running: Staging) -> Frame:
 def test_in_airflows_frame_it_is_light_or_dark_as_airflows_own_switch_says(tab: Page, frame: Frame) -> None:
     for scheme in ("dark", "light", "dark"):
         # what the switch in the user's menu does
-        tab.evaluate(
-            "(to) => window.dispatchEvent(new StorageEvent('storage', {key: 'theme', newValue: to}))", scheme
-        )
+        tab.evaluate("(to) => window.dispatchEvent(new StorageEvent('storage', {key: 'theme', newValue: to}))", scheme)
         expect(tab.locator("html")).to_have_class(re.compile(scheme))
         expect(frame.locator("html")).to_have_class(re.compile(scheme))
         assert frame.evaluate("getComputedStyle(document.documentElement).colorScheme") == scheme

@@ -1,4 +1,4 @@
-"""The app under /sluiceway of Airflow's API server: freshness, pages of runs and tables, webhooks, and how triggers are."""
+"""The app under /sluiceway of Airflow's API server: freshness, runs and tables as pages, webhooks, how triggers are."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from psycopg import sql
 from sluiceway.errors import ConfigError, SluicewayError, UnknownTableError, nearest
 from sluiceway.freshness import facts as ledger_facts
 from sluiceway.freshness.ask import promise
-from sluiceway.freshness.judge import judge_table, of_broken_file
+from sluiceway.freshness.judge import judge_table
 from sluiceway.freshness.model import TableVerdict
 from sluiceway.ids import MASTER
 from sluiceway.ledger import history, store
@@ -40,7 +40,7 @@ from sluiceway.run.report.model import RejectGroup, TableMap
 from sluiceway.settings import load_settings
 from sluiceway.sources.place import without_secrets
 from sluiceway.tables import registry
-from sluiceway.tables.files import table_files
+from sluiceway.tables.files import is_deployed, table_files
 from sluiceway.tables.source_spec import BigQuerySource, GSheetSource, HttpJsonSource, LocatedSource, SqlSource
 from sluiceway.tables.spec import TableSpec
 
@@ -109,7 +109,7 @@ def show_table(request: Request, table: str, user: GetUserDep) -> HTMLResponse:
         rejects=rejects,
         drawn=drawn,
         source=source_shown(declaration.spec) if declaration.spec else [],
-        users=_users(table, declaration.spec, flows, counted),
+        users=_users(table, flows, counted),
         cli=store.CLI,
     )
 
@@ -157,13 +157,13 @@ def _nearest(url: str, table: str, user: Any) -> str:
 
 def _verdict(url: str, table: str, declaration: Declaration, counted: set[str]) -> TableVerdict | None:
     """How the table stands, told in words that name no run of another DAG; None: it has no file any more."""
-    if declaration.wrong is not None:
-        return of_broken_file(table, declaration.wrong)
-    if declaration.spec is None:
+    if declaration.spec is None and declaration.wrong is None:
         return None
     facts = ledger_facts.read(url, [table])
-    promised = promise(declaration.spec)
+    promised = promise(declaration.spec) if declaration.spec is not None else None
     told = judge_table(table, promised, ledger_facts.told_of(facts, counted))
+    if declaration.wrong is not None:
+        return told.model_copy(update={"state": "unknown", "sentence": declaration.wrong})
     return told.model_copy(update={"state": judge_table(table, promised, facts).state})
 
 
@@ -191,14 +191,15 @@ def _drawn(url: str, spec: TableSpec | None, tries: list[PastTry]) -> Drawn:
         return Drawn(sentence=f"The map could not be drawn ({MAP_S} s at most); the log of the API server says why.")
 
 
-def _users(table: str, spec: TableSpec | None, flows: Collection[str], counted: set[str]) -> Users:
+def _users(table: str, flows: Collection[str], counted: set[str]) -> Users:
     try:
         found = tuple((view.name, view.description) for view in views.fed_by(views.deployed_views(), [table]))
         why = None
     except ConfigError as error:
         found, why = (), str(error)
-    is_masters = spec is not None and load_settings().runs_group(spec.group)
-    loaded_by = {*flows, MASTER} if is_masters else {*flows}
+    settings = load_settings()
+    path = next((each for each in table_files(settings.config_dir) if each.stem == table), None)
+    loaded_by = {*flows, MASTER} if path is not None and is_deployed(path, settings) else {*flows}
     return Users(tuple(sorted(loaded_by & counted)), found, why)
 
 
@@ -217,7 +218,8 @@ def source_shown(spec: TableSpec) -> list[tuple[str, str]]:
     elif isinstance(source, BigQuerySource):
         shown.append(("Reads", source.table))
     elif isinstance(source, GSheetSource):
-        shown.append(("Spreadsheet", source.spreadsheet))
+        # who has its id may be all who may open it
+        shown.append(("Reads", "a spreadsheet, which the table's file names"))
     shown += [("Connection", source.connection)] if source.connection else []
     shown += [("Part", text) for key in ("layer", "sheet") if (text := getattr(source, key, None))]
     shown += [("Code between", spec.transform.name)] if spec.transform else []
