@@ -101,7 +101,7 @@ def test_a_table_that_was_loaded_tells_all_of_it(reader: httpx.Client, city: Run
     assert "geometry(Point,4326)" in text and "<code>../data/city.csv</code>" in text
     assert f'href="/sluiceway/runs/shop/{quote(city.run_id, safe="")}"' in text
     assert "<b>pt_people</b>" in text and 'href="/dags/shop"' in text and 'href="/dags/master_etl"' in text
-    assert "1 of 3 rows" in text and "&#39;x&#39; is no" in text
+    assert "1 of 3 rows" in text and "people: … is no bigint" in text
     assert text.count('<svg viewBox="0 0 100 40"') == 4
     assert '<path class="newest"' in text and "brought or changed by the last load" in text
     assert "<code>c0ffeec0ff</code>" in text
