@@ -8,13 +8,13 @@ from pydantic import BaseModel
 
 from dev.docs.keys import Document
 from dev.docs.page import DOCS
-from sluiceway.tables import source_spec, spec
+from sluiceway.tables import checks, source_spec, spec
 
 MODELS: Mapping[str, type[BaseModel]] = {
     "TableSpec": spec.TableSpec,
     "Column": spec.Column,
     "Geometry": spec.Geometry,
-    "Checks": spec.Checks,
+    "Checks": checks.Checks,
     "LocatedSource": source_spec.LocatedSource,
     "SheetRows": source_spec.SheetRows,
     "TextValues": source_spec.TextValues,

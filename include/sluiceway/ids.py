@@ -28,7 +28,8 @@ MERGING_TASK = "sub.merge_parts"
 """Mapped over the tables; it loads each from its parts."""
 SPLIT_TASKS = (SPLIT_TABLES_TASK, PARTS_TASK, PART_TASK, MERGING_TASK)
 QUEUE = r"[a-zA-Z][a-zA-Z0-9_-]*"
-"""A queue's name ends the ids of the tasks that plan and load its tables; a digit first would be a map index."""
+"""A queue's name, or a group's, ends the ids of the tasks that plan and load its tables; a digit first would be a map
+index."""
 ENQUEUE_TASK = "enqueue"
 """Of a job's DAG: its items become due."""
 WORKING_TASK = "work"
@@ -37,9 +38,9 @@ FOLLOWERS_GROUP = "followers"
 """Of the tasks that tell other flows how the run has ended: no part of what is judged."""
 
 
-def on_queue(task: str, queue: str | None) -> str:
-    """The id of a planning or loading task for the tables of a queue: `sub.load_table_heavy`."""
-    return f"{task}_{queue}" if queue else task
+def of_group(task: str, group: str | None) -> str:
+    """The id of a planning or loading task for the tables of a group: `sub.load_table_heavy` for those of a queue."""
+    return f"{task}_{group}" if group else task
 
 
 def triggered_runs(trigger_type: str, trigger_id: str) -> str:

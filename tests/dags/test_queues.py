@@ -1,4 +1,4 @@
-"""The graph where tables' files name queues: tasks of their own beside the others, and no level more."""
+"""The graph where tables' files name queues, or limits that are pods: tasks of their own, and no level more."""
 
 from __future__ import annotations
 
@@ -34,6 +34,42 @@ json.dump({
 }, sys.stdout)
 """
 DEFAULT = "default"
+
+
+PODS = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+from datetime import UTC, datetime
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+bag = DagBag(sys.argv[1])
+assert not bag.import_errors, bag.import_errors
+dag = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(bag.dags[sys.argv[2]]))))
+def limits(config):
+    if not config:
+        return None
+    # what the executor makes of it: the worker's template with the override laid over
+    from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+    from kubernetes.client import models
+    eight = models.V1ResourceRequirements(limits={"cpu": "8"})
+    base = models.V1Container(name="base", image="sluiceway", resources=eight)
+    pod = PodGenerator.construct_pod(
+        dag_id="d", task_id="t", pod_id="p", try_number=1, kube_image="sluiceway", date=datetime.now(UTC), args=["x"],
+        pod_override_object=PodGenerator.from_obj(config),
+        base_worker_pod=models.V1Pod(spec=models.V1PodSpec(containers=[base])),
+        namespace="default", scheduler_job_id="1", run_id="r", map_index=0,
+    )
+    (container,) = pod.spec.containers
+    assert (container.image, container.resources.requests) == ("sluiceway", container.resources.limits)
+    return container.resources.limits
+json.dump({
+    "tasks": {
+        task.task_id: [task.queue, getattr(task, "executor", None), limits(task.executor_config)]
+        for task in dag.tasks if "load_" in task.task_id or "merge" in task.task_id
+    },
+    "imported": "kubernetes" in sys.modules,
+}, sys.stdout)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +132,78 @@ def test_the_process_of_a_task_finds_it_without_a_look_at_any_file(deployment: d
     tasks = graph(deployment, "master_etl", task)
     assert {"plan_heavy", "sub.load_table_heavy"} <= set(tasks)
     assert tasks["sub.load_table_heavy"]["queue"] == "heavy"
+
+
+@pytest.fixture(scope="module")
+def limited(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Tables that may have so much, one of them in parts, and a flow that says what its own may have."""
+    folder = tmp_path_factory.mktemp("limited")
+    for below in ("flows", "tables"):
+        (folder / below).mkdir()
+    write(folder, "tables/town", TABLE)
+    write(folder, "tables/county", f'memory = "1.5GiB"\ncpu = 2  # both\n{TABLE}')
+    write(folder, "tables/state", f"queue = \"heavy\"\nmemory = '4GiB'\n{TABLE}")
+    fields = (
+        'description = "Fields"\nkey = "id"\nsplit = "rows:250000"\nmemory = "1GiB"\n'
+        'source = { kind = "vector", uri = "fields.gpkg" }\ncolumns = { id = "integer" }\n'
+    )
+    write(folder, "tables/field", fields)
+    of = 'flow_type = "tables"\ntables = ["town", "county"]\n[[triggers]]\nid = "by_hand"\ntype = "cli"\n'
+    write(folder, "flows/small", f'memory = "1GiB"\n{of}')
+    return {**environment, "SLUICEWAY_CONFIG_DIR": str(folder), "SLUICEWAY_GROUPS": "warehouse"}
+
+
+def pods(deployment: dict[str, str], dag_id: str, executor: str) -> dict[str, Any]:
+    file = DAGS / ("master_etl.py" if dag_id == "master_etl" else "flows.py")
+    env = {**deployment, "AIRFLOW__CORE__EXECUTOR": executor}
+    found: dict[str, Any] = run_python(PODS, [str(file), dag_id], env)
+    return found
+
+
+@pytest.mark.parametrize("executor", ["LocalExecutor", "CeleryExecutor"])
+def test_without_pods_a_table_that_is_limited_is_in_the_group_of_its_queue(
+    limited: dict[str, str], executor: str
+) -> None:
+    found = pods(limited, "master_etl", executor)
+    assert found == {
+        "tasks": {
+            "sub.load_table": [DEFAULT, None, None],
+            "sub.load_table_heavy": ["heavy", None, None],
+            "sub.load_part": [DEFAULT, None, None],
+            "sub.merge_parts": [DEFAULT, None, None],
+        },
+        "imported": False,
+    }
+
+
+ALIAS = "pods:airflow.providers.cncf.kubernetes.executors.kubernetes_executor.KubernetesExecutor"
+
+
+@pytest.mark.parametrize(
+    ("executor", "beside"),
+    [
+        ("KubernetesExecutor", None),
+        ("CeleryExecutor,KubernetesExecutor", "KubernetesExecutor"),
+        (f"CeleryExecutor,{ALIAS}", "pods"),
+    ],
+)
+def test_where_there_are_pods_each_has_what_its_table_may_have_and_room_for_airflow(
+    limited: dict[str, str], executor: str, beside: str | None
+) -> None:
+    pytest.importorskip("airflow.providers.cncf.kubernetes")
+    tasks = pods(limited, "master_etl", executor)["tasks"]
+    assert tasks == {
+        "sub.load_table": [DEFAULT, None, None],
+        "sub.load_table_pod-1_5GiB-2cpu": [DEFAULT, beside, {"memory": "2048Mi", "cpu": "2000m"}],
+        "sub.load_table_heavy-4GiB": ["heavy", beside, {"memory": "4608Mi"}],
+        "sub.load_part": [DEFAULT, beside, {"memory": "1536Mi"}],
+        "sub.merge_parts": [DEFAULT, beside, {"memory": "1536Mi"}],
+    }
+
+
+def test_a_flows_limits_are_those_of_its_tables_that_name_none(limited: dict[str, str]) -> None:
+    pytest.importorskip("airflow.providers.cncf.kubernetes")
+    assert pods(limited, "small", "KubernetesExecutor")["tasks"] == {
+        "sub.load_table": [DEFAULT, None, {"memory": "1536Mi"}],
+        "sub.load_table_pod-1_5GiB-2cpu": [DEFAULT, None, {"memory": "2048Mi", "cpu": "2000m"}],
+    }

@@ -36,6 +36,11 @@ WRONG: dict[str, tuple[str, str]] = {
         flow().replace("us_state", "us_stat"),
         "tables: there is no table 'us_stat'; did you mean 'us_state'?",
     ),
+    "limits the loads of a job": ('flow_type = "job"\ncpu = 2', "cpu: only loads of tables are limited, and a job has"),
+    "limits loads to too little": (
+        flow(head='memory = "1MiB"'),
+        "memory = '1MiB': 1MiB is less than a task has before",
+    ),
     "loads a table twice": (flow().replace('"us_state"', '"us_state", "us_state"'), "'us_state' stands there twice"),
     "has triggers that are no list": (flow(head="triggers = 3"), "triggers: is no list of tables; begin each one with"),
     "has a trigger without an id": (flow('[[triggers]]\ntype = "cli"'), "triggers.1.id: is missing; add it"),

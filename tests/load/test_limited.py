@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from sluiceway.errors import ConfigError, EmptyExtractionError, LoadEndedError, MemoryLimitError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect, one_connection
-from sluiceway.load import limited
+from sluiceway.load import cgroup, limited
 from sluiceway.load.limited import Ended, load_within_memory, run_within
+from sluiceway.tables.limits import Limits
 from sluiceway.tables.spec import TableSpec
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what another process has")
@@ -41,7 +44,7 @@ def resident() -> int:
 
 
 def test_what_the_work_returns_comes_back_from_another_process(ended: list[Ended]) -> None:
-    pid, value = run_within(MUCH, lambda: (os.getpid(), "x" * 1_000_000), ended.append)
+    pid, value = run_within(Limits(MUCH), lambda: (os.getpid(), "x" * 1_000_000), ended.append)
     assert (pid != os.getpid(), len(value), ended) == (True, 1_000_000, [])
     assert not psutil.pid_exists(pid)
 
@@ -51,7 +54,7 @@ def test_what_the_work_raises_is_raised_here_with_its_place(ended: list[Ended]) 
         raise EmptyExtractionError("no rows")
 
     with pytest.raises(EmptyExtractionError, match="no rows") as caught:
-        run_within(MUCH, work, ended.append)
+        run_within(Limits(MUCH), work, ended.append)
     assert "in work" in caught.value.__notes__[0]
     assert ended == []
 
@@ -63,7 +66,7 @@ def test_an_error_that_cannot_leave_its_process_is_told_in_words(ended: list[End
         raise error
 
     with pytest.raises(RuntimeError, match="ValueError: odd"):
-        run_within(MUCH, work, ended.append)
+        run_within(Limits(MUCH), work, ended.append)
 
 
 def test_work_that_needs_more_memory_ends_and_the_sentence_says_peak_limit_and_what_to_set(ended: list[Ended]) -> None:
@@ -76,7 +79,7 @@ def test_work_that_needs_more_memory_ends_and_the_sentence_says_peak_limit_and_w
             time.sleep(0.002)
 
     with pytest.raises(MemoryLimitError, match=r"the load had [\d.]+ .iB and its limit is [\d.]+ .iB.*Set `memory`"):
-        run_within(limit, work, ended.append)
+        run_within(Limits(limit), work, ended.append)
     (told,) = ended
     assert limit < told.peak < limit + (300 << 20)
     assert isinstance(told.error, MemoryLimitError)
@@ -84,10 +87,17 @@ def test_work_that_needs_more_memory_ends_and_the_sentence_says_peak_limit_and_w
 
 def test_work_that_somebody_kills_is_no_want_of_memory(ended: list[Ended]) -> None:
     with pytest.raises(LoadEndedError, match=r"signal 9 \(SIGKILL\).*by hand or by a crash"):
-        run_within(MUCH, lambda: os.kill(os.getpid(), signal.SIGKILL), ended.append)
+        run_within(Limits(MUCH), lambda: os.kill(os.getpid(), signal.SIGKILL), ended.append)
     with pytest.raises(LoadEndedError, match=r"exit status 3"):
-        run_within(MUCH, lambda: os._exit(3), ended.append)
+        run_within(Limits(MUCH), lambda: os._exit(3), ended.append)
     assert len(ended) == 2
+
+
+@pytest.fixture(autouse=True)
+def _none_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What holds without a control group; test_cgroup.py has what holds with one."""
+    monkeypatch.setattr(cgroup, "make", lambda _: None)
+    monkeypatch.setattr(cgroup, "killed_in_own", lambda: None)
 
 
 def test_work_that_the_kernel_ends_is_told_as_want_of_memory(
@@ -103,7 +113,7 @@ def test_work_that_the_kernel_ends_is_told_as_want_of_memory(
         os.kill(os.getpid(), signal.SIGKILL)
 
     with pytest.raises(MemoryLimitError, match="the kernel ended the load"):
-        run_within(MUCH, work, ended.append)
+        run_within(Limits(MUCH), work, ended.append)
 
 
 @pytest.fixture
@@ -140,6 +150,18 @@ def test_a_load_that_needs_more_leaves_a_row_that_says_so_and_nothing_else(
     assert load_within_memory(city, warehouse_url, run=run, try_number=2).status == "loaded"
 
 
+def test_the_limits_of_a_flow_hold_for_a_table_whose_file_says_none(city: TableSpec) -> None:
+    assert city.limits == Limits(8 << 30, None)
+    assert city.within("1GiB", 0.5).limits == Limits(8 << 30, 0.5)
+    assert city.model_copy(update={"memory": None}).within("1GiB", None).limits == Limits(1 << 30, None)
+    assert city.within("1GiB", 0.5).fingerprint() == city.fingerprint(), "nothing else is loaded"
+
+
+def test_processors_that_nothing_limits_are_told(ended: list[Ended], caplog: pytest.LogCaptureFixture) -> None:
+    assert run_within(Limits(cpu=2), os.getpid, ended.append) == os.getpid(), "there is nothing to watch"
+    assert "Nothing limits the load to 2 processors: no control group may be made for it here." in caplog.text
+
+
 def test_a_load_that_was_committed_before_its_process_ended_is_not_called_failed(
     city: TableSpec, warehouse_url: str, open_run: Callable[[str], RunKey], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,3 +187,49 @@ def test_a_load_that_was_committed_before_its_process_ended_is_not_called_failed
 def test_a_limit_that_is_none_is_refused(write_spec: Callable[..., TableSpec], written: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         write_spec("city", CITY.replace("8GiB", written), city__csv="id,name\n")
+
+
+BY_A_FLOW = """
+import sys
+from pathlib import Path
+from sluiceway.ledger.store import RunKey
+from sluiceway.load.limited import load_within_memory
+from sluiceway.tables import registry
+spec, url, flow = registry.read_spec(Path(sys.argv[1])), *sys.argv[2:]
+load_within_memory(spec, url, run=RunKey(flow, "r1"), try_number=1, force=True)
+"""
+
+
+def test_two_flows_load_one_table_within_its_memory_one_after_the_other(
+    city: TableSpec, tmp_path: Path, warehouse_url: str, query: Callable[..., list[tuple[object, ...]]]
+) -> None:
+    """Each in a process of its own; that of the second waits there for the table's turn."""
+    runs = [RunKey(flow, "r1") for flow in ("orders", "stock")]
+    with connect(warehouse_url) as session:
+        for run in runs:
+            store.open_run(session, run, None, "manual")
+            store.plan_tables(session, run, [city.name])
+    with psycopg.connect(warehouse_url) as blocker:
+        blocker.execute("LOCK TABLE etl.table_run IN SHARE MODE")
+        command = [sys.executable, "-c", BY_A_FLOW, str(tmp_path / "city.toml"), warehouse_url]
+        loads = [subprocess.Popen([*command, run.dag_id]) for run in runs]
+        # both begin before one of them may end
+        while query("SELECT count(*) FROM pg_locks WHERE NOT granted") < [(2,)]:
+            time.sleep(0.05)
+        blocker.rollback()
+    assert [load.wait(60) for load in loads] == [0, 0]
+    with connect(warehouse_url) as session:
+        rows = [row for run in runs for row in store.table_runs(session, run)]
+    assert [(row.status, row.try_number, row.extracted) for row in rows] == [("loaded", 1, 2)] * 2
+    assert sorted(row.inserted or 0 for row in rows) == [0, 2]
+    assert query("SELECT count(*) FROM city") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"), [("0.01", "0.01 is no number of processors; write 0.5"), ('"two"', "cpu")]
+)
+def test_a_number_of_processors_that_is_none_is_refused(
+    write_spec: Callable[..., TableSpec], written: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        write_spec("city", CITY.replace('memory = "8GiB"', f"cpu = {written}"), city__csv="id,name\n")

@@ -80,14 +80,36 @@ def test_a_table_whose_queue_has_a_task_of_its_own_is_planned_by_all_and_handed_
     for name, queue in (("b", "heavy"), ("c", "new")):
         path = config / "tables" / f"{name}.toml"
         path.write_text(f'queue = "{queue}"\n{path.read_text()}')
-    assert steps.queues() == ["heavy", "new"]
+    assert steps.groups() == ["heavy", "new"]
     # the DAG was read before anybody wrote `new`: its table is loaded with the others
-    assert steps.plan(warehouse_url, run, only=[], queues=["heavy"]) == ["c", "a"]
-    assert steps.plan_queue("heavy", only=[]) == ["b"]
-    assert steps.plan(warehouse_url, run, only=["b"], queues=["heavy"]) == []
-    assert steps.plan_queue("heavy", only=["a"]) == []
+    assert steps.plan(warehouse_url, run, only=[], groups=["heavy"]) == ["c", "a"]
+    assert steps.plan_group("heavy", only=[], groups=["heavy"]) == ["b"]
+    assert steps.plan(warehouse_url, run, only=["b"], groups=["heavy"]) == []
+    assert steps.plan_group("heavy", only=["a"], groups=["heavy"]) == []
     with connect(warehouse_url) as session:
         assert [each.table_name for each in store.table_runs(session, RUN)] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("in_graph", "handed_out"),
+    [
+        (["heavy", "heavy-4GiB", "pod-4GiB-0_5cpu"], {"heavy": ["c"], "heavy-4GiB": ["b"], "pod-4GiB-0_5cpu": ["a"]}),
+        (["heavy"], {"heavy": ["b", "c"], None: ["a"]}),
+        ([], {None: ["b", "c", "a"]}),
+    ],
+)
+def test_a_table_is_handed_out_once_whichever_groups_the_graph_has(
+    run: RunKey, warehouse_url: str, config: Path, in_graph: list[str], handed_out: dict[str | None, list[str]]
+) -> None:
+    """With pods what a table needs of memory and processors parts the groups, elsewhere its queue alone."""
+    asked = {"a": 'memory = "4GiB"\ncpu = 0.5', "b": 'queue = "heavy"\nmemory = "4GiB"', "c": 'queue = "heavy"'}
+    for name, lines in asked.items():
+        path = config / "tables" / f"{name}.toml"
+        path.write_text(f"{lines}\n{path.read_text()}")
+    assert steps.groups() == ["heavy", "heavy-4GiB", "pod-4GiB-0_5cpu"]
+    found = {group: steps.plan_group(group, only=[], groups=in_graph) for group in in_graph}
+    rest = steps.plan(warehouse_url, run, only=[], groups=in_graph)
+    assert {**found, **({None: rest} if rest else {})} == handed_out
 
 
 def test_a_table_in_parts_is_planned_by_all_and_handed_out_elsewhere(
@@ -96,11 +118,13 @@ def test_a_table_in_parts_is_planned_by_all_and_handed_out_elsewhere(
     write_shapefile(config / "tables", 3_000)
     for name, uri in (("b", "i15_crop_mapping.shp"), ("c", "none.shp")):
         (config / "tables" / f"{name}.toml").write_text(
-            f'description = "Fields"\nkey = "id"\nsplit = "rows:1000"\nsource = {{ kind = "vector", uri = "{uri}" }}\n'
+            f'description = "Fields"\nkey = "id"\nsplit = "rows:1000"\nmemory = "4GiB"\n'
+            f'source = {{ kind = "vector", uri = "{uri}" }}\n'
             'columns = { id = { source = "UniqueID", type = "text" } }\n'
         )
     assert parts.split_tables(only=[]) == ["b", "c"]
     assert parts.split_tables(only=["a", "c"]) == ["c"]
+    assert steps.plan_group("pod-4GiB", only=[], groups=["pod-4GiB"]) == [], "also where others need as much"
     # the DAG was read before anybody wrote `split`: the table is loaded with the others
     assert steps.plan(warehouse_url, run, only=[]) == ["b", "a", "c"]
     assert steps.plan(warehouse_url, run, only=[], elsewhere=["b", "c"]) == ["a"]
@@ -214,11 +238,22 @@ def test_a_warehouse_in_which_the_role_can_work_is_fit(warehouse_url: str) -> No
         ("DROP EXTENSION postgis CASCADE", "the extension postgis"),
         ("REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC, sluiceway_loader", "the privilege TEMP"),
         ("REVOKE CREATE ON SCHEMA public FROM PUBLIC, sluiceway_loader", "the privilege CREATE on schema public"),
+        (
+            "REVOKE CREATE ON SCHEMA etl_staging FROM sluiceway_loader",
+            "the privileges USAGE and CREATE on schema etl_s",
+        ),
+        ("REVOKE USAGE ON SCHEMA etl_staging FROM sluiceway_loader", "the privileges USAGE and CREATE on schema etl_s"),
     ],
 )
 def test_what_the_role_that_loads_lacks_is_named(
-    statement: str, lacks: str, warehouse_url: str, postgres: Cluster, database: str
+    statement: str, lacks: str, warehouse_url: str, postgres: Cluster, database: str, config: Path
 ) -> None:
+    if "etl_staging" in statement:
+        with psycopg.connect(postgres.url("postgres", database), autocommit=True) as admin:
+            admin.execute("REVOKE ALL ON SCHEMA etl_staging FROM PUBLIC")
+        # nobody misses it before the file of a table says `split`
+        path = config / "tables" / "a.toml"
+        path.write_text(f'split = "rows:1000"\n{path.read_text()}')
     with psycopg.connect(postgres.url("postgres", database), autocommit=True) as admin:
         admin.execute(statement.format(database=database))
     with pytest.raises(ValidationError) as caught:

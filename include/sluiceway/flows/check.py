@@ -11,8 +11,8 @@ from sluiceway.errors import ConfigError, nearest
 from sluiceway.flows.files import FOLDER, Flow, flow_files, read_file
 from sluiceway.flows.kinds.deployment import DeploymentConfig
 from sluiceway.flows.kinds.flow import FlowConfig
-from sluiceway.flows.params import form_names, queues_of
-from sluiceway.ids import LOADING_TASK, MASTER, PLANNING_TASK, SPLIT_TASKS, on_queue
+from sluiceway.flows.params import form_names, groups_of
+from sluiceway.ids import LOADING_TASK, MASTER, PLANNING_TASK, SPLIT_TASKS, of_group
 from sluiceway.jobs import files
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.files import any_split, table_files
@@ -159,7 +159,7 @@ def _tasks(flow: Flow) -> tuple[str, ...] | None:
         return (TAKE_EVENTS, *JOB_TASKS) if flow.takes_events else JOB_TASKS
     if flow.spec.flow_type != "tables" and flow.id != MASTER:
         return None
-    tasks = (*TASKS, *(on_queue(task, each) for each in queues_of(flow) for task in (PLANNING_TASK, LOADING_TASK)))
+    tasks = (*TASKS, *(of_group(task, each) for each in groups_of(flow) for task in (PLANNING_TASK, LOADING_TASK)))
     tasks += SPLIT_TASKS if any_split(form_names(flow)) else ()
     return (TAKE_EVENTS, *tasks) if flow.takes_events else tasks
 

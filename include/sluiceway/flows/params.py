@@ -13,7 +13,8 @@ from pydantic import JsonValue
 from sluiceway.errors import ConfigError, nearest
 from sluiceway.ids import MASTER
 from sluiceway.settings import Settings, load_settings
-from sluiceway.tables.files import deployed_names, queues, table_files
+from sluiceway.tables.files import deployed_names, needs, split_needs, table_files
+from sluiceway.tables.needs import Needs, largest
 
 if TYPE_CHECKING:
     from sluiceway.flows.files import Flow
@@ -137,9 +138,29 @@ def form_names(flow: Flow | None) -> list[str]:
     return list(flow.spec.tables) if flow and flow.spec.tables else deployed_names()
 
 
-def queues_of(flow: Flow | None) -> list[str]:
-    """The queues, beside the flow's own, that the files of its tables, or of master_etl's, name."""
-    return [queue for queue in queues(form_names(flow)) if flow is None or queue != flow.spec.queue]
+def own_needs(flow: Flow | None) -> Needs:
+    """What the flow's file asks of who loads its tables."""
+    return Needs(flow.spec.queue, flow.spec.memory, flow.spec.cpu) if flow else Needs()
+
+
+def groups_of(flow: Flow | None, *, by_limits: bool = False) -> dict[str, Needs]:
+    """The groups of its tables, or of master_etl's, that ask for something else than the flow does, by name.
+
+    :param by_limits: whether what they ask for beside a queue parts them too.
+    """
+    own, groups = own_needs(flow), {}
+    for asked in needs(form_names(flow)):
+        group = asked if by_limits else Needs(asked.queue)
+        if group.name is not None and (needed := group.or_else(own)) != own:
+            groups[group.name] = needed
+    return dict(sorted(groups.items()))
+
+
+def parts_needs(flow: Flow | None) -> Needs | None:
+    """What is enough for each part of those that are loaded in parts; None: no table is."""
+    own = own_needs(flow)
+    split = [each.or_else(own) for each in split_needs(form_names(flow))]
+    return largest(split) if split else None
 
 
 def check_conf(flow_id: str, conf: Mapping[str, Any], settings: Settings | None = None) -> None:

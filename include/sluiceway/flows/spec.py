@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAn
 
 from sluiceway.flows.trigger import ID, TriggerConfig
 from sluiceway.tables.files import check_queue
+from sluiceway.tables.limits import check_cpu, check_memory
 
 CLI = "cli"
 """What stands for the DAG of runs that are none of Airflow's: store.CLI, here without the ledger."""
@@ -52,6 +53,17 @@ class FlowSpec(BaseModel):
         "another. Default: Airflow's own.",
         examples=["heavy"],
     )
+    memory: Annotated[str, AfterValidator(check_memory)] | None = Field(
+        default=None,
+        description="The most memory that the load of each of its tables may have, unless the table's file says "
+        "another. Default: as much as the worker has.",
+        examples=["4GiB"],
+    )
+    cpu: Annotated[float, AfterValidator(check_cpu)] | None = Field(
+        default=None,
+        description="The same of processors, as in a table's file.",
+        examples=[2],
+    )
     lanes: int = Field(
         default=1,
         ge=1,
@@ -91,6 +103,8 @@ class FlowSpec(BaseModel):
             raise ValueError(
                 f'tables: a flow of type "{self.flow_type}" loads none; remove it, or flow_type = "tables"'
             )
+        if self.flow_type == "job" and (named := {"memory", "cpu"} & self.model_fields_set):
+            raise ValueError(f"{min(named)}: only loads of tables are limited, and a job has none; remove it")
         if self.flow_type != "job" and "lanes" in self.model_fields_set:
             raise ValueError(f'lanes: a flow of type "{self.flow_type}" has none; remove it, or flow_type = "job"')
         return self

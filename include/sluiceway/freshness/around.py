@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import sql
+from pydantic import Field
 
 from sluiceway.freshness.model import Frozen
 from sluiceway.ledger.rows import RunStatus, TableStatus
@@ -23,7 +24,7 @@ FAILING_SHOWN = 50
 ERROR_CHARACTERS = 400
 """So much of an error is told; its run and its log have the whole."""
 WAITS_LONG_S = 300
-"""An event that no run has taken for so long is no run that is about to begin: its flow is paused, or nobody wakes it."""
+"""An event that no run has taken for so long waits in vain: its flow is paused, or nobody wakes it."""
 
 
 class LastLoads(Frozen):
@@ -85,14 +86,14 @@ class DeadLetters(Frozen):
 class Around(Frozen):
     """All of it."""
 
-    tables: dict[str, LastLoads] = {}
+    tables: dict[str, LastLoads] = Field(default_factory=dict)
     runs: tuple[NearRun, ...] = ()
     failing: tuple[FailingTrigger, ...] = ()
     dead: tuple[DeadLetters, ...] = ()
 
     def dag_ids(self) -> set[str]:
         """The DAGs of all runs that are named."""
-        return {each.dag_id for each in (*self.tables.values(), *self.runs)}
+        return {load.dag_id for load in self.tables.values()} | {run.dag_id for run in self.runs}
 
 
 _TABLES = """
@@ -145,7 +146,8 @@ _BESIDE = """
     (
         SELECT coalesce(json_agg(f), '[]') FROM (
             SELECT flow_id, trigger_id, CASE WHEN fails THEN left(error, {characters}) END AS error,
-                CASE WHEN fails THEN error_at END AS error_at, looked_at, coalesce(unclaimed, 0) AS unclaimed, waits_since
+                CASE WHEN fails THEN error_at END AS error_at, looked_at, coalesce(unclaimed, 0) AS unclaimed,
+                waits_since
             FROM (
                 SELECT *, coalesce(error_at > looked_at, error_at IS NOT NULL) AS fails FROM etl.trigger_state
             ) s
@@ -174,6 +176,8 @@ def read(url: str, tables: Collection[str]) -> Around:
     """
     with connect(url) as session:
         session.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        # of a thousand tables the server thinks so much that compiling the plan takes it as long as the answer
+        session.execute(sql.SQL("SET LOCAL jit = off"))
         beside = sql.SQL(_BESIDE).format(
             runs=sql.Literal(RUNS_SHOWN),
             failing=sql.Literal(FAILING_SHOWN),

@@ -1,7 +1,8 @@
 """A load in a process of its own, which may hold so much memory and no more: it alone ends, and this process says why.
 
-The limit holds where no cgroup does: this process looks at the other's resident memory twenty times a second, and ends
-it once it is more. What the kernel ends when the machine, or its container, has no memory left, the kernel counts
+A control group holds the limits where one may be made (cgroup.py). Elsewhere this process looks at the other's resident
+memory twenty times a second, and ends it once it is more; nothing limits its processors. What the kernel ends for want
+of memory it counts: in that control group, else in this process's own, a container's say, else for the whole machine
 (proc(5), /proc/vmstat, `oom_kill`), so that it can be told from what a person ends.
 """
 
@@ -23,9 +24,12 @@ from typing import Any, TypeVar, cast
 from sluiceway.errors import LoadEndedError, MemoryLimitError, SluicewayError
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect, forget_connection
+from sluiceway.load import cgroup
 from sluiceway.load.attempt import Attempt
+from sluiceway.load.cgroup import Cgroup
 from sluiceway.load.table import load_table
 from sluiceway.orphans import end_with_parent
+from sluiceway.tables.limits import Limits
 from sluiceway.tables.spec import TableSpec
 
 T = TypeVar("T")
@@ -46,14 +50,14 @@ class Ended:
 
 
 def load_within_memory(spec: TableSpec, url: str, *, run: RunKey, try_number: int, **options: Any) -> TableRun:
-    """As `load_table`, in a process that may have the memory which the table's file says, or in this one.
+    """As `load_table`, in a process that may have what the table's file says of memory and processors, or in this one.
 
     :raises MemoryLimitError: the load needs more; nothing of it was written, and the ledger says so.
     :raises LoadEndedError: its process was ended, or it crashed.
     :raises SluicewayError: as load_table.
     """
     work = partial(load_table, spec, url, run=run, try_number=try_number, **options)
-    if spec.memory_bytes is None:
+    if spec.limits == Limits():
         return work()
     attempt = Attempt(run, try_number)
     with connect(url) as ledger:
@@ -65,37 +69,69 @@ def load_within_memory(spec: TableSpec, url: str, *, run: RunKey, try_number: in
         attempt.is_written = True
         attempt.record_failure(url, spec.name, ended.error)
 
-    return run_within(spec.memory_bytes, work, record)
+    return run_within(spec.limits, work, record)
 
 
-def run_within(limit: int, work: Callable[[], T], when_ended: Callable[[Ended], None]) -> T:
-    """What `work` returns or raises, done in a process that may have so much resident memory.
+def run_within(limits: Limits, work: Callable[[], T], when_ended: Callable[[Ended], None]) -> T:
+    """What `work` returns or raises, done in a process that may have so much memory and so many processors.
 
     Only Linux tells how much another process has; elsewhere it runs in this one, without a limit.
 
-    :param limit: bytes.
     :param when_ended: is told when the process ended without a word, before the error is raised.
     :raises MemoryLimitError: it had more, and was ended.
     :raises LoadEndedError: somebody or something else has ended it.
     """
     if sys.platform != "linux":
-        log.warning("The limit of %s of memory does not hold on this system.", shown(limit))
+        log.warning("The limits of memory and processors do not hold on this system.")
         return work()
+    group = cgroup.make(limits)
+    if limits.cpu is not None and not (group and group.holds_cpu):
+        log.warning("Nothing limits the load to %g processors: no control group may be made for it here.", limits.cpu)
+    if group is None and limits.memory is None:
+        return work()
+    try:
+        return _run_in_child(limits, group, work, when_ended)
+    finally:
+        if group is not None:
+            group.remove()
+
+
+def _run_in_child(
+    limits: Limits, group: Cgroup | None, work: Callable[[], T], when_ended: Callable[[Ended], None]
+) -> T:
     killed_before = _killed_by_kernel()
     reading, writing = os.pipe()
     if not (pid := os.fork()):
         _work_in_child(work, reading, writing)
     os.close(writing)
-    message, peak, is_over = _watch(pid, reading, limit)
+    group = _taken_in(group, pid)
+    held_here = None if group is not None and group.holds_memory else limits.memory
+    message, peak, is_over = _watch(pid, reading, held_here)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if message and not is_over:
         is_good, outcome = pickle.loads(message)  # noqa: S301  # the process is this one's own
         if not is_good:
             raise outcome
         return cast(T, outcome)
-    ended = Ended(_error(limit, peak, is_over, status, _killed_by_kernel() - killed_before), peak)
+    if status == -signal.SIGKILL and group is not None and group.holds_memory:
+        is_over, peak, killed = group.reached_limit(), max(peak, group.peak()), group.killed()
+    else:
+        killed = _killed_by_kernel() - killed_before
+    ended = Ended(_error(limits.memory, peak, is_over, status, killed), peak)
     when_ended(ended)
     raise ended.error
+
+
+def _taken_in(group: Cgroup | None, pid: int) -> Cgroup | None:
+    """The control group, with the process in it; None: it may not stand there."""
+    if group is None:
+        return None
+    try:
+        group.take_in(pid)
+    except OSError as error:
+        log.warning("The load may not stand in the control group %s: %s", group.path, error)
+        return None
+    return group
 
 
 def _work_in_child(work: Callable[[], object], reading: int, writing: int) -> None:
@@ -125,8 +161,11 @@ def _pickled(outcome: tuple[bool, object]) -> bytes:
         return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
 
 
-def _watch(pid: int, reading: int, limit: int) -> tuple[bytes, int, bool]:
-    """Until it ends: what it said, the most that it had, and whether it was ended for having more than the limit."""
+def _watch(pid: int, reading: int, limit: int | None) -> tuple[bytes, int, bool]:
+    """Until it ends: what it said, the most that it had, and whether it was ended for having more than the limit.
+
+    :param limit: bytes; None: not this process holds it.
+    """
     said, peak, is_over = b"", 0, False
     with os.fdopen(reading, "rb", buffering=0) as pipe:
         while True:
@@ -135,7 +174,7 @@ def _watch(pid: int, reading: int, limit: int) -> tuple[bytes, int, bool]:
                     return said, peak, is_over
                 said += part
             peak = max(peak, _resident(pid))
-            if peak > limit and not is_over:
+            if limit is not None and peak > limit and not is_over:
                 is_over = True
                 os.kill(pid, signal.SIGKILL)
 
@@ -149,28 +188,31 @@ def _resident(pid: int) -> int:
 
 
 def _killed_by_kernel() -> int:
-    """How many processes the kernel has ended so far because there was no memory left."""
+    """How many processes the kernel has ended so far because there was no memory left: here, or on the machine."""
+    if (here := cgroup.killed_in_own()) is not None:
+        return here
     for line in VMSTAT.read_text(encoding="ascii").splitlines():
         if line.startswith("oom_kill "):
             return int(line.split()[1])
     return 0
 
 
-def _error(limit: int, peak: int, is_over: bool, status: int, killed_by_kernel: int) -> SluicewayError:
-    if is_over:
+def _error(limit: int | None, peak: int, is_over: bool, status: int, killed_by_kernel: int) -> SluicewayError:
+    of_limit = f" of its {shown(limit)}" if limit is not None else ""
+    if is_over and limit is not None:
         return MemoryLimitError(
             f"Out of memory: the load had {shown(peak)} and its limit is {shown(limit)}, so it was ended. Set `memory` "
             "in the table's file to more than it needs, or give it to the queue of workers that have as much."
         )
     if status == -signal.SIGKILL and killed_by_kernel:
         return MemoryLimitError(
-            f"Out of memory: the kernel ended the load, which had {shown(peak)} of its {shown(limit)}, for the machine "
+            f"Out of memory: the kernel ended the load, which had {shown(peak)}{of_limit}, for the machine "
             "or its container had no more. Give the worker more memory or fewer slots, or set `memory` to what it "
             "really has."
         )
     by = f"signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit status {status}"
     return LoadEndedError(
-        f"The load's process ended by {by} at {shown(peak)} of its {shown(limit)}: by hand or by a crash, for the "
+        f"The load's process ended by {by} at {shown(peak)}{of_limit}: by hand or by a crash, for the "
         "kernel has ended nothing for want of memory meanwhile."
     )
 

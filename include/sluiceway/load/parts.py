@@ -30,6 +30,7 @@ from sluiceway.sources import open_source, pieces_of
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import located
 from sluiceway.sources.piece import Piece
+from sluiceway.tables.limits import Limits
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def load_part(
     """Stage one part of a table, all of it or nothing, and write into the ledger what came of it.
 
     One that is staged already is left as it is: a task may be told so late that it has ended. Where the table's file
-    says `memory`, the part may have as much, in a process of its own.
+    says `memory` or `cpu`, the part may have as much, in a process of its own.
 
     :param part: its number, from 1.
     :raises PartsError: it is no longer planned, or the source or the table's file is no longer what it was then.
@@ -119,7 +120,7 @@ def load_part(
     :raises SluicewayError: it cannot be loaded; the ledger says why.
     """
     work = partial(_load_part, spec, url, run, part, try_number, connections)
-    if spec.memory_bytes is None:
+    if spec.limits == Limits():
         return work()
 
     def record(ended: Ended) -> None:
@@ -129,7 +130,7 @@ def load_part(
         if found.status != "staged":
             _record_failure(url, found, ended.error)
 
-    return run_within(spec.memory_bytes, work, record)
+    return run_within(spec.limits, work, record)
 
 
 def _load_part(

@@ -107,7 +107,7 @@ def supersede(url: str, run: RunKey, deployed_sha: str, note: str) -> None:
 
 
 def plan(
-    url: str, run: RunKey, *, only: Sequence[str], queues: Collection[str] = (), elsewhere: Collection[str] = ()
+    url: str, run: RunKey, *, only: Sequence[str], groups: Collection[str] = (), elsewhere: Collection[str] = ()
 ) -> list[str]:
     """Plan the tables of this run; those that no other task hands out, largest source first, so that the longest load
     does not start last.
@@ -116,7 +116,7 @@ def plan(
     is what a retry repeats once the file is repaired.
 
     :param only: names of a subset; empty for all tables this deployment runs.
-    :param queues: those whose tables another task hands out: `plan_queue`.
+    :param groups: those whose tables another task hands out: `plan_group`.
     :param elsewhere: names of those that another task hands out.
     :raises NoTablesError: no table is left.
     :raises UnknownTableError: one of `only` has no file in this deployment; names the nearest.
@@ -130,18 +130,22 @@ def plan(
         )
     with connect(url) as session:
         store.plan_tables(session, run, names)
-    return largest_first(tables, [n for n in names if n not in elsewhere and _queue(tables, n) not in queues])
+    return largest_first(tables, [n for n in names if n not in elsewhere and _group(tables, n, groups) is None])
 
 
-def queues() -> list[str]:
-    """The queues that the files of this deployment's tables name."""
-    return files.queues(files.deployed_names())
+def groups() -> list[str]:
+    """The groups to which this deployment's tables may belong: by their queues alone, and by all that they need."""
+    asked = files.needs(files.deployed_names())
+    return sorted({name for needs in asked for name in (needs.queue, needs.name) if name is not None})
 
 
-def plan_queue(queue: str, *, only: Sequence[str]) -> list[str]:
-    """The tables of this run whose files name a queue, largest source first; `plan` plans them with the others."""
+def plan_group(group: str, *, only: Sequence[str], groups: Collection[str]) -> list[str]:
+    """The tables of this run that belong to a group, largest source first; `plan` plans them with the others.
+
+    :param groups: all that the run's graph has.
+    """
     tables = registry.read_deployed()
-    return largest_first(tables, [name for name in chosen(tables, only) if _queue(tables, name) == queue])
+    return largest_first(tables, [name for name in chosen(tables, only) if _group(tables, name, groups) == group])
 
 
 def chosen(tables: registry.Tables, only: Sequence[str]) -> list[str]:
@@ -149,8 +153,9 @@ def chosen(tables: registry.Tables, only: Sequence[str]) -> list[str]:
     return list(registry.choose(dict.fromkeys(tables.names()), only)) if only else tables.names()
 
 
-def _queue(tables: registry.Tables, name: str) -> str | None:
-    return tables.right[name].queue if name in tables.right else None
+def _group(tables: registry.Tables, name: str, groups: Collection[str]) -> str | None:
+    spec = tables.right.get(name)
+    return spec.needs.group(groups) if spec is not None and spec.split is None else None
 
 
 def largest_first(tables: registry.Tables, names: Sequence[str]) -> list[str]:
@@ -212,13 +217,16 @@ def check_sources(url: str, run: RunKey, connections: Connections = from_environ
 
 
 def check_warehouse(url: str) -> None:
-    """Raises ValidationError unless the loading role can do its work: PostGIS, temporary and new tables."""
+    """Raises ValidationError unless the loading role can do its work: PostGIS, temporary and new tables, parts."""
+    has_split = files.any_split(files.deployed_names())
     with connect(url) as session:
         check_revision(session)
-        postgis, temporary, create = session.execute(
+        postgis, temporary, create, parts = session.execute(
             sql.SQL(
                 "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'postgis'), "
-                "has_database_privilege(current_database(), 'TEMP'), has_schema_privilege('public', 'CREATE')"
+                "has_database_privilege(current_database(), 'TEMP'), has_schema_privilege('public', 'CREATE'), "
+                "coalesce(has_schema_privilege(to_regnamespace('etl_staging'), 'USAGE') "
+                "AND has_schema_privilege(to_regnamespace('etl_staging'), 'CREATE'), false)"
             )
         )[0]
     missing = [
@@ -227,6 +235,7 @@ def check_warehouse(url: str) -> None:
             ("the extension postgis (CREATE EXTENSION postgis)", postgis),
             ("the privilege TEMP on the database", temporary),
             ("the privilege CREATE on schema public", create),
+            ("the privileges USAGE and CREATE on schema etl_staging", parts or not has_split),
         )
         if not found
     ]

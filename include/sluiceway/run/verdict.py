@@ -20,7 +20,7 @@ from sluiceway.ids import (
     QUEUE,
     SPLIT_TABLES_TASK,
     VERDICT_TASK,
-    on_queue,
+    of_group,
 )
 from sluiceway.ledger.store import Run, RunStatus, TableRun
 from sluiceway.ledger.tasks import TaskRun
@@ -167,7 +167,7 @@ def _had_no_table(task: str, states: States) -> bool:
     if task in _LISTED_BY:
         return states.get(_LISTED_BY[task]) == "success"
     load = _LOAD.fullmatch(task)
-    return load is not None and states.get(on_queue(PLANNING_TASK, load["queue"])) == "success"
+    return load is not None and states.get(of_group(PLANNING_TASK, load["queue"])) == "success"
 
 
 def _failures(facts: Facts, states: States) -> list[str]:
@@ -201,7 +201,10 @@ def why(task: TaskRun | None, facts: Facts) -> str:
     if task is None and facts.run.is_of_before:
         return "Airflow's log of it says why (the release that ran it wrote no errors of tasks down)"
     if task is None:
-        return "it never began (marked so by hand, or its process did not start; Airflow's log of it may know)"
+        return (
+            "it never began (no worker of its queue took it in time, for which see `sluiceway workers`; its process "
+            "did not start; or it was marked so by hand. Airflow's log of it may know)"
+        )
     return said(task) or f"marked so by hand, or its worker was lost after it had ended well{_log(task)}"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sluiceway.ids import QUEUE
 from sluiceway.settings import Settings, load_settings
+from sluiceway.tables.needs import Needs
 
 DEFAULT_GROUP = "warehouse"
 
@@ -21,6 +22,8 @@ MAX_QUEUE = 40
 
 _GROUP = re.compile(r"""^[ \t]*group[ \t]*=[ \t]*(["'])(?P<name>[^"'\n]*)\1[ \t]*(?:#.*)?$""", re.MULTILINE)
 _QUEUE = re.compile(rf"""^[ \t]*queue[ \t]*=[ \t]*(["'])(?P<name>{QUEUE})\1[ \t]*(?:#.*)?$""", re.MULTILINE)
+_MEMORY = re.compile(r"""^[ \t]*memory[ \t]*=[ \t]*(["'])(?P<size>\d+(\.\d+)?[MG]iB)\1[ \t]*(?:#.*)?$""", re.MULTILINE)
+_CPU = re.compile(r"^[ \t]*cpu[ \t]*=[ \t]*(?P<count>\d+(\.\d+)?)[ \t]*(?:#.*)?$", re.MULTILINE)
 _SPLIT = re.compile(r"^[ \t]*split[ \t]*=", re.MULTILINE)
 _NAMES_GROUP = re.compile(r"^[ \t]*[\"']?group\b", re.MULTILINE)
 
@@ -45,14 +48,26 @@ def deployed_names(settings: Settings | None = None) -> list[str]:
     return [path.stem for path in table_files(settings.config_dir) if is_deployed(path, settings)]
 
 
-def queues(names: Iterable[str], settings: Settings | None = None) -> list[str]:
-    """The queues that the files of these tables name, by name."""
-    return sorted({found["name"] for head in _heads(names, settings) if (found := _QUEUE.search(head))})
+def needs(names: Iterable[str], settings: Settings | None = None) -> set[Needs]:
+    """What the files of these tables ask of who loads them in one; a file that asks for nothing is none."""
+    return {_needs(head) for head in _heads(names, settings) if not _SPLIT.search(head)} - {Needs()}
+
+
+def split_needs(names: Iterable[str], settings: Settings | None = None) -> set[Needs]:
+    """The same of those that are loaded in parts; none: there is no such table."""
+    return {_needs(head) for head in _heads(names, settings) if _SPLIT.search(head)}
 
 
 def any_split(names: Iterable[str], settings: Settings | None = None) -> bool:
     """Whether the file of one of these tables says `split`."""
     return any(_SPLIT.search(head) for head in _heads(names, settings))
+
+
+def _needs(head: str) -> Needs:
+    queue, memory, cpu = _QUEUE.search(head), _MEMORY.search(head), _CPU.search(head)
+    return Needs(
+        queue["name"] if queue else None, memory["size"] if memory else None, float(cpu["count"]) if cpu else None
+    )
 
 
 def _heads(names: Iterable[str], settings: Settings | None) -> Iterator[str]:

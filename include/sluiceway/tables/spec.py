@@ -23,8 +23,10 @@ from pydantic import (
 
 from sluiceway.errors import nearest
 from sluiceway.spans import check_span
+from sluiceway.tables.checks import Checks
 from sluiceway.tables.files import DEFAULT_GROUP, check_queue
-from sluiceway.tables.memory import check_memory, memory_bytes
+from sluiceway.tables.limits import Limits, check_cpu, check_memory, memory_bytes
+from sluiceway.tables.needs import Needs
 from sluiceway.tables.source_spec import Frozen, ParquetSource, SheetRows, Source, SqlSource, VectorSource
 from sluiceway.tables.split import check_split
 from sluiceway.tables.targets import Target, refused_by_bigquery
@@ -138,7 +140,8 @@ class Column(Frozen):
 
 
 _NOT_LOADED: Any = {
-    **dict.fromkeys(("description", "group", "checks", "transform", "queue", "memory", "split", "fresh_within"), True),
+    **dict.fromkeys(("description", "group", "checks", "transform", "split", "fresh_within"), True),
+    **dict.fromkeys(("queue", "memory", "cpu"), True),
     "source": {"watermark_lag"},
     "columns": {"__all__": {"description"}},
 }
@@ -214,37 +217,6 @@ class Geometry(Frozen):
         return f"geometry({self.type}{self.dimensions[2:]},{self.srid})"
 
 
-class Checks(Frozen):
-    """When a load that read something is still not good."""
-
-    min_rows: PositiveInt = Field(default=1, description="Fewer extracted rows fail the table.", examples=[300])
-    max_shrink: float = Field(
-        default=0.2,
-        ge=0,
-        le=1,
-        description="Largest share by which the row count may fall below the last good load.",
-        examples=[0.05],
-    )
-    max_rejects: int | float = Field(
-        default=0,
-        description="Most rows that may be rejects: a count such as 10, or a share such as 0.01.",
-        examples=[10, 0.01],
-    )
-
-    @field_validator("max_rejects", mode="before")
-    @classmethod
-    def _count_or_share(cls, value: object) -> object:
-        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-        if not is_count and not (isinstance(value, float) and 0 <= value <= 1):
-            raise ValueError("must be a count of rows such as 10, or a share from 0.0 to 1.0 such as 0.01")
-        return value
-
-    def rejects_allowed(self, extracted: int) -> int:
-        """How many of `extracted` rows may be rejects."""
-        limit = self.max_rejects
-        return limit if isinstance(limit, int) else int(limit * extracted)
-
-
 class TableSpec(Frozen):
     """One table: where it comes from, what it looks like in the warehouse, when a load is good."""
 
@@ -276,8 +248,14 @@ class TableSpec(Frozen):
     memory: Annotated[str, AfterValidator(check_memory)] | None = Field(
         default=None,
         description="The most memory that its load may have in Airflow: it alone is ended where it needs more, and is "
-        "not tried again. Default: as much as the worker has.",
+        "not tried again. Default: the flow's, else as much as the worker has.",
         examples=["4GiB"],
+    )
+    cpu: Annotated[float, AfterValidator(check_cpu)] | None = Field(
+        default=None,
+        description="The most processors that its load may have in Airflow, where a pod or a control group can be made "
+        "for it. Default: the flow's, else as many as there are.",
+        examples=[2],
     )
     fresh_within: Annotated[str, AfterValidator(check_span)] | None = Field(
         default=None,
@@ -375,9 +353,18 @@ class TableSpec(Frozen):
         return self
 
     @property
-    def memory_bytes(self) -> int | None:
-        """The most memory that its load may have."""
-        return memory_bytes(self.memory) if self.memory else None
+    def limits(self) -> Limits:
+        """What its load may have."""
+        return Limits(memory_bytes(self.memory) if self.memory else None, self.cpu)
+
+    @property
+    def needs(self) -> Needs:
+        """What it asks of who loads it."""
+        return Needs(self.queue, self.memory, self.cpu)
+
+    def within(self, memory: str | None, cpu: float | None) -> Self:
+        """The same table with the limits of the flow that loads it, where its own file says none."""
+        return self.model_copy(update={"memory": self.memory or memory, "cpu": self.cpu or cpu})
 
     @property
     def key_columns(self) -> tuple[str, ...]:

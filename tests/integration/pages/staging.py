@@ -112,7 +112,7 @@ class Staging(Deploys):
 
     @contextmanager
     def ledger_down(self) -> Iterator[None]:
-        """The warehouse lets nobody in for as long as the block lasts; Airflow's own database, on the same server, does."""
+        """The warehouse lets nobody in for as long as the block lasts; Airflow's database beside it does."""
         place = urlsplit(self.stack.warehouse_url)
         password = quote(self.stack.layout.credentials.password("postgres"), safe="")
         name = place.path.removeprefix("/")
@@ -149,11 +149,11 @@ def started(folder: Path) -> Iterator[Staging]:
         "SLUICEWAY_DEPLOY_WATCH": "off",
         **CALM,
     }
-    with VersionEndpoint(commit=sha_of("first")) as endpoint:
-        with (
-            Stack.running(folder / "stack", env=env, postgres=THROWN_AWAY) as stack,
-            AirflowApi(stack.url, stack.username, stack.password) as api,
-            closing(Staging(stack, api, config, endpoint=endpoint)) as staging,
-        ):
-            staging.settings()
-            yield staging
+    with (
+        VersionEndpoint(commit=sha_of("first")) as endpoint,
+        Stack.running(folder / "stack", env=env, postgres=THROWN_AWAY) as stack,
+        AirflowApi(stack.url, stack.username, stack.password) as api,
+        closing(Staging(stack, api, config, endpoint=endpoint)) as staging,
+    ):
+        staging.settings()
+        yield staging

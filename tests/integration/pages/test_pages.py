@@ -24,12 +24,21 @@ PAGES = {
     "refused": "/sluiceway/runs/master_etl/no_such_run",
 }
 """By name. A new page is a line here; `{run}` is a red run's id, `{before}` that of a green one before it."""
+CONTROLS = 'a[href], button, input:not([type=hidden]), select, [tabindex="0"]'
+FOCUSED = """() => {
+    const control = document.activeElement, box = control.getBoundingClientRect();
+    control.dataset.place ??= Math.random();
+    const isInSight = box.width > 0 && box.right > 0 && box.bottom > 0 && box.top < innerHeight;
+    return [control.dataset.place, getComputedStyle(control).outlineStyle, isInSight];
+}"""
+"""Which control has the focus, how that is shown, and whether it is in sight."""
 WIDTHS = (360, 700, 1024, 2560)
 
 
 @pytest.fixture(scope="module")
 def before(running: Staging) -> str:
     """The commit that all the data belongs to, before anything happens to it."""
+    running.restore()
     return running.in_step()
 
 
@@ -93,17 +102,11 @@ def overflowing(tab: Page) -> list[str]:
 
 def test_every_control_is_reached_and_seen_by_keyboard(tab: Page, address: str) -> None:
     tab.goto(address)
-    controls = tab.evaluate(
-        "() => [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, [tabindex=\"0\"]')].length"
-    )
+    controls = tab.evaluate(f"document.querySelectorAll('{CONTROLS}').length")
     reached = set()
     for place in range(controls):
         tab.keyboard.press("Tab")
-        name, outline, is_in_sight = tab.evaluate(
-            "() => { const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect(); "
-            "e.dataset.place ??= Math.random(); "
-            "return [e.dataset.place, s.outlineStyle, r.width > 0 && r.right > 0 && r.bottom > 0 && r.top < innerHeight]; }"
-        )
+        name, outline, is_in_sight = tab.evaluate(FOCUSED)
         reached.add(name)
         assert outline != "none" and is_in_sight, f"control {place}"
     assert len(reached) == controls
@@ -166,9 +169,7 @@ def frame(tab: Page, running: Staging) -> Frame:
 def test_in_airflows_frame_it_is_light_or_dark_as_airflows_own_switch_says(tab: Page, frame: Frame) -> None:
     for scheme in ("dark", "light", "dark"):
         # what the switch in the user's menu does
-        tab.evaluate(
-            "(to) => window.dispatchEvent(new StorageEvent('storage', {key: 'theme', newValue: to}))", scheme
-        )
+        tab.evaluate("(to) => window.dispatchEvent(new StorageEvent('storage', {key: 'theme', newValue: to}))", scheme)
         expect(tab.locator("html")).to_have_class(re.compile(scheme))
         expect(frame.locator("html")).to_have_class(re.compile(scheme))
         assert frame.evaluate("getComputedStyle(document.documentElement).colorScheme") == scheme

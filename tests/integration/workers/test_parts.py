@@ -8,6 +8,7 @@ import time
 
 import psycopg
 
+from dev import workers
 from sluiceway.ledger import parts as ledger_parts
 from sluiceway.ledger.parts import TablePart
 from sluiceway.ledger.store import RunKey
@@ -71,6 +72,23 @@ def test_a_table_in_parts_is_what_one_load_gives_although_a_worker_is_killed_wit
     ]
     assert {part.part for part in parts if (part.try_number or 0) > 1} == {lost.part}, "nothing else was repeated"
     assert len({part.worker for part in parts}) > 1
+
+
+def test_a_worker_that_is_drained_with_a_part_ends_it_and_nothing_is_repeated(deployment: Deployment) -> None:
+    run_id = deployment.trigger(tables=[PARTED], force=True)
+    with psycopg.connect(deployment.stack.warehouse_url) as blocker:
+        drained = one_under_way(deployment, run_id, blocker).worker
+        assert drained is not None
+        workers.change(lambda fleet: workers.without(fleet, drained), deployment.stack)
+        time.sleep(1)
+        blocker.rollback()
+    assert deployment.wait(run_id) == "success", deployment.shown(run_id)
+    parts = parts_of(deployment, run_id)
+    assert {(part.status, part.try_number) for part in parts} == {("merged", 1)}
+    assert drained in {part.worker for part in parts}
+    run, tables = deployment.ledger(run_id)
+    assert (run.status, tables[PARTED].extracted) == ("success", sum(part.extracted or 0 for part in parts)), run.note
+    assert deployment.query(LEFT) == [(0,)]
 
 
 def test_a_part_that_fails_fails_its_table_alone_and_what_is_mended_goes_on(deployment: Deployment) -> None:

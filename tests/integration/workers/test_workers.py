@@ -93,6 +93,30 @@ def test_a_run_without_a_table_of_a_queue_is_green_and_so_is_one_with_that_table
         assert (tasks[skipped]["state"], tasks["final.aggregate"]["state"]) == ("skipped", "success")
 
 
+def test_a_queue_without_a_worker_keeps_its_tables_waiting_and_a_plan_that_is_cleared_is_judged_again(
+    deployment: Deployment,
+) -> None:
+    workers.change(lambda fleet: workers.without(fleet, "worker-heavy"), deployment.stack)
+    run_id = deployment.trigger(tables=["t01", HEAVY], force=True)
+    waits = (
+        "SELECT count(*) FROM task_instance WHERE run_id = %s AND (task_id, state) IN "
+        "(('sub.load_table_heavy', 'queued'), ('sub.load_table', 'success'))"
+    )
+    deployment.until(
+        lambda: True if deployment.metadata(waits, run_id)[0]["count"] == 2 else None,
+        said=lambda: deployment.shown(run_id),
+    )
+    workers.change(lambda _: FLEET, deployment.stack)
+    assert deployment.wait(run_id) == "success"
+    for downstream, tries in ((False, 1), (True, 2)):
+        deployment.clear(run_id, "plan_heavy", downstream=downstream)
+        deployment.until(lambda: True if deployment.ledger(run_id)[0].status == "running" else None)
+        assert deployment.wait(run_id) == "success"
+        run, tables = deployment.ledger(run_id)
+        assert (run.status, tables[HEAVY].try_number, sorted(tables)) == ("success", tries, ["t01", HEAVY]), run.note
+    assert_each_row_stands_once(deployment, ["t01", HEAVY])
+
+
 def test_a_worker_that_joins_gets_work_and_one_that_is_drained_ends_its_task_and_takes_no_more(
     deployment: Deployment,
 ) -> None:

@@ -27,7 +27,9 @@ def test_a_run_that_both_know_is_told_once_and_each_with_what_it_does() -> None:
         runs=(opened("r3", waits=True), opened("r4", waits=True, is_paused=True), opened("r2", waits=False)),
         paused=frozenset(),
     )
-    told = [(run.run_id, run.state, run.in_airflow, run.in_ledger) for run in beside(known, airflow, {"master_etl"}).runs]
+    told = [
+        (run.run_id, run.state, run.in_airflow, run.in_ledger) for run in beside(known, airflow, {"master_etl"}).runs
+    ]
     assert told == [
         ("r3", "waits", True, False),
         ("r4", "waits: its DAG is paused", True, False),

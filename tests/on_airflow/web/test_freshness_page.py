@@ -62,7 +62,7 @@ def test_nobody_learns_anything_without_a_token(fab: Door) -> None:
     answer = httpx.get(fab.url + PATH)
     assert answer.status_code == 401 and answer.json() == {"detail": "Not authenticated"}
     browser = httpx.get(fab.url + PATH, headers={"Accept": "text/html"})
-    assert browser.status_code == 303 and browser.headers["location"].endswith("next=/sluiceway/")
+    assert browser.status_code == 303 and browser.headers["location"].endswith("next=%2Fsluiceway%2F")
 
 
 def test_whoever_may_not_read_the_runs_of_the_master_does_not_see_the_page(shopper: httpx.Client) -> None:

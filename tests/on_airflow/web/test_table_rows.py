@@ -100,7 +100,7 @@ def test_the_address_keeps_what_is_asked_for_and_leaves_out_what_goes_without_sa
     assert Asked.parse(state="", sort="worst", q="").address() == "?"
 
 
-def test_a_failed_try_says_its_error_and_a_load_of_a_red_run_what_it_is_worth() -> None:
+def test_a_failed_try_says_its_error_and_a_broken_file_why() -> None:
     failed, of_red, good, broken = of(
         *(table(each) for each in "abc"),
         table("d", "unknown"),
@@ -109,8 +109,8 @@ def test_a_failed_try_says_its_error_and_a_load_of_a_red_run_what_it_is_worth() 
         c=load(),
     ).rows
     assert failed.told == "Drift: no column"
-    assert of_red.told == "Its run is failed, which renews nothing."
-    assert good.told is None
+    assert of_red.last is not None and of_red.last.has_failed
+    assert of_red.told is None and good.told is None
     assert broken.told == "why d is unknown"
 
 

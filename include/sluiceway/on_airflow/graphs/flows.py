@@ -24,13 +24,23 @@ from sluiceway.errors import ConfigError
 from sluiceway.flows.assets import outcome_of, trigger_asset
 from sluiceway.flows.files import LEDGERED as LEDGERED
 from sluiceway.flows.files import Flow, flow_files, read_file
-from sluiceway.flows.params import OF_EVENTS, RunParam, form_names, job_params, queues_of, run_params
+from sluiceway.flows.params import (
+    OF_EVENTS,
+    RunParam,
+    form_names,
+    groups_of,
+    job_params,
+    own_needs,
+    parts_needs,
+    run_params,
+)
 from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerType
 from sluiceway.flows.when import And, Expression, Name, Or
 from sluiceway.ids import LOADING_TASK, MASTER, PLANNING_TASK, SPLIT_TASKS
+from sluiceway.on_airflow import pods
 from sluiceway.on_airflow.retries import retry_arguments
 from sluiceway.settings import load_settings
-from sluiceway.tables.files import any_split
+from sluiceway.tables.needs import Needs
 
 if TYPE_CHECKING:
     from airflow.sdk.bases.timetable import BaseTimetable
@@ -170,28 +180,28 @@ def refresh_params(flow: Flow | None) -> dict[str, Param]:
 
 def refresh_arguments(flow: Flow | None) -> dict[str, Any]:
     """What the graph that refreshes tables is made of, beside the DAG's own arguments."""
-    queue = flow.spec.queue if flow else None
     return {
-        "queue": queue,
-        "queues": own_queues(flow),
-        "splits": has_split(flow),
+        "own": own_needs(flow),
+        "groups": own_groups(flow),
+        "parts": own_parts(flow),
         "takes_events": takes_events(flow),
     }
 
 
-def has_split(flow: Flow | None) -> bool:
-    """Whether some of the flow's tables are loaded in parts, by tasks of their own in the graph."""
+def own_parts(flow: Flow | None) -> Needs | None:
+    """What the parts need, where some of the flow's tables are loaded in such, by tasks of their own in the graph."""
     if (task := get_parsing_context().task_id) is not None:
-        return task in SPLIT_TASKS
-    return any_split(form_names(flow))
+        return own_needs(flow) if task in SPLIT_TASKS else None
+    return parts_needs(flow)
 
 
-def own_queues(flow: Flow | None) -> list[str]:
-    """The queues, beside the flow's own, whose workers load some of its tables: each has its own tasks in the graph."""
+def own_groups(flow: Flow | None) -> dict[str, Needs]:
+    """The groups of its tables that ask for another queue or pod than the flow: each has its own tasks in the graph."""
     if (task := get_parsing_context().task_id) is not None:
-        # no file need be read: a task's name says its queue, and its process needs no other task
-        return [task.removeprefix(f"{each}_") for each in (PLANNING_TASK, LOADING_TASK) if task.startswith(f"{each}_")]
-    return queues_of(flow)
+        # no file need be read: a task's name says its group, and its process needs no other task
+        names = [task.removeprefix(f"{each}_") for each in (PLANNING_TASK, LOADING_TASK) if task.startswith(f"{each}_")]
+        return {name: Needs(name) for name in names}
+    return groups_of(flow, by_limits=pods.gives_pods())
 
 
 def job_form(flow: Flow) -> dict[str, Param]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airflow.sdk import TaskGroup, TriggerRule, chain
 
-from sluiceway.ids import PLANNING_TASK, VERDICT_TASK, on_queue
+from sluiceway.ids import PLANNING_TASK, VERDICT_TASK, of_group
+from sluiceway.on_airflow import pods
 from sluiceway.on_airflow.graphs import refresh_tasks as tasks
 from sluiceway.on_airflow.graphs.flow_events import take_events
 from sluiceway.on_airflow.graphs.split import load_in_parts
@@ -16,40 +17,46 @@ from sluiceway.on_airflow.operators.verdict import VerdictOperator
 from sluiceway.on_airflow.retries import final_retries, load_retries
 from sluiceway.on_airflow.sensors.deployed_commit import DeployedCommitSensor
 from sluiceway.on_airflow.step import RecordedStepOperator, recorded_step, step
+from sluiceway.tables.needs import Needs
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 ALWAYS = TriggerRule.ALL_DONE
+NOTHING = Needs()
 
 
 def refresh(
-    *, queue: str | None = None, queues: Sequence[str] = (), splits: bool = False, takes_events: bool = False
+    *,
+    own: Needs = NOTHING,
+    groups: Mapping[str, Needs] | None = None,
+    parts: Needs | None = None,
+    takes_events: bool = False,
 ) -> BaseOperator:
     """Add the graph to the DAG of the `with` block.
 
-    Airflow gives all that are mapped from one task to one queue: so each queue has a task that loads its tables, and
-    one that lists them, beside those of the others.
+    Airflow gives all that are mapped from one task one queue and one pod: so each group of tables that need another has
+    a task that loads its tables, and one that lists them, beside those of the others.
 
-    :param queue: of the workers that load the tables whose files name none; None: Airflow's own.
-    :param queues: those that the tables' files name.
-    :param splits: whether the file of a table says `split`.
+    :param own: what the tables need whose files ask for nothing.
+    :param groups: what the others need, by the name of their group.
+    :param parts: what the parts need of tables whose files say `split`; None: there are none.
     :param takes_events: whether a run begins by taking the events of its flow's triggers.
     :returns: the task that decides the run's colour.
     """
     opened = step(tasks.opened)
     gate = DeployedCommitSensor(task_id="deploy_gate", closing=[VERDICT_TASK])
     plans: dict[str | None, RecordedStepOperator] = {None: recorded_step(tasks.plan)}
-    plans |= {each: _plan_of(each) for each in queues}
+    plans |= {each: _plan_of(each) for each in groups or {}}
 
     with TaskGroup("pre", tooltip="Sources and warehouse are fit for the run; beside sub") as pre:
         recorded_step(tasks.check_sources)
         recorded_step(tasks.check_warehouse)
 
     with TaskGroup("sub", tooltip="One task, one process and one transaction per table") as sub:
-        loads = [_load(plan, of, of or queue) for of, plan in plans.items()]
-        in_parts = load_in_parts(queue) if splits else None
+        loads = [_load(plan, of, groups[of] if groups and of else own, own) for of, plan in plans.items()]
+        in_parts = load_in_parts(parts, own) if parts is not None else None
         loads += [in_parts.merge] if in_parts else []
         cleanup = [
             recorded_step(clean, trigger_rule=ALWAYS) for clean in (tasks.cleanup_staging, tasks.cleanup_history)
@@ -58,8 +65,8 @@ def refresh(
             load >> cleanup
 
     with TaskGroup("final", tooltip="Only when pre and sub are good") as final:
-        # a queue of which this run has no table is skipped, and no other is bad; so is what would be loaded in parts
-        rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if queues or splits else TriggerRule.ALL_SUCCESS
+        # a group of which this run has no table is skipped, and no other is bad; so is what would be loaded in parts
+        rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if len(plans) > 1 or in_parts else TriggerRule.ALL_SUCCESS
         validate, aggregate = (
             recorded_step(each, trigger_rule=rule, **final_retries()) for each in (tasks.validate, tasks.aggregate)
         )
@@ -83,23 +90,27 @@ def refresh(
     return verdict
 
 
-def _plan_of(queue: str) -> RecordedStepOperator:
+def _plan_of(group: str) -> RecordedStepOperator:
     return RecordedStepOperator(
-        task_id=on_queue(PLANNING_TASK, queue),
-        step=tasks.plan_of(queue),
-        doc_md=f"The tables of this run that workers of the queue {queue} load.",
+        task_id=of_group(PLANNING_TASK, group),
+        step=tasks.plan_of(group),
+        doc_md=f"The tables of this run that workers of the group {group} load.",
     )
 
 
-def _load(plan: BaseOperator, of: str | None, queue: str | None) -> MappedOperator:
+def _load(plan: BaseOperator, of: str | None, needs: Needs, own: Needs) -> MappedOperator:
     """One task per table of a plan.
 
-    :param of: the queue whose tables these are; None: of no queue of its own.
+    :param of: the group whose tables these are; None: of no group of its own.
+    :param needs: what these tables need.
+    :param own: the flow's, which limit those whose files say no limit.
     """
     return LoadTableOperator.partial(
-        task_id=on_queue("load_table", of),
+        task_id=of_group("load_table", of),
         pool="warehouse",
         map_index_template="{{ task.table }}",
         **load_retries(),
-        **({"queue": queue} if queue else {}),
+        memory=own.memory,
+        cpu=own.cpu,
+        **pods.arguments(needs),
     ).expand(table=plan.output)

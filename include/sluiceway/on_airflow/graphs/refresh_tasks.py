@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from sluiceway.errors import SluicewayError
-from sluiceway.ids import PLANNING_TASK, SPLIT_TABLES_TASK, VERDICT_TASK, on_queue
+from sluiceway.ids import PLANNING_TASK, SPLIT_TABLES_TASK, VERDICT_TASK, of_group
 from sluiceway.on_airflow.connections import connections, warehouse_url
 from sluiceway.on_airflow.recorded import opening_of, run_of
 from sluiceway.run.reconcile import ENDED
@@ -55,24 +55,36 @@ def plan(context: Context) -> list[str]:
     from sluiceway.run import parts, steps
 
     run, only = run_of(context), context["params"]["tables"]
-    queues, split = steps.queues(), parts.split_tables(only=only) if any_split(deployed_names()) else []
-    if queues or split:
-        # a table whose file names a queue, or is to be split, since the DAG was read has no task there
-        states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
-        queues = [queue for queue in queues if on_queue(PLANNING_TASK, queue) in states]
-        split = split if SPLIT_TABLES_TASK in states else []
-    return steps.plan(warehouse_url(), run, only=only, queues=queues, elsewhere=split)
+    groups, split = steps.groups(), parts.split_tables(only=only) if any_split(deployed_names()) else []
+    if groups or split:
+        tasks = _tasks(context)
+        groups = _with_tasks(groups, tasks)
+        split = split if SPLIT_TABLES_TASK in tasks else []
+    return steps.plan(warehouse_url(), run, only=only, groups=groups, elsewhere=split)
 
 
-def plan_of(queue: str) -> Callable[[Context], list[str]]:
-    """The step that lists the tables of a queue."""
+def plan_of(group: str) -> Callable[[Context], list[str]]:
+    """The step that lists the tables of a group."""
 
     def plan(context: Context) -> list[str]:
         from sluiceway.run import steps
 
-        return steps.plan_queue(queue, only=context["params"]["tables"])
+        groups = _with_tasks(steps.groups(), _tasks(context))
+        return steps.plan_group(group, only=context["params"]["tables"], groups=groups)
 
     return plan
+
+
+def _tasks(context: Context) -> Collection[str]:
+    """The ids of the run's tasks."""
+    run = run_of(context)
+    states: dict[str, dict[str, str | None]] = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
+    return states.get(run.run_id, {})
+
+
+def _with_tasks(groups: Collection[str], tasks: Collection[str]) -> list[str]:
+    """Those that the run's graph has: a table whose file asks for another since the DAG was read has no task there."""
+    return [group for group in groups if of_group(PLANNING_TASK, group) in tasks]
 
 
 def split_tables(context: Context) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow.sdk import TriggerRule
 
 from sluiceway.ids import MERGING_TASK, PART_TASK
+from sluiceway.on_airflow import pods
 from sluiceway.on_airflow.graphs import refresh_tasks as tasks
 from sluiceway.on_airflow.operators.load_part import LoadPartOperator, MergePartsOperator
 from sluiceway.on_airflow.retries import load_retries
@@ -15,6 +16,8 @@ from sluiceway.on_airflow.step import recorded_step
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+    from sluiceway.tables.needs import Needs
 
 
 class InParts(NamedTuple):
@@ -26,12 +29,19 @@ class InParts(NamedTuple):
     """Loads each table from its parts."""
 
 
-def load_in_parts(queue: str | None) -> InParts:
+def load_in_parts(needs: Needs, own: Needs) -> InParts:
     """Add the tasks to the group of the `with` block.
 
-    :param queue: of the workers that load them; None: Airflow's own.
+    :param needs: what is enough for each part and each table.
+    :param own: the flow's, which limit those whose files say no limit.
     """
-    shared: dict[str, Any] = {"pool": "warehouse", **load_retries(), **({"queue": queue} if queue else {})}
+    shared: dict[str, Any] = {
+        "pool": "warehouse",
+        **load_retries(),
+        "memory": own.memory,
+        "cpu": own.cpu,
+        **pods.arguments(needs),
+    }
     tables, parts = recorded_step(tasks.split_tables), recorded_step(tasks.plan_parts)
     load = LoadPartOperator.partial(
         task_id=_within(PART_TASK), map_index_template="{{ task.table }} {{ task.part }}/{{ task.of }}", **shared

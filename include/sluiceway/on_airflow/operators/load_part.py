@@ -21,14 +21,28 @@ class LoadPartOperator(BaseOperator):
     :param table: the table's name.
     :param part: the part's number, from 1.
     :param of: how many parts there are.
+    :param memory: the most that the part may have, where the table's file says none.
+    :param cpu: the same of processors.
     :param conn_id: the Airflow connection of the warehouse.
     """
 
     # none: they come from expand_kwargs(), and rendering them costs a call to the API server per part
     template_fields: Sequence[str] = ()
 
-    def __init__(self, *, table: str, part: int, of: int, conn_id: str = CONN_ID, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        table: str,
+        part: int,
+        of: int,
+        memory: str | None = None,
+        cpu: float | None = None,
+        conn_id: str = CONN_ID,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.memory = memory
+        self.cpu = cpu
         self.table = table
         self.part = part
         self.of = of
@@ -41,7 +55,7 @@ class LoadPartOperator(BaseOperator):
 
         with recorded(context, table=self.table, conn_id=self.conn_id) as url:
             staged = load_part(
-                registry.read_one(self.table),
+                registry.read_one(self.table).within(self.memory, self.cpu),
                 url,
                 run=run_of(context),
                 part=self.part,

@@ -21,6 +21,8 @@ class LoadTableOperator(BaseOperator):
     what the run did to the table stands in the ledger either way.
 
     :param table: the table's name.
+    :param memory: the most that its load may have, where the table's file says none.
+    :param cpu: the same of processors.
     :param conn_id: the Airflow connection of the warehouse.
     """
 
@@ -28,9 +30,19 @@ class LoadTableOperator(BaseOperator):
     template_fields: Sequence[str] = ()
     from_parts = False
 
-    def __init__(self, *, table: str, conn_id: str = CONN_ID, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        table: str,
+        memory: str | None = None,
+        cpu: float | None = None,
+        conn_id: str = CONN_ID,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.table = table
+        self.memory = memory
+        self.cpu = cpu
         self.conn_id = conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -46,7 +58,7 @@ class LoadTableOperator(BaseOperator):
         with recorded(context, table=self.table, conn_id=self.conn_id) as url:
             spec = steps.read_table(url, run, self.table, try_number)
             result = load_within_memory(
-                spec,
+                spec.within(self.memory, self.cpu),
                 url,
                 run=run,
                 try_number=try_number,

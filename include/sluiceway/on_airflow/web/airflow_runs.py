@@ -42,9 +42,7 @@ def queue(session: Session, dag_ids: Collection[str]) -> Queue:
     """What waits and what runs of these DAGs, the newest first, and which of them are paused: one statement."""
     is_open = and_(DagRun.dag_id == DagModel.dag_id, DagRun.state.in_(("queued", "running")))
     rows = session.execute(
-        select(
-            DagModel.dag_id, DagModel.is_paused, DagRun.run_id, DagRun.state, DagRun.queued_at, DagRun.start_date
-        )
+        select(DagModel.dag_id, DagModel.is_paused, DagRun.run_id, DagRun.state, DagRun.queued_at, DagRun.start_date)
         .join(DagRun, is_open, isouter=True)
         .where(DagModel.dag_id.in_(dag_ids))
         .order_by(DagRun.run_after.desc().nulls_last())

@@ -7,6 +7,7 @@ runs, errors and logs only to those who may read their runs, too.
 from __future__ import annotations
 
 import logging
+
 from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.utils.session import create_session
 from fastapi import APIRouter, HTTPException, Request, status

@@ -22,8 +22,7 @@ from sluiceway.run.report import html as report
 from sluiceway.spans import lasting
 
 FOLDER = Path(__file__).parent
-_COMMIT = re.compile(r"\b[0-9a-f]{8,40}\b")
-_DIGITS = re.compile(r"[0-9a-f]{40}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 STYLE = (report.TEMPLATES / "style.css").read_text(encoding="utf-8") + (FOLDER / "site.css").read_text(encoding="utf-8")
 """The stylesheet of reports, which are files of their own too, and what pages have beyond them."""
 SCRIPT = (FOLDER / "site.js").read_text(encoding="utf-8")
@@ -69,7 +68,7 @@ def page(request: Request, template: str, *, code: int = status.HTTP_200_OK, **v
 def templates() -> Environment:
     """The templates of pages; everything is escaped."""
     found = report.environment(FOLDER)
-    found.filters |= {"clock": clock, "span": span, "short_commits": short_commits, "short_run": short_run}
+    found.filters |= {"clock": clock, "span": span, "short_commits": short_commits}
     return found
 
 
@@ -86,11 +85,6 @@ def span(seconds: float) -> str:
     return lasting(timedelta(seconds=seconds))
 
 
-def short_commits(sentence: str) -> str:
-    """A sentence with the first seven digits of each commit; run ids, which hold commits too, stay whole."""
-    return _COMMIT.sub(lambda found: found[0][:7], sentence)
-
-
-def short_run(run_id: str) -> str:
-    """A run id that holds no more of a commit than its first seven digits."""
-    return _DIGITS.sub(lambda found: found[0][:7], run_id)
+def short_commits(text: str) -> str:
+    """A text, or a run's id, with no more than the first seven digits of each commit."""
+    return _COMMIT.sub(lambda found: found[0][:7], text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, get_args
 from urllib.parse import urlencode
 
@@ -138,11 +138,9 @@ def _row(
 def _told(table: TableVerdict, last: LastLoads | None, common: str | None) -> str | None:
     if table.state == "unknown":
         return table.sentence if table.sentence != common else None
-    if last is None or not last.has_failed:
+    if last is None or last.status != "failed":
         return None
-    if last.status == "failed":
-        return last.error or "It failed without a message; its log says more."
-    return f"Its run is {last.run_status}, which renews nothing."
+    return last.error or "It failed without a message; its log says more."
 
 
 def points(rows: Sequence[int]) -> str:
