@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,7 @@ from sluiceway.freshness.facts import LedgerFacts, read
 from sluiceway.ledger.store import CLI
 from sluiceway.ledger.warehouse import PsycopgSession, Statement, connect
 from tests.dev.docs.markdown import every
-from tests.freshness.ledgered import A, B, ran
+from tests.freshness.ledgered import A, B, fill, ran
 
 Query = Callable[..., list[tuple[Any, ...]]]
 HOUR = timedelta(hours=1)
@@ -149,36 +149,10 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def filled(warehouse_url: str, owner_url: str) -> Iterator[str]:
+def filled(warehouse_url: str, owner_url: str) -> str:
     """A ledger of 1,000 tables with 200 runs of history, the newest of which goes on."""
-    with psycopg.connect(owner_url) as connection:
-        connection.execute(
-            "INSERT INTO etl.run (dag_id, run_id, commit_sha, trigger_kind, started_at, finished_at, status) "
-            "SELECT 'master_etl', 'r' || n, md5((n / 10)::text), 'deploy', now() - (%(runs)s - n) * interval '1 h', "
-            "CASE WHEN n < %(runs)s THEN now() - (%(runs)s - n) * interval '1 h' + interval '5 min' END, "
-            "CASE WHEN n = %(runs)s THEN 'running' WHEN n %% 7 = 0 THEN 'failed' ELSE 'success' END "
-            "FROM generate_series(1, %(runs)s) n",
-            {"runs": RUNS},
-        )
-        # runs of jobs, which load no table, of the months before
-        connection.execute(
-            "INSERT INTO etl.run (dag_id, run_id, trigger_kind, started_at, finished_at, status) "
-            "SELECT 'resolve_taxa', 'r' || n, 'scheduled', at, at, 'success' "
-            "FROM generate_series(1, 5000) n, LATERAL (SELECT now() - (%s + n) * interval '1 h' AS at) a",
-            [RUNS],
-        )
-        # as plan and load write them: a row of the plan, and one of the try
-        connection.execute(
-            "INSERT INTO etl.table_run (dag_id, run_id, table_name, try_number, status, finished_at, table_rows) "
-            "SELECT dag_id, run_id, 'table_' || t, try, "
-            "CASE WHEN try = 0 THEN 'planned' WHEN t %% 3 = 0 THEN 'unchanged' ELSE 'loaded' END, "
-            "CASE WHEN try = 1 THEN finished_at END, 3 "
-            "FROM etl.run, generate_series(1, %s) t, generate_series(0, 1) try "
-            "WHERE dag_id = 'master_etl' AND (try = 0 OR status <> 'running')",
-            [TABLES],
-        )
-        connection.execute("ANALYZE etl.run, etl.table_run")
-    yield warehouse_url
+    fill(owner_url, tables=TABLES, runs=RUNS)
+    return warehouse_url
 
 
 def test_a_thousand_tables_are_asked_for_by_few_statements_and_each_by_an_index(
@@ -251,4 +225,7 @@ def test_before_any_run_the_view_is_empty(query: Query) -> None:
 def test_the_facts_are_those_of_the_view(warehouse_url: str, query: Query) -> None:
     columns = sql.SQL("SELECT attname FROM pg_attribute WHERE attrelid = 'etl.freshness'::regclass ORDER BY attnum")
     found = [name for (name,) in query(columns.as_string(None))]
-    assert found == ["table_name", *(name for name in facts.TableFacts.model_fields if name != "last_try")]
+    assert found == [
+        "table_name",
+        *(name for name in facts.TableFacts.model_fields if name not in {"tally", "last_try"}),
+    ]

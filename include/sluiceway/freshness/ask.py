@@ -27,7 +27,6 @@ from sluiceway.spans import span
 from sluiceway.tables import registry
 from sluiceway.tables.spec import TableSpec
 
-
 Read = Callable[[list[str], str | None], LedgerFacts | str]
 """From the names of tables, and the environment's, to the ledger's facts, or to why there are none."""
 

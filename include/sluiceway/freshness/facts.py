@@ -1,4 +1,4 @@
-"""What the ledger knows that a verdict goes by: six statements at most, each by an index, in one read-only snapshot."""
+"""What the ledger knows that a verdict goes by: five statements, each by an index, in one read-only snapshot."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from sluiceway.ledger.warehouse import Session, connect
 RUNS_READ = 200
 """So many runs that have ended, the newest, tell what became of a commit; of those that go on, as many."""
 
+LONGEST_S = 30
+"""A statement that takes longer, behind somebody's lock, is given up: whoever asks learns that the ledger is silent."""
+
 
 class LastTry(Frozen):
     """The newest try at a table that came to an end, of whatever run."""
@@ -26,6 +29,18 @@ class LastTry(Frozen):
     status: TableStatus
     error: str | None
     run_status: RunStatus
+
+
+class Tally(Frozen):
+    """What is counted of a table's tries that ended. It never falls, also when runs are forgotten."""
+
+    loads: int = 0
+    """Good ones: rows were loaded, or the source was unchanged."""
+    failures: int = 0
+    rejected: int = 0
+    """Rows, of good and of failed tries."""
+    seconds: float = 0.0
+    """Of the good ones, all together."""
 
 
 class TableFacts(Frozen):
@@ -39,6 +54,7 @@ class TableFacts(Frozen):
     green_commit_sha: str | None = None
     dag_id: str | None = None
     run_id: str | None = None
+    tally: Tally = Tally()
     last_try: LastTry | None = None
 
 
@@ -56,6 +72,11 @@ class RunFacts(Frozen):
     tables: frozenset[str] = frozenset()
     """Those that it has planned, while it goes on."""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has begun and planned nothing yet: its gate waits for the commit, or the run for its turn."""
+        return self.status == "running" and not self.tables
+
 
 class LedgerFacts(Frozen):
     """All of them."""
@@ -71,7 +92,8 @@ class LedgerFacts(Frozen):
 
 _TABLES = """
     SELECT now(), f.* FROM (SELECT) one LEFT JOIN (
-        SELECT t.*, last.* FROM etl.freshness t LEFT JOIN LATERAL (
+        SELECT t.*, c.loads, c.failures, c.rejected, c.seconds, last.* FROM etl.freshness t
+        LEFT JOIN etl.table_tally c USING (table_name) LEFT JOIN LATERAL (
             SELECT l.dag_id, l.run_id, l.status, concat_ws(': ', l.error_type, l.error), r.status
             FROM etl.table_run l JOIN etl.run r USING (dag_id, run_id)
             WHERE l.table_name = t.table_name AND l.finished_at IS NOT NULL ORDER BY l.finished_at DESC LIMIT 1
@@ -104,7 +126,10 @@ def read(url: str, tables: Collection[str], environment: str | None = None) -> L
     """
     with connect(url) as session:
         # one snapshot: a run that ends between two statements would be neither open nor green
-        session.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        session.execute(
+            sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {}; ")
+            .format(sql.Literal(f"{LONGEST_S}s"))
+        )  # fmt: skip
         check_revision(session)
         runs = session.execute(sql.SQL(_RUNS).format(sql.Literal(RUNS_READ)))
         at, found = _tables(session, tables)
@@ -119,13 +144,16 @@ def read(url: str, tables: Collection[str], environment: str | None = None) -> L
 
 def _tables(session: Session, tables: Collection[str]) -> tuple[datetime, dict[str, TableFacts]]:
     rows = session.execute(sql.SQL(_TABLES).format(sql.Literal(list(tables))))
-    names = [name for name in TableFacts.model_fields if name != "last_try"]
+    own = [name for name in TableFacts.model_fields if name not in {"tally", "last_try"}]
+    columns = len(own), len(own) + len(Tally.model_fields)
     found = {}
     for _, table, *values in rows:
         if table is None:
             continue
-        facts, last = values[: len(names)], dict(zip(LastTry.model_fields, values[len(names) :], strict=True))
-        found[table] = TableFacts.model_validate(
-            {**dict(zip(names, facts, strict=True)), "last_try": last if last["dag_id"] is not None else None}
+        facts, tally, last = values[: columns[0]], values[columns[0] : columns[1]], values[columns[1] :]
+        found[table] = TableFacts(
+            **dict(zip(own, facts, strict=True)),
+            tally=Tally(**dict(zip(Tally.model_fields, tally, strict=True))) if tally[0] is not None else Tally(),
+            last_try=LastTry(**dict(zip(LastTry.model_fields, last, strict=True))) if last[0] is not None else None,
         )
     return rows[0][0], found

@@ -226,7 +226,7 @@ def judge(environment: EnvironmentVerdict | None, tables: Sequence[TableVerdict]
     states: list[State] = [_OF_ALL[each.state] for each in tables] or ["unknown"]
     if environment is not None:
         states.append(environment.state)
-    said = [_counted(tables)]
+    said = [counted(tables)]
     if environment is not None:
         # a run's own sentence, which may be its end, has its full stop
         said.insert(0, f"{environment.name} is {environment.state}: {environment.sentence.removesuffix('.')}.")
@@ -241,15 +241,16 @@ def judge(environment: EnvironmentVerdict | None, tables: Sequence[TableVerdict]
     )
 
 
-def _counted(tables: Sequence[TableVerdict]) -> str:
+def counted(tables: Sequence[TableVerdict], *, names: bool = True) -> str:
+    """How many tables are in which state, the first of the bad ones by name."""
     if not tables:
         return "There is no table."
     by_state = {state: sorted(each.table for each in tables if each.state == state) for state in get_args(TableState)}
     parts = []
-    for state, names in by_state.items():
-        if names and state in {"stale", "unknown", "late"}:
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            parts.append(f"{len(names)} {state} ({', '.join(names[:SHOWN])}{more})")
-        elif names:
-            parts.append(f"{len(names)} {'without a promise' if state == 'no promise' else state}")
+    for state, found in by_state.items():
+        if found and names and state in {"stale", "unknown", "late"}:
+            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+            parts.append(f"{len(found)} {state} ({', '.join(found[:SHOWN])}{more})")
+        elif found:
+            parts.append(f"{len(found)} {'without a promise' if state == 'no promise' else state}")
     return f"Of {len(tables)} {'table' if len(tables) == 1 else 'tables'}: {', '.join(parts)}."

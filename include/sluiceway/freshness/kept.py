@@ -76,10 +76,10 @@ class Rendered(NamedTuple):
     body: bytes
     packed: bytes | None
     etag: str
-    """Quoted, as the header has it."""
+    """As the header has it: a weak one, for a proxy may pack what we do not."""
 
 
 def rendered(body: bytes) -> Rendered:
     """What is answered often is packed once."""
     packed = gzip.compress(body, PACKED_LEVEL, mtime=0) if len(body) >= PACKED_BYTES else None
-    return Rendered(body, packed, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+    return Rendered(body, packed, f'W/"{hashlib.sha256(body).hexdigest()[:32]}"')

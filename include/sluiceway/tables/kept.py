@@ -38,10 +38,7 @@ class KeptTables:
         folder = self._settings.config_dir / "tables"
         with self._lock:
             found = self._stamps(folder)
-            self._read = {
-                name: known if (known := self._read.get(name)) and known.stamp == now else self._read_one(folder, name, now)
-                for name, now in found.items()
-            }
+            self._read = {name: self._as_it_is(folder, name, now) for name, now in found.items()}
             deployed = {name: read.spec for name, read in self._read.items() if read.is_deployed}
         return Tables(
             {name: spec for name, spec in deployed.items() if not isinstance(spec, str)},
@@ -57,7 +54,10 @@ class KeptTables:
             found[name] = (status.st_mtime_ns, status.st_size, status.st_ino), name in transforms
         return found
 
-    def _read_one(self, folder: Path, name: str, now: tuple[Stamp, bool]) -> _Read:
+    def _as_it_is(self, folder: Path, name: str, now: tuple[Stamp, bool]) -> _Read:
+        known = self._read.get(name)
+        if known is not None and known.stamp == now:
+            return known
         path = folder / f"{name}.toml"
         try:
             spec = read_spec(path)

@@ -7,12 +7,13 @@ from urllib.parse import quote, urlencode
 from fastapi import FastAPI, HTTPException, Request, status
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from sluiceway.on_airflow.web import reports, triggers, webhooks
+from sluiceway.on_airflow.web import machines, reports, triggers, webhooks
 from sluiceway.on_airflow.web.reports import HEADERS, page
 
 app = FastAPI(title="Sluiceway", docs_url=None, redoc_url=None, openapi_url=None)
 app.include_router(webhooks.router)
 app.include_router(triggers.router)
+app.include_router(machines.router)
 app.include_router(reports.router)
 
 
