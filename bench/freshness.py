@@ -164,8 +164,9 @@ async def ask_many(url: str, token: str, cookie: str, *, with_page: bool) -> tup
             began = time.perf_counter()
             try:
                 (await client.get(path, headers=headers)).raise_for_status()
-            except httpx.HTTPError:
+            except httpx.HTTPError as error:
                 lost += 1
+                console.print(f"lost: {type(error).__name__} {error}")
             else:
                 times.append((time.perf_counter() - began) * 1000)
 

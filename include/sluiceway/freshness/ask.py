@@ -87,9 +87,14 @@ def promise(spec: TableSpec) -> timedelta | None:
 
 def facts_or_why(url: str, names: list[str], environment: str | None = None) -> LedgerFacts | str:
     """The ledger's facts, or the sentence that says why there are none."""
+    return read_or_why(partial(read, url, names, environment))
+
+
+def read_or_why(reading: Callable[[], LedgerFacts]) -> LedgerFacts | str:
+    """The same of any way to read them."""
     try:
-        return read(url, names, environment)
-    except (LedgerMissingError, WarehouseError, WarehouseUnavailableError) as error:
+        return reading()
+    except (LedgerMissingError, SettingsError, WarehouseError, WarehouseUnavailableError) as error:
         return str(error)
 
 

@@ -50,7 +50,7 @@ def judge_table(name: str, promise: timedelta | None, facts: LedgerFacts) -> Tab
 
 
 def _table_state(name: str, promise: timedelta | None, found: TableFacts, facts: LedgerFacts) -> tuple[TableState, str]:
-    coming = _coming(name, facts.runs)
+    coming = _coming(name, facts.open_runs)
     goes_on = f"; {coming.dag_id}/{coming.run_id} is to load it" if coming is not None else ""
     if found.looked_at is None:
         return "unknown", f"no green run has ever loaded it{_why(found)}{goes_on}"
@@ -70,11 +70,8 @@ def _table_state(name: str, promise: timedelta | None, found: TableFacts, facts:
 
 
 def _coming(name: str, runs: Iterable[RunFacts]) -> RunFacts | None:
-    """The newest run that goes on and is to load the table; one of the master that has not planned yet loads all."""
-    for run in runs:
-        if run.status == "running" and (name in run.tables or (run.dag_id == MASTER and not run.tables)):
-            return run
-    return None
+    """The newest of the runs that go on that is to load the table; one of the master that has not planned loads all."""
+    return next((run for run in runs if name in run.tables or (run.dag_id == MASTER and not run.tables)), None)
 
 
 def _why(found: TableFacts) -> str:

@@ -308,6 +308,9 @@ class closed:  # noqa: N801 - reads as a sentence
 
     def __enter__(self) -> None:
         self._allow(False)
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+            connection.execute(ended, [self._name])
 
     def __exit__(self, *_: object) -> None:
         self._allow(True)

@@ -29,6 +29,7 @@ ASKED_ANEW = "no-cache"
 METHODS = ["GET", "HEAD"]
 
 router = APIRouter()
+_drawing_metrics = metrics.Drawn()
 
 
 @router.api_route("/api/status.json", methods=METHODS)
@@ -69,7 +70,7 @@ def _drawing(survey: Survey, _: Reader) -> bytes:
 
 
 def _metrics(survey: Survey, _: Reader) -> bytes:
-    return metrics.metrics(survey)
+    return _drawing_metrics.metrics(survey)
 
 
 async def _face(

@@ -21,7 +21,7 @@ from sluiceway.errors import ConfigError, FaceRefusedError, SluicewayError
 from sluiceway.freshness.faces import Faces, read_faces
 from sluiceway.freshness.kept import Memory
 from sluiceway.ledger.face_tokens import PREFIX, Face, KnownToken, known_tokens, opened_by
-from sluiceway.ledger.warehouse import connect
+from sluiceway.ledger.kept import KeptConnection
 from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.on_airflow.web.limit import Limit
 from sluiceway.on_airflow.web.verdict import memory
@@ -43,6 +43,7 @@ class Readers:
         self._limits: dict[Face, Limit] = {"status": Limit(), "badge": Limit(), "metrics": Limit()}
         self._tokens: tuple[float, tuple[KnownToken, ...]] | None = None
         self._complained: str | None = None
+        self._ledger = KeptConnection(warehouse_url, name="sluiceway tokens")
 
     async def check(self, request: Request, face: Face) -> Reader:
         """See that whoever asks may read the face.
@@ -91,8 +92,7 @@ class Readers:
         return self._tokens[1]
 
     def _read_tokens(self) -> tuple[float, tuple[KnownToken, ...]]:
-        with connect(warehouse_url()) as session:
-            return self._clock(), known_tokens(session)
+        return self._clock(), self._ledger.ask(known_tokens)
 
     async def _check_user(self, request: Request) -> Reader:
         """As Airflow's own pages take who asks: by the header, else by the session's cookie."""

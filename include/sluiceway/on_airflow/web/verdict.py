@@ -9,8 +9,9 @@ from sluiceway.deploy.spec import Environment, read_environment
 from sluiceway.errors import ConfigError, SettingsError
 from sluiceway.freshness import ask
 from sluiceway.freshness.ask import Survey, Unreadable
-from sluiceway.freshness.facts import LedgerFacts
+from sluiceway.freshness.facts import LedgerFacts, read_in
 from sluiceway.freshness.kept import Memory, Rendered, rendered
+from sluiceway.ledger.kept import KeptConnection
 from sluiceway.on_airflow.connections import connections
 from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.settings import load_settings
@@ -44,11 +45,15 @@ def _survey() -> Survey:
 
 
 def _read(names: list[str], environment: str | None) -> LedgerFacts | str:
-    try:
-        url = warehouse_url()
-    except SettingsError as error:
-        return str(error)
-    return ask.facts_or_why(url, names, environment)
+    return ask.read_or_why(
+        lambda: _ledger().ask(lambda session: read_in(session, names, environment)),
+    )
+
+
+@cache
+def _ledger() -> KeptConnection:
+    """Of surveys, of which there is one at a time."""
+    return KeptConnection(warehouse_url, name="sluiceway freshness")
 
 
 def _environment() -> Environment | Unreadable | None:
