@@ -56,7 +56,10 @@ def token_create(
 
 @app.command("list")
 def token_list(warehouse: OwnerOption = None, as_json: JsonOption = False) -> None:
-    """Show every token that was ever made, never the token itself."""
+    """Show every token that was ever made, never the token itself.
+
+    Example: sluiceway access token list
+    """
     with sentences():
         from sluiceway.ledger import face_tokens
         from sluiceway.ledger.warehouse import connect
