@@ -62,6 +62,12 @@ def test_a_file_that_goes_wrong_is_told_and_one_that_is_gone_is_no_table(tables:
     assert "is not valid TOML" in found.wrong["city"]
 
 
+def test_a_link_to_nothing_is_told(tables: KeptTables, config: Path) -> None:
+    (config / "tables" / "town.toml").unlink()
+    (config / "tables" / "town.toml").symlink_to(config / "nowhere.toml")
+    assert "there is no such file" in tables.read_deployed().wrong["town"]
+
+
 def test_a_transform_that_comes_is_seen(tables: KeptTables, config: Path) -> None:
     assert tables.read_deployed().right["city"].transform is None
     (config / "transforms").mkdir()

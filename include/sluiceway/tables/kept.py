@@ -50,8 +50,13 @@ class KeptTables:
         transforms = _names(folder.parent / "transforms", ".py")
         found = {}
         for name, entry in sorted(_names(folder, ".toml").items()):
-            status = entry.stat()
-            found[name] = (status.st_mtime_ns, status.st_size, status.st_ino), name in transforms
+            try:
+                status = entry.stat()
+                now = status.st_mtime_ns, status.st_size, status.st_ino
+            except FileNotFoundError:
+                # gone since, or a link to nothing: reading it says so
+                now = 0, 0, 0
+            found[name] = now, name in transforms
         return found
 
     def _as_it_is(self, folder: Path, name: str, now: tuple[Stamp, bool]) -> _Read:
