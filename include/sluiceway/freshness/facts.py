@@ -99,13 +99,11 @@ class LedgerFacts(Frozen):
 
 _TABLES = """
     SELECT now(), f.* FROM (SELECT) one LEFT JOIN (
-        SELECT t.*, c.loads, c.failures, c.rejected, c.seconds, last.* FROM etl.freshness t
-        LEFT JOIN etl.table_tally c USING (table_name) LEFT JOIN LATERAL (
-            SELECT l.dag_id, l.run_id, l.status, concat_ws(': ', l.error_type, l.error), r.status
-            FROM etl.table_run l JOIN etl.run r USING (dag_id, run_id)
-            WHERE l.table_name = t.table_name AND l.finished_at IS NOT NULL ORDER BY l.finished_at DESC LIMIT 1
-        ) last (last_dag_id, last_run_id, last_status, last_error, last_run_status) ON true
-        WHERE t.table_name = ANY ({})
+        SELECT n.table_name, t.looked_at, t.data_from, t.table_rows, t.commit_sha, t.green_commit_sha,
+            t.dag_id, t.run_id, c.loads, c.failures, c.rejected, c.seconds,
+            t.last_dag_id, t.last_run_id, t.last_status, t.last_error, t.last_run_status
+        FROM unnest({}::text[]) n (table_name) CROSS JOIN LATERAL etl.freshness_of(n.table_name) t
+        LEFT JOIN etl.table_tally c USING (table_name)
     ) f ON true
 """
 _RUNS = """
