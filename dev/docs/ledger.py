@@ -108,6 +108,29 @@ TABLES: Mapping[str, LedgerTable] = {
             "key": ("jsonb", "The key as it was cast; null where it cannot be read."),
         },
     ),
+    "table_tally": LedgerTable(
+        row="a table, with what is counted of all tries at it that ended, also of runs that are forgotten",
+        key=("table_name",),
+        columns={
+            "table_name": ("text", "The table."),
+            "loads": ("bigint", "Good tries: loaded, or unchanged."),
+            "failures": ("bigint", "Tries that failed."),
+            "rejected": ("bigint", "Rows that were not loaded, of all tries."),
+            "seconds": ("double precision", "How long the good tries took, all together."),
+        },
+    ),
+    "face_token": LedgerTable(
+        row="a token by which machines read [the faces of freshness](../how-to/freshness.md#tokens)",
+        key=("token_id",),
+        columns={
+            "token_id": ("text", "Its name for people who revoke it; no part of the token."),
+            "name": ("text", "Who has it."),
+            "faces": ("text[]", "What it opens: status, badge, metrics."),
+            "hash": ("bytea", "sha256 of the token, which stands nowhere."),
+            "created_at": ("timestamptz", "When it was made."),
+            "revoked_at": ("timestamptz", "Since when it opens nothing; null: it does."),
+        },
+    ),
     "table_part": LedgerTable(
         row="a part of a table that several workers load for a run, as its newest try left it",
         key=("dag_id", "run_id", "table_name", "part"),

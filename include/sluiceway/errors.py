@@ -7,7 +7,7 @@ permanent: it is shown at once and never retried, because the same input would f
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 def nearest(value: str, known: Iterable[str], *, listing: bool = True) -> str:
@@ -166,8 +166,17 @@ class WebhookRefusedError(SluicewayError):
         self.retry_after_s = retry_after_s
 
 
+class FaceRefusedError(SluicewayError):
+    """Who asks may not read a face of the verdict. The message is for whoever asked: it holds no secret."""
+
+    def __init__(self, message: str, *, status: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
 class AccessError(SluicewayError):
-    """A role or a user of Airflow cannot be set up."""
+    """A role or a user of Airflow cannot be set up, or a token that is named is none."""
 
 
 class LookOvertakenError(TransientError):

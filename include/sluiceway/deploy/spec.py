@@ -13,6 +13,7 @@ from sluiceway.settings import Settings, load_settings
 from sluiceway.spans import check_span, span
 
 FOLDER = "environments"
+DATA_WITHIN = "1h"
 URL = r"^https?://[^/\s]+"
 JSON_PATH = r"^[^.\s]+(\.[^.\s]+)*$"
 COMMIT_FROM = r"^(label:[a-z0-9_-]+|env:[A-Za-z_][A-Za-z0-9_]*|image_tag)$"
@@ -37,7 +38,7 @@ class _Environment(BaseModel):
         default=10, gt=0, le=60, description="How long one question may take, all of it.", examples=[5]
     )
     data_within: Annotated[str, AfterValidator(check_span)] = Field(
-        default="1h",
+        default=DATA_WITHIN,
         description="The promise: how soon after a deploy the tables hold its commit's data. Until then `sluiceway "
         "status` calls the environment behind, and stale afterwards.",
         examples=["45min"],

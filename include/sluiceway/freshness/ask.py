@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import NamedTuple
 
 from sluiceway.deploy.commit import Deployed
 from sluiceway.deploy.probe import probe_now
-from sluiceway.deploy.spec import Environment
+from sluiceway.deploy.spec import DATA_WITHIN, Environment
 from sluiceway.errors import (
     EndpointUnavailableError,
     LedgerMissingError,
@@ -24,6 +27,24 @@ from sluiceway.spans import span
 from sluiceway.tables import registry
 from sluiceway.tables.spec import TableSpec
 
+Read = Callable[[list[str], str | None], LedgerFacts | str]
+"""From the names of tables, and the environment's, to the ledger's facts, or to why there are none."""
+
+
+class Unreadable(NamedTuple):
+    """An environment whose file is wrong or missing."""
+
+    name: str
+    said: str
+
+
+class Survey(NamedTuple):
+    """The verdict, and the facts that it was spoken on: by whatever shows more than a verdict says."""
+
+    verdict: Verdict
+    facts: LedgerFacts | str
+    """A sentence: why the ledger could not be read."""
+
 
 def ask(
     url: str, environment: Environment | None, settings: Settings, connections: Connections = from_environment
@@ -32,10 +53,17 @@ def ask(
 
     :param environment: None: no deployed commit is looked at.
     """
-    tables = registry.read_deployed(settings)
+    return survey(partial(facts_or_why, url), environment, registry.read_deployed(settings), connections).verdict
+
+
+def survey(
+    read_facts: Read, environment: Environment | Unreadable | None, tables: registry.Tables, connections: Connections
+) -> Survey:
+    """As `ask`, of these tables, and with the facts."""
     names = tables.names()
+    # before the ledger: a deploy in between is then one that nobody has noted yet, and no run without a deploy
     seen = _seen(environment, connections) if environment is not None else None
-    facts = facts_or_why(url, names, environment.name if environment is not None else None)
+    facts = read_facts(names, environment.name if environment is not None else None)
     verdicts = [
         of_broken_file(name, facts) if isinstance(facts, str) else judge_table(name, promise(spec), facts)
         for name, spec in tables.right.items()
@@ -43,9 +71,13 @@ def ask(
     verdicts += [of_broken_file(name, said) for name, said in tables.wrong.items()]
     of_environment = None
     if environment is not None and seen is not None:
-        of_environment = judge_environment(environment.name, span(environment.data_within), seen, names, facts)
+        of_environment = judge_environment(environment.name, _data_within(environment), seen, names, facts)
     known = LedgerFacts(at=datetime.now(UTC), tables={}, runs=()) if isinstance(facts, str) else facts
-    return judge(of_environment, verdicts, known)
+    return Survey(judge(of_environment, verdicts, known), facts)
+
+
+def _data_within(environment: Environment | Unreadable) -> timedelta:
+    return span(DATA_WITHIN if isinstance(environment, Unreadable) else environment.data_within)
 
 
 def promise(spec: TableSpec) -> timedelta | None:
@@ -55,13 +87,20 @@ def promise(spec: TableSpec) -> timedelta | None:
 
 def facts_or_why(url: str, names: list[str], environment: str | None = None) -> LedgerFacts | str:
     """The ledger's facts, or the sentence that says why there are none."""
+    return read_or_why(partial(read, url, names, environment))
+
+
+def read_or_why(reading: Callable[[], LedgerFacts]) -> LedgerFacts | str:
+    """The same of any way to read them."""
     try:
-        return read(url, names, environment)
-    except (LedgerMissingError, WarehouseError, WarehouseUnavailableError) as error:
+        return reading()
+    except (LedgerMissingError, SettingsError, WarehouseError, WarehouseUnavailableError) as error:
         return str(error)
 
 
-def _seen(environment: Environment, connections: Connections) -> Deployed | str:
+def _seen(environment: Environment | Unreadable, connections: Connections) -> Deployed | str:
+    if isinstance(environment, Unreadable):
+        return environment.said
     try:
         return probe_now(environment, connections)
     except (EndpointUnavailableError, NoCommitError, SettingsError) as error:

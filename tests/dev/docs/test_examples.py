@@ -21,6 +21,7 @@ from dev.docs.cli import options
 from dev.environment import ROOT
 from sluiceway.deploy.spec import read_file
 from sluiceway.flows.check import check
+from sluiceway.freshness.faces import Faces, read_faces
 from sluiceway.tables.registry import read_spec
 from tests.dev.docs.markdown import PAGES, Block, commands, every, in_sentences, words
 from tests.flows.configured import CLI, configured, flow
@@ -60,10 +61,10 @@ def unknown(arguments: list[str]) -> str | None:
         arguments = arguments[1:]
     known = known_commands()
     # in a sentence a word may stand for a group: `sluiceway runs`
-    groups = {name.split()[0] for name in known if " " in name}
-    if not arguments or (len(arguments) == 1 and arguments[0] in groups):
+    groups = {" ".join(name.split()[:count]) for name in known for count in range(1, len(name.split()))}
+    if not arguments or " ".join(arguments) in groups:
         return None
-    name = next((each for each in (" ".join(arguments[:2]), arguments[0]) if each in known), None)
+    name = next((each for count in (3, 2, 1) if (each := " ".join(arguments[:count])) in known), None)
     if name is None:
         return " ".join(arguments[:2])
     own = {"--help", *options(known[name])}
@@ -182,9 +183,11 @@ KIND = [block for block in TOML if "[project]" in block.text or "heartbeat" in b
 """The kind of trigger that tests/flows/test_new_kind.py installs."""
 FLOWS = [block for block in TOML if "[[triggers]]" in block.text and block not in KIND]
 
+FACES = [block for block in TOML if re.search(r"^public = ", block.text, re.MULTILINE)]
+
 
 def test_every_example_of_a_file_is_tried() -> None:
-    tried = [*TABLES, *COLUMNS, *ENVIRONMENTS, *KIND, *FLOWS]
+    tried = [*TABLES, *COLUMNS, *ENVIRONMENTS, *KIND, *FLOWS, *FACES]
     assert len(tried) == len(set(tried))
     assert sorted(names(TOML)) == sorted(names(tried))
     assert TABLES and COLUMNS and ENVIRONMENTS and FLOWS
@@ -216,6 +219,12 @@ def test_an_environment_is_a_right_file(block: Block, tmp_path: Path) -> None:
 def test_a_flow_is_a_right_file(block: Block, tmp_path: Path) -> None:
     whole = block.text if block.text.startswith("flow_type") else FLOW_HEAD + block.text
     assert check(settings=configured(tmp_path, shop=whole, master_etl=flow(CLI))) == []
+
+
+@pytest.mark.parametrize("block", FACES, ids=names(FACES))
+def test_who_may_read_a_face_is_a_right_file(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "faces.toml").write_text(block.text, encoding="utf-8")
+    assert read_faces(tmp_path) == Faces.model_validate(tomllib.loads(block.text)) != Faces()
 
 
 PYTHON = every("python")
