@@ -22,6 +22,7 @@ from sluiceway.settings import Settings
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.spans import span
 from sluiceway.tables import registry
+from sluiceway.tables.registry import Tables
 from sluiceway.tables.spec import TableSpec
 
 
@@ -33,9 +34,19 @@ def ask(
     :param environment: None: no deployed commit is looked at.
     """
     tables = registry.read_deployed(settings)
+    seen = seen_now(environment, connections) if environment is not None else None
+    facts = facts_or_why(url, tables.names(), environment.name if environment is not None else None)
+    return verdict_of(tables, environment, seen, facts)
+
+
+def verdict_of(
+    tables: Tables, environment: Environment | None, seen: Deployed | str | None, facts: LedgerFacts | str
+) -> Verdict:
+    """What the facts come to for these tables.
+
+    :param seen: what the environment serves, or why it could not be seen; None where there is none.
+    """
     names = tables.names()
-    seen = _seen(environment, connections) if environment is not None else None
-    facts = facts_or_why(url, names, environment.name if environment is not None else None)
     verdicts = [
         of_broken_file(name, facts) if isinstance(facts, str) else judge_table(name, promise(spec), facts)
         for name, spec in tables.right.items()
@@ -61,7 +72,8 @@ def facts_or_why(url: str, names: list[str], environment: str | None = None) -> 
         return str(error)
 
 
-def _seen(environment: Environment, connections: Connections) -> Deployed | str:
+def seen_now(environment: Environment, connections: Connections) -> Deployed | str:
+    """What the environment serves, or the sentence that says why it could not be seen."""
     try:
         return probe_now(environment, connections)
     except (EndpointUnavailableError, NoCommitError, SettingsError) as error:
