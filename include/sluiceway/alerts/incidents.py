@@ -81,7 +81,7 @@ def write(session: Session, problems: Sequence[Problem], *, environment: str | N
 
 def _close_others(session: Session, observed: Observed) -> None:
     """What was not seen has recovered, unless nobody can say so."""
-    over = sql.SQL("true")
+    over: sql.Composable = sql.SQL("true")
     if observed.running:
         runs = sql.SQL(", ").join(sql.SQL("({}, {})").format(*map(sql.Literal, run)) for run in observed.running)
         # a run that did not begin has recovered when it goes on

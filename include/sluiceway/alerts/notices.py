@@ -85,7 +85,7 @@ def _make_due(session: Session, alert: Alert, what: What, where: dict[str, sql.C
 def _is_due(alert: Alert, what: What) -> sql.Composable:
     if what == "recovered":
         return sql.SQL("d.told_at IS NULL AND i.recovered_at IS NOT NULL")
-    again = [sql.SQL("d.told_at IS NULL"), sql.SQL("i.snoozed_until > d.last_told_at")]
+    again: list[sql.Composable] = [sql.SQL("d.told_at IS NULL"), sql.SQL("i.snoozed_until > d.last_told_at")]
     if alert.reminder is not None:
         again.append(sql.SQL("d.last_told_at <= clock_timestamp() - {}").format(interval(alert.reminder)))
     return sql.SQL("{} AND ({})").format(_MAY_BE_TOLD, sql.SQL(" OR ").join(again))

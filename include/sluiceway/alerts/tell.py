@@ -50,7 +50,9 @@ def tell(
     until = time.monotonic() + within_s
     with connect(url) as session:
         found = incidents.of_interest(session)
-    sent, failed, left = 0, [], []
+    sent = 0
+    failed: list[str] = []
+    left: list[str] = []
     for alert in spec.alerts.values():
         concerned = [each for each in found if _concerns(alert, each)]
         if not concerned:

@@ -53,11 +53,13 @@ class Surroundings(NamedTuple):
     settings: Settings
     connections: Connections
     channels_of: ChannelsOf
+    airflow_url: str | None
+    """Where links lead."""
 
 
 def surroundings(url: str, settings: Settings, connections: Connections = from_environment) -> Surroundings:
     """Those outside of Airflow."""
-    return Surroundings(url, settings, connections, lambda alert: outside(alert, connections))
+    return Surroundings(url, settings, connections, lambda alert: outside(alert, connections), settings.airflow_url)
 
 
 def outside(alert: Alert, connections: Connections) -> list[Channel]:
@@ -80,7 +82,7 @@ def watch(around: Surroundings, spec: AlertsSpec, *, within_s: float = PATIENCE_
     :raises WarehouseUnavailableError: the ledger does not answer: nothing is told, and no heartbeat is sent.
     """
     settle(around)
-    told = tell(around.url, spec, around.channels_of, airflow_url=around.settings.airflow_url, within_s=within_s)
+    told = tell(around.url, spec, around.channels_of, airflow_url=around.airflow_url, within_s=within_s)
     with connect(around.url) as session:
         count = sum(each.recovered_at is None for each in incidents.of_interest(session))
     return Watched(count, told, _heartbeat(spec, around.connections))

@@ -8,6 +8,7 @@ from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.configuration import conf
 from airflow.sdk.log import mask_secret
 
 from sluiceway.alerts.spec import Alert, AlertsSpec, path_of, read_alerts
@@ -16,7 +17,7 @@ from sluiceway.on_airflow.connections import connections
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
-    from airflow.sdk import DeadlineAlert
+    from airflow.sdk.definitions.deadline import DeadlineAlert
 
     from sluiceway.alerts.channels import Channel
     from sluiceway.alerts.model import Message
@@ -43,7 +44,8 @@ def start_deadline() -> DeadlineAlert | None:
             return None
     except ConfigError:
         return None
-    from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
+    from airflow.sdk.definitions.callback import AsyncCallback
+    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
     from sluiceway.on_airflow.triggers.never_began import tell_if_never_began
 
@@ -61,7 +63,12 @@ def surroundings(url: str) -> Surroundings:
     """
     from sluiceway.alerts.watch import Surroundings
 
-    return Surroundings(url, load_settings(), connections, channels_of)
+    return Surroundings(url, load_settings(), connections, channels_of, airflow_url())
+
+
+def airflow_url() -> str | None:
+    """Where a message's links lead: as SLUICEWAY_AIRFLOW_URL says, else as Airflow's own `[api] base_url`."""
+    return load_settings().airflow_url or conf.get("api", "base_url", fallback=None) or None
 
 
 def channels_of(alert: Alert) -> Sequence[Channel]:
@@ -146,4 +153,4 @@ def _tell(url: str, spec: AlertsSpec) -> None:
 
     around = surroundings(url)
     settle(around)
-    tell(url, spec, around.channels_of, airflow_url=around.settings.airflow_url, within_s=RUN_END_S)
+    tell(url, spec, around.channels_of, airflow_url=around.airflow_url, within_s=RUN_END_S)

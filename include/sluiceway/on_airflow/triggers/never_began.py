@@ -48,17 +48,17 @@ def _tell(key: RunKey, queued_at: datetime | None) -> str:
     from sluiceway.ledger import store
     from sluiceway.ledger.revision import check_revision
     from sluiceway.ledger.warehouse import connect
-    from sluiceway.on_airflow.alerts import channels_of
+    from sluiceway.on_airflow.alerts import airflow_url, channels_of
     from sluiceway.on_airflow.connections import warehouse_url
     from sluiceway.settings import load_settings
 
-    url, settings = warehouse_url(), load_settings()
+    url = warehouse_url()
     with connect(url) as session:
         check_revision(session)
         if store.run(session, key) is not None:
             return f"{key} has begun"
         waits_for_another = any(run.status == "running" for run in store.runs(session, dag_id=key.dag_id))
         problem = not_begun(key, queued_at, is_held=waits_for_another)
-        incidents.write(session, [problem], environment=settings.environment)
-    told = tell(url, read_alerts(), channels_of, airflow_url=settings.airflow_url, within_s=SEND_WITHIN_S)
+        incidents.write(session, [problem], environment=load_settings().environment)
+    told = tell(url, read_alerts(), channels_of, airflow_url=airflow_url(), within_s=SEND_WITHIN_S)
     return f"{key} has not begun; {told.sent} told"
