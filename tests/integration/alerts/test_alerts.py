@@ -48,7 +48,6 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, sink: HttpSink) -> Iter
     env = {
         "SLUICEWAY_CONFIG_DIR": str(config),
         "SLUICEWAY_GROUPS": "warehouse",
-        "SLUICEWAY_AIRFLOW_URL": "https://airflow.example.org",
         "SLUICEWAY_FRESHNESS_WATCH_S": "3",
         "SLUICEWAY_START_WITHIN_S": str(START_WITHIN_S),
         "AIRFLOW_CONN_ON_CALL": json.dumps({"conn_type": "apprise", "extra": {"config": {"path": sink.address}}}),
@@ -98,7 +97,7 @@ def test_a_red_run_tells_once_and_its_green_successor_tells_the_recovery(
     assert deployment.wait(first) == "failed"
     message = arrives(deployment, sink, 0)
     assert message.subject == f"{DAG_ID} is red ({TABLE})"
-    assert f"Run: https://airflow.example.org/sluiceway/runs/{DAG_ID}/{first}" in message.body
+    assert f"Run: {deployment.stack.url}/sluiceway/runs/{DAG_ID}/{first}" in message.body
     assert deployment.wait(deployment.trigger()) == "failed"
     with watching(deployment):
         deployment.until(looked_again(deployment))
