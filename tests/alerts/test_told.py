@@ -371,6 +371,7 @@ def test_an_incident_that_is_not_there_is_refused_with_those_that_are(
 def test_test_sends_one_message(alerts: Alerts, sink: HttpSink, query: Query) -> None:
     assert alerts("test", "team").stdout == "team was told, by on_call.\n"
     assert [each.subject for each in sink.arrived()] == ["test of the alert team"]
+    assert json.loads(alerts("test", "team", "--json").stdout) == {"alert": "team", "channels": ["on_call"]}
     assert query("SELECT count(*) FROM etl.notice") == [(0,)]
     result = alerts("test", "taem")
     assert (result.exit_code, result.stderr) == (2, "error: There is no alert 'taem'; did you mean 'team'?\n")

@@ -128,7 +128,9 @@ def alerts_run(warehouse: WarehouseOption = None, as_json: JsonOption = False) -
 
 
 @app.command("test")
-def alerts_test(name: Annotated[str, typer.Argument(metavar="NAME", help="An alert of alerts.toml.")]) -> None:
+def alerts_test(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An alert of alerts.toml.")], as_json: JsonOption = False
+) -> None:
     """Send one message that says that nothing is wrong.
 
     Example: sluiceway alerts test on_call
@@ -145,6 +147,9 @@ def alerts_test(name: Annotated[str, typer.Argument(metavar="NAME", help="An ale
         channels = outside(spec.alerts[name], from_environment)
         for channel in channels:
             channel.send(test_message(name, settings.environment), SEND_S)
+    if as_json:
+        print_json({"alert": name, "channels": [channel.name for channel in channels]})
+        return
     out.print(plain(f"{name} was told, by {', '.join(channel.name for channel in channels)}."))
 
 
