@@ -101,6 +101,7 @@ def test_twenty_promises_that_break_because_no_run_comes_are_one_message(
     (message,) = sink.arrived()
     assert message.subject == "city_01, city_02, city_03 and 17 more are stale"
     assert "Cause: no run of master_etl has come in time" in message.body
+    assert f"Tables: {', '.join(TABLES[:-1])} and {TABLES[-1]}\n" in message.body
     finished(warehouse_url, "r2", "success", "unchanged", ago=timedelta(0))
     ok(alerts)
     assert [each.kind for each in sink.arrived()] == ["failure", "success"]

@@ -67,11 +67,11 @@ def title(incident: Incident) -> str:
     return f"{names(others)} {'has' if len(others) == 1 else 'have'} dead letters"
 
 
-def names(found: Sequence[str]) -> str:
+def names(found: Sequence[str], most: int = NAMES) -> str:
     """The first of them, and how many more."""
-    shown = sorted(found)[: NAMES if len(found) > NAMES else len(found)]
-    if len(found) > NAMES:
-        return f"{', '.join(shown)} and {len(found) - NAMES} more"
+    shown = sorted(found)[:most]
+    if len(found) > most:
+        return f"{', '.join(shown)} and {len(found) - most} more"
     return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]])) or "something"
 
 
@@ -113,6 +113,8 @@ def _facts(incident: Incident, url: str | None) -> Iterable[str]:
     cause = _cut(_one_line(incident.cause), LONGEST)
     if cause not in incident.sentence or incident.recovered_at is not None:
         yield f"Cause: {cause}"
+    if len(tables := incident.named(TABLE)) > 1:
+        yield f"Tables: {names(tables, LISTED)}"
     if url is not None:
         yield f"Run: {url}"
     elif incident.dag_id is not None:
