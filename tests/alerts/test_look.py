@@ -156,6 +156,19 @@ def test_a_task_that_fails_is_a_cause_of_its_own(alerts: Alerts, sink: HttpSink,
     )
 
 
+def test_a_run_of_which_a_part_runs_again_has_not_recovered(
+    alerts: Alerts, sink: HttpSink, warehouse_url: str, query: Query
+) -> None:
+    finished(warehouse_url, "r1", "success", "loaded", ago=2 * HOUR)
+    run = ran(warehouse_url, "r2", ago=HOUR, **dict.fromkeys(TABLES, "loaded"))
+    failed_task(warehouse_url, run, "final.aggregate", ValueError("the view does not fit"))
+    ok(alerts)
+    query("UPDATE etl.run SET status = 'running', finished_at = NULL WHERE run_id = 'r2'")
+    query("DELETE FROM etl.table_run WHERE run_id = 'r2'")
+    assert ok(alerts) == "1 incident is open; 0 messages sent.\n"
+    assert len(sink.arrived()) == 1
+
+
 def test_two_causes_of_one_run_are_two_incidents_in_one_message(
     alerts: Alerts, sink: HttpSink, warehouse_url: str, query: Query
 ) -> None:

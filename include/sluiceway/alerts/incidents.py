@@ -100,7 +100,7 @@ def of_interest(session: Session) -> list[Incident]:
         session,
         sql.SQL(
             "recovered_at IS NULL OR EXISTS (SELECT 1 FROM etl.notice n WHERE n.incident = i.id AND n.what = 'opened' "
-            "AND n.attempts > 0 AND NOT EXISTS (SELECT 1 FROM etl.notice r WHERE (r.incident, r.alert, r.channel) = "
+            "AND NOT EXISTS (SELECT 1 FROM etl.notice r WHERE (r.incident, r.alert, r.channel) = "
             "(n.incident, n.alert, n.channel) AND r.what = 'recovered' AND r.told_at IS NOT NULL)) ORDER BY id"
         ),
     )

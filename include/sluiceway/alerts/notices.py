@@ -72,7 +72,7 @@ def _make_due(session: Session, alert: Alert, what: What, where: dict[str, sql.C
         # what was never tried to be told is not taken back either
         condition = sql.SQL(
             "i.recovered_at IS NOT NULL AND EXISTS (SELECT 1 FROM etl.notice o WHERE (o.incident, o.alert, o.channel, "
-            "o.what) = (i.id, {alert}, {channel}, 'opened') AND o.attempts > 0)"
+            "o.what) = (i.id, {alert}, {channel}, 'opened'))"
         ).format(**where)
     session.execute(
         sql.SQL(

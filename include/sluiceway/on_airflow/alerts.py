@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,11 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.log import mask_secret
 
 from sluiceway.alerts.spec import Alert, AlertsSpec, path_of, read_alerts
-from sluiceway.errors import ConfigError, NotToldError, SluicewayError
+from sluiceway.errors import NotToldError, SluicewayError
 from sluiceway.on_airflow.connections import connections
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
-    from airflow.sdk.definitions.deadline import DeadlineAlert
-
     from sluiceway.alerts.channels import Channel
     from sluiceway.alerts.model import Message
     from sluiceway.alerts.watch import Surroundings
@@ -32,28 +29,6 @@ log = logging.getLogger(__name__)
 def declared() -> bool:
     """Whether there is a file of alerts, right or wrong."""
     return path_of().is_file()
-
-
-def start_deadline() -> DeadlineAlert | None:
-    """What tells of a run that does not begin in time; None where nobody is told of that.
-
-    A file that is wrong takes no DAG down with it: freshness_watch is red, and says what is wrong.
-    """
-    try:
-        if not declared() or not read_alerts().tells_of("waiting"):
-            return None
-    except ConfigError:
-        return None
-    from airflow.sdk.definitions.callback import AsyncCallback
-    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
-
-    from sluiceway.on_airflow.triggers.never_began import tell_if_never_began
-
-    return DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=timedelta(seconds=load_settings().start_within_s),
-        callback=AsyncCallback(tell_if_never_began),
-    )
 
 
 def surroundings(url: str) -> Surroundings:
