@@ -185,3 +185,11 @@ class LookOvertakenError(TransientError):
 
 class AirflowUnreachableError(TransientError):
     """Airflow's REST API does not answer."""
+
+
+class NotToldError(TransientError):
+    """A message did not arrive, or nobody knows whether it did. It holds no address: those of Apprise are secrets."""
+
+
+class NotHereError(SettingsError):
+    """Only Airflow can tell by an alert's notifier. What it is to tell waits for Airflow."""

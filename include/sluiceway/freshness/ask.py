@@ -25,6 +25,7 @@ from sluiceway.settings import Settings
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.spans import span
 from sluiceway.tables import registry
+from sluiceway.tables.registry import Tables
 from sluiceway.tables.spec import TableSpec
 
 Read = Callable[[list[str], str | None], LedgerFacts | str]
@@ -57,13 +58,23 @@ def ask(
 
 
 def survey(
-    read_facts: Read, environment: Environment | Unreadable | None, tables: registry.Tables, connections: Connections
+    read_facts: Read, environment: Environment | Unreadable | None, tables: Tables, connections: Connections
 ) -> Survey:
     """As `ask`, of these tables, and with the facts."""
-    names = tables.names()
     # before the ledger: a deploy in between is then one that nobody has noted yet, and no run without a deploy
-    seen = _seen(environment, connections) if environment is not None else None
-    facts = read_facts(names, environment.name if environment is not None else None)
+    seen = seen_now(environment, connections) if environment is not None else None
+    facts = read_facts(tables.names(), environment.name if environment is not None else None)
+    return Survey(verdict_of(tables, environment, seen, facts), facts)
+
+
+def verdict_of(
+    tables: Tables, environment: Environment | Unreadable | None, seen: Deployed | str | None, facts: LedgerFacts | str
+) -> Verdict:
+    """What the facts come to for these tables.
+
+    :param seen: what the environment serves, or why it could not be seen; None where there is none.
+    """
+    names = tables.names()
     verdicts = [
         of_broken_file(name, facts) if isinstance(facts, str) else judge_table(name, promise(spec), facts)
         for name, spec in tables.right.items()
@@ -73,7 +84,7 @@ def survey(
     if environment is not None and seen is not None:
         of_environment = judge_environment(environment.name, _data_within(environment), seen, names, facts)
     known = LedgerFacts(at=datetime.now(UTC), tables={}, runs=()) if isinstance(facts, str) else facts
-    return Survey(judge(of_environment, verdicts, known), facts)
+    return judge(of_environment, verdicts, known)
 
 
 def _data_within(environment: Environment | Unreadable) -> timedelta:
@@ -98,7 +109,8 @@ def read_or_why(reading: Callable[[], LedgerFacts]) -> LedgerFacts | str:
         return str(error)
 
 
-def _seen(environment: Environment | Unreadable, connections: Connections) -> Deployed | str:
+def seen_now(environment: Environment | Unreadable, connections: Connections) -> Deployed | str:
+    """What the environment serves, or the sentence that says why it could not be seen."""
     if isinstance(environment, Unreadable):
         return environment.said
     try:

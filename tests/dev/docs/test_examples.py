@@ -19,6 +19,7 @@ import yaml
 from dev.docs.cli import commands as known_commands
 from dev.docs.cli import options
 from dev.environment import ROOT
+from sluiceway.alerts.spec import read_file as read_alerts_file
 from sluiceway.deploy.spec import read_file
 from sluiceway.flows.check import check
 from sluiceway.freshness.faces import Faces, read_faces
@@ -179,7 +180,8 @@ TOML = [block for block in every("toml") if block.page.name not in TRIED_ELSEWHE
 TABLES = [block for block in TOML if re.search(r"^\[source\]$", block.text, re.MULTILINE)]
 COLUMNS = [block for block in TOML if re.match(r"\w+ = \{ source = ", block.text)]
 ENVIRONMENTS = [block for block in TOML if re.search(r'^kind = "(http|cloud_run)"$', block.text, re.M)]
-KIND = [block for block in TOML if "[project]" in block.text or "heartbeat" in block.text]
+ALERTS = [block for block in TOML if "[alerts." in block.text]
+KIND = [block for block in TOML if "[project]" in block.text or "heartbeat" in block.text if block not in ALERTS]
 """The kind of trigger that tests/flows/test_new_kind.py installs."""
 FLOWS = [block for block in TOML if "[[triggers]]" in block.text and block not in KIND]
 
@@ -187,7 +189,7 @@ FACES = [block for block in TOML if re.search(r"^public = ", block.text, re.MULT
 
 
 def test_every_example_of_a_file_is_tried() -> None:
-    tried = [*TABLES, *COLUMNS, *ENVIRONMENTS, *KIND, *FLOWS, *FACES]
+    tried = [*TABLES, *COLUMNS, *ENVIRONMENTS, *ALERTS, *KIND, *FLOWS, *FACES]
     assert len(tried) == len(set(tried))
     assert sorted(names(TOML)) == sorted(names(tried))
     assert TABLES and COLUMNS and ENVIRONMENTS and FLOWS
@@ -213,6 +215,13 @@ def test_an_environment_is_a_right_file(block: Block, tmp_path: Path) -> None:
     path = tmp_path / "staging.toml"
     path.write_text(block.text, encoding="utf-8")
     assert read_file(path).kind == tomllib.loads(block.text)["kind"]
+
+
+@pytest.mark.parametrize("block", ALERTS, ids=names(ALERTS))
+def test_alerts_are_a_right_file(block: Block, tmp_path: Path) -> None:
+    path = tmp_path / "alerts.toml"
+    path.write_text(block.text, encoding="utf-8")
+    assert set(read_alerts_file(path).alerts) == set(tomllib.loads(block.text)["alerts"])
 
 
 @pytest.mark.parametrize("block", FLOWS, ids=names(FLOWS))
