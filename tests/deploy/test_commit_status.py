@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,8 @@ from sluiceway.ids import MASTER
 from sluiceway.ledger import store
 from sluiceway.ledger.rows import RunKey, RunStatus
 from sluiceway.ledger.warehouse import connect
+from sluiceway.run import steps
+from sluiceway.settings import Settings
 from sluiceway.sources.connections import Connection
 from tests.stand_ins.github import GITHUB_FAULTS, TOKEN, GitHub, limited
 from tests.stand_ins.web_service import Reply
@@ -420,3 +423,19 @@ def test_a_short_commit_is_told_by_what_was_deployed(warehouse_url: str, begin: 
         found = store.run(session, run)
     assert found is not None
     assert outcome_of(found).commit_sha == SHA
+
+
+def test_what_was_told_is_forgotten_with_the_runs(
+    warehouse_url: str,
+    tell: Callable[..., int],
+    begin: Callable[..., RunKey],
+    end: Callable[..., None],
+    query: Query,
+    tmp_path: Path,
+) -> None:
+    end(begin(), "success")
+    end(begin(OTHER), "success")
+    tell()
+    query("UPDATE etl.commit_status SET since = now() - interval '91 days' WHERE commit_sha = %s", SHA)
+    steps.cleanup_history(warehouse_url, Settings(reports_dir=tmp_path))
+    assert query("SELECT commit_sha FROM etl.commit_status") == [(OTHER,)]

@@ -18,6 +18,8 @@ WITHOUT_TRIGGERER = "master_without_triggerer"
 """The same DAG, told that there is no triggerer."""
 SCHEDULED_WATCH = "deploy_watch_without_triggerer"
 """deploy_watch, told the same."""
+AIRFLOW_URL = "https://airflow.example.org"
+"""As others find it."""
 POLL_S = 1.0
 REQUEST_TIMEOUT_S = 2.0
 TIMEOUT_S = 60.0
@@ -35,11 +37,14 @@ class Staging(Deployment):
 
     endpoint: VersionEndpoint = field(kw_only=True)
 
-    def settings(self, *, timeout_s: float = TIMEOUT_S, poll_s: float = POLL_S) -> None:
-        """Write the environment's file."""
+    def settings(self, *, timeout_s: float = TIMEOUT_S, poll_s: float = POLL_S, more: str = "") -> None:
+        """Write the environment's file.
+
+        :param more: what stands at its end.
+        """
         (self.config / "environments" / "staging.toml").write_text(
             f'kind = "http"\nurl = "{self.endpoint.uri}"\njson_path = "build.commit"\npoll_s = {poll_s}\n'
-            f"timeout_s = {timeout_s}\nrequest_timeout_s = {REQUEST_TIMEOUT_S}\n",
+            f"timeout_s = {timeout_s}\nrequest_timeout_s = {REQUEST_TIMEOUT_S}\n{more}",
             encoding="utf-8",
         )
 
