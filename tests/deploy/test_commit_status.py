@@ -439,3 +439,20 @@ def test_what_was_told_is_forgotten_with_the_runs(
     query("UPDATE etl.commit_status SET since = now() - interval '91 days' WHERE commit_sha = %s", SHA)
     steps.cleanup_history(warehouse_url, Settings(reports_dir=tmp_path))
     assert query("SELECT commit_sha FROM etl.commit_status") == [(OTHER,)]
+
+
+def test_a_token_that_an_answer_repeats_is_shown_nowhere(
+    tell: Callable[..., int],
+    hub: GitHub,
+    begin: Callable[..., RunKey],
+    end: Callable[..., None],
+    query: Query,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    end(begin(), "success")
+    hub.faults = [Reply(401, {"message": f"Bad credentials: Bearer {TOKEN}"})]
+    with caplog.at_level(logging.DEBUG):
+        assert tell() == 0
+    ((problem,),) = query("SELECT problem FROM etl.commit_status")
+    assert "Bad credentials: ***" in str(problem)
+    assert TOKEN not in f"{problem}{caplog.text}"

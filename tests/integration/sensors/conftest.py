@@ -16,7 +16,6 @@ from sluiceway.rest.airflow_api import AirflowApi
 from tests.conftest import THROWN_AWAY, let_through
 from tests.integration.deployment import CALM, DAG_ID, ROWS, csv_of, name_of, write_table
 from tests.integration.sensors.deploy.staging import (
-    AIRFLOW_URL,
     SCHEDULED_WATCH,
     WATCH,
     WITHOUT_TRIGGERER,
@@ -49,7 +48,6 @@ def running(tmp_path_factory: pytest.TempPathFactory, hub: GitHub) -> Iterator[S
         "SLUICEWAY_CONFIG_DIR": str(config),
         "SLUICEWAY_GROUPS": "warehouse",
         "SLUICEWAY_ENVIRONMENT": "staging",
-        "SLUICEWAY_AIRFLOW_URL": AIRFLOW_URL,
         "AIRFLOW_CONN_GITHUB": json.dumps({"conn_type": "http", "host": hub.uri, "password": TOKEN}),
         **CALM,
         # another triggerer takes over soon when one is killed

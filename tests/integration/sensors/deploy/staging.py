@@ -18,8 +18,6 @@ WITHOUT_TRIGGERER = "master_without_triggerer"
 """The same DAG, told that there is no triggerer."""
 SCHEDULED_WATCH = "deploy_watch_without_triggerer"
 """deploy_watch, told the same."""
-AIRFLOW_URL = "https://airflow.example.org"
-"""As others find it."""
 POLL_S = 1.0
 REQUEST_TIMEOUT_S = 2.0
 TIMEOUT_S = 60.0

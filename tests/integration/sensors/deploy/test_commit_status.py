@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.integration.deployment import DAG_ID, name_of
-from tests.integration.sensors.deploy.staging import AIRFLOW_URL, Staging, sha_of
+from tests.integration.sensors.deploy.staging import Staging, sha_of
 from tests.stand_ins.github import GITHUB_FAULTS, GitHub
 
 DECLARED = '[github]\nkind = "status"\nrepository = "shop/web"\nconnection = "github"\n'
@@ -26,7 +26,7 @@ def test_a_commit_says_how_its_run_goes_and_ends_and_what_it_comes_to_again(stag
     staging.query(f"UPDATE etl.commit_status SET next_try_at = now() WHERE commit_sha = '{sha}'")
     told = said(staging, hub, sha, "failure")
     assert told["description"].startswith(f"1 of 1 tables failed: {name_of(1)} (EmptyExtractionError")
-    assert told["target_url"].startswith(f"{AIRFLOW_URL}/sluiceway/")
+    assert told["target_url"].startswith(f"{staging.stack.url}/sluiceway/")
     assert told["target_url"].endswith(f"/{DAG_ID}/{run_id}")
 
     staging.restore()
