@@ -118,7 +118,8 @@ class Settings(BaseModel):
     )
     airflow_url: str | None = Field(
         default=None,
-        description="The Airflow that `sluiceway runs`, `trigger` and `access` talk to.",
+        description="The Airflow that `sluiceway runs`, `trigger` and `access` talk to, and to whose pages the status "
+        "of a commit links.",
         examples=["https://airflow.example.org"],
     )
     airflow_username: str | None = Field(default=None, description="Its user.", examples=["admin"])
