@@ -104,6 +104,7 @@ def test_the_table_is_named_by_server_database_and_schema_without_whoever_logs_i
     found = warehouse_table(URL, "city")
     assert (found.namespace, found.name) == ("postgres://db.example.org:6432", "warehouse.public.city")
     assert warehouse_table("postgresql://me:p@a:1,b:2/w", "t").namespace == "postgres://a:1"
+    assert warehouse_table("postgresql://me:p,w@a:1/w", "t").namespace == "postgres://a:1"
     assert warehouse_table("postgresql:///w", "t").namespace == "postgres://localhost:5432"
 
 
