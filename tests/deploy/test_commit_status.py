@@ -281,6 +281,19 @@ def test_a_service_that_hangs_is_given_up_in_time(
     assert "gave no whole answer within 0.3 s" in str(problem)
 
 
+def test_all_questions_about_a_commit_together_have_that_time(
+    tell: Callable[..., int],
+    hub: GitHub,
+    begin: Callable[..., RunKey],
+    end: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(github, "WITHIN_S", 0.6)
+    end(begin(), "success")
+    hub.faults = [Reply(200, {"statuses": []}, waits_s=0.4), Reply(201, {}, waits_s=0.4)]
+    assert tell() == 0
+
+
 def test_an_answer_that_was_lost_does_not_double_the_status(
     tell: Callable[..., int], hub: GitHub, begin: Callable[..., RunKey], end: Callable[..., None], query: Query
 ) -> None:

@@ -192,6 +192,8 @@ def test_a_part_reads_the_source_and_the_merge_writes_the_table(answered: Callab
     load = {"status": "loaded", "inserted": 2, "extracted": 2, "source_columns": {"ID": "number", "title": "text"}}
     part = answered(LoadPartOperator(task_id="load_part", table="city", part=1, of=2), **load)
     assert ([each.name for each in part.inputs], part.outputs) == (["city.csv"], [])
+    # the counts are those of the whole table
+    assert (part.inputs[0].inputFacets, set(part.run_facets)) == ({}, {"sluiceway_commit"})
     merge = answered(MergePartsOperator(task_id="merge_parts", table="city"), **load)
     assert merge.outputs[0].outputFacets["outputStatistics"].rowCount == 2
     (how,) = merge.outputs[0].facets["columnLineage"].fields["id"].inputFields[0].transformations
