@@ -206,6 +206,23 @@ TABLES: Mapping[str, LedgerTable] = {
             "settled_at": ("timestamptz", "When the watch knew that nothing more is needed."),
         },
     ),
+    "commit_status": LedgerTable(
+        row="an environment and a commit of which GitHub is told, or was",
+        key=("environment", "commit_sha"),
+        columns={
+            "environment": ("text", "The environment, a file's name."),
+            "commit_sha": ("text", "The commit."),
+            "run_id": ("text", "The newest of its runs."),
+            "state": ("text", "That run's status."),
+            "description": ("text", "The sentence that is to be told."),
+            "since": ("timestamptz", "When it became so."),
+            "told_at": ("timestamptz", "When GitHub was told; null: not yet."),
+            "tries": ("integer", "How often that was tried."),
+            "next_try_at": ("timestamptz", "It is not tried again before that."),
+            "claimed_until": ("timestamptz", "Until then somebody is telling it."),
+            "problem": ("text", "Why it was not told; null: it was, or nobody has tried."),
+        },
+    ),
     "compatible": LedgerTable(
         row="a revision of older code that may go on with this ledger",
         key=("revision",),

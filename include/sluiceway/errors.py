@@ -145,6 +145,17 @@ class WatchBlindError(SluicewayError):
     """The watch cannot see which commit the environment serves: a deploy would pass unnoticed."""
 
 
+class StatusNotToldError(SluicewayError):
+    """GitHub was not told how a commit's run has ended."""
+
+    def __init__(self, message: str, *, of_all: bool, wait_s: float = 0) -> None:
+        super().__init__(message)
+        self.of_all = of_all
+        """Whether another commit would fare no better at the moment."""
+        self.wait_s = wait_s
+        """Seconds that GitHub asks to wait; 0: it says nothing."""
+
+
 class RunFailedError(SluicewayError):
     """The verdict: this run is red, and why."""
 

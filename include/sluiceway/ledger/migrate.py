@@ -30,7 +30,7 @@ BEGIN
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.run, etl.table_run, etl.reject TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.task_run, etl.publication, etl.deployment TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.loaded_batches, etl.watched_dag TO sluiceway_loader;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.table_part TO sluiceway_loader;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.table_part, etl.commit_status TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.incident, etl.notice, etl.alert_look TO sluiceway_loader;
         GRANT USAGE, CREATE ON SCHEMA etl_staging TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.trigger_state, etl.trigger_event TO sluiceway_loader;

@@ -8,6 +8,9 @@ from urllib.parse import quote, urlsplit
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
 
+from sluiceway.rest.refusals import shown
+from sluiceway.settings import load_settings
+
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
@@ -24,6 +27,15 @@ def runs_path() -> str:
 def run_path(dag_id: str, run_id: str) -> str:
     """The page of one run."""
     return f"{runs_path()}/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
+
+
+def report_url(dag_id: str, run_id: str) -> str | None:
+    """The same as whoever is outside of Airflow finds it; None where SLUICEWAY_AIRFLOW_URL names no Airflow."""
+    airflow_url = load_settings().airflow_url
+    if airflow_url is None:
+        return None
+    base_path = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+    return f"{shown(airflow_url).rstrip('/').removesuffix(base_path)}{report_path(dag_id, run_id)}"
 
 
 class ReportLink(BaseOperatorLink):
