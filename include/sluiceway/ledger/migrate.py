@@ -35,7 +35,8 @@ BEGIN
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.trigger_state, etl.trigger_event TO sluiceway_loader;
         GRANT SELECT ON etl.alembic_version, etl.compatible, etl.freshness TO sluiceway_loader;
         GRANT USAGE ON SCHEMA etl_jobs TO sluiceway_loader;
-        GRANT SELECT ON ALL TABLES IN SCHEMA etl_jobs TO sluiceway_loader;
+        GRANT SELECT ON etl_jobs.item, etl_jobs.rate, etl_jobs.lane TO sluiceway_loader;
+        GRANT SELECT ON etl_jobs.request, etl_jobs.decision TO sluiceway_loader;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_jobs') THEN
         GRANT USAGE ON SCHEMA etl TO sluiceway_jobs;
@@ -48,10 +49,12 @@ BEGIN
         GRANT USAGE ON SCHEMA etl TO sluiceway_reader;
         GRANT SELECT ON ALL TABLES IN SCHEMA etl TO sluiceway_reader;
         GRANT USAGE ON SCHEMA etl_jobs TO sluiceway_reader;
-        GRANT SELECT ON ALL TABLES IN SCHEMA etl_jobs TO sluiceway_reader;
+        GRANT SELECT ON etl_jobs.item, etl_jobs.rate, etl_jobs.lane TO sluiceway_reader;
+        GRANT SELECT ON etl_jobs.request, etl_jobs.decision TO sluiceway_reader;
     END IF;
 END $$
 """
+"""Tables that hold the results of jobs are their role's: that one grants them, and the owner may not."""
 
 
 def _config() -> Config:
