@@ -127,8 +127,8 @@ class Settings(BaseModel):
     )
     airflow_url: str | None = Field(
         default=None,
-        description="The Airflow that `sluiceway runs`, `trigger` and `access` talk to, and to whose pages messages and "
-        "the status of a commit link.",
+        description="The Airflow that `sluiceway runs`, `trigger` and `access` talk to, and to whose pages messages "
+        "and the status of a commit link.",
         examples=["https://airflow.example.org"],
     )
     airflow_username: str | None = Field(default=None, description="Its user.", examples=["admin"])

@@ -17,6 +17,8 @@ from psycopg import sql
 
 from dev.cluster import Cluster
 from sluiceway.errors import LedgerMissingError, WarehouseError, WarehouseUnavailableError
+from sluiceway.jobs import results
+from sluiceway.jobs.definition import Results
 from sluiceway.ledger import last_loads, store
 from sluiceway.ledger.migrate import _config, migrate
 from sluiceway.ledger.rejects import rejects_of
@@ -51,6 +53,18 @@ def test_a_migrated_warehouse_has_the_revision_the_code_needs(blank: str, postgr
     assert migrate(postgres.url("sluiceway_owner", blank)) == LEDGER_REVISION
     with connect(postgres.url("sluiceway_loader", blank)) as session:
         check_revision(session)
+
+
+def test_a_ledger_is_migrated_also_where_a_job_has_made_the_table_of_its_results(
+    postgres: Cluster, database: str, owner_url: str
+) -> None:
+    with connect(postgres.url("sluiceway_jobs", database)) as session:
+        results.ensure(session, Results(table="height", columns={"metres": "double precision"}))
+    assert migrate(owner_url) == LEDGER_REVISION
+    for role in ("sluiceway_loader", "sluiceway_reader"):
+        with psycopg.connect(postgres.url(role, database)) as connection:
+            for table in ("height", "item", "rate", "lane", "request", "decision"):
+                connection.execute(sql.SQL("SELECT FROM etl_jobs.{}").format(sql.Identifier(table)))
 
 
 def test_migrating_again_changes_nothing(owner_url: str, open_run: Callable[[str], RunKey], query: Query) -> None:

@@ -37,12 +37,17 @@ WarehouseOption = Annotated[
 def triggers_list(warehouse: WarehouseOption = None, as_json: JsonOption = False) -> None:
     """List every trigger: its state, last check, last error and last run.
 
+    What `triggers check` finds wrong is told beside, such as a trigger that follows a task which is no more.
+
     Example: sluiceway triggers list
     """
+    from sluiceway.flows.check import check
     from sluiceway.flows.files import read_flows
 
     with sentences():
         views = _views(list(read_flows().values()), warehouse)
+    for said in check():
+        err.print(f"[yellow]warning:[/] {plain(said)}")
     if as_json:
         print_json([view.model_dump(mode="json") for view in views])
         return

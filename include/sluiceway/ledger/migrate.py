@@ -39,7 +39,8 @@ BEGIN
         -- it runs Python of others' making, so it makes no tokens
         GRANT SELECT ON etl.face_token TO sluiceway_loader;
         GRANT USAGE ON SCHEMA etl_jobs TO sluiceway_loader;
-        GRANT SELECT ON ALL TABLES IN SCHEMA etl_jobs TO sluiceway_loader;
+        GRANT SELECT ON etl_jobs.item, etl_jobs.rate, etl_jobs.lane TO sluiceway_loader;
+        GRANT SELECT ON etl_jobs.request, etl_jobs.decision TO sluiceway_loader;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_jobs') THEN
         GRANT USAGE ON SCHEMA etl TO sluiceway_jobs;
@@ -54,10 +55,12 @@ BEGIN
         GRANT SELECT ON ALL TABLES IN SCHEMA etl TO sluiceway_reader;
         REVOKE ALL ON etl.face_token FROM sluiceway_reader;
         GRANT USAGE ON SCHEMA etl_jobs TO sluiceway_reader;
-        GRANT SELECT ON ALL TABLES IN SCHEMA etl_jobs TO sluiceway_reader;
+        GRANT SELECT ON etl_jobs.item, etl_jobs.rate, etl_jobs.lane TO sluiceway_reader;
+        GRANT SELECT ON etl_jobs.request, etl_jobs.decision TO sluiceway_reader;
     END IF;
 END $$
 """
+"""Tables that hold the results of jobs are their role's: that one grants them, and the owner may not."""
 
 
 def _config() -> Config:

@@ -35,7 +35,7 @@ def report_url(dag_id: str, run_id: str) -> str | None:
     if airflow_url is None:
         return None
     base_path = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
-    return f"{shown(airflow_url).rstrip('/').removesuffix(base_path)}{report_path(dag_id, run_id)}"
+    return f"{shown(airflow_url).rstrip('/').removesuffix(base_path)}{run_path(dag_id, run_id)}"
 
 
 class ReportLink(BaseOperatorLink):
