@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from urllib.parse import quote
 
 from sluiceway.alerts.model import DAG, TABLE, Incident, Message, Notice
+from sluiceway.ids import run_page
 from sluiceway.spans import lasting
 
 SHOWN = 5
@@ -79,7 +79,7 @@ def run_url(airflow_url: str | None, dag_id: str, run_id: str) -> str | None:
     """The address of a run's page; None: nobody has said where Airflow is."""
     if airflow_url is None:
         return None
-    return f"{airflow_url.rstrip('/')}/sluiceway/runs/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
+    return f"{airflow_url.rstrip('/')}{run_page(dag_id, run_id)}"
 
 
 def _body(notices: Sequence[Notice], at: datetime, airflow_url: str | None) -> str:

@@ -378,7 +378,7 @@ class Airflow:
         text = raw.decode(errors="replace")
         try:
             body = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         headers = answer.headers
         return Answer(answer.status or 0, body, text, headers.get("Retry-After"), headers.get("Location"))
