@@ -288,9 +288,9 @@ def test_all_questions_about_a_commit_together_have_that_time(
     end: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(github, "WITHIN_S", 0.6)
+    monkeypatch.setattr(github, "WITHIN_S", 6)
     end(begin(), "success")
-    hub.faults = [Reply(200, {"statuses": []}, waits_s=0.4), Reply(201, {}, waits_s=0.4)]
+    hub.faults = [Reply(200, {"statuses": []}, waits_s=3.5), Reply(201, {}, waits_s=3.5)]
     assert tell() == 0
 
 
