@@ -36,5 +36,5 @@ class SluicewayPlugin(AirflowPlugin):
             "destination": "nav",
             "nav_top_level": True,
         },
-        {"name": "Run reports", "href": "sluiceway/reports", "destination": "nav", "category": "browse"},
+        {"name": "Run reports", "href": "sluiceway/runs", "destination": "nav", "category": "browse"},
     ]

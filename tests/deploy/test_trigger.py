@@ -211,6 +211,15 @@ def test_a_run_that_airflow_calls_good_counts_for_what_its_report_says(
     assert "already enqueued, " in call().err, "and then the new one stands"
 
 
+def test_a_sluiceway_that_is_older_than_the_program_is_asked_at_its_own_address(
+    airflow: AirflowRest, call: Caller
+) -> None:
+    airflow.reports_at = "reports"
+    airflow.add_run(RUN, "success")
+    airflow.reports[RUN] = {"status": "failed", "sentence": "no"}
+    assert call().output.startswith(f"run_id={RUN}__2\n")
+
+
 @pytest.mark.parametrize("fault", ["status", "drop", "cut", "html"])
 def test_a_report_that_does_not_answer_changes_nothing(airflow: AirflowRest, call: Caller, fault: str) -> None:
     airflow.add_run(RUN, "success")

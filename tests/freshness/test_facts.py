@@ -193,4 +193,19 @@ def test_before_any_run_the_view_is_empty(query: Query) -> None:
 def test_the_facts_are_those_of_the_view(warehouse_url: str, query: Query) -> None:
     columns = sql.SQL("SELECT attname FROM pg_attribute WHERE attrelid = 'etl.freshness'::regclass ORDER BY attnum")
     found = [name for (name,) in query(columns.as_string(None))]
-    assert found == ["table_name", *(name for name in facts.TableFacts.model_fields if name != "last_try")]
+    assert found == [
+        "table_name",
+        *(name for name in facts.TableFacts.model_fields if name not in {"tally", "last_try"}),
+    ]
+
+
+def test_what_runs_of_other_dags_say_is_left_out_and_how_old_a_table_is_stays(warehouse_url: str) -> None:
+    ran(warehouse_url, "good", ago=timedelta(hours=2), t01="loaded")
+    ran(warehouse_url, "bad", ago=timedelta(hours=1), dag_id="shop", status="failed", t01="failed")
+    ran(warehouse_url, "open", ago=timedelta(minutes=1), dag_id="shop", status="running", t01="planned")
+    known = read(warehouse_url, ["t01"])
+    assert known.tables["t01"].last_try is not None and len(known.runs) == 3
+    told = facts.told_of(known, {"master_etl"})
+    assert told.tables["t01"].last_try is None and told.tables["t01"].looked_at == known.tables["t01"].looked_at
+    assert [run.run_id for run in told.runs] == ["good"]
+    assert facts.told_of(known, {"master_etl", "shop"}) == known

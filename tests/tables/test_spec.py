@@ -295,9 +295,10 @@ def test_without_a_natural_key_the_key_is_the_content(write_spec: WriteSpec) -> 
         instead('"Cities"', '"Towns"'),
         'group = "other"' + GOOD,
         'fresh_within = "26h"\n' + GOOD,
+        instead('"text"', '{ type = "text", description = "What it is called" }'),
         GOOD + "[checks]\nmin_rows = 7\nmax_rejects = 3\nmax_shrink = 0.5\n",
     ],
-    ids=["description", "group", "promise", "checks"],
+    ids=["description", "group", "promise", "column", "checks"],
 )
 def test_a_fingerprint_stays_when_what_is_loaded_stays(toml: str, write_spec: WriteSpec) -> None:
     assert write_spec("city", toml).fingerprint() == write_spec("city", GOOD).fingerprint()

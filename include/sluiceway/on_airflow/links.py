@@ -1,29 +1,38 @@
-"""Where a run's report lives in the API server, and the button on the verdict task that leads there."""
+"""Where a run's page lives in the API server, and the button on the verdict task that leads there."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
+
+from sluiceway.ids import run_page
+from sluiceway.rest.refusals import shown
+from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
-URL_PREFIX = "/sluiceway"
+
+def run_path(dag_id: str, run_id: str) -> str:
+    """The page of a run, below the path of `[api] base_url`; no host, so it is right behind any proxy."""
+    return f"{_base_path()}{run_page(dag_id, run_id)}"
 
 
-def reports_path() -> str:
-    """The list of reports, below the path of `[api] base_url`; no host, so it is right behind any proxy."""
+def _base_path() -> str:
     base_url: str = conf.get("api", "base_url", fallback="")
-    return f"{urlsplit(base_url).path.rstrip('/')}{URL_PREFIX}/reports"
+    return urlsplit(base_url).path.rstrip("/")
 
 
-def report_path(dag_id: str, run_id: str) -> str:
-    """The report of one run."""
-    return f"{reports_path()}/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
+def report_url(dag_id: str, run_id: str) -> str | None:
+    """The same as whoever is outside of Airflow finds it; None where SLUICEWAY_AIRFLOW_URL names no Airflow."""
+    airflow_url = load_settings().airflow_url
+    if airflow_url is None:
+        return None
+    return f"{shown(airflow_url).rstrip('/').removesuffix(_base_path())}{run_path(dag_id, run_id)}"
 
 
 class ReportLink(BaseOperatorLink):
@@ -36,5 +45,5 @@ class ReportLink(BaseOperatorLink):
     name = "Report"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The path of the report of the task's run."""
-        return report_path(ti_key.dag_id, ti_key.run_id)
+        """The path of the page of the task's run."""
+        return run_path(ti_key.dag_id, ti_key.run_id)

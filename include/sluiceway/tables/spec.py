@@ -123,6 +123,11 @@ class Column(Frozen):
         description="The strptime format of a date or timestamp in text, such as %m/%d/%Y.",
         examples=["%m/%d/%Y"],
     )
+    description: str | None = Field(
+        default=None,
+        description="What it holds, for people: shown on the table's page.",
+        examples=["Residents on 1 April"],
+    )
 
     @field_validator("type")
     @classmethod
@@ -138,6 +143,7 @@ _NOT_LOADED: Any = {
     **dict.fromkeys(("description", "group", "checks", "transform", "split", "fresh_within"), True),
     **dict.fromkeys(("queue", "memory", "cpu"), True),
     "source": {"watermark_lag"},
+    "columns": {"__all__": {"description"}},
 }
 """What changes no row that is loaded."""
 

@@ -93,7 +93,7 @@ def test_a_dead_letter_turns_the_run_red_is_told_everywhere_and_replayed(airport
     said = sentence(airports, run_id)
     assert said.startswith("1 item died (the service cannot take it (1)); `sluiceway dead-letters list` names it.")
     token = {"Authorization": f"Bearer {airports.stack.token()}"}
-    page = httpx.get(f"{airports.stack.url}/sluiceway/reports/{JOB}/{run_id}", headers=token).text
+    page = httpx.get(f"{airports.stack.url}/sluiceway/runs/{JOB}/{run_id}", headers=token).text
     assert "Dead letters of airport_elevation" in page
     assert "the service does not take -90,0" in page
     (letter,) = json.loads(sluiceway(airports, "dead-letters", "list", "--job", JOB, "--json").stdout)

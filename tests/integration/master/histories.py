@@ -350,7 +350,7 @@ class Life:
     def _page(self) -> str:
         stack = self.deployment.stack
         answer = httpx.get(
-            f"{stack.url}/sluiceway/reports/{self.flow}/{self.run_id}",
+            f"{stack.url}/sluiceway/runs/{self.flow}/{self.run_id}",
             headers={"Authorization": f"Bearer {stack.token()}"},
             timeout=30,
         )

@@ -79,7 +79,7 @@ def judged(deployment: Deployment, run_id: str) -> Run:
 def page(deployment: Deployment, run_id: str, *, as_json: bool = False) -> str:
     accepted = {"Accept": "application/json"} if as_json else {}
     answer = httpx.get(
-        f"{deployment.stack.url}/sluiceway/reports/{DAG_ID}/{run_id}",
+        f"{deployment.stack.url}/sluiceway/runs/{DAG_ID}/{run_id}",
         headers={"Authorization": f"Bearer {deployment.stack.token()}", **accepted},
         timeout=30,
     )

@@ -303,11 +303,11 @@ def test_a_run_marked_failed_by_hand_is_closed_and_the_next_goes_on(loaded: Depl
 def test_the_report_of_a_red_run_is_shown_to_a_user_and_to_nobody_else(loaded: Deployment) -> None:
     loaded.source("t14", "id,value\n")
     run_id = loaded.run(tables=["t14", "t15"])
-    page = f"{loaded.stack.url}/sluiceway/reports/{DAG_ID}/{run_id}"
+    page = f"{loaded.stack.url}/sluiceway/runs/{DAG_ID}/{run_id}"
     assert httpx.get(page).status_code == httpx.codes.UNAUTHORIZED
     token = {"Authorization": f"Bearer {loaded.stack.token()}"}
     answer = httpx.get(page, headers=token)
     assert answer.status_code == httpx.codes.OK
     assert "t14" in answer.text and "EmptyExtractionError" in answer.text
     links = loaded.api.get(f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/verdict/links")
-    assert links["extra_links"]["Report"].endswith(f"/sluiceway/reports/{DAG_ID}/{run_id}")
+    assert links["extra_links"]["Report"].endswith(f"/sluiceway/runs/{DAG_ID}/{run_id}")

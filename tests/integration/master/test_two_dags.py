@@ -38,7 +38,7 @@ def started(deployment: Deployment, flow: str, batch: str) -> str:
 
 def page(deployment: Deployment, dag_id: str, run_id: str) -> str:
     token = {"Authorization": f"Bearer {deployment.stack.token()}"}
-    answer = httpx.get(f"{deployment.stack.url}/sluiceway/reports/{dag_id}/{run_id}", headers=token)
+    answer = httpx.get(f"{deployment.stack.url}/sluiceway/runs/{dag_id}/{run_id}", headers=token)
     assert answer.status_code == httpx.codes.OK
     # when it was made stands in it
     return re.sub(r"\d\d:\d\d:\d\d UTC", "", answer.text)

@@ -16,10 +16,14 @@ from tests.integration.pages.staging import Staging
 PAGES = {
     "freshness": PATH,
     "freshness of nothing": f"{PATH}?q=nothing",
-    "runs": "/sluiceway/reports",
-    "refused": "/sluiceway/reports/master_etl/no_such_run",
+    "runs": "/sluiceway/runs",
+    "run": "/sluiceway/runs/master_etl/{run}",
+    "table": "/sluiceway/tables/t02",
+    "no such table": "/sluiceway/tables/t00",
+    "comparison": "/sluiceway/runs/compare?a=master_etl/{before}&b=master_etl/{run}",
+    "refused": "/sluiceway/runs/master_etl/no_such_run",
 }
-"""By name. A new page is a line here; `{run}` is a red run's id."""
+"""By name. A new page is a line here; `{run}` is a red run's id, `{before}` that of a green one before it."""
 CONTROLS = 'a[href], button, input:not([type=hidden]), select, [tabindex="0"]'
 FOCUSED = """() => {
     const control = document.activeElement, box = control.getBoundingClientRect();
@@ -32,10 +36,15 @@ WIDTHS = (360, 700, 1024, 2560)
 
 
 @pytest.fixture(scope="module")
-def stale(running: Staging) -> Iterator[str]:
-    """All that a page can show at once: a red run, its error, a run that waits, a sensor that fails, dead letters."""
+def before(running: Staging) -> str:
+    """The commit that all the data belongs to, before anything happens to it."""
     running.restore()
-    running.in_step()
+    return running.in_step()
+
+
+@pytest.fixture(scope="module")
+def stale(running: Staging, before: str) -> Iterator[str]:
+    """All that a page can show at once: a red run, its error, a run that waits, a sensor that fails, dead letters."""
     running.source("t02", "id,value\n")
     commit = running.deploy(f"looked at after {len(running.runs())} runs")
     assert running.wait(running.enqueue(commit)) == "failed"
@@ -47,8 +56,8 @@ def stale(running: Staging) -> Iterator[str]:
 
 
 @pytest.fixture(params=list(PAGES))
-def address(request: pytest.FixtureRequest, running: Staging, stale: str) -> str:
-    return running.stack.url + PAGES[request.param].format(run=f"deploy__{stale}")
+def address(request: pytest.FixtureRequest, running: Staging, stale: str, before: str) -> str:
+    return running.stack.url + PAGES[request.param].format(run=f"deploy__{stale}", before=f"deploy__{before}")
 
 
 def test_axe_finds_nothing_wrong(tab: Page, address: str) -> None:

@@ -11,8 +11,9 @@ from tests.on_airflow.web.runs import in_ledger
 
 RUN = "manual__2026-08-03T14:02:09+00:00/x y%2F?#"
 KEY = RunKey("shop", RUN)
-ADDRESS = f"/sluiceway/reports/shop/{quote(RUN, safe='')}"
-ADDRESSES = [ADDRESS, "/sluiceway/reports", "/sluiceway/reports/nobody", "/sluiceway/reports/shop/nobody"]
+ADDRESS = f"/sluiceway/runs/shop/{quote(RUN, safe='')}"
+OLD = ADDRESS.replace("/runs/", "/reports/")
+ADDRESSES = [ADDRESS, "/sluiceway/runs", "/sluiceway/runs/shop/nobody", OLD, "/sluiceway/reports/nobody"]
 SENTENCE = "only_here was loaded."
 
 
@@ -35,22 +36,19 @@ def test_a_token_in_the_header_does_as_well(server: str, reader: httpx.Client) -
 
 def test_a_report_may_neither_run_nor_fetch_nor_be_kept(reader: httpx.Client) -> None:
     headers = reader.get(ADDRESS).headers
-    assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:")
+    policy = headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-") and "unsafe" not in policy
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "private, no-store"
 
 
-@pytest.mark.parametrize(
-    "address", [ADDRESS, "/sluiceway/reports", "/sluiceway/reports/nobody", "/sluiceway/reports/shop/nobody"]
-)
+@pytest.mark.parametrize("address", ADDRESSES)
 def test_nobody_without_a_token_learns_anything(server: str, address: str) -> None:
     answer = httpx.get(f"{server}{address}")
     assert answer.status_code == 401 and answer.json() == {"detail": "Not authenticated"}
 
 
-@pytest.mark.parametrize(
-    "address", [ADDRESS, "/sluiceway/reports", "/sluiceway/reports/nobody", "/sluiceway/reports/shop/nobody"]
-)
+@pytest.mark.parametrize("address", ADDRESSES)
 def test_a_user_who_may_not_read_runs_is_refused(stranger: httpx.Client, address: str) -> None:
     answer = stranger.get(address)
     assert answer.status_code == 403
@@ -74,14 +72,14 @@ def test_a_browser_without_a_token_goes_to_the_login_page_and_back(server: str, 
 
 
 def test_a_run_without_a_report_says_so(reader: httpx.Client) -> None:
-    answer = reader.get("/sluiceway/reports/shop/nobody%3Cscript%3E")
+    answer = reader.get("/sluiceway/runs/shop/nobody%3Cscript%3E")
     assert answer.status_code == 404
     assert "There is no report of run nobody&lt;script&gt;." in answer.text
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
 
 def test_the_list_leads_to_each_report(reader: httpx.Client) -> None:
-    text = reader.get("/sluiceway/reports").text
+    text = reader.get("/sluiceway/runs").text
     assert f'href="{ADDRESS}"' in text and SENTENCE in text
 
 

@@ -79,7 +79,7 @@ def test_of_a_dag_that_the_reader_may_not_read_no_run_and_no_error_is_shown(
     assert "of a DAG that you may not read" in seen.text
     assert "EmptyExtractionError" not in seen.text and "shop" not in seen.text
     told = both.get(PATH).text
-    assert "EmptyExtractionError: the source gave no rows" in told and "/reports/shop/secret" in told
+    assert "EmptyExtractionError: the source gave no rows" in told and "/runs/shop/secret" in told
 
 
 def test_the_page_may_run_its_own_script_alone_and_fetch_nothing(master: httpx.Client) -> None:

@@ -39,9 +39,9 @@ def test_the_import_check_can_fail(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("base_url", "path"),
     [
-        ("http://localhost:8080", "/sluiceway/reports/shop/a%2Fb%2B1"),
-        ("https://host/airflow/", "/airflow/sluiceway/reports/shop/a%2Fb%2B1"),
-        ("", "/sluiceway/reports/shop/a%2Fb%2B1"),
+        ("http://localhost:8080", "/sluiceway/runs/shop/a%2Fb%2B1"),
+        ("https://host/airflow/", "/airflow/sluiceway/runs/shop/a%2Fb%2B1"),
+        ("", "/sluiceway/runs/shop/a%2Fb%2B1"),
     ],
 )
 def test_the_link_leads_to_the_report_below_the_base_url(

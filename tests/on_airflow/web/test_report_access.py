@@ -38,14 +38,14 @@ def both(fab: Door) -> Iterator[httpx.Client]:
 
 
 def test_whoever_may_read_the_runs_of_master_etl_does_not_read_the_reports_of_shop(master: httpx.Client) -> None:
-    assert "Said of master_etl." in master.get("/sluiceway/reports/master_etl/r1").text
-    refused = master.get("/sluiceway/reports/shop/r1")
+    assert "Said of master_etl." in master.get("/sluiceway/runs/master_etl/r1").text
+    refused = master.get("/sluiceway/runs/shop/r1")
     assert refused.status_code == 403 and "Said of shop." not in refused.text
     assert "who may read the runs of its DAG" in refused.text
 
 
 def test_whether_there_is_such_a_run_is_not_told_to_whoever_may_not_read_it(master: httpx.Client) -> None:
-    real, made_up, no_dag = (master.get(f"/sluiceway/reports/{each}") for each in ("shop/r1", "shop/r2", "nothing/r1"))
+    real, made_up, no_dag = (master.get(f"/sluiceway/runs/{each}") for each in ("shop/r1", "shop/r2", "nothing/r1"))
     assert real.status_code == made_up.status_code == no_dag.status_code == 403
     assert real.text == made_up.text == no_dag.text
 
@@ -53,20 +53,23 @@ def test_whether_there_is_such_a_run_is_not_told_to_whoever_may_not_read_it(mast
 def test_the_list_holds_the_runs_of_the_dags_that_the_user_may_read(
     master: httpx.Client, both: httpx.Client, fab: Door
 ) -> None:
-    seen = master.get("/sluiceway/reports").text
+    seen = master.get("/sluiceway/runs").text
     assert "Said of master_etl." in seen and "shop" not in seen
-    assert "Said of shop." in both.get("/sluiceway/reports").text
+    assert "Said of shop." in both.get("/sluiceway/runs").text
     for number in range(101):
         in_ledger(fab, RunKey("shop", f"newer_{number}"))
-    assert "Said of master_etl." in master.get("/sluiceway/reports").text
+    assert "Said of master_etl." in master.get("/sluiceway/runs").text
 
 
 def test_a_query_does_not_change_whose_page_is_asked_for(master: httpx.Client) -> None:
     for address in ("shop/r1?dag_id=master_etl", "~/r1", "../reports/shop/r1", "%73hop/r1"):
-        assert master.get(f"/sluiceway/reports/{address}").status_code == 403
+        assert master.get(f"/sluiceway/runs/{address}").status_code == 403
 
 
 def test_an_old_address_is_no_way_around(fab: Door) -> None:
     for shopper in browser(fab, "shopper"):
         assert shopper.get("/sluiceway/reports/r1").status_code == 403
-        assert shopper.get("/sluiceway/reports/shop/r1").status_code == 200
+        assert shopper.get("/sluiceway/reports/master_etl/r1").status_code == 403
+        as_ci = {"Accept": "application/json"}
+        assert shopper.get("/sluiceway/reports/master_etl/r1", headers=as_ci).status_code == 403
+        assert shopper.get("/sluiceway/runs/shop/r1").status_code == 200

@@ -15,7 +15,7 @@ from sluiceway.ledger.store import RunKey
 from tests.on_airflow.web.conftest import PASSWORDS
 from tests.on_airflow.web.door import Door
 from tests.on_airflow.web.runs import GOOD, SENTENCE, in_airflow, in_ledger
-from tests.on_airflow.web.test_reports import Post, good, mark, post
+from tests.on_airflow.web.test_runs import Post, good, mark, post
 
 __all__ = ["good", "post"]
 Run = Callable[..., Result]

@@ -6,8 +6,9 @@ import time
 import psycopg
 import pytest
 
+from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect
-from sluiceway.run.report.maps import BOX, MAX_PATH_BYTES, UNITS, draw_maps
+from sluiceway.run.report.maps import BOX, MAX_PATH_BYTES, UNITS, draw_maps, draw_newest
 from sluiceway.run.report.model import TableMap
 from tests.run.report.builders import a_spec
 from tests.warehouses import ASKER
@@ -169,3 +170,29 @@ def test_a_large_table_is_drawn_from_a_sample_and_stays_small(warehouse_url: str
     assert 0 < read < pages, (read, pages)
     assert drawing.sampled and drawing.style == "dots"
     assert len(drawing.path) <= MAX_PATH_BYTES
+
+
+def test_the_rows_of_the_newest_run_are_marked_where_the_map_has_them(warehouse_url: str) -> None:
+    with psycopg.connect(warehouse_url) as connection:
+        connection.execute(
+            "CREATE TABLE place AS SELECT ST_MakePoint(x, x) AS geom, run AS etl_run_id "
+            "FROM (VALUES (0, 'm/old'), (5, 'm/new'), (10, 'm/old')) v(x, run)"
+        )
+    with connect(warehouse_url) as session:
+        everything, newest = draw_newest(session, a_spec("place"), RunKey("m", "new"))
+        assert draw_newest(session, a_spec("place"), RunKey("other", "new")) == (everything, None)
+    assert everything is not None and newest is not None
+    assert (newest.width, newest.height) == (everything.width, everything.height)
+    assert len(corners(everything)) == 3 and corners(newest) == corners(everything)[1:2]
+
+
+def test_marked_rows_are_shifted_like_the_others(warehouse_url: str) -> None:
+    with psycopg.connect(warehouse_url) as connection:
+        connection.execute(
+            "CREATE TABLE place AS SELECT ST_MakePoint(x, 52) AS geom, run AS etl_run_id "
+            "FROM (VALUES (172, 'm/old'), (-150, 'm/new')) v(x, run)"
+        )
+    with connect(warehouse_url) as session:
+        everything, newest = draw_newest(session, a_spec("place"), RunKey("m", "new"))
+    assert everything is not None and newest is not None
+    assert corners(newest) == [max(corners(everything))], "the easternmost"

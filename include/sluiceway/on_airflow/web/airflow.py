@@ -39,6 +39,12 @@ def readable_dags(
     }
 
 
+def conf_of(session: Session, key: RunKey) -> dict[str, Any] | None:
+    """With which values the run was triggered; None: Airflow does not have it any more."""
+    conf = session.scalar(select(DagRun.conf).filter_by(**key._asdict()))
+    return conf if isinstance(conf, dict) else None
+
+
 def seen_runs(session: Session, runs: Iterable[Run], user: Any) -> dict[RunKey, Seen]:
     """Each run as Airflow shows it; who changed it is looked up only where that is to be told.
 

@@ -1,4 +1,4 @@
-"""The app under /sluiceway of Airflow's API server: freshness, runs, webhooks, and how triggers are."""
+"""The app under /sluiceway of Airflow's API server: freshness, runs and tables as pages, webhooks, how triggers are."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from urllib.parse import quote, urlencode
 from fastapi import FastAPI, HTTPException, Request, status
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from sluiceway.on_airflow.web import reports, triggers, webhooks
+from sluiceway.on_airflow.web import compare, machines, runs, tables, triggers, webhooks
 from sluiceway.on_airflow.web.pages import freshness
 from sluiceway.on_airflow.web.pages.site import HEADERS, page
 
 app = FastAPI(title="Sluiceway", docs_url=None, redoc_url=None, openapi_url=None)
 app.include_router(webhooks.router)
 app.include_router(triggers.router)
-app.include_router(reports.router)
+app.include_router(machines.router)
+app.include_router(compare.router)
+app.include_router(runs.router)
+app.include_router(tables.router)
 app.include_router(freshness.router)
 
 

@@ -68,7 +68,7 @@ _KIND = sql.SQL("regexp_replace(regexp_replace(reason, {}, '…', 'g'), {}, '…
 )
 
 
-def _reject_groups(session: Session, results: Sequence[store.TableRun]) -> dict[str, tuple[RejectGroup, ...]]:
+def reject_groups(session: Session, results: Sequence[store.TableRun]) -> dict[str, tuple[RejectGroup, ...]]:
     """Every table's rejects by reason, the most frequent first: those of the try that stands."""
     if not results:
         return {}
@@ -150,7 +150,7 @@ def collect(
     facts = facts_of(session, run)
     truth = named(reconcile(facts, seen), seen) if seen else as_written(run)
     causes = causes_of(facts, truth, seen.tasks if seen else None)
-    rejects = _reject_groups(session, facts.tables)
+    rejects = reject_groups(session, facts.tables)
     if maps is None:
         maps = draw_maps(session, [specs[r.table_name] for r in facts.tables if r.table_name in specs])
     tries = Counter(each.table_name for each in store.table_tries(session, key) if each.try_number > PLANNED_TRY)

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -133,7 +133,15 @@ def environment(pages: Path | None = None) -> Environment:
 
 def render(report: RunReport) -> str:
     """The page of one run."""
+    return environment().get_template("template.html").render(**shown(report))
+
+
+def shown(report: RunReport) -> dict[str, Any]:
+    """What report.html, the part of a page that is a run's, needs."""
     drawn = bars(report.tables)
     kinds = {part.kind for bar in drawn for part in bar.rows}
-    legend = [(kind, label) for kind, label in LEGEND if kind in kinds]
-    return environment().get_template("template.html").render(report=report, bars=drawn, legend=legend)
+    return {
+        "report": report,
+        "bars": drawn,
+        "legend": [(kind, label) for kind, label in LEGEND if kind in kinds],
+    }

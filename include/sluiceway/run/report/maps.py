@@ -16,9 +16,10 @@ from typing import Literal, NamedTuple
 
 from psycopg import sql
 
+from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session
 from sluiceway.run.report.model import TableMap
-from sluiceway.tables.spec import DELETED_COLUMN, TableSpec
+from sluiceway.tables.spec import DELETED_COLUMN, RUN_COLUMN, TableSpec
 
 BOX = (320, 200)
 """Largest drawing, in CSS pixels at the card's usual size."""
@@ -51,6 +52,8 @@ class _Place(NamedTuple):
     xmax: float
     ymax: float
     geographic: bool
+    shifted: bool
+    """Seen from the other side of the antimeridian."""
 
 
 def _existing(session: Session, specs: Iterable[TableSpec]) -> Iterator[tuple[TableSpec, bool, int, int]]:
@@ -76,13 +79,16 @@ def _existing(session: Session, specs: Iterable[TableSpec]) -> Iterator[tuple[Ta
             yield spec, marked, int(blocks), int(size)
 
 
-def _rows_from(spec: TableSpec, *, marked: bool, blocks: int) -> sql.Composed:
-    """A derived table `g` of one column `geom`: the live rows' geometry, or a repeatable sample of it."""
+def _rows_from(spec: TableSpec, *, marked: bool, blocks: int, of_run: RunKey | None = None) -> sql.Composed:
+    """A derived table `g` of one column `geom`: the live rows' geometry, or a repeatable sample of it.
+
+    :param of_run: those alone that this run was the last to change.
+    """
     assert spec.geometry is not None
     share = min(100.0, 100 * _SAMPLE_BLOCKS / max(blocks, 1))
     # OFFSET 0 keeps the planner from computing each box once per use
     return sql.SQL(
-        "(SELECT {column} AS geom FROM {table} {sample} WHERE {column} IS NOT NULL {live} OFFSET 0) g"
+        "(SELECT {column} AS geom FROM {table} {sample} WHERE {column} IS NOT NULL {live} {changed} OFFSET 0) g"
     ).format(
         column=sql.Identifier(spec.geometry.column),
         table=sql.Identifier(spec.name),
@@ -90,6 +96,9 @@ def _rows_from(spec: TableSpec, *, marked: bool, blocks: int) -> sql.Composed:
         if share < 100
         else sql.SQL(""),
         live=sql.SQL("AND {} IS NULL").format(sql.Identifier(DELETED_COLUMN)) if marked else sql.SQL(""),
+        changed=sql.SQL("AND {} = {}").format(sql.Identifier(RUN_COLUMN), sql.Literal(str(of_run)))
+        if of_run is not None
+        else sql.SQL(""),
     )
 
 
@@ -105,7 +114,7 @@ def _extent(session: Session, rows: sql.Composable) -> tuple[int, tuple[float, .
 
 
 def _place(session: Session, spec: TableSpec, *, marked: bool, blocks: int, size: int) -> _Place | None:
-    rows = _rows_from(spec, marked=marked, blocks=blocks)
+    rows, is_shifted = _rows_from(spec, marked=marked, blocks=blocks), False
     found = _extent(session, rows)
     if found is None:
         return None
@@ -114,11 +123,15 @@ def _place(session: Session, spec: TableSpec, *, marked: bool, blocks: int, size
     geographic = xmin >= -180.5 and xmax <= 360.5 and ymin >= -90.5 and ymax <= 90.5
     if geographic and xmax - xmin > 180:
         # the Aleutians stand at 172 E: seen from the other side of the antimeridian the USA is half as wide
-        shifted = sql.SQL("(SELECT ST_ShiftLongitude(geom) AS geom FROM {} OFFSET 0) s").format(rows)
+        shifted = _shifted(rows)
         other = _extent(session, shifted)
         if other is not None and other[1][2] - other[1][0] < 0.9 * (xmax - xmin):
-            rows, (xmin, ymin, xmax, ymax) = shifted, other[1]
-    return _Place(rows, count, size, blocks > _SAMPLE_BLOCKS, xmin, ymin, xmax, ymax, geographic)
+            rows, is_shifted, (xmin, ymin, xmax, ymax) = shifted, True, other[1]
+    return _Place(rows, count, size, blocks > _SAMPLE_BLOCKS, xmin, ymin, xmax, ymax, geographic, is_shifted)
+
+
+def _shifted(rows: sql.Composable) -> sql.Composed:
+    return sql.SQL("(SELECT ST_ShiftLongitude(geom) AS geom FROM {} OFFSET 0) s").format(rows)
 
 
 def _to_units(place: _Place) -> tuple[float, float, int, int]:
@@ -221,11 +234,33 @@ def draw_maps(session: Session, specs: Iterable[TableSpec]) -> dict[str, TableMa
     maps = {}
     for spec, marked, blocks, size in _existing(session, specs):
         place = _place(session, spec, marked=marked, blocks=blocks, size=size)
-        if place is None or spec.geometry is None:
-            continue
-        drawn = None
-        few = place.rows <= _OUTLINE_ROWS and place.size <= _OUTLINE_BYTES and not place.sampled
-        if few and "Point" not in spec.geometry.type:
-            drawn = _outlines(session, place, "areas" if "Polygon" in spec.geometry.type else "lines")
-        maps[spec.name] = drawn or _dots(session, place)
+        if place is not None:
+            maps[spec.name] = _map(session, spec, place)
     return maps
+
+
+def draw_newest(session: Session, spec: TableSpec, run: RunKey) -> tuple[TableMap | None, TableMap | None]:
+    """The table's map, and on a map of the same box as dots the rows that the run was the last to change.
+
+    :returns: None for a map of nothing: the table has no geometry or no rows, or the run changed none of those drawn.
+    """
+    for _, marked, blocks, size in _existing(session, [spec]):
+        place = _place(session, spec, marked=marked, blocks=blocks, size=size)
+        if place is None:
+            continue
+        newest = _rows_from(spec, marked=marked, blocks=blocks, of_run=run)
+        if place.shifted:
+            newest = _shifted(newest)
+        found = _extent(session, newest)
+        changed = _dots(session, place._replace(table=newest, rows=found[0])) if found is not None else None
+        return _map(session, spec, place), changed
+    return None, None
+
+
+def _map(session: Session, spec: TableSpec, place: _Place) -> TableMap:
+    assert spec.geometry is not None
+    few = place.rows <= _OUTLINE_ROWS and place.size <= _OUTLINE_BYTES and not place.sampled
+    drawn = None
+    if few and "Point" not in spec.geometry.type:
+        drawn = _outlines(session, place, "areas" if "Polygon" in spec.geometry.type else "lines")
+    return drawn or _dots(session, place)

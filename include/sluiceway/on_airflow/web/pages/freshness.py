@@ -7,69 +7,44 @@ runs, errors and logs only to those who may read their runs, too.
 from __future__ import annotations
 
 import logging
-from typing import Annotated
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.utils.session import create_session
-from fastapi import APIRouter, Depends, HTTPException, Request, status
+from fastapi import APIRouter, HTTPException, Request, status
 from fastapi.responses import HTMLResponse
 
-from sluiceway.deploy.spec import read_environment
 from sluiceway.errors import SluicewayError
-from sluiceway.freshness import around
 from sluiceway.freshness.around import Around
-from sluiceway.freshness.ask import ask
-from sluiceway.freshness.model import Verdict
 from sluiceway.ids import MASTER
 from sluiceway.ledger.rows import CLI
-from sluiceway.on_airflow.connections import connections
 from sluiceway.on_airflow.web.airflow import readable_dags
 from sluiceway.on_airflow.web.airflow_runs import queue
-from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.on_airflow.web.declared import declared
 from sluiceway.on_airflow.web.pages.beside import beside
 from sluiceway.on_airflow.web.pages.site import page
 from sluiceway.on_airflow.web.pages.table_rows import Asked, shown
-from sluiceway.settings import load_settings
+from sluiceway.on_airflow.web.verdict import around_now, survey_now
 
 log = logging.getLogger(__name__)
 router = APIRouter()
 
 
-def may_see(user: GetUserDep) -> None:
-    """Refuses whoever may not read the runs of the master DAG, before anything is asked."""
-    with create_session(scoped=False) as airflow:
-        if not readable_dags(user, {MASTER}, airflow):
-            raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
-
-
-def now() -> Verdict | str:
-    """The verdict of this moment, or the sentence that says why there is none: a file or a connection is wrong."""
-    settings = load_settings()
-    try:
-        environment = read_environment(settings.environment) if settings.environment is not None else None
-        return ask(warehouse_url(), environment, settings, connections)
-    except SluicewayError as error:
-        log.error("It is unknown how fresh the data is: %s", error)
-        return str(error)
-
-
-@router.get("/", dependencies=[Depends(may_see)])
-def show(
-    request: Request,
-    user: GetUserDep,
-    found: Annotated[Verdict | str, Depends(now)],
-    state: str = "",
-    sort: str = "",
-    q: str = "",
-) -> HTMLResponse:
+@router.get("/")
+def show(request: Request, user: GetUserDep, state: str = "", sort: str = "", q: str = "") -> HTMLResponse:
     """The page. What cannot be known is unknown, and the page says so in one sentence: that is an answer, too (200)."""
     try:
         asked = Asked.parse(state=state, sort=sort, q=q)
     except ValueError as error:
         raise HTTPException(status.HTTP_400_BAD_REQUEST, str(error)) from error
-    verdict, why = (None, found) if isinstance(found, str) else (found, None)
-    known = _around(verdict) if verdict is not None else Around()
+    with create_session(scoped=False) as airflow:
+        if not readable_dags(user, {MASTER}, airflow):
+            raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+    try:
+        verdict, why = survey_now().verdict, None
+    except SluicewayError as error:
+        log.error("It is unknown how fresh the data is: %s", error)
+        verdict, why = None, str(error)
+    known = around_now() if verdict is not None else Around()
     with create_session(scoped=False) as airflow:
         readable = readable_dags(user, {MASTER, *declared.flows(), *known.dag_ids()} - {CLI}, airflow)
         open_runs = queue(airflow, readable)
@@ -82,12 +57,3 @@ def show(
         table=shown(verdict, known.tables, readable, asked) if verdict is not None else None,
         beside=beside(known, open_runs, readable),
     )
-
-
-def _around(verdict: Verdict) -> Around:
-    try:
-        return around.read(warehouse_url(), [table.table for table in verdict.tables])
-    except SluicewayError as error:
-        # the verdict says so itself
-        log.error("What stands around the verdict cannot be read: %s", error)
-        return Around()

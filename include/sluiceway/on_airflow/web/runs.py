@@ -1,4 +1,4 @@
-"""The pages of runs: whoever may read the runs of a DAG may read their reports, and learns of no other DAG's.
+"""The pages of runs: whoever may read the runs of a DAG may read their pages, and learns of no other DAG's.
 
 A page is made anew from the ledger whenever it is asked for, and compared with what Airflow shows now.
 """
@@ -6,6 +6,7 @@ A page is made anew from the ledger whenever it is asked for, and compared with 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -20,8 +21,9 @@ from sqlalchemy.orm import Session
 
 from sluiceway.errors import SluicewayError
 from sluiceway.ids import MASTER, VERDICT_TASK
-from sluiceway.ledger import newest, store
+from sluiceway.ledger import history, newest, store
 from sluiceway.ledger.store import RunKey, RunStatus
+from sluiceway.ledger.warehouse import Session as LedgerSession
 from sluiceway.ledger.warehouse import connect
 from sluiceway.on_airflow.web.airflow import readable_dags, seen_runs
 from sluiceway.on_airflow.web.connections import warehouse_url
@@ -29,7 +31,8 @@ from sluiceway.on_airflow.web.pages.site import HEADERS, page
 from sluiceway.run.facts import Facts
 from sluiceway.run.reconcile import Truth, is_shown, reconcile
 from sluiceway.run.report.collect import collect
-from sluiceway.run.report.html import render, without_logs
+from sluiceway.run.report.html import shown, without_logs
+from sluiceway.run.report.model import RunReport
 from sluiceway.run.report.write import read_maps, read_page
 from sluiceway.run.truth import truths_of
 from sluiceway.settings import load_settings
@@ -63,7 +66,8 @@ class ListedRun(BaseModel):
     run_id: str
     status: RunStatus
     sentence: str
-    commit_sha: str | None
+    commit: str | None
+    """What it was asked for; else what was deployed when it was let through."""
     started_at: datetime
     seconds: float | None
 
@@ -78,14 +82,18 @@ def run_asked_for(dag_id: str, run_id: str, user: GetUserDep) -> RunKey:
     return key
 
 
+def is_text(text: str) -> bool:
+    """Whether a database takes all of its characters, so that something may be called so."""
+    return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text)
+
+
 def _check_text(key: RunKey) -> None:
-    """No database takes these characters, so that no run has them."""
-    if any(char == "\0" or "\ud800" <= char <= "\udfff" for part in key for char in part):
+    if not all(map(is_text, key)):
         raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such run.")
 
 
-@router.get("/reports")
-def list_reports(request: Request, user: GetUserDep) -> HTMLResponse:
+@router.get("/runs")
+def list_runs(request: Request, user: GetUserDep) -> HTMLResponse:
     """The newest runs of the DAGs whose runs the user may read."""
     if not get_auth_manager().is_authorized_dag(method="GET", user=user):
         raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
@@ -93,13 +101,18 @@ def list_reports(request: Request, user: GetUserDep) -> HTMLResponse:
         with connect(warehouse_url()) as ledger, create_session(scoped=False) as airflow:
             dags = readable_dags(user, newest.dag_ids(ledger), airflow)
             runs = newest.runs_of(ledger, dags, limit=LISTED)
-            seen = seen_runs(airflow, runs, user)
-            truths = truths_of(ledger, [(run, seen[run.key]) for run in runs])
-            listed = [_listed(run, truth) for run, truth in zip(runs, truths, strict=True)]
+            listed = listed_runs(ledger, airflow, runs, user)
     except SluicewayError as error:
-        log.error("The list of reports cannot be shown: %s", error)
+        log.error("The list of runs cannot be shown: %s", error)
         raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, SILENT) from error
     return page(request, "list.html", reports=listed)
+
+
+def listed_runs(ledger: LedgerSession, airflow: Session, runs: Sequence[store.Run], user: Any) -> list[ListedRun]:
+    """What a list says of these runs, in their order."""
+    seen = seen_runs(airflow, runs, user)
+    truths = truths_of(ledger, [(run, seen[run.key]) for run in runs])
+    return [_listed(run, truth) for run, truth in zip(runs, truths, strict=True)]
 
 
 def _listed(run: store.Run, truth: Truth) -> ListedRun:
@@ -109,26 +122,16 @@ def _listed(run: store.Run, truth: Truth) -> ListedRun:
         run_id=run.run_id,
         status=truth.status,
         sentence=without_logs(truth.text) or "No verdict yet.",
-        commit_sha=run.commit_sha,
+        commit=run.commit_sha or run.deployed_sha,
         started_at=run.started_at,
         seconds=(ended_at - run.started_at).total_seconds() if ended_at else None,
     )
 
 
-@router.get("/reports/{run_id}")
-def show_old_address(request: Request, run_id: str, user: GetUserDep) -> RedirectResponse:
-    """Where links lead that Airflow keeps of runs before DAGs had reports of their own."""
-    key = run_asked_for(MASTER, run_id, user)
-    base = f"{request.scope['root_path']}/reports"
-    return RedirectResponse(
-        f"{base}/{quote(key.dag_id, safe='')}/{quote(key.run_id, safe='')}", status.HTTP_307_TEMPORARY_REDIRECT, HEADERS
-    )
-
-
-@router.get("/reports/{dag_id}/{run_id:path}")
-def show_report(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> Response:
+@router.get("/runs/{dag_id}/{run_id:path}")
+def show_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> Response:
     """One run's report; its status and sentence alone for who asks for JSON, as CI does (deploy/trigger.py)."""
-    is_json = "application/json" in request.headers.get("accept", "")
+    is_json = _asks_for_json(request)
     folder = load_settings().reports_dir
     try:
         with connect(warehouse_url()) as ledger:
@@ -142,14 +145,28 @@ def show_report(request: Request, key: Annotated[RunKey, Depends(run_asked_for)]
             if is_json:
                 (truth,) = truths_of(ledger, [(run, seen)])
                 return _document(key, truth)
-            report = collect(ledger, key, _specs(), seen=seen, maps=read_maps(key, folder))
+            specs = registry.read().right
+            report = collect(ledger, key, specs, seen=seen, maps=read_maps(key, folder))
+            before = history.run_before(ledger, run)
     except SluicewayError as error:
-        log.error("The report of %s cannot be made anew: %s", key, error)
+        log.error("The page of %s cannot be made anew: %s", key, error)
         kept = read_page(key, folder, why=f"{SILENT} This page is as the run's verdict left it.")
         if kept is None or is_json:
             raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, SILENT) from error
         return HTMLResponse(kept, headers=AS_A_FILE)
-    return HTMLResponse(render(report), headers=AS_A_FILE)
+    return page(request, "run.html", **shown(report), before=before, unmapped=_unmapped(report, specs))
+
+
+def _unmapped(report: RunReport, specs: Mapping[str, TableSpec]) -> list[str]:
+    """The tables that should have a map: the run's verdict has drawn them, on a disk that this server does not see."""
+    if report.finished_at is None:
+        return []
+    drawable = {name for name, spec in specs.items() if spec.geometry is not None and spec.target == "postgresql"}
+    return [table.name for table in report.tables if table.map is None and table.table_rows and table.name in drawable]
+
+
+def _asks_for_json(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "")
 
 
 def _without_row(airflow: Session, key: RunKey, user: Any, *, is_json: bool) -> Response:
@@ -168,9 +185,27 @@ def _document(key: RunKey, truth: Truth) -> JSONResponse:
     return JSONResponse({**key._asdict(), "status": truth.status, "sentence": truth.text}, headers=HEADERS)
 
 
-def _specs() -> dict[str, TableSpec]:
-    try:
-        return registry.read_all()
-    except SluicewayError as error:
-        log.warning("Reports lack the tables' descriptions: %s", error)
-        return {}
+@router.get("/reports")
+def move_list(request: Request, user: GetUserDep) -> RedirectResponse:
+    """Where the list of runs was before tables had pages, too."""
+    return _moved(request)
+
+
+@router.get("/reports/{run_id}")
+def move_run_of_master(request: Request, run_id: str, user: GetUserDep) -> RedirectResponse:
+    """Where links lead that Airflow keeps of runs before DAGs had reports of their own."""
+    return _moved(request, *run_asked_for(MASTER, run_id, user))
+
+
+@router.get("/reports/{dag_id}/{run_id:path}")
+def move_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> Response:
+    """Where links lead that Airflow keeps of runs before tables had pages, too."""
+    if _asks_for_json(request):
+        # a trigger.py of before loses its token on the way of a redirect
+        return show_run(request, key, user)
+    return _moved(request, *key)
+
+
+def _moved(request: Request, *key: str) -> RedirectResponse:
+    path = "/".join(quote(part, safe="") for part in ("runs", *key))
+    return RedirectResponse(f"{request.scope['root_path']}/{path}", status.HTTP_307_TEMPORARY_REDIRECT, HEADERS)
