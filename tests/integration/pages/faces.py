@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from playwright.sync_api import Page
@@ -26,8 +27,16 @@ class Said(NamedTuple):
 
 def page(staging: Staging, tab: Page) -> Said:
     """The page, as a person reads it."""
-    answer = tab.goto(staging.stack.url + PATH)
-    assert answer is not None and answer.status == 200
+    began = datetime.now(UTC)
+
+    def loaded() -> bool | None:
+        answer = tab.goto(staging.stack.url + PATH)
+        assert answer is not None and answer.status == 200
+        computed = tab.locator("[data-computed] time").get_attribute("datetime")
+        # a verdict is kept for two seconds, and is told to the second
+        return True if computed is not None and datetime.fromisoformat(computed) > began else None
+
+    staging.until(loaded)
     rows = tab.locator("table.tables tbody tr:not(.why)")
     tables = dict(zip(rows.locator("th").all_inner_texts(), rows.locator("td.state").all_inner_texts(), strict=True))
     return Said(tab.locator("h1").inner_text().lower(), {name: state.strip() for name, state in tables.items()})
