@@ -65,12 +65,16 @@ def config(door: Door) -> Iterator[Path]:
 
 def _with_files(door: Door) -> Iterator[Path]:
     folder = door.home / "config"
+    made = [name for name in {Path(each).parent for each in FILES} if not (folder / name).exists()]
+    for name in made:
+        (folder / name).mkdir()
     for name, text in FILES.items():
-        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     yield folder
     for name in FILES:
         (folder / name).unlink()
+    for name in made:
+        (folder / name).rmdir()
 
 
 @pytest.fixture(scope="module")
