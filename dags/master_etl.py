@@ -11,7 +11,7 @@ from datetime import timedelta
 from airflow.sdk import DAG
 
 from sluiceway.deploy.build import build_tags
-from sluiceway.on_airflow.graphs import flows
+from sluiceway.on_airflow.graphs import flows, freshness_watch
 from sluiceway.on_airflow.graphs.followers import tell_followers
 from sluiceway.on_airflow.graphs.refresh import refresh
 from sluiceway.on_airflow.retries import retry_arguments
@@ -25,6 +25,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
+    deadline=freshness_watch.start_deadline(),
     default_args={"owner": "data-platform", **retry_arguments()},
     params=flows.refresh_params(flow),
     tags=["sluiceway", "master", *build_tags()],

@@ -1,7 +1,8 @@
 """run_watch: compares the ledger with Airflow, for a run can be changed after its verdict, or end without one.
 
 Whoever clears or marks a task of a judged run, or a time limit that ends a run before its verdict: within a minute the
-ledger, the run's page and `sluiceway runs` say so. docs/reference/master_etl.md explains it.
+ledger, the run's page and `sluiceway runs` say so. docs/reference/master_etl.md explains it. Where the
+environment's file has a table [github], the commit says it, too.
 """
 
 from __future__ import annotations
@@ -27,4 +28,6 @@ with DAG(
     tags=["sluiceway", *build_tags()],
     doc_md=__doc__,
 ):
-    step(run_watch.compare_runs)
+    compared = step(run_watch.compare_runs)
+    if run_watch.tells_commits():
+        compared >> step(run_watch.tell_commits)

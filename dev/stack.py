@@ -249,8 +249,8 @@ def up() -> int:
         if workers is not None and not stack.on_celery:
             raise StackError("The stack that runs has no workers: make down, then make up EXECUTOR=celery")
     else:
-        more = f", Redis and {len(workers)} workers" if workers is not None else ""
-        console.print(f"Starting PostgreSQL, Airflow{more} (Ctrl-C stops them) ...")
+        more = " and Airflow" if workers is None else f", Airflow, Redis and {len(workers)} workers"
+        console.print(f"Starting PostgreSQL{more} (Ctrl-C stops them) ...")
         guarded = start(Layout(STATE), {}, workers=workers)
         _tell(guarded, "detach")
         stack = Stack.attach()

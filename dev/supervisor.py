@@ -83,6 +83,8 @@ class Supervisor:
     cluster: Cluster = field(init=False)
     redis: Redis | None = None
     airflow: AirflowProcesses | None = None
+    migration: subprocess.Popen[bytes] | None = None
+    """Of the ledger; whether it failed is asked of it, so nobody else may reap it."""
     variables: dict[str, str] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
 
@@ -136,7 +138,7 @@ class Supervisor:
         if self.redis:
             self.redis.start()
         log.info("PostgreSQL is up after %.1f s", time.monotonic() - self.began)
-        ledger = self._start_ledger_migration()
+        self.migration = self._start_ledger_migration()
         for attempt in range(3):
             try:
                 self._start_airflow()
@@ -147,7 +149,7 @@ class Supervisor:
                 self._stop_airflow()
         else:
             raise StackStartError("three free ports in a row were taken by other processes: try again")
-        self._wait_for_ledger(ledger)
+        self._wait_for_ledger(self.migration)
         self._wait_until_parsed()
         if self.redis:
             self._wait_for_workers()
@@ -297,7 +299,8 @@ class Supervisor:
         longest = self.airflow.next_s(seconds) if self.airflow else seconds
         if self.woken in (found := select.select([*lifeline, *spoken, self.woken], [], [], longest)[0]):
             os.read(self.woken, 1024)
-            awaited = (self.airflow.process.pid if self.airflow else None, self.redis.pid if self.redis else None)
+            awaited = [self.airflow.process.pid if self.airflow else None, self.redis.pid if self.redis else None]
+            awaited.append(self.migration.pid if self.migration else None)
             guard.reap(spare=[pid for pid in (*awaited, self.cluster.pid) if pid])
         if 0 in found:
             if not (message := os.read(0, 1024)):

@@ -149,8 +149,8 @@ class Warehouses:
                     return False
                 time.sleep(0.005)
             for (statement,) in connection.execute(NEW, {"mark": self._mark}).fetchall():
-                connection.execute(statement)
-            emptied = [statement for (statement,) in connection.execute(EMPTIED)]
+                connection.execute(str(statement))
+            emptied = [str(statement) for (statement,) in connection.execute(EMPTIED)]
             # neither foreign keys nor triggers matter when all of it goes
             connection.execute("; ".join(["SET session_replication_role = replica", *emptied]))
             return self._look(connection) == self._fingerprint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dev.docs.alerts import ALERTS
 from dev.docs.cli import CLI
 from dev.docs.environments import ENVIRONMENTS
 from dev.docs.flows import TRIGGERS
@@ -11,7 +12,7 @@ from dev.docs.settings import SETTINGS
 from dev.docs.status import STATUS_SCHEMA
 from dev.docs.tables import TABLES
 
-PAGES: tuple[Page, ...] = (TABLES, TRIGGERS, ENVIRONMENTS, CLI, LEDGER, SETTINGS)
+PAGES: tuple[Page, ...] = (TABLES, TRIGGERS, ENVIRONMENTS, ALERTS, CLI, LEDGER, SETTINGS)
 
 if __name__ == "__main__":
     for page in (*PAGES, STATUS_SCHEMA):

@@ -12,6 +12,7 @@ ENVIRONMENTS = Document(
     path=DOCS / "reference" / "environments.md",
     models={
         "Environment": _EVERY,
+        "GitHub": spec.GitHub,
         "HttpEnvironment": spec.HttpEnvironment,
         "CloudRunEnvironment": spec.CloudRunEnvironment,
     },

@@ -32,6 +32,15 @@ class Words:
     """What to say of a key whose value is never shown."""
 
 
+Stamp = tuple[int, int, int]
+
+
+def stamp(path: Path) -> Stamp:
+    """What changes with a file: its time of change in ns, its bytes, its inode."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """What the file holds; raises ConfigError when it is not there or no TOML."""
     try:

@@ -7,7 +7,7 @@ permanent: it is shown at once and never retried, because the same input would f
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 def nearest(value: str, known: Iterable[str], *, listing: bool = True) -> str:
@@ -145,6 +145,17 @@ class WatchBlindError(SluicewayError):
     """The watch cannot see which commit the environment serves: a deploy would pass unnoticed."""
 
 
+class StatusNotToldError(SluicewayError):
+    """GitHub was not told how a commit's run has ended."""
+
+    def __init__(self, message: str, *, of_all: bool, wait_s: float = 0) -> None:
+        super().__init__(message)
+        self.of_all = of_all
+        """Whether another commit would fare no better at the moment."""
+        self.wait_s = wait_s
+        """Seconds that GitHub asks to wait; 0: it says nothing."""
+
+
 class RunFailedError(SluicewayError):
     """The verdict: this run is red, and why."""
 
@@ -166,8 +177,17 @@ class WebhookRefusedError(SluicewayError):
         self.retry_after_s = retry_after_s
 
 
+class FaceRefusedError(SluicewayError):
+    """Who asks may not read a face of the verdict. The message is for whoever asked: it holds no secret."""
+
+    def __init__(self, message: str, *, status: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
 class AccessError(SluicewayError):
-    """A role or a user of Airflow cannot be set up."""
+    """A role or a user of Airflow cannot be set up, or a token that is named is none."""
 
 
 class LookOvertakenError(TransientError):
@@ -176,3 +196,11 @@ class LookOvertakenError(TransientError):
 
 class AirflowUnreachableError(TransientError):
     """Airflow's REST API does not answer."""
+
+
+class NotToldError(TransientError):
+    """A message did not arrive, or nobody knows whether it did. It holds no address: those of Apprise are secrets."""
+
+
+class NotHereError(SettingsError):
+    """Only Airflow can tell by an alert's notifier. What it is to tell waits for Airflow."""

@@ -5,6 +5,8 @@ deploy/trigger.py says them once more: it is a file of its own, which goes to ma
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 MASTER = "master_etl"
 """The DAG that loads all tables."""
 DEPLOY_RUNS = "deploy__"
@@ -41,6 +43,11 @@ FOLLOWERS_GROUP = "followers"
 def of_group(task: str, group: str | None) -> str:
     """The id of a planning or loading task for the tables of a group: `sub.load_table_heavy` for those of a queue."""
     return f"{task}_{group}" if group else task
+
+
+def run_page(dag_id: str, run_id: str) -> str:
+    """The path of a run's page, below Airflow's own."""
+    return f"/sluiceway/runs/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
 
 
 def triggered_runs(trigger_type: str, trigger_id: str) -> str:

@@ -1,12 +1,28 @@
-"""A place in a JSON document: keys and list indexes with dots between, such as build.commits.0."""
+"""A JSON document that somebody sent, and a place in it: keys and list indexes with dots between, build.commits.0."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, JsonValue
+from pydantic_core import from_json
 
 from sluiceway.errors import nearest
+
+
+def parse(text: str | bytes) -> Any:
+    """The document; raises ValueError for what is no JSON, or lies more than 200 levels deep."""
+    try:
+        return from_json(text)
+    except ValueError as error:
+        if "recursion limit" in str(error):
+            raise
+    try:
+        # JSON may spell half of a character, \ud83d, of which there is no text outside of Python
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 class NoSuchPlaceError(LookupError):

@@ -117,9 +117,18 @@ class Settings(BaseModel):
         description="Who looks for new commits: the triggerer, a DAG on a schedule where there is none, nobody.",
         examples=["schedule"],
     )
+    freshness_watch_s: PositiveInt = Field(
+        default=300, description="Seconds between two looks of the DAG `freshness_watch`.", examples=[60]
+    )
+    start_within_s: PositiveInt = Field(
+        default=1800,
+        description="A run of `master_etl` that has not begun so many seconds after it was queued is told of.",
+        examples=[600],
+    )
     airflow_url: str | None = Field(
         default=None,
-        description="The Airflow that `sluiceway runs`, `trigger` and `access` talk to.",
+        description="The Airflow that `sluiceway runs`, `trigger` and `access` talk to, and to whose pages messages "
+        "and the status of a commit link.",
         examples=["https://airflow.example.org"],
     )
     airflow_username: str | None = Field(default=None, description="Its user.", examples=["admin"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 
 UNITS = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days"}
 LONGEST = timedelta(days=3650)
@@ -32,7 +33,12 @@ def check_span(text: str) -> str:
 
 def lasting(length: timedelta) -> str:
     """The same in two units, for what is compared with another: `1 d 2 h` of 26 hours, `12 min`, `3 min 20 s`."""
-    seconds = max(int(length.total_seconds()), 0)
+    return _lasting(max(int(length.total_seconds()), 0))
+
+
+# a thousand tables have a handful of ages between them, and of promises
+@lru_cache(maxsize=1024)
+def _lasting(seconds: int) -> str:
     parts = [(seconds // 86_400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")]
     first = next((number for number, (count, _) in enumerate(parts) if count), len(parts) - 1)
     return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count) or "0 s"

@@ -11,7 +11,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from sluiceway.cli.app import app
-from sluiceway.ledger import publications, store, tasks
+from sluiceway.ledger import commit_statuses, publications, store, tasks
+from sluiceway.ledger.commit_statuses import Outcome
 from sluiceway.ledger.publications import Publication
 from sluiceway.ledger.store import CLI, RunKey
 from sluiceway.ledger.tasks import TaskRun
@@ -160,3 +161,76 @@ def test_an_airflow_that_does_not_answer_hides_nothing(run: Run, setting: Callab
     assert (result.exit_code, len(result.stderr.splitlines())) == (0, 1)
     assert "Airflow at http://127.0.0.1:1 does not answer" in result.stderr and "secret" not in result.output
     assert "master_etl" in result.stdout
+
+
+A, B = "a1b2c3d4" + "0" * 32, "a1b2ffff" + "0" * 32
+
+
+@pytest.fixture
+def of_commits(run: Run, warehouse_url: str) -> Run:
+    """The same, with two runs of one commit and one of another that begins alike."""
+    with connect(warehouse_url) as session:
+        for key, commit, status in (
+            (RunKey("master_etl", f"deploy__{A}"), A, "failed"),
+            (RunKey("master_etl", f"deploy__{B}"), B, "success"),
+            (RunKey("shop", "r9"), A[:8], "success"),
+            (RunKey("master_etl", f"deploy__{A}__2"), A, "success"),
+        ):
+            store.open_run(session, key, commit, "deploy")
+            store.close_run(session, key, status, f"note of {key.run_id}", {})
+    return run
+
+
+@pytest.mark.parametrize("typed", [A, A[:5], A[:10].upper()])
+def test_a_run_is_found_by_its_commit(of_commits: Run, typed: str) -> None:
+    shown = of_commits("show", "--commit", typed)
+    assert shown.exit_code == 0, shown.stderr
+    assert f"master_etl/deploy__{A}__2: success. note of deploy__{A}__2" in words(shown)
+    assert f"2 other runs of this commit: shop/r9 (success), master_etl/deploy__{A} (failed)" in words(shown)
+    document = json.loads(of_commits("show", "--commit", typed, "--json").stdout)
+    assert document["run_id"] == f"deploy__{A}__2"
+    assert document["other_runs"] == [
+        {"dag_id": "shop", "run_id": "r9", "status": "success"},
+        {"dag_id": "master_etl", "run_id": f"deploy__{A}", "status": "failed"},
+    ]
+
+
+def test_the_runs_of_a_commit_may_be_those_of_one_dag(of_commits: Run) -> None:
+    document = json.loads(of_commits("show", "--commit", A[:8], "--dag", "shop", "--json").stdout)
+    assert (document["run_id"], document["other_runs"]) == ("r9", [])
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("a1b2", f"Several commits begin with 'a1b2': {A[:8]}, {A}, {B}; write more of it."),
+        ("a1b2c3d9", "No run is of a commit 'a1b2c3d9'; did you mean 'a1b2c3d4'? `sluiceway runs list` shows"),
+        ("0123456789", "No run is of a commit '0123456789'; `sluiceway runs list` shows the newest."),
+        ("master", "--commit 'master' is no commit: write 4 to 40 of its hex digits."),
+    ],
+)
+def test_a_commit_that_names_no_run_is_a_sentence(of_commits: Run, typed: str, said: str) -> None:
+    result = of_commits("show", "--commit", typed)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("arguments", [(), ("r1", "--commit", A)])
+def test_a_run_is_named_in_one_way(of_commits: Run, arguments: tuple[str, ...]) -> None:
+    result = of_commits("show", *arguments)
+    assert result.exit_code == 2
+    assert "Name a run by its id, or by its commit with --commit." in " ".join(result.stderr.split())
+
+
+def test_a_run_that_github_was_not_told_of_says_why(of_commits: Run, warehouse_url: str) -> None:
+    outcome = Outcome(commit_sha=A, run_id=f"deploy__{A}__2", state="success", description="data is at your commit")
+    with connect(warehouse_url) as session:
+        commit_statuses.want(session, "staging", [outcome])
+        status = commit_statuses.claim(session, "staging")
+        assert status is not None
+        commit_statuses.not_told(session, status, "it answers 500", again_in_s=60)
+    said = "GitHub was not told of the commit (staging): it answers 500"
+    assert said in words(of_commits("show", "--commit", A))
+    document = json.loads(of_commits("show", "--commit", A, "--json").stdout)
+    assert [each["problem"] for each in document["commit_statuses"]] == ["it answers 500"]
+    assert "GitHub" not in of_commits("show", "deploy__" + B).stdout

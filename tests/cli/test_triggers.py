@@ -19,7 +19,7 @@ from sluiceway.flows.trigger import SensorTrigger
 from sluiceway.ledger import events
 from sluiceway.ledger.warehouse import connect
 from sluiceway.sources.connections import from_environment
-from tests.flows.configured import CLI, HOOK, NIGHTLY, configured, flow
+from tests.flows.configured import CLI, HOOK, NIGHTLY, after, configured, flow
 
 HOURLY = '[[triggers]]\nid = "hourly"\ntype = "schedule"\nschedule = "30 * * * *"\n'
 
@@ -63,6 +63,18 @@ def test_list_shows_every_trigger_without_a_warehouse_too(run: Callable[..., Res
     for name in ("orders", "idle", "files", "sensor.directory", "unseen", "nightly", "hook", "manual", "disabled"):
         assert name in result.stdout
     assert "SLUICEWAY_WAREHOUSE_URL" in result.stderr
+
+
+def test_list_warns_of_a_trigger_that_follows_a_task_which_is_no_more(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    file = tmp_path / "include" / "config" / "flows" / "follower.toml"
+    file.write_text(flow(after("orders", more='source_task_id = "final.report"\n')))
+    result = run("list", "--json")
+    assert of(result, "after")["state"] == "waiting"
+    assert "triggers.after.source_task_id = 'final.report': 'orders' has no such task" in result.stderr
+    file.write_text(flow(after("orders", more='source_task_id = "verdict"\n')))
+    assert "warning" not in run("list").stderr
 
 
 def test_list_shows_what_the_ledger_knows(run: Callable[..., Result], warehouse_url: str, tmp_path: Path) -> None:

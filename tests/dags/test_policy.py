@@ -24,7 +24,7 @@ LIBRARY = ROOT / "include" / "sluiceway"
 DAG_FILES = sorted(path for path in DAGS.rglob("*.py") if "__pycache__" not in path.parts)
 MODULES = sorted(path for path in LIBRARY.rglob("*.py") if "__pycache__" not in path.parts)
 HEAVY = ("pandas", "geopandas", "pyarrow", "duckdb", "airflow.providers.google")
-OF_FILES = {DAGS / "flows.py", DAGS / "jobs.py", DAGS / "tables.py"}
+OF_FILES = {DAGS / f"{name}.py" for name in ("flows", "freshness_watch", "jobs", "tables")}
 """Their DAGs are named by files under include/config/; tests of their own look at them."""
 MAX_LINES = 80
 MAX_MODULE_LINES = 400
@@ -389,3 +389,32 @@ def test_what_is_no_offence_is_let_through(offends: Any, code: str) -> None:
 
 def test_a_run_that_takes_too_long_is_ended_within_a_day(bag: dict[str, Any]) -> None:
     assert all(dag["dagrun_timeout"] <= timedelta(days=1).total_seconds() for dag in bag["dags"].values())
+
+
+@pytest.mark.parametrize(
+    ("said", "tasks"),
+    [
+        ("", {"compare_runs"}),
+        (
+            '[github]\nkind = "status"\nrepository = "shop/web"\nconnection = "github"\n',
+            {"compare_runs", "tell_commits"},
+        ),
+        ('[github]\nkind = "status"\n', {"compare_runs", "tell_commits"}),
+    ],
+    ids=["nothing", "whom to tell", "something wrong"],
+)
+def test_run_watch_tells_of_commits_where_the_environment_says_whom(
+    environment: dict[str, str], tmp_path: Path, said: str, tasks: set[str]
+) -> None:
+    (tmp_path / "environments").mkdir()
+    file = tmp_path / "environments" / "staging.toml"
+    file.write_text(f'kind = "http"\nurl = "https://staging.example/version"\n{said}')
+    there = {
+        **environment,
+        "SLUICEWAY_CONFIG_DIR": str(tmp_path),
+        "SLUICEWAY_ENVIRONMENT": "staging",
+        "SLUICEWAY_DEPLOY_WATCH": "off",
+    }
+    found = run_python(LOOK, [str(DAGS / "run_watch.py")], there)
+    assert found["errors"] == {}
+    assert found["dags"]["run_watch"]["tasks"].keys() == tasks

@@ -87,6 +87,13 @@ def test_html_instead_of_json_is_shown(endpoint: VersionEndpoint, ask: Ask) -> N
         ask(json_path="build.commit")
 
 
+def test_json_that_is_nested_without_end_is_shown_shortened(endpoint: VersionEndpoint, ask: Ask) -> None:
+    endpoint.faults.append(Reply(200, b"[" * 30_000 + b"]" * 30_000))
+    with pytest.raises(NoCommitError, match=r"should answer JSON .*; it says '\[\[\[") as raised:
+        ask(json_path="build.commit")
+    assert len(str(raised.value)) < 400
+
+
 def test_a_json_key_that_is_missing_names_the_nearest(ask: Ask) -> None:
     with pytest.raises(NoCommitError, match=r"has no 'comit'; did you mean 'commit'\?"):
         ask(json_path="build.comit")

@@ -15,6 +15,7 @@ CLOUD_RUN = (
     'kind = "cloud_run"\nproject = "p"\nregion = "us-west1"\nservice = "shop"\nconnection = "google"\n'
     'commit_from = "label:commit"\n'
 )
+GITHUB = '[github]\nkind = "status"\nrepository = "shop/web"\nconnection = "github"\ncontext = "data"\n'
 
 
 @pytest.fixture
@@ -75,6 +76,16 @@ def test_an_environment_without_a_file_names_the_nearest(write: Callable[[str], 
         ('kind = "cloudrun"\n', r"kind = 'cloudrun': .*did you mean 'cloud_run'\?"),
         (CLOUD_RUN.replace("label:commit", "tag"), "commit_from = 'tag': write label:NAME, env:NAME or image_tag"),
         ("kind =", "is not valid TOML"),
+        (HTTP + GITHUB.replace("context", "contxt"), r"github.contxt = 'data': no such key; did you mean 'context'\?"),
+        (
+            HTTP + GITHUB.replace('"status"', '"statuses"'),
+            r"kind = 'statuses': is not one of .*did you mean 'status'\?",
+        ),
+        (HTTP + GITHUB.replace("shop/web", "github.com/shop/web"), "github.repository = .*: write owner/name"),
+        (HTTP + GITHUB.replace("connection", "#"), "github.connection: is missing; add it"),
+        (HTTP + GITHUB.replace("context", "environment"), 'environment is of kind = "deployment"; remove it'),
+        (HTTP + GITHUB.replace('"status"', '"deployment"'), 'context is of kind = "status"; remove it'),
+        (CLOUD_RUN + GITHUB.replace("context", "contxt"), r"github.contxt = 'data': .*did you mean 'context'\?"),
     ],
 )
 def test_an_error_names_file_key_and_value(write: Callable[[str], None], toml: str, message: str) -> None:

@@ -14,16 +14,17 @@ from tests.deployments.files import SYSTEMD, compose, pools
 BIN = "/opt/sluiceway/.venv/bin/"
 COMPONENTS = {"api-server", "scheduler", "dag-processor", "triggerer", "celery worker"}
 UNITS = sorted(SYSTEMD.glob("*.service"))
+TIMERS = sorted(SYSTEMD.glob("*.timer"))
 
 
-def verified(unit: str, folder: Path) -> str:
+def verified(unit: str, folder: Path, suffix: str = ".service") -> str:
     """What systemd says against a unit; its programs stand in the folder, for /opt/sluiceway is not there."""
     program = shutil.which("systemd-analyze")
     if not program:
         pytest.skip("systemd-analyze is not installed: units are checked where it is (apt-get install systemd)")
     for name in ("airflow", "sluiceway"):
         shutil.copy(str(shutil.which("true")), folder / name)
-    path = folder / "checked.service"
+    path = folder / f"checked{suffix}"
     path.write_text(unit.replace(BIN, f"{folder}/"), encoding="utf-8")
     done = subprocess.run([program, "verify", str(path)], capture_output=True, text=True, check=False)
     return done.stderr or str(done.returncode or "")
@@ -32,6 +33,15 @@ def verified(unit: str, folder: Path) -> str:
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
 def test_systemd_takes_every_unit(unit: Path, tmp_path: Path) -> None:
     assert verified(unit.read_text(encoding="utf-8"), tmp_path) == ""
+
+
+@pytest.mark.parametrize("timer", TIMERS, ids=lambda path: path.name)
+def test_systemd_takes_every_timer_beside_the_unit_that_it_starts(timer: Path, tmp_path: Path) -> None:
+    service = timer.with_suffix(".service").read_text(encoding="utf-8")
+    assert verified(service, tmp_path) == ""
+    text = timer.read_text(encoding="utf-8")
+    assert verified(text, tmp_path, suffix=".timer") == ""
+    assert "Unknown key 'OnBotSec'" in verified(text.replace("OnBootSec", "OnBotSec"), tmp_path, suffix=".timer")
 
 
 def test_what_is_wrong_in_a_unit_is_found(tmp_path: Path) -> None:

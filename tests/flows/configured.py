@@ -28,6 +28,9 @@ def flow(*triggers: str, head: str = "") -> str:
     return f'flow_type = "tables"\ntables = ["us_state"]\n{head}\n' + "\n".join(triggers)
 
 
+ENVIRONMENT = 'kind = "http"\nurl = "https://staging.example/version"\n'
+
+
 def configured(folder: Path, **flows: str) -> Settings:
     """Settings of a deployment with these flows."""
     config = folder / "include" / "config"
@@ -35,7 +38,7 @@ def configured(folder: Path, **flows: str) -> Settings:
         (config / below).mkdir(parents=True)
     for name in TABLES:
         (config / "tables" / f"{name}.toml").touch()
-    (config / "environments" / "staging.toml").touch()
+    (config / "environments" / "staging.toml").write_text(ENVIRONMENT, encoding="utf-8")
     for flow_id, text in flows.items():
         (config / "flows" / f"{flow_id}.toml").write_text(text, encoding="utf-8")
     return Settings(config_dir=config)

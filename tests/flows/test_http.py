@@ -107,6 +107,12 @@ def test_another_etag_is_an_event_and_a_weak_one_is_the_same(page: Page, watch: 
             "no header 'ETag'; did you",
         ),
         ({"json_path": "release"}, Reply(200, b"<html>"), SourceUnreadableError, "should answer JSON"),
+        (
+            {"json_path": "release"},
+            Reply(200, b"[" * 99_999),
+            SourceUnreadableError,
+            "should answer JSON",
+        ),
         ({"json_path": "release"}, Reply(200, {"releases": 1}), SourceMissingError, "no 'release'.*mean 'releases'"),
         (
             {"json_path": "release"},

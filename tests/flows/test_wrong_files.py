@@ -15,7 +15,7 @@ from sluiceway.cli.app import app
 from sluiceway.flows import spec
 from sluiceway.flows.check import check
 from sluiceway.ledger import store
-from tests.flows.configured import CLI, DATABASE, FILE, HOOK, NIGHTLY, after, configured, flow
+from tests.flows.configured import CLI, DATABASE, ENVIRONMENT, FILE, HOOK, NIGHTLY, after, configured, flow
 
 STOCK = flow(CLI)
 WRONG: dict[str, tuple[str, str]] = {
@@ -284,7 +284,7 @@ def test_the_flows_of_the_project_are_right() -> None:
 def test_the_command_says_how_many_files_are_right(tmp_path: Path, setting: Callable[..., None]) -> None:
     setting(config_dir=configured(tmp_path, stock=STOCK).config_dir)
     result = CliRunner().invoke(app, ["triggers", "check"])
-    assert (result.exit_code, result.stdout) == (0, "1 file is valid.\n")
+    assert (result.exit_code, result.stdout) == (0, "2 files are valid.\n")
 
 
 def test_the_command_ends_with_2_and_a_sentence_for_each(tmp_path: Path, setting: Callable[..., None]) -> None:
@@ -303,3 +303,20 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"airflow", "sql
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+def test_the_files_of_environments_are_checked_with_those_of_flows(
+    tmp_path: Path, setting: Callable[..., None]
+) -> None:
+    config = configured(tmp_path, orders=STOCK).config_dir
+    setting(config_dir=config)
+    staging = config / "environments" / "staging.toml"
+    staging.write_text(ENVIRONMENT + '[github]\nkind = "status"\n')
+    for files in ([], [str(staging)]):
+        result = CliRunner().invoke(app, ["triggers", "check", *files])
+        assert result.exit_code == 2
+        said = " ".join(result.stderr.split())
+        assert "staging.toml: github.repository: is missing; add it" in said
+    staging.write_text(ENVIRONMENT)
+    result = CliRunner().invoke(app, ["triggers", "check"])
+    assert (result.exit_code, result.stdout) == (0, "2 files are valid.\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from sluiceway.ledger import store
@@ -80,3 +81,41 @@ def scanned(plan: Any) -> set[str]:
         return set()
     own = {plan["Relation Name"]} if plan.get("Node Type") == "Seq Scan" else set()
     return own.union(*map(scanned, plan.values()))
+
+
+def fill(owner_url: str, *, tables: int, runs: int) -> None:
+    """Tables `table_1` and so on with so many hourly runs, the newest of which goes on, and older runs of a job."""
+    with psycopg.connect(owner_url) as connection:
+        connection.execute(
+            "INSERT INTO etl.run (dag_id, run_id, commit_sha, trigger_kind, started_at, finished_at, status) "
+            "SELECT 'master_etl', 'r' || n, md5((n / 10)::text), 'deploy', now() - (%(runs)s - n) * interval '1 h', "
+            "CASE WHEN n < %(runs)s THEN now() - (%(runs)s - n) * interval '1 h' + interval '5 min' END, "
+            "CASE WHEN n = %(runs)s THEN 'running' WHEN n %% 7 = 0 THEN 'failed' ELSE 'success' END "
+            "FROM generate_series(1, %(runs)s) n",
+            {"runs": runs},
+        )
+        # runs of jobs, which load no table, of the months before
+        connection.execute(
+            "INSERT INTO etl.run (dag_id, run_id, trigger_kind, started_at, finished_at, status) "
+            "SELECT 'resolve_taxa', 'r' || n, 'scheduled', at, at, 'success' "
+            "FROM generate_series(1, 5000) n, LATERAL (SELECT now() - (%s + n) * interval '1 h' AS at) a",
+            [runs],
+        )
+        # as plan and load write them: a row of the plan, and one of the try; in one transaction the trigger would go
+        # through all that it has counted, for each
+        connection.execute("ALTER TABLE etl.table_run DISABLE TRIGGER count_try")
+        connection.execute(
+            "INSERT INTO etl.table_run (dag_id, run_id, table_name, try_number, status, finished_at, table_rows, "
+            "seconds) SELECT dag_id, run_id, 'table_' || t, try, "
+            "CASE WHEN try = 0 THEN 'planned' WHEN t %% 3 = 0 THEN 'unchanged' ELSE 'loaded' END, "
+            "CASE WHEN try = 1 THEN finished_at END, 3, 1.5 "
+            "FROM etl.run, generate_series(1, %s) t, generate_series(0, 1) try "
+            "WHERE dag_id = 'master_etl' AND (try = 0 OR status <> 'running')",
+            [tables],
+        )
+        connection.execute("ALTER TABLE etl.table_run ENABLE TRIGGER count_try")
+        connection.execute(
+            "INSERT INTO etl.table_tally SELECT table_name, count(*), 0, 7, sum(seconds) FROM etl.table_run "
+            "WHERE finished_at IS NOT NULL GROUP BY table_name"
+        )
+        connection.execute("ANALYZE etl.run, etl.table_run, etl.task_run, etl.table_tally")

@@ -399,6 +399,13 @@ def test_a_zip_of_several_files_lists_them(tmp_path: Path) -> None:
         ("a.sqlite", b"SQLite format 3\0 no database", SourceUnreadableError, "cannot be read"),
         ("a.json", b'[{"a": 1},', SourceUnreadableError, "breaks off"),
         ("a.json", b"[1, 2]", SourceUnreadableError, "no JSON object"),
+        ("a.json", b"[" * 100_000 + b"]" * 100_000, SourceUnreadableError, "nested too deeply"),
+        (
+            "a.ndjson",
+            b'{"v": ' + b"[" * 99_999 + b"]" * 99_999 + b"}",
+            SourceUnreadableError,
+            "no array of objects",
+        ),
         ("a.json", b'{"a": {"b": 1},\n "c": 2}', SourceUnreadableError, "no array of objects"),
         ("a.shp", b"no shapefile", SluicewayError, "a.shp"),
         ("a.gpkg", b"SQLite format 3\0 no database", SluicewayError, "a.gpkg"),

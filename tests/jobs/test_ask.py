@@ -50,6 +50,12 @@ def test_a_failure_of_the_service_is_its_own_and_says_how_long_to_wait(
     assert (raised.value.seconds if isinstance(raised.value, ServicePausedError) else None) == seconds
 
 
+def test_an_answer_that_is_nested_without_end_is_none(gbif: Gbif, asking: Asking) -> None:
+    gbif.faults.append(Reply(200, b"[" * 100_000 + b"]" * 100_000))
+    with pytest.raises(ServiceError, match=r"gbif: GET / answers 200 with no JSON: '\[\[\["):
+        asking(service(gbif)).get("/")
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_whoever_is_refused_has_to_be_set_up(gbif: Gbif, asking: Asking, status: int) -> None:
     gbif.faults.append(Reply(status, {"error": "Unauthorized"}))

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -128,6 +128,12 @@ def utc(*parts: int) -> datetime:
         ("numeric(4,2)", "-100", REJECT),
         ("numeric(3)", "999", "999"),
         ("numeric(3)", "999.5", REJECT),
+        ("numeric(4,2)", "9.9995e1", REJECT),
+        ("numeric(4,2)", "-9.9994E+1", "-9.9994E+1"),
+        ("numeric(17,2)", "999999999999999.99", "999999999999999.99"),
+        ("numeric(17,2)", "999999999999999.995", REJECT),
+        ("numeric(38,0)", "9" * 38, "9" * 38),
+        ("numeric(38,0)", "9" * 38 + ".5", REJECT),
         ("boolean", "true", True),
         ("boolean", "TRUE", True),
         ("boolean", "t", True),
@@ -290,11 +296,32 @@ def test_a_text_that_is_read_as_an_integer_is_that_integer_to_python_too(texts: 
         assert value is None or Decimal(text.strip()) == value
 
 
+@given(
+    number=st.decimals(allow_nan=False, allow_infinity=False) | st.integers(-(10**40), 10**40).map(Decimal),
+    exponent=st.none() | st.integers(-60, 60),
+    sql_type=st.sampled_from([(4, 2), (17, 2), (38, 0), (38, 38), (1, 1)]),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_number_fits_numeric_where_it_does_once_it_is_rounded_exactly(
+    number: Decimal, exponent: int | None, sql_type: tuple[int, int]
+) -> None:
+    precision, scale = sql_type
+    text = f"{number:f}" + (f"e{exponent}" if exponent is not None else "")
+    with localcontext(prec=10_000):
+        fits = abs(round(Decimal(text), scale)) < Decimal(10) ** (precision - scale)
+        exact = Decimal(text) * 10**scale
+        if exact % 1 in {Decimal("0.5"), Decimal("-0.5")}:  # PostgreSQL rounds away from zero
+            fits = abs(exact) + Decimal("0.5") < Decimal(10) ** precision
+    typed, reasons = cast([text, "0"], spec_of(f"numeric({precision},{scale})"))
+    assert (typed[0] == text) == fits == (0 not in reasons)
+
+
 @pytest.mark.parametrize(
     ("values", "sql_type", "expected"),
     [
         (pa.array([1, 70000]), "smallint", [1, None]),
         (pa.array([1, 2]), "numeric(1)", ["1", "2"]),
+        (pa.array([1e20, 1e-7, 9.99]), "numeric(20,1)", [None, "1e-07", "9.99"]),
         (pa.array([1.0, 1.5, math.nan, 1e30]), "integer", [1, None, None, None]),
         (pa.array([1, 0, 2]), "boolean", [True, False, None]),
         (pa.array([1, 22, 333]), "varchar(2)", ["1", "22", None]),

@@ -66,6 +66,8 @@ class AirflowRest:
     """What Sluiceway's page says of a run; of others nobody says anything."""
     reports_at: str = "runs"
     """Where these pages are below /sluiceway."""
+    data: dict[str, Any] | None = None
+    """What Sluiceway's status.json says; None: there is none."""
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
@@ -226,15 +228,22 @@ class AirflowRest:
         path = parts.path.removeprefix(self.root)
         if path == "/auth/token":
             return self._token(json.loads(body))
-        if path.startswith("/sluiceway/") and self.reports:
+        is_status = path == "/sluiceway/api/status.json"
+        if path.startswith("/sluiceway/") and self.reports and not is_status:
             report = re.fullmatch(rf"/sluiceway/{self.reports_at}/[^/]+/([^/]+)", path)
             document = self.reports.get(unquote(report[1])) if report else None
             return (404, {"detail": "Not Found"}, {}) if document is None else (200, document, {})
-        if not path.startswith("/api/v2/"):
+        if not path.startswith("/api/v2/") and not is_status:
             return self._html()
         refused = self._refuse(headers.get("authorization", "").removeprefix("Bearer "))
         if refused is not None:
             return refused
+        return self._data() if is_status else self._dags(handler, parts.query, path, body)
+
+    def _data(self) -> Reply:
+        return (404, {"detail": "Not Found"}, {}) if self.data is None else (200, self.data, {})
+
+    def _dags(self, handler: BaseHTTPRequestHandler, query: str, path: str, body: bytes) -> Reply:
         found = re.fullmatch(r"/api/v2/dags/([^/]+)(/dagRuns(?:/([^/]+))?)?", path)
         if not found:
             return 404, {"detail": "Not Found"}, {}
@@ -246,7 +255,7 @@ class AirflowRest:
             return self._post(dag, json.loads(body))
         if run_id:
             return self._one(dag_id, run_id)
-        return (200, dag, {}) if not runs else self._list(parse_qs(parts.query))
+        return (200, dag, {}) if not runs else self._list(parse_qs(query))
 
     def _refuse(self, token: str) -> Reply | None:
         if not token:

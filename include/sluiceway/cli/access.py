@@ -1,4 +1,4 @@
-"""`sluiceway access`: who may start a run."""
+"""`sluiceway access`: who may start a run, and who may read how the data stands."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from sluiceway.cli import face_tokens
 from sluiceway.cli.console import err, plain, print_json, sentences
 from sluiceway.cli.options import JsonOption
 from sluiceway.cli.program import Commands
 from sluiceway.settings import load_settings
 
-app = Commands(help="Who may start a run.")
+app = Commands(help="Who may start a run, and who may read how the data stands.")
+app.add_typer(face_tokens.app, name="token")
 
 
 @app.command("setup")

@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from sluiceway.cli import access, dead_letters, jobs, ledger, pools, runs, status, tables, trigger, triggers, workers
+from sluiceway.cli import (
+    access,
+    alerts,
+    dead_letters,
+    jobs,
+    ledger,
+    pools,
+    runs,
+    status,
+    tables,
+    trigger,
+    triggers,
+    workers,
+)
 from sluiceway.cli.console import out
 from sluiceway.cli.program import Commands, VerboseOption, log_what_is_done, version
 
@@ -44,6 +57,7 @@ app.add_typer(tables.app, name="tables")
 app.add_typer(runs.app, name="runs")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(access.app, name="access")
 app.add_typer(pools.app, name="pools")

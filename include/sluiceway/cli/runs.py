@@ -12,14 +12,16 @@ from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sent
 from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
 from sluiceway.cli.program import Commands
 from sluiceway.cli.records import print_records
-from sluiceway.cli.run_names import the_one
+from sluiceway.cli.run_names import the_commit, the_one
 from sluiceway.errors import ConfigError
+from sluiceway.ids import MASTER
 from sluiceway.ledger.rejects import rejects_of
 from sluiceway.ledger.store import RunKey
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
     from sluiceway.ledger.store import Run
+    from sluiceway.ledger.warehouse import Session
     from sluiceway.run.reconcile import Seen
 
 app = Commands(help="Runs, as the ledger knows them and Airflow shows them.")
@@ -94,7 +96,14 @@ def runs_list(
 
 @app.command("show")
 def runs_show(
-    run_id: RunArgument,
+    run_id: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="A run's id, or its first characters.", autocompletion=complete.runs),
+    ] = None,
+    commit: Annotated[
+        str | None,
+        typer.Option("--commit", metavar="SHA", help="Instead of RUN: the newest run of a commit, or what begins so."),
+    ] = None,
     dag_id: DagOption = None,
     warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
@@ -103,9 +112,9 @@ def runs_show(
 
     Compared with Airflow where SLUICEWAY_AIRFLOW_URL names one.
 
-    Example: sluiceway runs show deploy__1f0c...
+    Example: sluiceway runs show --commit 1f0c2ab
     """
-    from sluiceway.ledger import newest, store
+    from sluiceway.ledger import commit_statuses, store
     from sluiceway.ledger.left_behind import close_left_behind
     from sluiceway.ledger.warehouse import connect
     from sluiceway.run.report.collect import collect
@@ -114,15 +123,12 @@ def runs_show(
         url = warehouse_url(warehouse)
         with connect(url) as session:
             close_left_behind(session)
-            beginning = newest.runs_beginning(session, run_id, dag_id)
-            key = the_one(run_id, [run.key for run in beginning])
-            if key is None:
-                raise ConfigError(f"The ledger has no run {run_id!r}; `sluiceway runs list` shows the newest.")
-            run = next(each for each in beginning if each.key == key)
+            run, *others = _chosen(session, run_id, commit, dag_id)
         seen = _asked([run]).get(run.key)
         with connect(url) as session:
             report = collect(session, run.key, {}, seen=seen, maps={})
             tables = store.table_runs(session, run.key)
+            told = commit_statuses.of_run(session, run.run_id) if run.dag_id == MASTER else []
             rejects = {t.table_name: rejects_of(session, t, limit=5) for t in tables if t.rejected}
     if as_json:
         from sluiceway.run.reconcile import Truth
@@ -132,14 +138,35 @@ def runs_show(
         document["tables"] = [table.model_dump(mode="json") for table in tables]
         document["tasks"] = [task.model_dump(mode="json") for task in report.tasks]
         document["withheld"] = {view.name: view.reason for view in report.withheld}
+        document["commit_statuses"] = [status.model_dump(mode="json") for status in told]
+        if commit is not None:
+            document["other_runs"] = [{**each.key._asdict(), "status": each.status} for each in others]
         print_json(document)
     else:
         from sluiceway.cli import shown_runs
 
         shown_runs.run(report)
         shown_runs.rejects(rejects)
+        shown_runs.not_told(told)
+        shown_runs.others(others)
     if report.verdict.status in {"failed", "abandoned"}:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _chosen(session: Session, run_id: str | None, commit: str | None, dag_id: str | None) -> list[Run]:
+    """The run that is meant; after it, where a commit names it, the older ones of that commit."""
+    from sluiceway.ledger import newest
+
+    if (run_id is None) == (commit is None):
+        raise ConfigError("Name a run by its id, or by its commit with --commit.")
+    if commit is not None:
+        spellings = the_commit(commit, newest.commits(session, dag_id))
+        return newest.runs_of_commits(session, spellings, dag_id)
+    beginning = newest.runs_beginning(session, str(run_id), dag_id)
+    key = the_one(str(run_id), [run.key for run in beginning])
+    if key is None:
+        raise ConfigError(f"The ledger has no run {run_id!r}; `sluiceway runs list` shows the newest.")
+    return [run for run in beginning if run.key == key]
 
 
 @app.command("retry")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from sluiceway.cli.console import out, plain
 from sluiceway.cli.records import print_records
+from sluiceway.ledger.commit_statuses import CommitStatus
 from sluiceway.ledger.rejects import Reject
+from sluiceway.ledger.store import Run
 from sluiceway.run.report.model import RunReport, TableReport
 
+SHOWN = 5
 COUNTS = ("extracted", "inserted", "updated", "unchanged", "deleted", "rejected")
 
 
@@ -32,6 +35,21 @@ def run(report: RunReport) -> None:
         _problem(task.name, task.error_type, task.error, task.log_url)
     for view in report.withheld:
         out.print(f"\n[yellow]{plain(view.name)}[/] was not published: {plain(view.reason)}")
+
+
+def others(runs: Sequence[Run]) -> None:
+    """How many older runs the commit has."""
+    if runs:
+        names = ", ".join(f"{each.key} ({each.status})" for each in runs[:SHOWN])
+        more = f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
+        out.print(f"\n{len(runs)} other {'run' if len(runs) == 1 else 'runs'} of this commit: {plain(names + more)}")
+
+
+def not_told(statuses: Iterable[CommitStatus]) -> None:
+    """Why GitHub does not say yet what became of the commit."""
+    for status in statuses:
+        if status.problem:
+            out.print(f"\nGitHub was not told of the commit ({plain(status.environment)}): {plain(status.problem)}")
 
 
 def rejects(found: Mapping[str, Iterable[Reject]]) -> None:

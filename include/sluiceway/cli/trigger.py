@@ -34,10 +34,11 @@ DEPLOY_OPTIONS = (
     "build_id",
     "wait_for_dag",
     "timeout",
+    "wait",
 )
 """Those that deploy/trigger.py has; a test holds it to them."""
-REFUSED = frozenset({3, 4, 5})
-"""The codes by which deploy/trigger.py, alone, says why there is no run. Here they are 1, as of every command."""
+REFUSED = frozenset({3, 4, 5, 6})
+"""The codes by which deploy/trigger.py, alone, says why there is no run, or not its data. Here they are 1."""
 
 
 def trigger_run(
@@ -96,6 +97,10 @@ def trigger_run(
     timeout: Annotated[
         str | None, typer.Option(metavar="S", help="For all unanswered questions; default: 60.", rich_help_panel=WAIT)
     ] = None,
+    wait: Annotated[
+        str | None,
+        typer.Option(metavar="S", help="Then until the data is the commit's; default: not.", rich_help_panel=WAIT),
+    ] = None,
     flow_id: Annotated[
         str | None,
         typer.Option(
@@ -131,7 +136,7 @@ def trigger_run(
 ) -> None:
     """Start a run in Airflow, once: of a deployed commit, or of a flow with --flow-id.
 
-    Exit 0: the run is there. Exit 1: it is not, for Airflow does not answer, or refuses it.
+    Exit 0: the run is there, and with --wait its data. Exit 1: it is not, for Airflow does not answer, or refuses it.
     Exit 2: an option or a name is wrong, and nothing was started.
 
     Secrets come from the environment: AIRFLOW_TOKEN, or AIRFLOW_USERNAME and AIRFLOW_PASSWORD.

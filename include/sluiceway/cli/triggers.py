@@ -37,12 +37,17 @@ WarehouseOption = Annotated[
 def triggers_list(warehouse: WarehouseOption = None, as_json: JsonOption = False) -> None:
     """List every trigger: its state, last check, last error and last run.
 
+    What `triggers check` finds wrong is told beside, such as a trigger that follows a task which is no more.
+
     Example: sluiceway triggers list
     """
+    from sluiceway.flows.check import check
     from sluiceway.flows.files import read_flows
 
     with sentences():
         views = _views(list(read_flows().values()), warehouse)
+    for said in check():
+        err.print(f"[yellow]warning:[/] {plain(said)}")
     if as_json:
         print_json([view.model_dump(mode="json") for view in views])
         return
@@ -100,20 +105,21 @@ def triggers_show(
 
 @app.command("check")
 def triggers_check(
-    files: Annotated[list[Path] | None, typer.Argument(help="Files; else all of include/config/flows/.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Files; else all of include/config/flows/ and environments/.")
+    ] = None,
     style: FormatOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Validate flow files offline, alone and together; names file, key, value and the nearest valid one.
+    """Validate the files of flows and environments offline; names file, key, value and the nearest valid one.
 
     Example: sluiceway triggers check include/config/flows/master_etl.toml
     """
-    from sluiceway.flows.check import problems_of
-    from sluiceway.flows.files import flow_files
+    from sluiceway.flows.check import all_files, problems_of
 
     with sentences():
         found = problems_of(files)
-        count = len(files or flow_files(load_settings().config_dir))
+        count = len(files or all_files(load_settings().config_dir))
     problems = [checked.Problem(path, sentence) for path, said in found for sentence in said.split("\n")]
     checked.tell(count, problems, style=style, as_json=as_json)
 

@@ -13,9 +13,50 @@ from sluiceway.settings import Settings, load_settings
 from sluiceway.spans import check_span, span
 
 FOLDER = "environments"
+DATA_WITHIN = "1h"
 URL = r"^https?://[^/\s]+"
 JSON_PATH = r"^[^.\s]+(\.[^.\s]+)*$"
+REPOSITORY = r"^[A-Za-z0-9-]+/[A-Za-z0-9._-]*[A-Za-z0-9_-]$"
 COMMIT_FROM = r"^(label:[a-z0-9_-]+|env:[A-Za-z_][A-Za-z0-9_]*|image_tag)$"
+
+
+class GitHub(BaseModel):
+    """Where GitHub is told how a commit's run has ended."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["status", "deployment"] = Field(
+        description="What tells it: a status of the commit, or a status of the commit's deployment.",
+        examples=["status"],
+    )
+    repository: str = Field(pattern=REPOSITORY, description="The repository, owner/name.", examples=["shop/web"])
+    connection: str = Field(
+        description="The Airflow connection whose password is a token that may write commit statuses, or deployments. "
+        "Its host, where it has one, is the API of a GitHub of one's own: https://github.example.org/api/v3.",
+        examples=["github"],
+    )
+    context: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description='Of kind "status": its name beside those of CI. Default: `sluiceway/` and the file\'s name.',
+        examples=["data/staging"],
+    )
+    environment: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=255,
+        description='Of kind "deployment": what GitHub calls the environment. Default: the file\'s name.',
+        examples=["Staging"],
+    )
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        if self.kind == "status" and self.environment is not None:
+            raise ValueError('environment is of kind = "deployment"; remove it, or write that kind')
+        if self.kind == "deployment" and self.context is not None:
+            raise ValueError('context is of kind = "status"; remove it, or write that kind')
+        return self
 
 
 class _Environment(BaseModel):
@@ -37,10 +78,14 @@ class _Environment(BaseModel):
         default=10, gt=0, le=60, description="How long one question may take, all of it.", examples=[5]
     )
     data_within: Annotated[str, AfterValidator(check_span)] = Field(
-        default="1h",
+        default=DATA_WITHIN,
         description="The promise: how soon after a deploy the tables hold its commit's data. Until then `sluiceway "
         "status` calls the environment behind, and stale afterwards.",
         examples=["45min"],
+    )
+    github: GitHub | None = Field(
+        default=None,
+        description="A table, `[github]`: where GitHub is told whether the data is at a commit. Without it, nowhere.",
     )
 
     @model_validator(mode="after")
@@ -117,6 +162,8 @@ _MODELS: dict[str, type[_Environment]] = {"http": HttpEnvironment, "cloud_run": 
 
 
 def _known_keys(location: tuple[str, ...]) -> list[str]:
+    if location[1:-1] == ("github",):
+        return list(GitHub.model_fields)
     return [name for name in _MODELS[location[0]].model_fields if name != "name"]
 
 
@@ -127,6 +174,7 @@ _WORDS = Words(
     patterns={
         COMMIT_FROM: "write label:NAME, env:NAME or image_tag",
         URL: "write an address, https://...",
+        REPOSITORY: "write owner/name, as in the repository's address",
         JSON_PATH: "write keys with dots between, such as build.commit",
     },
 )

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Starts the run of a deployed commit in Airflow, once. One file, standard library only, Python 3.9 and later.
+"""Starts the run of a deployed commit in Airflow, once, and waits for its data. One file, standard library, Python 3.9.
 
     AIRFLOW_USERNAME=ci AIRFLOW_PASSWORD=... python trigger.py --url https://airflow.example.org --commit "$GITHUB_SHA"
 
@@ -37,11 +37,20 @@ EXIT_CODES = """exit codes:
   3  Airflow cannot be reached, or does not let us in
   4  the DAG is missing, paused, broken, or not yet that of this build
   5  Airflow refuses the run, or the commit has failed too often
+  6  only with --wait: the data does not belong to the commit, and the sentence says why
 
 secrets come from the environment: AIRFLOW_TOKEN, or AIRFLOW_USERNAME and AIRFLOW_PASSWORD.
 On Astro, ASTRO_API_TOKEN is AIRFLOW_TOKEN's other name. On Composer gcloud has them.
 """
 
+STATUS = "/sluiceway/api/status.json"
+STATUS_VERSION = 1
+DATA_POLL_S = 5.0
+"""Between two questions of --wait."""
+OVERTAKEN_S = 20.0
+"""So long after a run that was green its tables may still be said to hold other data: what is shown is a little old."""
+RED = ("failed", "abandoned", "superseded")
+"""What a report says of a run after which the data is not the commit's."""
 RUN_ID = re.compile(r"deploy__([0-9a-f]{7,40})(?:__([0-9]+))?")
 SHORTEST = 7
 BUILD_TAG = "build:"
@@ -88,12 +97,20 @@ class UnreachableError(TriggerError):
     code = 3
 
 
+class SilentError(UnreachableError):
+    """No answer in time: there may be one later."""
+
+
 class DagNotReadyError(TriggerError):
     code = 4
 
 
 class RefusedError(TriggerError):
     code = 5
+
+
+class DataError(TriggerError):
+    code = 6
 
 
 class Order(NamedTuple):
@@ -180,11 +197,15 @@ class Airflow:
 
     def get(self, path: str, **params: Any) -> Answer:
         """GET /api/v2/<path>."""
-        return self._as_caller("GET", path + (f"?{urlencode(params)}" if params else ""), None)
+        return self._as_caller("GET", f"/api/v2/{path}" + (f"?{urlencode(params)}" if params else ""), None)
+
+    def status(self) -> Answer:
+        """GET Sluiceway's status.json."""
+        return self._as_caller("GET", STATUS, None)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Answer:
         """POST /api/v2/<path>."""
-        return self._as_caller("POST", path, body)
+        return self._as_caller("POST", f"/api/v2/{path}", body)
 
     def report(self, dag_id: str, run_id: str) -> Mapping[str, Any] | None:
         """What Sluiceway's page of a run says; None where nobody does: there is none, or it does not answer."""
@@ -225,7 +246,6 @@ class Airflow:
             )
 
     def _as_caller(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
-        path = f"/api/v2/{path}"
         fresh = self._token is None
         if self._token is None:
             self._token = self._log_in()
@@ -283,12 +303,12 @@ class Airflow:
             wait = max(next(waits), _seconds(asked_for))
             if wait >= self.budget.left():
                 more = f", and asks to be left alone for {wait:.0f} s" if asked_for else ""
-                raise UnreachableError(
+                raise SilentError(
                     f"No answer from {self.url}{path.partition('?')[0]} within {self.budget.seconds:g} s "
                     f"(--timeout): {said}{more}."
                 )
             time.sleep(wait)
-        raise UnreachableError(f"No answer from {self.url} within {self.budget.seconds:g} s (--timeout): {said}.")
+        raise SilentError(f"No answer from {self.url} within {self.budget.seconds:g} s (--timeout): {said}.")
 
     def _problem(self, error: OSError | HTTPException) -> str:
         reason = error.reason if isinstance(error, URLError) else error
@@ -358,7 +378,7 @@ class Airflow:
         text = raw.decode(errors="replace")
         try:
             body = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         headers = answer.headers
         return Answer(answer.status or 0, body, text, headers.get("Retry-After"), headers.get("Location"))
@@ -570,6 +590,70 @@ def _free(commit: str, taken: Sequence[str], own: Sequence[Mapping[str, Any]]) -
     return free[0]
 
 
+def await_data(airflow: Airflow, order: Order, run_id: str, *, wait_s: float, patience_s: float) -> str:
+    """Wait until the data belongs to the commit; the sentence that says so.
+
+    :param patience_s: how long one question may go unanswered, which ends no wait.
+    """
+    end, before, green_since = time.monotonic() + wait_s, "", None
+    while True:
+        airflow.budget = Budget(max(min(patience_s, end - time.monotonic()), 1.0))
+        try:
+            state, sentence = _outlook(airflow, order, run_id)
+        except SilentError as error:
+            state, sentence = "silent", str(error)
+        if state == "reached":
+            return sentence
+        green_since = (green_since or time.monotonic()) if state == "green" else None
+        if state == "lost" or (green_since is not None and time.monotonic() - green_since >= OVERTAKEN_S):
+            raise DataError(f"The data does not come to belong to {order.commit}: {sentence}")
+        left = end - time.monotonic()
+        if left <= 0:
+            over = f"The {wait_s:g} s are over (--wait), and"
+            raise SilentError(f"{over} {sentence}") if state == "silent" else DataError(f"{over} {sentence}")
+        if sentence != before:
+            what = f"Waiting up to {wait_s:g} s until the data belongs to {order.commit}"
+            sys.stderr.write(f"{what}: {airflow.shown(sentence)}\n")
+            before = sentence
+        time.sleep(min(DATA_POLL_S, left))
+
+
+def _outlook(airflow: Airflow, order: Order, run_id: str) -> tuple[str, str]:
+    """How the data stands to the commit: reached, lost, waiting, or green, its run is over; and a sentence."""
+    answer = airflow.status()
+    if answer.status == NOT_FOUND:
+        raise UnreachableError(f"{airflow.url} has no {STATUS}: deploy a newer Sluiceway, or leave out --wait.")
+    if answer.status >= OK_END or answer.body.get("version") != STATUS_VERSION:
+        raise UnreachableError(f"{airflow.url}{STATUS} does not say how the data stands: {airflow.says(answer)}")
+    tables, environment = answer.body.get("tables") or [], answer.body.get("environment")
+    other = [table for table in tables if not _same(table.get("commit"), order.commit)]
+    report = airflow.report(order.dag_id, run_id)
+    status = report["status"] if report is not None else None
+    # where an environment is named, the document knows of each table whether a green run has loaded it
+    is_green = _same(environment.get("data_commit"), order.commit) if environment else status == "success"
+    if tables and not other and is_green:
+        return "reached", f"The data of all {len(tables)} tables belongs to {order.commit}."
+    if report is not None and status in RED:
+        said = str(report.get("sentence") or "no reason was told")
+        return "lost", f"its run {run_id} is {status}: {airflow.shown(said)}"
+    if not tables:
+        return (
+            "waiting",
+            f"no table is known: {airflow.shown(str((answer.body.get('status') or {}).get('description')))}",
+        )
+    held = ", ".join(f"{table.get('table')} ({table.get('commit') or 'of no commit'})" for table in other[:3])
+    more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+    left = f"{len(other)} of {len(tables)} tables hold other data" + (f": {held}{more}" if other else "")
+    if status == "success":
+        return "green", f"its run {run_id} was green, and {left}"
+    return "waiting", f"its run {run_id} {'is ' + str(status) if status else 'has no report yet'}; {left}"
+
+
+def _same(commit: Any, wanted: str) -> bool:
+    """Whether a commit, of which a service may publish the first digits alone, is that one."""
+    return isinstance(commit, str) and len(commit) >= SHORTEST and wanted.startswith(commit)
+
+
 def _refusal(airflow: Airflow, order: Order, run_id: str, answer: Answer) -> TriggerError:
     said = airflow.says(answer)
     if answer.status == FORBIDDEN:
@@ -696,6 +780,9 @@ def options(env: Mapping[str, str], prog: str | None = None, usage: str | None =
     when.add_argument(
         "--timeout", type=seconds, default=60, metavar="S", help="for all unanswered questions; default: 60"
     )
+    when.add_argument(
+        "--wait", type=seconds, default=0, metavar="S", help="then until the data belongs to the commit; default: not"
+    )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON instead of the run's address")
     return parser
 
@@ -794,7 +881,28 @@ def main(
         sys.stdout.write(f"{url}\n")
     tell(env, "GITHUB_OUTPUT", f"run_id={run.run_id}\nrun_url={url}\n")
     tell(env, "GITHUB_STEP_SUMMARY", f"**{order.dag_id}**: [{run.run_id}]({url}) {done}\n")
-    return 0
+    return 0 if not given.wait else _wait(airflow, order, run, given, env, secrets)
+
+
+def _wait(
+    airflow: Airflow,
+    order: Order,
+    run: Enqueued,
+    given: argparse.Namespace,
+    env: Mapping[str, str],
+    secrets: Secrets,
+) -> int:
+    """Wait for the data, and say what became of it; the exit code."""
+    sys.stdout.flush()
+    try:
+        said, code = await_data(airflow, order, run.run_id, wait_s=given.wait, patience_s=given.timeout), 0
+    except TriggerError as error:
+        said, code = f"error: {secrets.hide(str(error))}", error.code
+    except KeyboardInterrupt:
+        return 130
+    sys.stderr.write(f"{said}\n")
+    tell(env, "GITHUB_STEP_SUMMARY", f"{said.replace('<', '&lt;')}\n")
+    return code
 
 
 if __name__ == "__main__":

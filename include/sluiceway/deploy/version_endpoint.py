@@ -11,6 +11,7 @@ from sluiceway.deploy.commit import Deployed, parse, shortened
 from sluiceway.deploy.spec import HttpEnvironment
 from sluiceway.errors import EndpointUnavailableError, NoCommitError, nearest
 from sluiceway.json_path import NoSuchPlaceError, walk
+from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.connections import Connections, secret_headers
 from sluiceway.sources.services.one_get import TRY_AGAIN, Answer, checked, get_once
 
@@ -67,7 +68,7 @@ def _from_header(spec: HttpEnvironment, name: str, headers: httpx.Headers) -> De
 def _from_json(spec: HttpEnvironment, path: str, text: str) -> Deployed:
     place = f"{spec.url} ({path})"
     try:
-        document: JsonValue = json.loads(text)
+        document: JsonValue = parse_json(text)
     except ValueError:
         # the parser's own words say less than what came
         raise NoCommitError(

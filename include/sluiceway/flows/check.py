@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sluiceway.deploy.spec import read_file as read_environment_file
 from sluiceway.errors import ConfigError, nearest
 from sluiceway.flows.files import FOLDER, Flow, flow_files, read_file
 from sluiceway.flows.kinds.deployment import DeploymentConfig
@@ -61,7 +62,8 @@ def check(paths: Sequence[Path] | None = None, settings: Settings | None = None)
 
 
 def problems_of(paths: Sequence[Path] | None = None, settings: Settings | None = None) -> list[tuple[Path, str]]:
-    """Each problem of the flows' files, with the file; a file that cannot be read has its sentences in one.
+    """Each problem of the flows' and the environments' files, with the file; a file that cannot be read has its
+    sentences in one.
 
     :param paths: only of these files; they are seen among all others.
     """
@@ -70,7 +72,11 @@ def problems_of(paths: Sequence[Path] | None = None, settings: Settings | None =
     flows: dict[Path, Flow] = {}
     wrong: set[str] = set()
     problems: list[tuple[Path, str]] = []
-    for path in dict.fromkeys(path.resolve() for path in [*flow_files(settings.config_dir), *(paths or [])]):
+    files_there = dict.fromkeys(path.resolve() for path in [*all_files(settings.config_dir), *(paths or [])])
+    for path in files_there:
+        if path.parent.name == ENVIRONMENTS:
+            problems += _environment_file(path)
+            continue
         try:
             flows[path] = read_file(path)
         except ConfigError as error:
@@ -88,6 +94,19 @@ def problems_of(paths: Sequence[Path] | None = None, settings: Settings | None =
         problems += [(path, f"{path}: {said}") for said in _problems(flow, known)]
     problems += _cycles(flows)
     return [(path, said) for path, said in problems if chosen is None or path in chosen]
+
+
+def all_files(config_dir: Path) -> list[Path]:
+    """The files of flows and environments, by name."""
+    return [*flow_files(config_dir), *sorted((config_dir / ENVIRONMENTS).glob("*.toml"))]
+
+
+def _environment_file(path: Path) -> list[tuple[Path, str]]:
+    try:
+        read_environment_file(path)
+    except ConfigError as error:
+        return [(path, str(error))]
+    return []
 
 
 def _python_dags(folder: Path) -> dict[str, str] | None:

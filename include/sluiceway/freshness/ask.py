@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import NamedTuple
 
 from sluiceway.deploy.commit import Deployed
 from sluiceway.deploy.probe import probe_now
-from sluiceway.deploy.spec import Environment
+from sluiceway.deploy.spec import DATA_WITHIN, Environment
 from sluiceway.errors import (
     EndpointUnavailableError,
     LedgerMissingError,
@@ -22,7 +25,26 @@ from sluiceway.settings import Settings
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.spans import span
 from sluiceway.tables import registry
+from sluiceway.tables.registry import Tables
 from sluiceway.tables.spec import TableSpec
+
+Read = Callable[[list[str], str | None], LedgerFacts | str]
+"""From the names of tables, and the environment's, to the ledger's facts, or to why there are none."""
+
+
+class Unreadable(NamedTuple):
+    """An environment whose file is wrong or missing."""
+
+    name: str
+    said: str
+
+
+class Survey(NamedTuple):
+    """The verdict, and the facts that it was spoken on: by whatever shows more than a verdict says."""
+
+    verdict: Verdict
+    facts: LedgerFacts | str
+    """A sentence: why the ledger could not be read."""
 
 
 def ask(
@@ -32,10 +54,27 @@ def ask(
 
     :param environment: None: no deployed commit is looked at.
     """
-    tables = registry.read_deployed(settings)
+    return survey(partial(facts_or_why, url), environment, registry.read_deployed(settings), connections).verdict
+
+
+def survey(
+    read_facts: Read, environment: Environment | Unreadable | None, tables: Tables, connections: Connections
+) -> Survey:
+    """As `ask`, of these tables, and with the facts."""
+    # before the ledger: a deploy in between is then one that nobody has noted yet, and no run without a deploy
+    seen = seen_now(environment, connections) if environment is not None else None
+    facts = read_facts(tables.names(), environment.name if environment is not None else None)
+    return Survey(verdict_of(tables, environment, seen, facts), facts)
+
+
+def verdict_of(
+    tables: Tables, environment: Environment | Unreadable | None, seen: Deployed | str | None, facts: LedgerFacts | str
+) -> Verdict:
+    """What the facts come to for these tables.
+
+    :param seen: what the environment serves, or why it could not be seen; None where there is none.
+    """
     names = tables.names()
-    seen = _seen(environment, connections) if environment is not None else None
-    facts = facts_or_why(url, names, environment.name if environment is not None else None)
     verdicts = [
         of_broken_file(name, facts) if isinstance(facts, str) else judge_table(name, promise(spec), facts)
         for name, spec in tables.right.items()
@@ -43,9 +82,13 @@ def ask(
     verdicts += [of_broken_file(name, said) for name, said in tables.wrong.items()]
     of_environment = None
     if environment is not None and seen is not None:
-        of_environment = judge_environment(environment.name, span(environment.data_within), seen, names, facts)
+        of_environment = judge_environment(environment.name, _data_within(environment), seen, names, facts)
     known = LedgerFacts(at=datetime.now(UTC), tables={}, runs=()) if isinstance(facts, str) else facts
     return judge(of_environment, verdicts, known)
+
+
+def _data_within(environment: Environment | Unreadable) -> timedelta:
+    return span(DATA_WITHIN if isinstance(environment, Unreadable) else environment.data_within)
 
 
 def promise(spec: TableSpec) -> timedelta | None:
@@ -55,13 +98,21 @@ def promise(spec: TableSpec) -> timedelta | None:
 
 def facts_or_why(url: str, names: list[str], environment: str | None = None) -> LedgerFacts | str:
     """The ledger's facts, or the sentence that says why there are none."""
+    return read_or_why(partial(read, url, names, environment))
+
+
+def read_or_why(reading: Callable[[], LedgerFacts]) -> LedgerFacts | str:
+    """The same of any way to read them."""
     try:
-        return read(url, names, environment)
-    except (LedgerMissingError, WarehouseError, WarehouseUnavailableError) as error:
+        return reading()
+    except (LedgerMissingError, SettingsError, WarehouseError, WarehouseUnavailableError) as error:
         return str(error)
 
 
-def _seen(environment: Environment, connections: Connections) -> Deployed | str:
+def seen_now(environment: Environment | Unreadable, connections: Connections) -> Deployed | str:
+    """What the environment serves, or the sentence that says why it could not be seen."""
+    if isinstance(environment, Unreadable):
+        return environment.said
     try:
         return probe_now(environment, connections)
     except (EndpointUnavailableError, NoCommitError, SettingsError) as error:

@@ -1,4 +1,4 @@
-"""The verdict as a document for programs: `sluiceway status --json`, later status.json.
+"""The verdict as a document for programs: `sluiceway status --json` and /sluiceway/api/status.json.
 
 `page` and `status` are the two keys that monitors of status pages read.
 """
@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from sluiceway.freshness.judge import counted
 from sluiceway.freshness.model import EnvironmentVerdict, Frozen, State, TableVerdict, Verdict
 
 VERSION = 1
@@ -41,8 +42,8 @@ class StatusDocument(Frozen):
     status: Status
     computed_at: datetime = Field(description="When the facts were read, by the warehouse's clock.")
     state: State = Field(description="The worst of the environment's and the tables': in step, behind, stale, unknown.")
-    environment: EnvironmentVerdict | None = Field(description="null: no environment is named.")
-    tables: tuple[TableVerdict, ...] = Field(description="The worst first.")
+    environment: EnvironmentVerdict | None = Field(description="null: no environment is named, or it is for anybody.")
+    tables: tuple[TableVerdict, ...] = Field(description="The worst first. Empty where it is for anybody.")
 
 
 def document(verdict: Verdict, *, airflow_url: str | None = None) -> StatusDocument:
@@ -61,4 +62,13 @@ def document(verdict: Verdict, *, airflow_url: str | None = None) -> StatusDocum
         state=verdict.state,
         environment=verdict.environment,
         tables=verdict.tables,
+    )
+
+
+def public_document(verdict: Verdict, *, airflow_url: str | None = None) -> StatusDocument:
+    """The verdict for anybody: how many tables are in which state, and no name, no commit and no error."""
+    bare = verdict.model_copy(update={"environment": None, "tables": ()})
+    return document(
+        bare.model_copy(update={"sentence": f"The data is {verdict.state}. {counted(verdict.tables, names=False)}"}),
+        airflow_url=airflow_url,
     )

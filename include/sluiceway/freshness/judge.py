@@ -50,7 +50,7 @@ def judge_table(name: str, promise: timedelta | None, facts: LedgerFacts) -> Tab
 
 
 def _table_state(name: str, promise: timedelta | None, found: TableFacts, facts: LedgerFacts) -> tuple[TableState, str]:
-    coming = _coming(name, facts.runs)
+    coming = _coming(name, facts.open_runs)
     goes_on = f"; {coming.dag_id}/{coming.run_id} is to load it" if coming is not None else ""
     if found.looked_at is None:
         return "unknown", f"no green run has ever loaded it{_why(found)}{goes_on}"
@@ -70,11 +70,8 @@ def _table_state(name: str, promise: timedelta | None, found: TableFacts, facts:
 
 
 def _coming(name: str, runs: Iterable[RunFacts]) -> RunFacts | None:
-    """The newest run that goes on and is to load the table; one of the master that has not planned yet loads all."""
-    for run in runs:
-        if run.status == "running" and (name in run.tables or (run.dag_id == MASTER and not run.tables)):
-            return run
-    return None
+    """The newest of the runs that go on that is to load the table; one of the master that has not planned loads all."""
+    return next((run for run in runs if name in run.tables or (run.dag_id == MASTER and not run.tables)), None)
 
 
 def _why(found: TableFacts) -> str:
@@ -226,7 +223,7 @@ def judge(environment: EnvironmentVerdict | None, tables: Sequence[TableVerdict]
     states: list[State] = [_OF_ALL[each.state] for each in tables] or ["unknown"]
     if environment is not None:
         states.append(environment.state)
-    said = [_counted(tables)]
+    said = [counted(tables)]
     if environment is not None:
         # a run's own sentence, which may be its end, has its full stop
         said.insert(0, f"{environment.name} is {environment.state}: {environment.sentence.removesuffix('.')}.")
@@ -241,15 +238,16 @@ def judge(environment: EnvironmentVerdict | None, tables: Sequence[TableVerdict]
     )
 
 
-def _counted(tables: Sequence[TableVerdict]) -> str:
+def counted(tables: Sequence[TableVerdict], *, names: bool = True) -> str:
+    """How many tables are in which state, the first of the bad ones by name."""
     if not tables:
         return "There is no table."
     by_state = {state: sorted(each.table for each in tables if each.state == state) for state in get_args(TableState)}
     parts = []
-    for state, names in by_state.items():
-        if names and state in {"stale", "unknown", "late"}:
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            parts.append(f"{len(names)} {state} ({', '.join(names[:SHOWN])}{more})")
-        elif names:
-            parts.append(f"{len(names)} {'without a promise' if state == 'no promise' else state}")
+    for state, found in by_state.items():
+        if found and names and state in {"stale", "unknown", "late"}:
+            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+            parts.append(f"{len(found)} {state} ({', '.join(found[:SHOWN])}{more})")
+        elif found:
+            parts.append(f"{len(found)} {'without a promise' if state == 'no promise' else state}")
     return f"Of {len(tables)} {'table' if len(tables) == 1 else 'tables'}: {', '.join(parts)}."

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceUnreadableError, nearest
+from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.formats.archive import open_bytes
 
 HEAD_BYTES = 1 << 16
@@ -135,7 +136,7 @@ def _json(name: str, path: Path, member: str | None, head: bytes) -> Recognised:
 
 def _is_object(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(parse_json(line), dict)
     except ValueError:
         return False
 

@@ -14,6 +14,8 @@ import shapely
 
 from sluiceway.infer.types import Types
 from sluiceway.infer.values import SourceColumn, Values
+from sluiceway.load.geometry.nesting import is_too_deep
+from sluiceway.load.geometry.shapes import parsed
 
 _WKT = r"(?i)(SRID=\d+;)?\s*(MULTI)?(POINT|LINESTRING|POLYGON)\s*(ZM|Z|M)?\s*(\(.*\)|EMPTY)\s*"
 _HEX = r"0[01][0-9A-Fa-f]{40,}"
@@ -104,7 +106,7 @@ class Shapes:
 def _read(geometry: pa.Array) -> np.ndarray[Any, Any]:
     values = geometry.to_numpy(zero_copy_only=False)
     if pa.types.is_binary(geometry.type) or pa.types.is_large_binary(geometry.type):
-        return np.asarray(shapely.from_wkb(values, on_invalid="ignore"))
+        return parsed(shapely.from_wkb, values)
     return np.array([_from_text(value) for value in values], dtype=object)
 
 
@@ -112,6 +114,8 @@ def _from_text(text: str | None) -> Any:
     if text is None or not text.strip():
         return None
     text = text.strip()
+    if is_too_deep(text):
+        return None
     try:
         if text.startswith("{"):
             return shapely.from_geojson(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from sluiceway.errors import nearest
 from sluiceway.http_headers import retry_after
 from sluiceway.jobs.definition import Service
 from sluiceway.jobs.errors import JobSetupError, ServiceError, ServicePausedError
+from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.connections import Connections
 from sluiceway.sources.services.api_client import LOCAL_HOSTS
 
@@ -157,7 +157,7 @@ class Asker:
         if status >= httpx.codes.INTERNAL_SERVER_ERROR and status != httpx.codes.NOT_IMPLEMENTED:
             raise self.fails(f"{where} answers {status}: {said}")
         try:
-            return Reply(status, json.loads(body), seconds)
+            return Reply(status, parse_json(body), seconds)
         except ValueError as error:
             if status >= httpx.codes.BAD_REQUEST:
                 return Reply(status, said)

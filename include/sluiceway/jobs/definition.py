@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -15,7 +14,7 @@ from sluiceway.errors import SettingsError, nearest
 from sluiceway.jobs.errors import BrokenWorkError, JobSetupError
 from sluiceway.jobs.items import Item
 from sluiceway.ledger.warehouse import Session
-from sluiceway.sources.connections import Connection, Connections
+from sluiceway.sources.connections import Connections, http_address
 from sluiceway.tables.spec import Name
 
 Type = Literal["text", "integer", "bigint", "double precision", "boolean", "timestamptz", "jsonb"]
@@ -163,19 +162,7 @@ class Service(_Frozen):
         headers = {"Authorization": found.password} if "token" in self.needs and found.password else {}
         if contact:
             headers["User-Agent"] = f"Sluiceway/{__version__} ({contact})"
-        return Contact(_url(found), headers)
-
-
-def _url(found: Connection) -> str | None:
-    """The address that a connection holds; Airflow keeps `https` in its schema, or in the host."""
-    if not found.host:
-        return None
-    if "://" in found.host:
-        has_port = urlsplit(found.host).port is not None
-        return found.host if has_port or not found.port else f"{found.host.rstrip('/')}:{found.port}"
-    scheme = found.schema_name if found.schema_name in {"http", "https"} else found.conn_type
-    port = f":{found.port}" if found.port else ""
-    return f"{scheme if scheme in {'http', 'https'} else 'https'}://{found.host}{port}"
+        return Contact(http_address(found), headers)
 
 
 class Job(_Frozen):

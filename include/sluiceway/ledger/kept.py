@@ -26,10 +26,11 @@ class KeptConnection:
     """Runs one transaction after the other, in a thread of its own.
 
     :param url: gives the warehouse's URL; asked again after the connection broke.
+    :param name: what the server shows of it.
     """
 
-    def __init__(self, url: Callable[[], str]) -> None:
-        self._url = url
+    def __init__(self, url: Callable[[], str], *, name: str = "sluiceway watch") -> None:
+        self._url, self._name = url, name
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._connected_to = ""
         self._failed: tuple[float, str] | None = None
@@ -50,6 +51,16 @@ class KeptConnection:
             self._drop()
             raise error_of(error, self._connected_to) from error
 
+    def ask(self, work: Callable[[Session], T]) -> T:
+        """As `run`, for work that may be done twice: a connection that broke while nobody used it is no error."""
+        had_one = self._connection is not None
+        try:
+            return self.run(work)
+        except WarehouseUnavailableError:
+            if not had_one:
+                raise
+            return self.run(work)
+
     def close(self) -> None:
         """End the connection and its thread."""
         self.thread.submit(self._drop)
@@ -63,7 +74,7 @@ class KeptConnection:
         url = self._url()
         try:
             self._connection = psycopg.connect(
-                url, connect_timeout=10, application_name="sluiceway watch", autocommit=True, options=OPTIONS
+                url, connect_timeout=10, application_name=self._name, autocommit=True, options=OPTIONS
             )
         except psycopg.Error as error:
             named = error_of(error, url)

@@ -30,16 +30,22 @@ BEGIN
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.run, etl.table_run, etl.reject TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.task_run, etl.publication, etl.deployment TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.loaded_batches, etl.watched_dag TO sluiceway_loader;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.table_part TO sluiceway_loader;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.table_part, etl.commit_status TO sluiceway_loader;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.incident, etl.notice, etl.alert_look TO sluiceway_loader;
         GRANT USAGE, CREATE ON SCHEMA etl_staging TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.trigger_state, etl.trigger_event TO sluiceway_loader;
+        GRANT SELECT, INSERT, UPDATE ON etl.table_tally TO sluiceway_loader;
         GRANT SELECT ON etl.alembic_version, etl.compatible, etl.freshness TO sluiceway_loader;
+        -- it runs Python of others' making, so it makes no tokens
+        GRANT SELECT ON etl.face_token TO sluiceway_loader;
         GRANT USAGE ON SCHEMA etl_jobs TO sluiceway_loader;
-        GRANT SELECT ON ALL TABLES IN SCHEMA etl_jobs TO sluiceway_loader;
+        GRANT SELECT ON etl_jobs.item, etl_jobs.rate, etl_jobs.lane TO sluiceway_loader;
+        GRANT SELECT ON etl_jobs.request, etl_jobs.decision TO sluiceway_loader;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_jobs') THEN
         GRANT USAGE ON SCHEMA etl TO sluiceway_jobs;
         GRANT SELECT ON ALL TABLES IN SCHEMA etl TO sluiceway_jobs;
+        REVOKE ALL ON etl.face_token FROM sluiceway_jobs;
         GRANT USAGE, CREATE ON SCHEMA etl_jobs TO sluiceway_jobs;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl_jobs.item, etl_jobs.rate, etl_jobs.lane TO sluiceway_jobs;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl_jobs.request, etl_jobs.decision TO sluiceway_jobs;
@@ -47,11 +53,14 @@ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_reader') THEN
         GRANT USAGE ON SCHEMA etl TO sluiceway_reader;
         GRANT SELECT ON ALL TABLES IN SCHEMA etl TO sluiceway_reader;
+        REVOKE ALL ON etl.face_token FROM sluiceway_reader;
         GRANT USAGE ON SCHEMA etl_jobs TO sluiceway_reader;
-        GRANT SELECT ON ALL TABLES IN SCHEMA etl_jobs TO sluiceway_reader;
+        GRANT SELECT ON etl_jobs.item, etl_jobs.rate, etl_jobs.lane TO sluiceway_reader;
+        GRANT SELECT ON etl_jobs.request, etl_jobs.decision TO sluiceway_reader;
     END IF;
 END $$
 """
+"""Tables that hold the results of jobs are their role's: that one grants them, and the owner may not."""
 
 
 def _config() -> Config:

@@ -38,9 +38,24 @@ def open_and_newest(session: Session, *, newest: int) -> list[Run]:
 
 def runs_beginning(session: Session, prefix: str, dag_id: str | None = None, *, limit: int = 100) -> list[Run]:
     """The runs whose ids begin so, of one DAG if it is named; the shortest id first, which may be the whole of it."""
-    of_dag = sql.SQL("AND dag_id = {}").format(sql.Literal(dag_id)) if dag_id is not None else sql.SQL("")
     where = sql.SQL("WHERE starts_with(run_id, {}) {} ORDER BY length(run_id), started_at DESC LIMIT {}").format(
-        sql.Literal(prefix), of_dag, sql.Literal(limit)
+        sql.Literal(prefix), _of_dag(dag_id), sql.Literal(limit)
+    )
+    return store.runs_where(session, where)
+
+
+def commits(session: Session, dag_id: str | None = None) -> set[str]:
+    """The commits that runs name, or were let through for; of one DAG if it is named."""
+    rows = session.execute(
+        sql.SQL("SELECT DISTINCT {} FROM etl.run WHERE {} IS NOT NULL {}").format(_COMMIT, _COMMIT, _of_dag(dag_id))
+    )
+    return {commit for (commit,) in rows}
+
+
+def runs_of_commits(session: Session, commits: Collection[str], dag_id: str | None = None) -> list[Run]:
+    """The runs of these spellings of a commit, the newest first."""
+    where = sql.SQL("WHERE {} = ANY ({}) {} ORDER BY started_at DESC").format(
+        _COMMIT, sql.Literal(sorted(commits)), _of_dag(dag_id)
     )
     return store.runs_where(session, where)
 
@@ -59,4 +74,9 @@ def tables_of(session: Session, runs: Iterable[Run]) -> dict[RunKey, str]:
     return {RunKey(store.CLI, run_id): names for run_id, names in rows}
 
 
+def _of_dag(dag_id: str | None) -> sql.Composable:
+    return sql.SQL("AND dag_id = {}").format(sql.Literal(dag_id)) if dag_id is not None else sql.SQL("")
+
+
 _CLI = sql.Literal(store.CLI)
+_COMMIT = sql.SQL("coalesce(commit_sha, deployed_sha)")

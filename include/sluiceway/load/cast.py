@@ -129,13 +129,23 @@ def _with_format(text: str, pattern: str, base: str) -> str:
 
 
 def _numeric(text: str, sql_type: SqlType) -> str:
-    """Text that PostgreSQL will take as numeric(p,s): checked here, rounded there."""
+    """Text that PostgreSQL will take as numeric(p,s): checked here without a double, rounded there."""
     if not sql_type.args:
         return text
     precision, scale = sql_type.args[0], sql_type.args[1] if len(sql_type.args) > 1 else 0
-    # TRY_CAST cuts the digits of 9.9995e1, PostgreSQL rounds them and finds that 100.00 does not fit
-    fits = f"round(abs(TRY_CAST({text} AS DOUBLE)), {scale}) < 1e{precision - scale}"
-    return f"CASE WHEN TRY_CAST({text} AS DECIMAL({precision},{scale})) IS NOT NULL AND {fits} THEN {text} END"
+    # TRY_CAST rounds 9.995 as PostgreSQL does, but cuts the digits of 9.9995e1
+    plain = f"CASE WHEN regexp_matches({text}, '[eE]') THEN {_without_exponent(text)} ELSE {text} END"
+    return f"CASE WHEN TRY_CAST({plain} AS DECIMAL({precision},{scale})) IS NOT NULL THEN {text} END"
+
+
+def _without_exponent(text: str) -> str:
+    """`text`, SQL for a number such as -1.25e2, spelled as -125."""
+    sign = f"regexp_extract({text}, '^-')"
+    mantissa = f"regexp_extract({text}, '^[+-]?([0-9.]*)', 1)"
+    digits = f"replace({mantissa}, '.', '')"
+    whole = f"length(split_part({mantissa}, '.', 1)) + CAST(regexp_extract({text}, '[eE](.*)$', 1) AS INTEGER)"
+    padded = f"repeat('0', greatest(0, -({whole}))) || {digits} || repeat('0', greatest(0, {whole} - length({digits})))"
+    return f"{sign} || left({padded}, greatest(0, {whole})) || '.' || substr({padded}, greatest(0, {whole}) + 1)"
 
 
 def _expression(column: Column, source_family: str, arrow_type: pa.DataType, name: str, marks: TextValues) -> str:

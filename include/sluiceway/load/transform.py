@@ -13,6 +13,7 @@ import pyarrow as pa
 import shapely
 
 from sluiceway.errors import TransformError
+from sluiceway.load.geometry.shapes import parsed
 from sluiceway.sources.extraction import Extraction, declared_columns
 from sluiceway.tables.spec import Geometry, TableSpec
 
@@ -64,7 +65,7 @@ def _frame(spec: TableSpec, batch: pa.RecordBatch, crs: str | None) -> Any:
     if geometry is None or geometry.column not in batch.schema.names or not _is_binary(batch, geometry):
         return batch.to_pandas()
     names = [name for name in batch.schema.names if name != geometry.column]
-    shapes = shapely.from_wkb(batch.column(geometry.column).to_numpy(zero_copy_only=False), on_invalid="ignore")
+    shapes = parsed(shapely.from_wkb, batch.column(geometry.column).to_numpy(zero_copy_only=False))
     return geopandas.GeoDataFrame(
         batch.select(names).to_pandas(),
         geometry=geopandas.GeoSeries(shapes, name=geometry.column, crs=crs or geometry.source_crs),

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
+
+from sluiceway.ids import run_page
+from sluiceway.rest.refusals import shown
+from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
-URL_PREFIX = "/sluiceway"
-
-
-def runs_path() -> str:
-    """The list of runs, below the path of `[api] base_url`; no host, so it is right behind any proxy."""
-    base_url: str = conf.get("api", "base_url", fallback="")
-    return f"{urlsplit(base_url).path.rstrip('/')}{URL_PREFIX}/runs"
-
 
 def run_path(dag_id: str, run_id: str) -> str:
-    """The page of one run."""
-    return f"{runs_path()}/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
+    """The page of a run, below the path of `[api] base_url`; no host, so it is right behind any proxy."""
+    return f"{_base_path()}{run_page(dag_id, run_id)}"
+
+
+def _base_path() -> str:
+    base_url: str = conf.get("api", "base_url", fallback="")
+    return urlsplit(base_url).path.rstrip("/")
+
+
+def report_url(dag_id: str, run_id: str) -> str | None:
+    """The same as whoever is outside of Airflow finds it; None where SLUICEWAY_AIRFLOW_URL names no Airflow."""
+    airflow_url = load_settings().airflow_url
+    if airflow_url is None:
+        return None
+    return f"{shown(airflow_url).rstrip('/').removesuffix(_base_path())}{run_path(dag_id, run_id)}"
 
 
 class ReportLink(BaseOperatorLink):

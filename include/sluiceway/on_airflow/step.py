@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from sluiceway.ledger.store import RunKey
+from sluiceway.on_airflow import lineage
 from sluiceway.on_airflow.recorded import recorded
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
+    from sluiceway.on_airflow.lineage import Lineage
 
 
 class StepOperator(BaseOperator):
@@ -43,6 +48,18 @@ class RecordedStepOperator(StepOperator):
             return self.step(context)
 
 
+class PublishOperator(RecordedStepOperator):
+    """A step that publishes views, of which OpenLineage is told."""
+
+    def get_openlineage_facets_on_start(self) -> Lineage:
+        """Nothing: no view is published yet."""
+        return lineage.of_publishing(None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: RuntimeTaskInstanceProtocol) -> Lineage:
+        """The views that were published, and the tables that feed them."""
+        return lineage.of_publishing(RunKey(task_instance.dag_id, task_instance.run_id))
+
+
 def step(function: Callable[[Context], Any], **kwargs: Any) -> StepOperator:
     """The task of `function`, with its name and its docstring.
 
@@ -51,6 +68,8 @@ def step(function: Callable[[Context], Any], **kwargs: Any) -> StepOperator:
     return StepOperator(task_id=function.__name__, step=function, doc_md=inspect.getdoc(function), **kwargs)
 
 
-def recorded_step(function: Callable[[Context], Any], **kwargs: Any) -> RecordedStepOperator:
+def recorded_step(
+    function: Callable[[Context], Any], *, operator: type[RecordedStepOperator] = RecordedStepOperator, **kwargs: Any
+) -> RecordedStepOperator:
     """As `step`, for a task of a refresh."""
-    return RecordedStepOperator(task_id=function.__name__, step=function, doc_md=inspect.getdoc(function), **kwargs)
+    return operator(task_id=function.__name__, step=function, doc_md=inspect.getdoc(function), **kwargs)

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from sluiceway.json_path import parse as parse_json
+
 LOGIN = "/auth/token"
 SHOWN = 500
 _BAD_GATEWAY = frozenset({502, 503, 504})
@@ -115,7 +117,7 @@ def is_json(response: httpx.Response) -> bool:
     if not content_type.startswith("application/json"):
         return False
     try:
-        response.json()
+        parse_json(response.content)
     except ValueError:
         return False
     return True
@@ -128,7 +130,7 @@ def _kind(response: httpx.Response) -> str:
 
 def _detail(response: httpx.Response) -> str:
     """Its own words on one line. A problem of a field also holds what was sent, which for a login is the password."""
-    body: Any = response.json() if is_json(response) else response.text
+    body: Any = parse_json(response.content) if is_json(response) else response.text
     said = body.get("detail", body) if isinstance(body, dict) else body
     if isinstance(said, list):
         problems = [problem for problem in said if isinstance(problem, dict)]

@@ -7,7 +7,6 @@ has changed since.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from sluiceway.ids import VERDICT_TASK
+from sluiceway.json_path import parse as parse_json
 from sluiceway.ledger.store import RunKey
 from sluiceway.run.verdict import States
 
@@ -52,7 +52,7 @@ class Entry(BaseModel):
     def sent(self) -> dict[str, Any]:
         """What was sent, as far as it is kept."""
         try:
-            found = json.loads(self.extra or "{}")
+            found = parse_json(self.extra or "{}")
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}

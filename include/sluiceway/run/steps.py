@@ -23,7 +23,7 @@ from sluiceway.errors import (
     ValidationError,
     nearest,
 )
-from sluiceway.ledger import events, forget, store, tasks, watched_dags
+from sluiceway.ledger import commit_statuses, events, forget, store, tasks, watched_dags
 from sluiceway.ledger.newest import open_and_newest
 from sluiceway.ledger.revision import check_revision
 from sluiceway.ledger.rows_seen import rows_seen
@@ -273,6 +273,7 @@ def cleanup_history(url: str, settings: Settings | None = None) -> int:
         forgotten = forget.forget_runs(session, older_than_days=settings.history_days)
         _, untaken = events.forget_events(session, older_than_days=settings.history_days)
         stints.forget(session, older_than_days=settings.history_days)
+        commit_statuses.forget(session, older_than_days=settings.history_days)
     if untaken:
         log.warning("%d events were forgotten that no run had taken in %d days", untaken, settings.history_days)
     delete_reports(settings.reports_dir, older_than_days=settings.history_days)

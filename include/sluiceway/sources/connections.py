@@ -78,6 +78,20 @@ def from_uri(conn_id: str, text: str) -> Connection:
     )
 
 
+def http_address(connection: Connection) -> str | None:
+    """The address that a connection holds; Airflow keeps `https` in its schema, or in the host. None: it holds none."""
+    if not connection.host:
+        return None
+    if "://" in connection.host:
+        has_port = urlsplit(connection.host).port is not None
+        return (
+            connection.host if has_port or not connection.port else f"{connection.host.rstrip('/')}:{connection.port}"
+        )
+    scheme = connection.schema_name if connection.schema_name in {"http", "https"} else connection.conn_type
+    port = f":{connection.port}" if connection.port else ""
+    return f"{scheme if scheme in {'http', 'https'} else 'https'}://{connection.host}{port}"
+
+
 def secret_headers(connection: Connection) -> dict[str, str]:
     """What a connection adds to a request over HTTP: login and password, or a bearer token, and its extra `headers`.
 

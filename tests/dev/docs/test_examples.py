@@ -19,8 +19,10 @@ import yaml
 from dev.docs.cli import commands as known_commands
 from dev.docs.cli import options
 from dev.environment import ROOT
+from sluiceway.alerts.spec import read_file as read_alerts_file
 from sluiceway.deploy.spec import read_file
 from sluiceway.flows.check import check
+from sluiceway.freshness.faces import Faces, read_faces
 from sluiceway.tables.registry import read_spec
 from tests.dev.docs.markdown import PAGES, Block, commands, every, in_sentences, words
 from tests.flows.configured import CLI, configured, flow
@@ -60,10 +62,10 @@ def unknown(arguments: list[str]) -> str | None:
         arguments = arguments[1:]
     known = known_commands()
     # in a sentence a word may stand for a group: `sluiceway runs`
-    groups = {name.split()[0] for name in known if " " in name}
-    if not arguments or (len(arguments) == 1 and arguments[0] in groups):
+    groups = {" ".join(name.split()[:count]) for name in known for count in range(1, len(name.split()))}
+    if not arguments or " ".join(arguments) in groups:
         return None
-    name = next((each for each in (" ".join(arguments[:2]), arguments[0]) if each in known), None)
+    name = next((each for count in (3, 2, 1) if (each := " ".join(arguments[:count])) in known), None)
     if name is None:
         return " ".join(arguments[:2])
     own = {"--help", *options(known[name])}
@@ -178,13 +180,16 @@ TOML = [block for block in every("toml") if block.page.name not in TRIED_ELSEWHE
 TABLES = [block for block in TOML if re.search(r"^\[source\]$", block.text, re.MULTILINE)]
 COLUMNS = [block for block in TOML if re.match(r"\w+ = \{ source = ", block.text)]
 ENVIRONMENTS = [block for block in TOML if re.search(r'^kind = "(http|cloud_run)"$', block.text, re.M)]
-KIND = [block for block in TOML if "[project]" in block.text or "heartbeat" in block.text]
+ALERTS = [block for block in TOML if "[alerts." in block.text]
+KIND = [block for block in TOML if "[project]" in block.text or "heartbeat" in block.text if block not in ALERTS]
 """The kind of trigger that tests/flows/test_new_kind.py installs."""
 FLOWS = [block for block in TOML if "[[triggers]]" in block.text and block not in KIND]
 
+FACES = [block for block in TOML if re.search(r"^public = ", block.text, re.MULTILINE)]
+
 
 def test_every_example_of_a_file_is_tried() -> None:
-    tried = [*TABLES, *COLUMNS, *ENVIRONMENTS, *KIND, *FLOWS]
+    tried = [*TABLES, *COLUMNS, *ENVIRONMENTS, *ALERTS, *KIND, *FLOWS, *FACES]
     assert len(tried) == len(set(tried))
     assert sorted(names(TOML)) == sorted(names(tried))
     assert TABLES and COLUMNS and ENVIRONMENTS and FLOWS
@@ -212,10 +217,23 @@ def test_an_environment_is_a_right_file(block: Block, tmp_path: Path) -> None:
     assert read_file(path).kind == tomllib.loads(block.text)["kind"]
 
 
+@pytest.mark.parametrize("block", ALERTS, ids=names(ALERTS))
+def test_alerts_are_a_right_file(block: Block, tmp_path: Path) -> None:
+    path = tmp_path / "alerts.toml"
+    path.write_text(block.text, encoding="utf-8")
+    assert set(read_alerts_file(path).alerts) == set(tomllib.loads(block.text)["alerts"])
+
+
 @pytest.mark.parametrize("block", FLOWS, ids=names(FLOWS))
 def test_a_flow_is_a_right_file(block: Block, tmp_path: Path) -> None:
     whole = block.text if block.text.startswith("flow_type") else FLOW_HEAD + block.text
     assert check(settings=configured(tmp_path, shop=whole, master_etl=flow(CLI))) == []
+
+
+@pytest.mark.parametrize("block", FACES, ids=names(FACES))
+def test_who_may_read_a_face_is_a_right_file(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "faces.toml").write_text(block.text, encoding="utf-8")
+    assert read_faces(tmp_path) == Faces.model_validate(tomllib.loads(block.text)) != Faces()
 
 
 PYTHON = every("python")

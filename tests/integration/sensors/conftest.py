@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,14 +15,28 @@ from dev.stack import Stack
 from sluiceway.rest.airflow_api import AirflowApi
 from tests.conftest import THROWN_AWAY, let_through
 from tests.integration.deployment import CALM, DAG_ID, ROWS, csv_of, name_of, write_table
-from tests.integration.sensors.deploy.staging import SCHEDULED_WATCH, WATCH, WITHOUT_TRIGGERER, Staging, sha_of
+from tests.integration.sensors.deploy.staging import (
+    SCHEDULED_WATCH,
+    WATCH,
+    WITHOUT_TRIGGERER,
+    Staging,
+    sha_of,
+)
 from tests.integration.sensors.flows.landing import LIGHT
 from tests.integration.sensors.triggerers import Triggerers, own_triggerers
+from tests.stand_ins.github import TOKEN, GitHub
 from tests.stand_ins.version_endpoint import VersionEndpoint
 
 
 @pytest.fixture(scope="package")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staging]:
+def hub() -> Iterator[GitHub]:
+    """What stands for GitHub; the connection `github` leads there."""
+    with GitHub() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture(scope="package")
+def running(tmp_path_factory: pytest.TempPathFactory, hub: GitHub) -> Iterator[Staging]:
     """An Airflow whose environment `staging` is a version endpoint, and that has no flows yet."""
     folder = tmp_path_factory.mktemp("sensors")
     let_through(folder)
@@ -33,6 +48,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staging]:
         "SLUICEWAY_CONFIG_DIR": str(config),
         "SLUICEWAY_GROUPS": "warehouse",
         "SLUICEWAY_ENVIRONMENT": "staging",
+        "AIRFLOW_CONN_GITHUB": json.dumps({"conn_type": "http", "host": hub.uri, "password": TOKEN}),
         **CALM,
         # another triggerer takes over soon when one is killed
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",

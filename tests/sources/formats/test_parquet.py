@@ -262,7 +262,9 @@ def test_a_geometry_that_is_not_stored_as_wkb_is_refused(spec_of: SpecOf, path: 
         table_of(spec_of(more=GEOMETRY))
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"columns": {}}', '{"columns": {"a": {}}, "primary_column": "a"}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "[" * 999, '{"columns": {}}', '{"columns": {"a": {}}, "primary_column": "a"}']
+)
 def test_broken_geoparquet_metadata_is_a_named_error(spec_of: SpecOf, path: Path, text: str) -> None:
     pq.write_table(pa.table({"id": [1], "a": [b""]}).replace_schema_metadata({"geo": text}), path)
     with pytest.raises(SourceUnreadableError, match="holds GeoParquet metadata that is broken"):

@@ -520,6 +520,7 @@ def test_no_records_are_an_empty_extraction(
         (Reply(body=b'{"item": []} x'), SourceUnreadableError, "'x' follows its end"),
         (Reply(body=b'{"item": ["\xff"]}'), SourceUnreadableError, "is no JSON: byte 0xff is no UTF-8"),
         (Reply(404, {"error": {"message": "gone"}}), SourceMissingError, r"answers 404: gone; check source\.uri"),
+        (Reply(404, b"[" * 100_000 + b"]" * 100_000), SourceMissingError, r"answers 404: \[\[\["),
         (Reply(403), SourceUnreadableError, "answers 403; if it wants an API key, declare"),
         (
             Reply(301, headers={"Location": "https://x.org/y?k=1"}),

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from sluiceway.errors import SourceMissingError, SourceUnavailableError, SourceUnreadableError, nearest
 from sluiceway.flows.kinds.storable import storable
 from sluiceway.json_path import NoSuchPlaceError, walk
+from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.connections import Connections, secret_headers
 from sluiceway.sources.services.one_get import TRY_AGAIN, Answer, checked, get_once
 
@@ -82,7 +83,7 @@ def _in_json(question: Question, path: str, answer: Answer) -> JsonValue:
     if not answer.is_whole:
         raise SourceUnreadableError(f"{question.url} answers more than {MAX_BODY_BYTES:,} bytes; watch its header ETag")
     try:
-        document: JsonValue = json.loads(answer.body)
+        document: JsonValue = parse_json(answer.body)
     except ValueError as error:
         raise SourceUnreadableError(
             f"{question.url} should answer JSON with a value at {path}, and answers something else"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -17,6 +16,7 @@ from sluiceway.flows.connection import ConnectionId
 from sluiceway.flows.kinds.storable import event_key, storable
 from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.trigger import SensorConfig, Trigger, TriggerContext
+from sluiceway.json_path import parse as parse_json
 
 _REDIS = re.compile(r"redis\+pubsub://(?P<channel>[^\s\x00]{1,500})")
 _GOOGLE = re.compile(
@@ -121,6 +121,6 @@ def _unpacked(data: str) -> str:
 
 def _parsed(data: Any) -> JsonValue:
     try:
-        return storable(json.loads(data))
+        return storable(parse_json(data))
     except (TypeError, ValueError):
         return storable(data)

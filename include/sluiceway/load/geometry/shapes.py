@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import shapely
 
 from sluiceway.errors import SchemaDriftError
+from sluiceway.load.geometry.nesting import REASON, is_too_deep
 from sluiceway.sources.extraction import family
 from sluiceway.tables.source_spec import TextValues
 from sluiceway.tables.spec import TableSpec
@@ -68,13 +69,21 @@ def wkb_of(spec: TableSpec, batch: pa.RecordBatch) -> pa.Array | None:
 def from_wkb(wkb: pa.Array) -> Shapes:
     """Shapes of a binary array of WKB or EWKB; null is none."""
     values = wkb.to_numpy(zero_copy_only=False)
-    shapes = _parsed(shapely.from_wkb, values)
+    shapes = parsed(shapely.from_wkb, values)
     given = ~np.asarray(wkb.is_null().to_numpy(zero_copy_only=False))
     unread = np.flatnonzero(given & shapely.is_missing(shapes))
     return Shapes(shapes, given, {int(index): _why_no_wkb(values[index]) for index in unread}, wkb)
 
 
-def _parsed(parse: Any, values: Array) -> Array:
+def parsed(parse: Any, values: Array) -> Array:
+    """Shapes of WKB or of texts; None for what cannot be read, or is dangerous to read.
+
+    :param parse: shapely.from_wkb, from_wkt or from_geojson.
+    """
+    deep = [index for index, value in enumerate(values) if value is not None and is_too_deep(value)]
+    if deep:
+        values = values.copy()
+        values[deep] = None
     try:
         shapes: Array = parse(values, on_invalid="ignore")
     except NotImplementedError:
@@ -94,6 +103,8 @@ def _parsed_alone(parse: Any, value: object) -> object:
 
 
 def _why_no_wkb(value: bytes) -> str:
+    if is_too_deep(value):
+        return REASON
     if len(value) < 5 or value[0] > 1:
         return "is no readable WKB"
     kind = (int.from_bytes(value[1:5], "little" if value[0] else "big") & ~_EWKB_FLAGS) % 1000
@@ -162,7 +173,7 @@ def _from_texts(values: pa.Array, marks: TextValues) -> Shapes:
             parsers[shapely.from_wkt].append(index)
     for parse, indexes in parsers.items():
         if indexes:
-            shapes[indexes] = _parsed(parse, np.array([texts[index] for index in indexes], dtype=object))
+            shapes[indexes] = parsed(parse, np.array([texts[index] for index in indexes], dtype=object))
     for index, srid in srids.items():
         shapes[index] = shapely.set_srid(shapes[index], srid)
     unread = np.flatnonzero(given & shapely.is_missing(shapes))
@@ -178,6 +189,8 @@ def _stripped(value: str | None, marks: TextValues) -> str | None:
 def _why_no_text(text: str) -> str:
     if _HEX.fullmatch(text):
         return _why_no_wkb(bytes.fromhex(text))
+    if is_too_deep(text):
+        return REASON
     word = _WORD.match(text.lstrip())
     known = _why_no_kind(_BY_WORD.get(word[0].upper(), 0)) if word else None
     if known is None and any(each.upper() in _BY_WORD for each in _WORD.findall(text)):

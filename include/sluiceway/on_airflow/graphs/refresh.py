@@ -16,7 +16,7 @@ from sluiceway.on_airflow.operators.load_table import LoadTableOperator
 from sluiceway.on_airflow.operators.verdict import VerdictOperator
 from sluiceway.on_airflow.retries import final_retries, load_retries
 from sluiceway.on_airflow.sensors.deployed_commit import DeployedCommitSensor
-from sluiceway.on_airflow.step import RecordedStepOperator, recorded_step, step
+from sluiceway.on_airflow.step import PublishOperator, RecordedStepOperator, recorded_step, step
 from sluiceway.tables.needs import Needs
 
 if TYPE_CHECKING:
@@ -67,9 +67,8 @@ def refresh(
     with TaskGroup("final", tooltip="Only when pre and sub are good") as final:
         # a group of which this run has no table is skipped, and no other is bad; so is what would be loaded in parts
         rule = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if len(plans) > 1 or in_parts else TriggerRule.ALL_SUCCESS
-        validate, aggregate = (
-            recorded_step(each, trigger_rule=rule, **final_retries()) for each in (tasks.validate, tasks.aggregate)
-        )
+        validate = recorded_step(tasks.validate, trigger_rule=rule, **final_retries())
+        aggregate = recorded_step(tasks.aggregate, operator=PublishOperator, trigger_rule=rule, **final_retries())
         validate >> aggregate
 
     verdict = VerdictOperator(task_id=VERDICT_TASK)

@@ -1,4 +1,5 @@
-"""What the DAG run_watch does: it looks for runs that were changed after their verdict, or have ended without one."""
+"""What the DAG run_watch does: it looks for runs that were changed after their verdict, or have ended without one, and
+tells GitHub what became of their commits."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from sluiceway.on_airflow.connections import warehouse_url
 from sluiceway.on_airflow.graphs.flows import judged_dags
 from sluiceway.on_airflow.recorded import opening_of_run
 from sluiceway.run.reconcile import ENDED, is_shown
+from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,6 +53,31 @@ def compare_runs(_context: Context) -> int:
                 log.warning("%s was %s and is %s: %s", run.key, run.status, truth.status, truth.text)
                 changed += 1
     return changed + _take_in(url, judged_dags() | {watched.run.dag_id for watched in runs})
+
+
+def tells_commits() -> bool:
+    """Whether GitHub is to be told of commits. Where a file is wrong it is, too: the task says what is wrong."""
+    from sluiceway.deploy.spec import read_environment
+    from sluiceway.errors import ConfigError, SettingsError
+
+    name = load_settings().environment
+    try:
+        return name is not None and read_environment(name).github is not None
+    except (ConfigError, SettingsError):
+        return True
+
+
+def tell_commits(_context: Context) -> int:
+    """Tell GitHub what became of the commits whose runs have begun or ended, as the environment's file says."""
+    from sluiceway.deploy.commit_status import tell_due
+    from sluiceway.deploy.spec import read_environment
+    from sluiceway.on_airflow.connections import connections
+    from sluiceway.on_airflow.links import report_url
+
+    environment = read_environment(str(load_settings().environment))
+    if environment.github is None:
+        return 0
+    return tell_due(warehouse_url(), environment, connections, report_url)
 
 
 def _take_in(url: str, dag_ids: set[str]) -> int:

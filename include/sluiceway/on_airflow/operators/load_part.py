@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from sluiceway.on_airflow.connections import CONN_ID, connections
+from sluiceway.on_airflow.lineage import OfTable
 from sluiceway.on_airflow.operators.load_table import LoadTableOperator
 from sluiceway.on_airflow.recorded import recorded, run_of
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class LoadPartOperator(BaseOperator):
+class LoadPartOperator(OfTable, BaseOperator):
     """Stage one part of a table in one transaction; what came of it stands in the ledger.
 
     :param table: the table's name.
@@ -28,6 +29,7 @@ class LoadPartOperator(BaseOperator):
 
     # none: they come from expand_kwargs(), and rendering them costs a call to the API server per part
     template_fields: Sequence[str] = ()
+    stages_only = True
 
     def __init__(
         self,

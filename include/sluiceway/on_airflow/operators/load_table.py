@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from sluiceway.on_airflow.connections import CONN_ID, connections
+from sluiceway.on_airflow.lineage import OfTable
 from sluiceway.on_airflow.recorded import recorded, run_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class LoadTableOperator(BaseOperator):
+class LoadTableOperator(OfTable, BaseOperator):
     """Load one table of include/config/tables/ in one transaction.
 
     Fails without a retry when the extraction is empty or anything else is wrong that a retry does not change;

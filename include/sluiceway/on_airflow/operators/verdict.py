@@ -8,6 +8,7 @@ from airflow.sdk import BaseOperator
 
 from sluiceway.errors import RunFailedError, SluicewayError, TransientError
 from sluiceway.ledger.warehouse import one_connection
+from sluiceway.on_airflow.alerts import tell_after_run
 from sluiceway.on_airflow.connections import CONN_ID, warehouse_url
 from sluiceway.on_airflow.links import ReportLink
 from sluiceway.on_airflow.recorded import opening_of, run_of
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class VerdictOperator(BaseOperator):
-    """Judge the run, close its ledger row, write its page, and fail when the run is red.
+    """Judge the run, close its ledger row, write its page, tell whoever is to know, and fail when the run is red.
 
     Make it the teardown of the run's first task, with an arrow from every task that it judges: then it waits for all of
     them, runs whatever happened to them, and runs again when one of them does.
@@ -47,7 +48,9 @@ class VerdictOperator(BaseOperator):
             except (SluicewayError, OSError) as error:
                 sentence = f"{verdict.sentence} The page of the run could not be written: {error}"
                 steps.fail_run(url, run, sentence)
+                tell_after_run(url)
                 raise RunFailedError(sentence) from error
+        tell_after_run(url)
         if verdict.status not in {"success", "superseded"}:
             raise RunFailedError(verdict.sentence)
         return verdict.sentence

@@ -7,13 +7,14 @@ from urllib.parse import quote, urlencode
 from fastapi import FastAPI, HTTPException, Request, status
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from sluiceway.on_airflow.web import compare, runs, tables, triggers, webhooks
+from sluiceway.on_airflow.web import compare, machines, runs, tables, triggers, webhooks
 from sluiceway.on_airflow.web.pages import freshness
 from sluiceway.on_airflow.web.pages.site import HEADERS, page
 
 app = FastAPI(title="Sluiceway", docs_url=None, redoc_url=None, openapi_url=None)
 app.include_router(webhooks.router)
 app.include_router(triggers.router)
+app.include_router(machines.router)
 app.include_router(compare.router)
 app.include_router(runs.router)
 app.include_router(tables.router)

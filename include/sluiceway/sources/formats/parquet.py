@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError, nearest
+from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.extraction import Extraction, chosen_columns, family, geometry_columns
 from sluiceway.sources.formats.texts import not_utf8, text_array
 from sluiceway.tables.source_spec import ParquetSource
@@ -120,7 +121,7 @@ def _of_geoparquet(spec: TableSpec, file: pq.ParquetFile, place: str) -> tuple[s
     if text is None:
         return None
     try:
-        document = json.loads(text)
+        document = parse_json(text)
         known = {name: (str(column["encoding"]), _crs(column)) for name, column in document["columns"].items()}
         return str(document["primary_column"]), known
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -140,7 +141,7 @@ def _of_parquet(file: pq.ParquetFile) -> tuple[str | None, Known]:
     for position in range(len(file.schema)):
         column = file.schema.column(position)
         if column.logical_type.type in {"GEOMETRY", "GEOGRAPHY"}:
-            crs = json.loads(column.logical_type.to_json()).get("crs") or DEFAULT_CRS
+            crs = parse_json(column.logical_type.to_json()).get("crs") or DEFAULT_CRS
             known[column.path] = ("WKB", _named_crs(crs if isinstance(crs, str) else json.dumps(crs), file))
     return (next(iter(known)) if len(known) == 1 else None), known
 

@@ -6,7 +6,6 @@ read is read again later.
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -27,6 +26,7 @@ from sluiceway.errors import (
     SourceUnreadableError,
     nearest,
 )
+from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.connections import Connections
 from sluiceway.sources.extraction import Extraction, chosen_columns, geometry_columns
 from sluiceway.sources.formats.texts import text_array
@@ -151,7 +151,7 @@ class _Sheet:
             if answer.status != 200:
                 raise self._refusal(answer)
             try:
-                found = json.load(answer.body)
+                found = parse_json(answer.body.read())
             except ValueError as error:
                 raise SourceUnreadableError(
                     f"{self.spec.name}: {self.endpoint} answers with no JSON: {error}"
@@ -185,7 +185,7 @@ class _Sheet:
 
 def _message(body: str) -> str:
     try:
-        return " ".join(str(json.loads(body)["error"]["message"]).split())
+        return " ".join(str(parse_json(body)["error"]["message"]).split())
     except (ValueError, KeyError, TypeError):
         return " ".join(body.split())[:200] or "no reason given"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from sluiceway.errors import (
     SourceUnreadableError,
     nearest,
 )
+from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.connections import Connections
 from sluiceway.sources.extraction import Extraction, Unreadable, chosen_columns, geometry_columns
 from sluiceway.sources.formats.json_records import BrokenJsonError, CutJsonError, Document, read_records
@@ -317,7 +317,7 @@ def _words(value: Any) -> str:
 def _error_words(body: str) -> str:
     """What the body of an error says; a page of HTML says nothing."""
     try:
-        document = json.loads(body)
+        document = parse_json(body)
     except ValueError:
         return "" if body.lstrip().startswith("<") else body
     if not isinstance(document, dict):

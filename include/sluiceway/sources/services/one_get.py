@@ -1,11 +1,11 @@
-"""One GET of an address, bounded in time and size, that follows no redirect: how sensors and the deploy watch ask."""
+"""One request to an address, bounded in time and size, that follows no redirect: how sensors and watches ask."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import httpx
 
@@ -54,9 +54,23 @@ def checked(url: str, connection: str | None, where: str = "") -> httpx.URL:
 
 
 async def get_once(url: httpx.URL, secrets: Mapping[str, str], *, timeout_s: float, max_bytes: int) -> Answer:
+    """As `send_once`, by GET."""
+    return await send_once("GET", url, secrets, timeout_s=timeout_s, max_bytes=max_bytes)
+
+
+async def send_once(
+    method: Literal["GET", "POST"],
+    url: httpx.URL,
+    secrets: Mapping[str, str],
+    *,
+    timeout_s: float,
+    max_bytes: int,
+    document: Mapping[str, Any] | None = None,
+) -> Answer:
     """Ask once.
 
     :param secrets: headers of a connection.
+    :param document: sent as JSON.
     :param timeout_s: for all of it.
     :param max_bytes: of the body; with 0 it is not read, and may go on for ever.
     :raises TimeoutError: it takes longer.
@@ -73,7 +87,7 @@ async def get_once(url: httpx.URL, secrets: Mapping[str, str], *, timeout_s: flo
             verify=trusted(),
             headers={"User-Agent": "sluiceway", "Cache-Control": "no-cache", **secrets},
         ) as client,
-        client.stream("GET", url) as answer,
+        client.stream(method, url, json=document) as answer,
     ):
         body = bytearray()
         if max_bytes:

@@ -35,11 +35,14 @@ class Staging(Deployment):
 
     endpoint: VersionEndpoint = field(kw_only=True)
 
-    def settings(self, *, timeout_s: float = TIMEOUT_S, poll_s: float = POLL_S) -> None:
-        """Write the environment's file."""
+    def settings(self, *, timeout_s: float = TIMEOUT_S, poll_s: float = POLL_S, more: str = "") -> None:
+        """Write the environment's file.
+
+        :param more: what stands at its end.
+        """
         (self.config / "environments" / "staging.toml").write_text(
             f'kind = "http"\nurl = "{self.endpoint.uri}"\njson_path = "build.commit"\npoll_s = {poll_s}\n'
-            f"timeout_s = {timeout_s}\nrequest_timeout_s = {REQUEST_TIMEOUT_S}\n",
+            f"timeout_s = {timeout_s}\nrequest_timeout_s = {REQUEST_TIMEOUT_S}\n{more}",
             encoding="utf-8",
         )
 

@@ -13,23 +13,17 @@ from airflow.utils.session import create_session
 from fastapi import APIRouter, HTTPException, Request, status
 from fastapi.responses import HTMLResponse
 
-from sluiceway.deploy.spec import read_environment
 from sluiceway.errors import SluicewayError
-from sluiceway.freshness import around
 from sluiceway.freshness.around import Around
-from sluiceway.freshness.ask import ask
-from sluiceway.freshness.model import Verdict
 from sluiceway.ids import MASTER
 from sluiceway.ledger.rows import CLI
-from sluiceway.on_airflow.connections import connections
 from sluiceway.on_airflow.web.airflow import readable_dags
 from sluiceway.on_airflow.web.airflow_runs import queue
-from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.on_airflow.web.declared import declared
 from sluiceway.on_airflow.web.pages.beside import beside
 from sluiceway.on_airflow.web.pages.site import page
 from sluiceway.on_airflow.web.pages.table_rows import Asked, shown
-from sluiceway.settings import load_settings
+from sluiceway.on_airflow.web.verdict import around_now, survey_now
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -46,12 +40,11 @@ def show(request: Request, user: GetUserDep, state: str = "", sort: str = "", q:
         if not readable_dags(user, {MASTER}, airflow):
             raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
     try:
-        url = warehouse_url()
-        verdict, why = now(url), None
+        verdict, why = survey_now().verdict, None
     except SluicewayError as error:
         log.error("It is unknown how fresh the data is: %s", error)
-        url, verdict, why = None, None, str(error)
-    known = _around(url, verdict) if url is not None and verdict is not None else Around()
+        verdict, why = None, str(error)
+    known = around_now() if verdict is not None else Around()
     with create_session(scoped=False) as airflow:
         readable = readable_dags(user, {MASTER, *declared.flows(), *known.dag_ids()} - {CLI}, airflow)
         open_runs = queue(airflow, readable)
@@ -64,22 +57,3 @@ def show(request: Request, user: GetUserDep, state: str = "", sort: str = "", q:
         table=shown(verdict, known.tables, readable, asked) if verdict is not None else None,
         beside=beside(known, open_runs, readable),
     )
-
-
-def now(url: str) -> Verdict:
-    """The verdict of this moment.
-
-    :raises ConfigError: the environment's file is missing or wrong.
-    """
-    settings = load_settings()
-    environment = read_environment(settings.environment) if settings.environment is not None else None
-    return ask(url, environment, settings, connections)
-
-
-def _around(url: str, verdict: Verdict) -> Around:
-    try:
-        return around.read(url, [table.table for table in verdict.tables])
-    except SluicewayError as error:
-        # the verdict says so itself
-        log.error("What stands around the verdict cannot be read: %s", error)
-        return Around()

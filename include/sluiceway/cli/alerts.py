@@ -1,0 +1,225 @@
+"""`sluiceway alerts`: who is told when something is wrong, what is wrong now, and the telling without Airflow."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sluiceway.cli import checked
+from sluiceway.cli.checked import FormatOption
+from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sentences
+from sluiceway.cli.items import span, who
+from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
+from sluiceway.cli.program import Commands
+from sluiceway.cli.records import print_records
+from sluiceway.errors import ConfigError, nearest
+from sluiceway.settings import load_settings
+
+if TYPE_CHECKING:
+    from sluiceway.alerts.model import Incident
+    from sluiceway.alerts.spec import AlertsSpec
+
+app = Commands(help="Who is told of what is wrong, and what is.")
+
+IncidentArgument = Annotated[int, typer.Argument(metavar="ID", help="An incident's number, as `alerts list` has it.")]
+COLUMNS = ("id", "state", "what", "since (UTC)", "cause")
+
+
+@app.command("check")
+def alerts_check(style: FormatOption = None, as_json: JsonOption = False) -> None:
+    """Validate include/config/alerts.toml offline; names key, value and the nearest valid one.
+
+    Example: sluiceway alerts check
+    """
+    from sluiceway.alerts.spec import names_unknown, path_of, read_file
+    from sluiceway.flows.files import flow_files
+    from sluiceway.ids import MASTER
+    from sluiceway.tables.files import table_files
+
+    settings = load_settings()
+    path = path_of(settings)
+    said: list[str] = []
+    if path.is_file():
+        tables = [each.stem for each in table_files(settings.config_dir)]
+        dags = [MASTER, *(each.stem for each in flow_files(settings.config_dir))]
+        try:
+            said = names_unknown(path, read_file(path), tables, dags)
+        except ConfigError as error:
+            said = str(error).split("\n")
+    problems = [checked.Problem(path, sentence) for sentence in said]
+    checked.tell(int(path.is_file()), problems, style=style, as_json=as_json)
+
+
+@app.command("list")
+def alerts_list(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many; the open ones first.")] = 20,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List incidents: what is wrong, since when, by which cause, who takes care of it; and what could not be told.
+
+    Example: sluiceway alerts list
+    """
+    from sluiceway.alerts import incidents, notices
+    from sluiceway.alerts.message import title
+    from sluiceway.ledger.revision import check_revision
+    from sluiceway.ledger.warehouse import connect
+
+    with sentences(), connect(warehouse_url(warehouse)) as session:
+        check_revision(session)
+        found = incidents.newest(session, limit=limit)
+        untold, looked = notices.untold(session), incidents.looked_at(session)
+    if as_json:
+        shown = [
+            {**each.model_dump(mode="json", exclude={"cause_key"}), "state": _state(each), "title": title(each)}
+            for each in found
+        ]
+        names = ("alert", "channel", "messages", "error")
+        print_json(
+            {
+                "looked_at": looked.isoformat() if looked else None,
+                "incidents": shown,
+                "not_told": [dict(zip(names, each, strict=True)) for each in untold],
+            }
+        )
+        return
+    out.print(f"The last look was at {looked:%Y-%m-%d %H:%M:%S} UTC." if looked else "Nobody has looked yet.")
+    if found:
+        rows = [
+            (str(each.id), _state(each), title(each), f"{each.opened_at:%Y-%m-%d %H:%M}", each.cause) for each in found
+        ]
+        print_records(COLUMNS, rows, prose={"cause"})
+    for alert, channel, count, error in untold:
+        out.print(plain(f"Not told so far by {alert} ({channel}): {count}. {error}"))
+
+
+@app.command("run")
+def alerts_run(warehouse: WarehouseOption = None, as_json: JsonOption = False) -> None:
+    """Look once, tell whoever is to know, and send the heartbeat: for cron or a timer, where no Airflow need run.
+
+    Example: sluiceway alerts run
+    """
+    from sluiceway.alerts.watch import surroundings, watch
+
+    with sentences():
+        found = watch(surroundings(warehouse_url(warehouse), load_settings()), _declared())
+    told, heartbeat = found.told, found.heartbeat
+    is_bad = bool(told.failed) or (heartbeat is not None and not heartbeat.is_sent)
+    if as_json:
+        print_json(
+            {
+                "open": found.open,
+                "sent": told.sent,
+                "failed": list(told.failed),
+                "left_to_airflow": list(told.left),
+                "heartbeat": None if heartbeat is None else heartbeat.is_sent,
+            }
+        )
+    else:
+        out.print(f"{_incidents(found.open)}; {told.sent} {'message' if told.sent == 1 else 'messages'} sent.")
+    for sentence in (*told.failed, *([heartbeat.error] if heartbeat is not None and heartbeat.error else [])):
+        err.print(f"[red]error:[/] {plain(sentence)}")
+    for sentence in told.left:
+        err.print(plain(sentence))
+    if is_bad:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command("test")
+def alerts_test(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An alert of alerts.toml.")], as_json: JsonOption = False
+) -> None:
+    """Send one message that says that nothing is wrong.
+
+    Example: sluiceway alerts test on_call
+    """
+    from sluiceway.alerts.message import test_message
+    from sluiceway.alerts.tell import SEND_S
+    from sluiceway.alerts.watch import outside
+    from sluiceway.sources.connections import from_environment
+
+    with sentences():
+        spec, settings = _declared(), load_settings()
+        if name not in spec.alerts:
+            raise ConfigError(f"There is no alert {name!r}{nearest(name, spec.alerts)}")
+        channels = outside(spec.alerts[name], from_environment)
+        for channel in channels:
+            channel.send(test_message(name, settings.environment), SEND_S)
+    if as_json:
+        print_json({"alert": name, "channels": [channel.name for channel in channels]})
+        return
+    out.print(plain(f"{name} was told, by {', '.join(channel.name for channel in channels)}."))
+
+
+@app.command("acknowledge")
+def alerts_acknowledge(
+    incident: IncidentArgument,
+    note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Kept beside who did it.")] = None,
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that you take care of an incident: nobody is told of it again, until it has recovered.
+
+    Example: sluiceway alerts acknowledge 12 --note "the vendor knows"
+    """
+    from sluiceway.alerts import incidents
+    from sluiceway.ledger.warehouse import connect
+
+    with sentences(), connect(warehouse_url(warehouse)) as session:
+        changed = incidents.acknowledge(session, incident, who=who(), note=note)
+    _say_changed(changed, f"Incident {incident} is acknowledged by {changed.acknowledged_by}.", as_json=as_json)
+
+
+@app.command("snooze")
+def alerts_snooze(
+    incident: IncidentArgument,
+    lasting: Annotated[str, typer.Option("--for", metavar="TIME", help="How long: 30m, 2h, 1d.")],
+    warehouse: WarehouseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have nobody told of an incident for a while; if it lasts, it is told again then.
+
+    Example: sluiceway alerts snooze 12 --for 2h
+    """
+    from sluiceway.alerts import incidents
+    from sluiceway.ledger.warehouse import connect
+
+    with sentences(), connect(warehouse_url(warehouse)) as session:
+        changed = incidents.snooze(session, incident, lasting=span(lasting))
+    until = f"{changed.snoozed_until:%Y-%m-%d %H:%M} UTC"
+    _say_changed(changed, f"Nobody is told of incident {incident} until {until}.", as_json=as_json)
+
+
+def _declared() -> AlertsSpec:
+    """What alerts.toml declares.
+
+    :raises ConfigError: it is not there, or wrong.
+    """
+    from sluiceway.alerts.spec import path_of, read_file
+
+    if not path_of().is_file():
+        raise ConfigError(f"There is no {path_of()}, so nobody is told of anything; docs/how-to/alerts.md has one.")
+    return read_file(path_of())
+
+
+def _say_changed(changed: Incident, sentence: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({**changed.model_dump(mode="json", exclude={"cause_key"}), "state": _state(changed)})
+        return
+    out.print(plain(sentence))
+
+
+def _state(incident: Incident) -> str:
+    if incident.recovered_at is not None:
+        return "recovered"
+    if incident.acknowledged_at is not None:
+        return "acknowledged"
+    if incident.snoozed_until is not None and incident.snoozed_until > datetime.now(incident.snoozed_until.tzinfo):
+        return "snoozed"
+    return "open"
+
+
+def _incidents(count: int) -> str:
+    return "No incident is open" if not count else f"{count} {'incident is' if count == 1 else 'incidents are'} open"

@@ -1,0 +1,50 @@
+"""What the DAG freshness_watch does, which tells what nobody else has told; and the deadline by which a run begins."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sluiceway.alerts.spec import read_alerts
+from sluiceway.errors import ConfigError
+from sluiceway.on_airflow.alerts import declared, surroundings
+from sluiceway.on_airflow.connections import warehouse_url
+from sluiceway.settings import load_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.definitions.deadline import DeadlineAlert
+
+
+def look_and_tell(_context: Context) -> int:
+    """Look for what is wrong, tell whoever is to know, and send the heartbeat; how many messages were sent."""
+    from sluiceway.alerts.watch import watch
+    from sluiceway.errors import NotToldError
+
+    found = watch(surroundings(warehouse_url()), read_alerts())
+    failed = [*found.told.failed, *([found.heartbeat.error] if found.heartbeat and found.heartbeat.error else [])]
+    if failed:
+        raise NotToldError("\n".join(failed))
+    return found.told.sent
+
+
+def start_deadline() -> DeadlineAlert | None:
+    """What tells of a run that does not begin in time; None where nobody is told of that.
+
+    A file that is wrong takes no DAG down with it: freshness_watch is red, and says what is wrong.
+    """
+    try:
+        if not declared() or not read_alerts().tells_of("waiting"):
+            return None
+    except ConfigError:
+        return None
+    from airflow.sdk.definitions.callback import AsyncCallback
+    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+    from sluiceway.on_airflow.triggers.never_began import tell_if_never_began
+
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(seconds=load_settings().start_within_s),
+        callback=AsyncCallback(tell_if_never_began),
+    )

@@ -1,0 +1,63 @@
+"""`sluiceway access token` on a real ledger, as the warehouse's owner."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from sluiceway.cli.app import app
+
+Command = Callable[..., Result]
+Query = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def token(owner_url: str, setting: Callable[..., None]) -> Command:
+    setting(owner_url=owner_url)
+    return lambda *arguments: CliRunner().invoke(app, ["access", "token", *arguments])
+
+
+def test_a_token_alone_goes_to_the_standard_output_and_its_id_beside_it(token: Command, query: Query) -> None:
+    made = token("create", "prometheus", "--face", "metrics", "--face", "badge")
+    assert made.exit_code == 0
+    assert made.stdout.startswith("slw_") and made.stdout.count("\n") == 1
+    token_id, faces = query("SELECT token_id, faces FROM etl.face_token")[0]
+    assert f"The token {token_id} opens badge, metrics." in made.stderr
+    assert faces == ["badge", "metrics"]
+
+
+def test_the_list_shows_whose_it_is_and_never_the_token(token: Command) -> None:
+    assert "There is no token yet" in token("list").stdout
+    made = token("create", "a README", "--face", "all", "--json")
+    document = json.loads(made.stdout)
+    listed = token("list").stdout
+    assert document["token_id"] in listed and "a README" in listed and "badge, metrics, status" in listed
+    assert document["token"] not in listed + token("list", "--json").stdout
+
+
+def test_a_revoked_token_is_shown_so_and_an_unknown_one_names_the_nearest(token: Command) -> None:
+    token_id = json.loads(token("create", "x", "--face", "badge", "--json").stdout)["token_id"]
+    for _ in range(2):
+        assert "opens nothing any more" in token("revoke", token_id).stdout
+    assert json.loads(token("list", "--json").stdout)["tokens"][0]["revoked_at"] is not None
+    wrong = token("revoke", token_id[:-1] + "x")
+    assert wrong.exit_code == 1 and f"did you mean '{token_id}'?" in wrong.stderr
+
+
+@pytest.mark.parametrize("faces", [("--face", "bagde"), ()])
+def test_a_token_of_no_face_is_not_made(faces: tuple[str, ...], token: Command, query: Query) -> None:
+    wrong = token("create", "x", *faces)
+    assert wrong.exit_code == 2
+    assert query("SELECT * FROM etl.face_token") == []
+    if faces:
+        assert "--face 'bagde' is no face; did you mean 'badge'?" in wrong.stderr
+
+
+def test_the_role_that_loads_makes_no_token(setting: Callable[..., None], warehouse_url: str, token: Command) -> None:
+    wrong = token("create", "x", "--face", "badge", "--warehouse", warehouse_url)
+    assert wrong.exit_code == 1 and "permission denied for table face_token" in wrong.stderr
