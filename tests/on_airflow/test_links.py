@@ -12,11 +12,11 @@ from sluiceway.on_airflow import links
 @pytest.mark.parametrize(
     ("airflow_url", "base_url", "found"),
     [
-        ("https://airflow.example", "", "https://airflow.example/sluiceway/reports/m/a%2Fb"),
-        ("https://airflow.example/", "http://inside:8080", "https://airflow.example/sluiceway/reports/m/a%2Fb"),
-        ("https://x.example/air", "http://x.example/air", "https://x.example/air/sluiceway/reports/m/a%2Fb"),
-        ("https://x.example", "http://x.example/air", "https://x.example/air/sluiceway/reports/m/a%2Fb"),
-        ("https://me:secret@x.example", "", "https://x.example/sluiceway/reports/m/a%2Fb"),
+        ("https://airflow.example", "", "https://airflow.example/sluiceway/runs/m/a%2Fb"),
+        ("https://airflow.example/", "http://inside:8080", "https://airflow.example/sluiceway/runs/m/a%2Fb"),
+        ("https://x.example/air", "http://x.example/air", "https://x.example/air/sluiceway/runs/m/a%2Fb"),
+        ("https://x.example", "http://x.example/air", "https://x.example/air/sluiceway/runs/m/a%2Fb"),
+        ("https://me:secret@x.example", "", "https://x.example/sluiceway/runs/m/a%2Fb"),
     ],
 )
 def test_a_page_is_found_below_the_path_of_airflow(

@@ -68,7 +68,7 @@ def newest_tries(session: Session, table: str, dag_ids: Collection[str], *, limi
     found = store.table_runs_where(
         session,
         sql.SQL(
-            "WHERE table_name = {} AND finished_at IS NOT NULL AND status <> 'planned' AND dag_id = ANY ({}) "
+            "WHERE table_name = {} AND finished_at IS NOT NULL AND status <> 'planned' AND (dag_id = ANY ({})) IS TRUE "
             "ORDER BY finished_at DESC LIMIT {}"
         ).format(sql.Literal(table), _list(dag_ids), sql.Literal(limit)),
     )
@@ -106,37 +106,42 @@ _BETWEEN = """
             max(t.finished_at) FILTER (WHERE (t.dag_id, t.run_id) = {a}) AS a_at,
             max(t.finished_at) FILTER (WHERE (t.dag_id, t.run_id) = {b}) AS b_at
         FROM etl.table_run t WHERE (t.dag_id, t.run_id) IN ({a}, {b}) GROUP BY t.table_name
-    ), names AS (
+    ), names AS MATERIALIZED (
         SELECT table_name FROM ends
         UNION
         SELECT table_name FROM etl.table_run
         WHERE finished_at > {a_ended} AND finished_at <= {b_ended} AND dag_id = ANY ({dags})
-    ), spans AS (
+    ), spans AS MATERIALIZED (
         SELECT table_name, coalesce(a_at, {a_ended}) AS since, coalesce(b_at, {b_ended}) AS until
         FROM names LEFT JOIN ends USING (table_name)
+    ), counted AS MATERIALIZED (
+        SELECT t.table_name, count(*) FILTER (WHERE t.status = 'loaded') AS loads,
+            count(*) FILTER (WHERE t.status = 'failed') AS failed,
+            sum(t.inserted) FILTER (WHERE t.status = 'loaded') AS inserted,
+            sum(t.updated) FILTER (WHERE t.status = 'loaded') AS updated,
+            sum(t.deleted) FILTER (WHERE t.status = 'loaded') AS deleted,
+            sum(t.rejected) FILTER (WHERE t.status = 'loaded') AS rejected
+        FROM etl.table_run t JOIN spans s ON t.table_name = s.table_name
+        WHERE t.finished_at > s.since AND t.finished_at <= s.until AND (t.dag_id = ANY ({dags})) IS TRUE
+        GROUP BY t.table_name
     )
-    SELECT s.table_name, c.*, before.table_rows, after.table_rows, had.source_columns, has.source_columns,
-        had.spec_hash, has.spec_hash
+    SELECT s.table_name, coalesce(c.loads, 0), coalesce(c.failed, 0), coalesce(c.inserted, 0)::bigint,
+        coalesce(c.updated, 0)::bigint, coalesce(c.deleted, 0)::bigint, coalesce(c.rejected, 0)::bigint,
+        before.table_rows, after.table_rows, had.source_columns, has.source_columns, had.spec_hash, has.spec_hash
     FROM spans s
-    CROSS JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE t.status = 'loaded'), count(*) FILTER (WHERE t.status = 'failed'),
-            coalesce(sum(t.inserted) FILTER (WHERE t.status = 'loaded'), 0)::bigint,
-            coalesce(sum(t.updated) FILTER (WHERE t.status = 'loaded'), 0)::bigint,
-            coalesce(sum(t.deleted) FILTER (WHERE t.status = 'loaded'), 0)::bigint,
-            coalesce(sum(t.rejected) FILTER (WHERE t.status = 'loaded'), 0)::bigint
-        FROM etl.table_run t
-        WHERE t.table_name = s.table_name AND t.finished_at > s.since AND t.finished_at <= s.until
-            AND t.dag_id = ANY ({dags})
-    ) c
+    LEFT JOIN counted c USING (table_name)
     LEFT JOIN LATERAL ({rows_since}) before ON true
     LEFT JOIN LATERAL ({rows_until}) after ON true
     LEFT JOIN LATERAL ({columns_since}) had ON true
     LEFT JOIN LATERAL ({columns_until}) has ON true
     ORDER BY s.table_name
 """
+# by the table's newest tries, here and above: with `IS TRUE` the DAGs are no reason to take the index that begins with
+# them, by which a server without statistics steps through all runs of a DAG for each table
 _NEWEST = """
     SELECT t.table_rows, t.source_columns, t.spec_hash FROM etl.table_run t
-    WHERE t.table_name = s.table_name AND t.finished_at <= s.{moment} AND t.dag_id = ANY ({dags}) AND {wanted}
+    WHERE t.table_name = s.table_name AND t.finished_at <= s.{moment} AND (t.dag_id = ANY ({dags})) IS TRUE
+        AND {wanted}
     ORDER BY t.finished_at DESC LIMIT 1
 """
 _WITH_ROWS = sql.SQL("t.table_rows IS NOT NULL AND t.status IN ('loaded', 'unchanged')")

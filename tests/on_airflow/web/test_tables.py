@@ -19,7 +19,6 @@ from sluiceway.load.table import load_table
 from sluiceway.tables.registry import read_spec
 from tests.on_airflow.web.conftest import logged_in, serving
 from tests.on_airflow.web.door import Door
-from tests.on_airflow.web.runs import in_ledger
 
 CITY = """
 description = "Cities & towns"
@@ -65,12 +64,16 @@ def config(door: Door) -> Iterator[Path]:
 
 def _with_files(door: Door) -> Iterator[Path]:
     folder = door.home / "config"
+    made = [name for name in {Path(each).parent for each in FILES} if not (folder / name).exists()]
+    for name in made:
+        (folder / name).mkdir()
     for name, text in FILES.items():
-        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     yield folder
     for name in FILES:
         (folder / name).unlink()
+    for name in made:
+        (folder / name).rmdir()
 
 
 @pytest.fixture(scope="module")
@@ -275,9 +278,9 @@ def test_a_table_of_another_dag_is_answered_like_none(fab: Door) -> None:
 
 @pytest.mark.usefixtures("kept_apart")
 def test_a_load_of_the_command_line_is_the_masters(fab: Door) -> None:
-    in_ledger(fab, RunKey("cli", "cli__pt"))
+    key = RunKey("cli", "cli__pt")
     with connect(fab.warehouse) as session:
-        key = RunKey("cli", "cli__pt")
+        store.open_run(session, key, None, "cli")
         told = TableRun(**key._asdict(), table_name="pt_city", status="loaded", note="by hand <here>")
         store.write_table_run(session, told)
     for user, is_told in (("master", True), ("shopper", False)):
