@@ -138,3 +138,5 @@ def test_a_try_that_is_written_twice_counts_once(
         "UPDATE etl.table_run SET status = 'failed', error = 'x', error_type = 'x', rejected = 3 WHERE try_number = 1"
     )
     assert query("SELECT loads, failures, rejected FROM etl.table_tally") == [(1, 1, 3)]
+    query("UPDATE etl.table_run SET rejected = 4, seconds = seconds WHERE try_number > 0")
+    assert query("SELECT loads, failures, rejected FROM etl.table_tally") == [(1, 1, 4)]
