@@ -155,8 +155,8 @@ async def ask_many(url: str, token: str, cookie: str, *, with_page: bool) -> tup
     :returns: how many were lost, and the milliseconds of those that were answered.
     """
     lost, times = 0, []
-    # shorter than the 5 s of uvicorn, which may close a connection while it is taken up again
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=2)
+    # a connection each: uvicorn closes one that was idle for 5 s, maybe while it is taken up again
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits) as client:
 
         async def ask(path: str) -> None:

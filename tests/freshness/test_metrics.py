@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from sluiceway.freshness import metrics as module
 from sluiceway.freshness.ask import Survey, survey
 from sluiceway.freshness.facts import LedgerFacts, read
-from sluiceway.freshness.metrics import metrics
+from sluiceway.freshness.metrics import Drawn, metrics
 from sluiceway.freshness.model import EnvironmentVerdict, Verdict
 from sluiceway.ledger.forget import forget_runs
 from sluiceway.ledger.warehouse import connect
@@ -82,6 +83,20 @@ def test_without_a_ledger_nothing_is_told_but_that() -> None:
     assert ("sluiceway_runs_waiting",) not in found
 
 
+def test_a_family_that_has_not_changed_is_kept_and_one_that_has_is_drawn_anew(
+    in_step: Survey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, families = Drawn(), []
+    draw = module._drawn
+    monkeypatch.setattr(module, "_drawn", lambda family: families.append(family.name) or draw(family))
+    first = drawn.metrics(in_step)
+    assert drawn.metrics(in_step) == first == metrics(in_step)
+    families.clear()
+    later = in_step.verdict.model_copy(update={"state": "stale"})
+    assert samples(drawn.metrics(Survey(later, in_step.facts)))["sluiceway_state", "stale"] == 1
+    assert families == ["sluiceway_state"]
+
+
 def test_runs_that_wait_and_runs_that_load_are_told_apart(warehouse_url: str) -> None:
     ran(warehouse_url, "waits", ago=HOUR, status="running")
     ran(warehouse_url, "loads", ago=HOUR, status="running", city="planned")
@@ -123,3 +138,5 @@ def test_a_try_that_is_written_twice_counts_once(
         "UPDATE etl.table_run SET status = 'failed', error = 'x', error_type = 'x', rejected = 3 WHERE try_number = 1"
     )
     assert query("SELECT loads, failures, rejected FROM etl.table_tally") == [(1, 1, 3)]
+    query("UPDATE etl.table_run SET rejected = 4, seconds = seconds WHERE try_number > 0")
+    assert query("SELECT loads, failures, rejected FROM etl.table_tally") == [(1, 1, 4)]

@@ -141,8 +141,8 @@ def test_the_reader_cannot_create_a_table(postgres: Cluster, database: str) -> N
 
 def test_a_warehouse_without_a_ledger_says_how_to_get_one(blank: str, postgres: Cluster) -> None:
     with (
-        pytest.raises(LedgerMissingError, match=r"ledger is missing and this code needs .* run `sluiceway ledger mig"),
         connect(postgres.url("sluiceway_loader", blank)) as session,
+        pytest.raises(LedgerMissingError, match=r"ledger is missing and this code needs .* run `sluiceway ledger mig"),
     ):
         check_revision(session)
 

@@ -1,4 +1,4 @@
-"""What the ledger knows that a verdict goes by: five statements, each by an index, in one read-only snapshot."""
+"""What the ledger knows that a verdict goes by: six statements at most, each by an index, in one read-only snapshot."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ from sluiceway.ledger.warehouse import Session, connect
 
 RUNS_READ = 200
 """So many runs that have ended, the newest, tell what became of a commit; of those that go on, as many."""
-
-LONGEST_S = 30
-"""A statement that takes longer, behind somebody's lock, is given up: whoever asks learns that the ledger is silent."""
 
 
 class LastTry(Frozen):
@@ -146,16 +143,13 @@ def read(url: str, tables: Collection[str], environment: str | None = None) -> L
     :raises WarehouseUnavailableError: the server does not answer.
     """
     with connect(url) as session:
+        # a run that ends between two statements would be neither open nor green
+        session.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         return read_in(session, tables, environment)
 
 
 def read_in(session: Session, tables: Collection[str], environment: str | None = None) -> LedgerFacts:
-    """As `read`, in a transaction that has done nothing yet."""
-    # one snapshot: a run that ends between two statements would be neither open nor green
-    session.execute(
-        sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {}; ")
-        .format(sql.Literal(f"{LONGEST_S}s"))
-    )  # fmt: skip
+    """As `read`, in a transaction that is one snapshot and has done nothing yet."""
     check_revision(session)
     runs = session.execute(sql.SQL(_RUNS).format(sql.Literal(RUNS_READ)))
     at, found = _tables(session, tables)

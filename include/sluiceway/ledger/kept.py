@@ -27,10 +27,11 @@ class KeptConnection:
 
     :param url: gives the warehouse's URL; asked again after the connection broke.
     :param name: what the server shows of it.
+    :param is_snapshot: each transaction sees one moment, and cannot write.
     """
 
-    def __init__(self, url: Callable[[], str], *, name: str = "sluiceway watch") -> None:
-        self._url, self._name = url, name
+    def __init__(self, url: Callable[[], str], *, name: str = "sluiceway watch", is_snapshot: bool = False) -> None:
+        self._url, self._name, self._is_snapshot = url, name, is_snapshot
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._connected_to = ""
         self._failed: tuple[float, str] | None = None
@@ -80,6 +81,10 @@ class KeptConnection:
             named = error_of(error, url)
             self._failed = (time.monotonic(), str(named))
             raise named from error
+        if self._is_snapshot:
+            # said by BEGIN, so that it costs no statement
+            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            self._connection.read_only = True
         self._failed, self._connected_to = None, url
         return self._connection
 

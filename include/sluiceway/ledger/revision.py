@@ -14,18 +14,19 @@ def check_revision(session: Session) -> None:
     Each migration says in etl.compatible which older code may go on with the ledger it makes, so that in a rolling
     deploy both sides work.
     """
-    # where there is no such table, the error of that statement says that the ledger is missing
-    found = session.execute(sql.SQL("SELECT version_num FROM etl.alembic_version"))[0][0]
-    if found == LEDGER_REVISION or (found > LEDGER_REVISION and _names_this_code(session)):
+    found = None
+    if session.execute(sql.SQL("SELECT to_regclass('etl.alembic_version') IS NOT NULL"))[0][0]:
+        found = session.execute(sql.SQL("SELECT version_num FROM etl.alembic_version"))[0][0]
+    if found == LEDGER_REVISION or (found is not None and found > LEDGER_REVISION and _names_this_code(session)):
         return
-    if found > LEDGER_REVISION:
+    if found is not None and found > LEDGER_REVISION:
         raise LedgerMissingError(
             f"The warehouse's ledger is at revision {found}, which no longer serves code of {LEDGER_REVISION}; deploy "
             f"the code that migrated it."
         )
+    state = f"is at revision {found}" if found else "is missing"
     raise LedgerMissingError(
-        f"The warehouse's ledger is at revision {found} and this code needs {LEDGER_REVISION}; run `sluiceway ledger "
-        f"migrate`."
+        f"The warehouse's ledger {state} and this code needs {LEDGER_REVISION}; run `sluiceway ledger migrate`."
     )
 
 

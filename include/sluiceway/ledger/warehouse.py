@@ -67,10 +67,6 @@ def named_error(message: str, sqlstate: str | None) -> SluicewayError:
     """The named error for what PostgreSQL said."""
     if sqlstate is None or sqlstate[:2] in _TRANSIENT_CLASSES:
         return WarehouseUnavailableError(f"The warehouse broke off: {message}")
-    if sqlstate in {"3F000", "42P01"} and "etl.alembic_version" in message:
-        return LedgerMissingError(
-            f"The warehouse's ledger is missing and this code needs {LEDGER_REVISION}; run `sluiceway ledger migrate`."
-        )
     if sqlstate in {"3F000", "42P01"} and "etl." in message:
         return LedgerMissingError(f"The warehouse has no ledger ({message}); run `sluiceway ledger migrate`.")
     return WarehouseError(f"The warehouse refused a statement: {message}")

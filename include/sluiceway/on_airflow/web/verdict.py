@@ -75,7 +75,7 @@ def _read(names: list[str], environment: str | None) -> LedgerFacts | str:
 @cache
 def _ledger() -> KeptConnection:
     """Of surveys, of which there is one at a time."""
-    return KeptConnection(warehouse_url, name="sluiceway freshness")
+    return KeptConnection(warehouse_url, name="sluiceway freshness", is_snapshot=True)
 
 
 def _environment() -> Environment | Unreadable | None:
