@@ -169,20 +169,26 @@ def test_a_run_of_which_a_part_runs_again_has_not_recovered(
     assert len(sink.arrived()) == 1
 
 
-def test_two_causes_of_one_run_are_two_incidents_in_one_message(
+def test_two_causes_of_one_run_are_two_incidents_in_one_message_also_when_promises_break_by_them(
     alerts: Alerts, sink: HttpSink, warehouse_url: str, query: Query
 ) -> None:
+    finished(warehouse_url, "r0", "success", "loaded", ago=23 * HOUR)
     finished(warehouse_url, "r1", "failed", "failed")
     query("UPDATE etl.table_run SET error = 'the column x is missing' WHERE table_name = 'city_07'")
     ok(alerts)
     assert query("SELECT count(*) FROM etl.incident") == [(2,)]
     assert len(sink.arrived()) == 1
     assert sink.arrived()[0].subject.endswith(", and 1 more")
+    query("UPDATE etl.table_run SET finished_at = finished_at - interval '9 h'")
+    ok(alerts)
+    assert query("SELECT kinds FROM etl.incident") == [(["red", "stale"],), (["red", "stale"],)]
+    assert len(sink.arrived()) == 1
 
 
 def test_a_table_that_failed_before_runs_of_other_tables_is_still_wrong(
     alerts: Alerts, sink: HttpSink, warehouse_url: str
 ) -> None:
+    finished(warehouse_url, "r0", "success", "loaded", ago=2 * HOUR)
     ran(warehouse_url, "r1", ago=HOUR, status="failed", note="red", city_01="failed")
     ok(alerts)
     ran(warehouse_url, "r2", ago=timedelta(minutes=5), city_02="loaded")
