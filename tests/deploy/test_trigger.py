@@ -872,4 +872,4 @@ def test_json_says_which_run_it_is_and_where(airflow: AirflowRest, call: Caller)
 def test_the_help_names_every_exit_code(call: Caller) -> None:
     done = call("--help")
     assert done.code == 0
-    assert re.findall(r"^  (\d)  ", done.out, re.MULTILINE) == ["0", "2", "3", "4", "5"]
+    assert re.findall(r"^  (\d)  ", done.out, re.MULTILINE) == ["0", "2", "3", "4", "5", "6"]
