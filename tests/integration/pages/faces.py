@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from playwright.sync_api import Page
+from prometheus_client.parser import text_string_to_metric_families
 
 from dev.environment import ROOT
 from tests.integration.pages.staging import Staging
@@ -19,10 +20,11 @@ PATH = "/sluiceway/"
 
 
 class Said(NamedTuple):
-    """What a face says; None where it does not say that."""
+    """What a face says."""
 
-    state: str | None
+    state: str
     tables: dict[str, str] | None
+    """None: it names none."""
 
 
 def page(staging: Staging, tab: Page) -> Said:
@@ -57,14 +59,53 @@ def command(staging: Staging, _tab: Page) -> Said:
     return Said(document["state"], {each["table"]: each["state"] for each in document["tables"]})
 
 
-# status.json, the badge and the metrics join here
-FACES: dict[str, Callable[[Staging, Page], Said]] = {"page": page, "command": command}
+def status(staging: Staging, tab: Page) -> Said:
+    """The document for programs."""
+    document = json.loads(_answer(staging, tab, "api/status.json"))
+    assert document["page"]["id"] == "sluiceway.staging"
+    return Said(document["state"], {each["table"]: each["state"] for each in document["tables"]})
+
+
+def badge(staging: Staging, tab: Page) -> Said:
+    """The badge as shields reads it, which must be what its drawing says."""
+    message = json.loads(_answer(staging, tab, "badge.json"))["message"]
+    assert f"<title>data: {message}</title>" in _answer(staging, tab, "badge.svg")
+    return Said(message, None)
+
+
+def metrics(staging: Staging, tab: Page) -> Said:
+    """What Prometheus reads."""
+    families = text_string_to_metric_families(_answer(staging, tab, "metrics"))
+    (state,) = [
+        list(sample.labels.values())
+        for family in families
+        for sample in family.samples
+        if sample.name == "sluiceway_state" and sample.value == 1
+    ]
+    return Said(state[-1].replace("_", " "), None)
+
+
+def _answer(staging: Staging, tab: Page, path: str) -> str:
+    """As the reader's browser is answered; the page that is open stays."""
+    answer = tab.request.get(staging.stack.url + PATH + path)
+    assert answer.status == 200, f"{path}: {answer.status} {answer.text()}"
+    return answer.text()
+
+
+# the page first: it waits for a verdict of this moment, which the others are drawn of, too
+FACES: dict[str, Callable[[Staging, Page], Said]] = {
+    "page": page,
+    "status.json": status,
+    "badge": badge,
+    "metrics": metrics,
+    "command": command,
+}
 
 
 def agree(staging: Staging, tab: Page, state: str, **tables: str) -> None:
     """Every face says that state, and of these tables theirs; the page is left open."""
-    for name, face in reversed(FACES.items()):
+    for name, face in FACES.items():
         said = face(staging, tab)
-        assert said.state in {state, None}, f"{name} says {said.state}"
+        assert said.state == state, f"{name} says {said.state}"
         if said.tables is not None:
             assert said.tables | tables == said.tables, f"{name} says {said.tables}"

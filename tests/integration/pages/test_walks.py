@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.integration.deployment import name_of
-from tests.integration.pages.faces import agree
+from tests.integration.pages.faces import agree, page
 from tests.integration.pages.staging import ALL_BUT_API, PROMISED, Staging
 
 
@@ -92,6 +92,8 @@ def test_without_the_ledger_it_is_unknown_in_one_sentence(staging: Staging, tab:
         expect(verdict).to_contain_text(f"{commit[:7]} is deployed, and what the tables hold cannot be read")
         assert tab.content().count("does not answer") == 1
         assert "Traceback" not in tab.content()
+    # the API server asks a ledger that did not answer again after five seconds
+    staging.until(lambda: True if page(staging, tab).state != "unknown" else None)
     agree(staging, tab, "in step", t03="fresh")
 
 
