@@ -26,6 +26,7 @@ from dev.errors import StackError
 from dev.stack import Stack, workers_asked_for
 from sluiceway.deploy.commit import SHORTEST
 from sluiceway.errors import AirflowApiError, AirflowUnreachableError, SluicewayError, UnknownTableError
+from sluiceway.freshness.ask import ask
 from sluiceway.ids import DEPLOY_RUNS
 from sluiceway.ledger import store
 from sluiceway.ledger.store import TableRun
@@ -212,19 +213,27 @@ def verdict(
         report = Path(stack.env["SLUICEWAY_REPORTS_DIR"]) / report_file(key)
         if report.is_file():
             console.print(f"Report: {report}")
+    data = ask(stack.warehouse_url, None, Settings(groups=_groups()))
+    console.print(f"Data:   {data.state}. {escape(data.sentence)} `sluiceway status` says it again.")
     path = f"/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
     if stays:
         console.print(f"Run:    {stack.url}{path}")
+        console.print(f"Page:   {stack.url}/sluiceway/ shows how old each table is")
     else:
         console.print("Everything that was started is stopped again. `make up` starts it once more and prints its")
-        console.print(f"address; the run is then at {path}")
+        console.print(f"address; the run is then at {path}, and how old each table is at /sluiceway/")
+
+
+def _groups() -> str:
+    """The groups of tables that the stack loads."""
+    return os.environ.get("SLUICEWAY_GROUPS") or "quickstart"
 
 
 def main() -> int:
     """Run the demo; returns the exit code."""
     tables = [name for name in os.environ.get("TABLES", "").replace(",", " ").split() if name]
     try:
-        registry.choose(registry.deployed(Settings(groups=os.environ.get("SLUICEWAY_GROUPS") or "quickstart")), tables)
+        registry.choose(registry.deployed(Settings(groups=_groups())), tables)
         sha = deployed_commit()
         was_up = Stack.attach() is not None
         console.print("Using the stack that `make up` started." if was_up else "Starting PostgreSQL and Airflow ...")

@@ -90,6 +90,7 @@ def test_a_link_is_given_into_a_stack_that_stays_alone(
     said = capsys.readouterr().out
     assert ("http://" in said) is stays
     assert "/dags/master_etl/runs/deploy__1" in said
+    assert "Data:   unknown." in said and "/sluiceway/" in said
 
 
 @pytest.mark.parametrize(("tables", "run_id"), [((), f"deploy__{SHA}"), (("flight",), f"demo__{SHA[:7]}")])
