@@ -18,8 +18,8 @@ from sluiceway.ledger.warehouse import connect
 from tests.freshness.ledgered import TABLES, A, B, ran, scanned
 
 HOUR = timedelta(hours=1)
-MOST_STATEMENTS = 4
-"""Two that say how the transaction is to be, and two questions."""
+MOST_STATEMENTS = 3
+"""Two that say how the transaction is to be, and a question."""
 
 
 def test_the_newest_try_of_a_table_is_told_with_its_run_its_error_and_its_log(warehouse_url: str) -> None:
@@ -101,7 +101,7 @@ def test_dead_letters_are_counted_by_job(warehouse_url: str, owner_url: str) -> 
     assert (dead.job, dead.count, dead.newest_at.tzinfo is not None) == ("resolve_taxa", 2, True)
 
 
-def test_a_thousand_tables_are_asked_for_by_two_questions_and_each_by_an_index(
+def test_a_thousand_tables_are_asked_for_by_one_question_and_by_indexes(
     filled: str, statements: list[str], query: Callable[..., list[tuple[Any, ...]]], owner_url: str
 ) -> None:
     with psycopg.connect(owner_url) as owner:

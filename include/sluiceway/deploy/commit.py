@@ -63,6 +63,8 @@ def shortened(text: str) -> str:
 
 def same(one: str, other: str) -> bool:
     """Whether both name one commit: the shorter begins the longer, and has at least 7 digits."""
+    if one == other:
+        return len(one) >= SHORTEST
     short, long = sorted((one.lower(), other.lower()), key=len)
     return len(short) >= SHORTEST and long.startswith(short)
 

@@ -14,6 +14,7 @@ from sluiceway.spans import GRACE, lasting
 
 SHOWN = 3
 """Tables that a sentence names."""
+NEVER_LOADED = TableFacts()
 RED = frozenset({"failed", "abandoned"})
 _OF_ALL: Mapping[TableState, State] = {
     "stale": "stale",
@@ -33,7 +34,7 @@ def judge_table(name: str, promise: timedelta | None, facts: LedgerFacts) -> Tab
 
     :param promise: how old a good look may be; None: nothing is promised.
     """
-    found = facts.tables.get(name, TableFacts())
+    found = facts.tables.get(name, NEVER_LOADED)
     state, sentence = _table_state(name, promise, found, facts)
     return TableVerdict(
         table=name,
@@ -143,17 +144,18 @@ def belongs(table: TableFacts, commit: str) -> bool:
 
     A load that names no commit, as `sluiceway tables run` does, says nothing of it.
     """
-    return all(held is not None and same(held, commit) for held in (table.commit_sha, table.green_commit_sha))
+    held, green = table.commit_sha, table.green_commit_sha
+    return held is not None and green is not None and same(held, commit) and same(green, commit)
 
 
 def others(tables: Iterable[str], commit: str, facts: LedgerFacts) -> list[str]:
     """The tables whose data does not belong to the commit, by name."""
-    return sorted(name for name in tables if not belongs(facts.tables.get(name, TableFacts()), commit))
+    return sorted(name for name in tables if not belongs(facts.tables.get(name, NEVER_LOADED), commit))
 
 
 def told(names: Sequence[str], facts: LedgerFacts) -> str:
     """The first of these tables, with what each holds."""
-    shown = [f"{name} ({_held(facts.tables.get(name, TableFacts()))})" for name in names[:SHOWN]]
+    shown = [f"{name} ({_held(facts.tables.get(name, NEVER_LOADED))})" for name in names[:SHOWN]]
     return ", ".join(shown) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
@@ -166,7 +168,7 @@ def _held(table: TableFacts) -> str:
 
 def held_by_all(tables: Collection[str], facts: LedgerFacts) -> str | None:
     """The commit whose data all tables hold, the longest way in which it is written; None: there is none."""
-    commits = {facts.tables.get(name, TableFacts()).commit_sha or "" for name in tables}
+    commits = {facts.tables.get(name, NEVER_LOADED).commit_sha or "" for name in tables}
     longest = max(commits, key=len, default="")
     is_one = bool(longest) and all(same(each, longest) for each in commits)
     return longest if is_one and not others(tables, longest, facts) else None

@@ -17,7 +17,8 @@ from sluiceway.ledger.warehouse import PsycopgSession, Session, error_of
 T = TypeVar("T")
 AGAIN_S = 5.0
 """A warehouse that did not answer is asked again after this long: two hundred watches ask it, one after the other."""
-OPTIONS = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+OPTIONS = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000 -c jit=off"
+"""Of a thousand tables the server thinks so much that compiling the plan would take it as long as the answer."""
 
 log = logging.getLogger(__name__)
 

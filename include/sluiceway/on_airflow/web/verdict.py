@@ -59,7 +59,8 @@ def _survey() -> Survey:
 
 def _around() -> Around:
     try:
-        return around.read(warehouse_url(), _tables().read_deployed().names())
+        names = _tables().read_deployed().names()
+        return _pages().ask(lambda session: around.read_in(session, names))
     except SluicewayError as error:
         # the verdict says so itself
         log.error("What stands around the verdict cannot be read: %s", error)
@@ -76,6 +77,12 @@ def _read(names: list[str], environment: str | None) -> LedgerFacts | str:
 def _ledger() -> KeptConnection:
     """Of surveys, of which there is one at a time."""
     return KeptConnection(warehouse_url, name="sluiceway freshness", is_snapshot=True)
+
+
+@cache
+def _pages() -> KeptConnection:
+    """Of what pages show beside it."""
+    return KeptConnection(warehouse_url, name="sluiceway pages", is_snapshot=True)
 
 
 def _environment() -> Environment | Unreadable | None:
