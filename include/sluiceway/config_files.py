@@ -5,6 +5,7 @@ A sentence says where, key, value and the nearest valid one.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ class Words:
     """What to say of a key whose value is never shown."""
 
 
+_LOGIN = re.compile(r"(\w://)[^\s/@'\"]+@")
+_ASKED = re.compile(r"(\w://[^\s?'\"]*\?)[^\s'\"]+")
 Stamp = tuple[int, int, int]
 
 
@@ -60,7 +63,12 @@ def sentences(where: object, problems: Iterable[Any], words: Words, *, prefix: s
     :param problems: pydantic's `errors()`.
     :param prefix: what stands before every key: `triggers.<id>.`.
     """
-    return [_sentence(where, problem, words, prefix) for problem in problems]
+    return [_without_secrets(_sentence(where, problem, words, prefix)) for problem in problems]
+
+
+def _without_secrets(sentence: str) -> str:
+    """Addresses without who logs in and what is asked, which may be a password and a token."""
+    return _ASKED.sub(r"\1***", _LOGIN.sub(r"\1***@", sentence))
 
 
 def _sentence(where: object, problem: Any, words: Words, prefix: str) -> str:
@@ -74,6 +82,9 @@ def _sentence(where: object, problem: Any, words: Words, prefix: str) -> str:
     secret = words.secret(location[-1], value) if location else None
     if secret is not None:
         shown = " = ***"
+    elif kind == "extra_forbidden" and isinstance(value, str):
+        # a key that nobody knows may hold a secret
+        shown = ""
     key = prefix + ".".join(location) if location else prefix.removesuffix(".")
     place = f"{where}: {key}" if key else str(where)
     match kind:

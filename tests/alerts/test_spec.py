@@ -64,7 +64,7 @@ def test_without_a_file_nobody_is_told(alerts: Alerts, deployment: Path) -> None
         (f'{ONE}name = "x"', "alerts.team.name: an alert is named by its table; remove the key"),
         (f'{ONE}url = "slack://a/b/c"', "alerts.team.url = ***: an address may hold a secret: put it into an Airflow "
          "connection, and write that connection's id here"),
-        (f'{ONE}remind = "2h"', "alerts.team.remind = '2h': no such key; did you mean 'remind_every'?"),
+        (f'{ONE}remind = "2h"', "alerts.team.remind: no such key; did you mean 'remind_every'?"),
         (f'{ONE}remind_every = "often"', "alerts.team.remind_every = 'often': 'often' is no span of time; write a "
          "number with m, h or d, such as 45m, 26h or 2d"),
         ('[alerts.team]\nconnection = "team"', "alerts.team.tell_of: is missing; add it"),

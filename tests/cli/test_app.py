@@ -167,7 +167,7 @@ def test_every_problem_of_every_file_is_printed(run: Run, config: Path) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     assert [line.removeprefix("error: ") for line in result.stderr.splitlines()] == [
         f"{config / 'tables' / 'demo.toml'}: key: is missing; add it",
-        f"{config / 'tables' / 'demo.toml'}: keey = 'id': no such key; did you mean 'key'?",
+        f"{config / 'tables' / 'demo.toml'}: keey: no such key; did you mean 'key'?",
         f"{config / 'sql' / 'big.sql'}: the first lines must say `-- description: ...`",
     ]
 

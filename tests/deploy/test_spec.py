@@ -56,7 +56,7 @@ def test_an_environment_without_a_file_names_the_nearest(write: Callable[[str], 
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
-        (HTTP + 'json_pat = "a"\n', r"json_pat = 'a': no such key; did you mean 'json_path'\?"),
+        (HTTP + 'json_pat = "a"\n', r"json_pat: no such key; did you mean 'json_path'\?"),
         (HTTP + 'name = "x"\n', "named by its file"),
         (
             HTTP + 'data_within = "soon"\n',
@@ -76,7 +76,7 @@ def test_an_environment_without_a_file_names_the_nearest(write: Callable[[str], 
         ('kind = "cloudrun"\n', r"kind = 'cloudrun': .*did you mean 'cloud_run'\?"),
         (CLOUD_RUN.replace("label:commit", "tag"), "commit_from = 'tag': write label:NAME, env:NAME or image_tag"),
         ("kind =", "is not valid TOML"),
-        (HTTP + GITHUB.replace("context", "contxt"), r"github.contxt = 'data': no such key; did you mean 'context'\?"),
+        (HTTP + GITHUB.replace("context", "contxt"), r"github.contxt: no such key; did you mean 'context'\?"),
         (
             HTTP + GITHUB.replace('"status"', '"statuses"'),
             r"kind = 'statuses': is not one of .*did you mean 'status'\?",
@@ -85,7 +85,7 @@ def test_an_environment_without_a_file_names_the_nearest(write: Callable[[str], 
         (HTTP + GITHUB.replace("connection", "#"), "github.connection: is missing; add it"),
         (HTTP + GITHUB.replace("context", "environment"), 'environment is of kind = "deployment"; remove it'),
         (HTTP + GITHUB.replace('"status"', '"deployment"'), 'context is of kind = "status"; remove it'),
-        (CLOUD_RUN + GITHUB.replace("context", "contxt"), r"github.contxt = 'data': .*did you mean 'context'\?"),
+        (CLOUD_RUN + GITHUB.replace("context", "contxt"), r"github.contxt: .*did you mean 'context'\?"),
     ],
 )
 def test_an_error_names_file_key_and_value(write: Callable[[str], None], toml: str, message: str) -> None:

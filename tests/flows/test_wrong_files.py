@@ -26,7 +26,7 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "has a key that there is not": (
         flow(head='descripton = "x"'),
-        "descripton = 'x': no such key; did you mean 'descri",
+        "descripton: no such key; did you mean 'descri",
     ),
     "has tags that are no list": (flow(head='tags = "shop"'), "tags = 'shop': Input should be a valid tuple"),
     "has another id than its file": (flow(head='id = "order"'), "id = 'order': a flow is named by its file, 'orders'"),
@@ -66,11 +66,11 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "has a key of a trigger that there is not": (
         flow(FILE + 'event_typ = "created"'),
-        "triggers.changed.event_typ = 'created': no such key; did you mean 'event_type'?",
+        "triggers.changed.event_typ: no such key; did you mean 'event_type'?",
     ),
     "calls a key as others do": (
         flow(NIGHTLY.replace("schedule =", "cron =")),
-        "triggers.nightly.cron = '30 2 * * *': no such key; did you mean 'schedule'?",
+        "triggers.nightly.cron: no such key; did you mean 'schedule'?",
     ),
     "has a value that is no word of the list": (
         flow(FILE + 'event_type = "create"'),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,14 +61,14 @@ def test_a_spec_cannot_be_changed(write_spec: WriteSpec) -> None:
 @pytest.mark.parametrize(
     ("toml", "sentence"),
     [
-        ("groop = 'x'" + GOOD, "groop = 'x': no such key; did you mean 'group'?"),
+        ("groop = 'x'" + GOOD, "groop: no such key; did you mean 'group'?"),
         (
             instead('kind = "csv"', 'kind = "csv"\ndelimeter = ";"'),
-            "source.delimeter = ';': no such key; did you mean 'delimiter'?",
+            "source.delimeter: no such key; did you mean 'delimiter'?",
         ),
         (
             instead('kind = "csv"', 'kind = "csv"\nlayer = "x"'),
-            "source.layer = 'x': no such key; known: comment, connection, decimal, delimiter, "
+            "source.layer: no such key; known: comment, connection, decimal, delimiter, "
             "encoding, escape, header, kind, max_bytes, member, null, quote, ...",
         ),
         (
@@ -320,3 +321,17 @@ def test_a_fingerprint_stays_when_what_is_loaded_stays(toml: str, write_spec: Wr
 )
 def test_a_fingerprint_changes_with_what_is_loaded(toml: str, write_spec: WriteSpec) -> None:
     assert write_spec("city", toml).fingerprint() != write_spec("city", GOOD).fingerprint()
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        instead('uri = "city.csv"', 'url = "https://user:s3cret@example.org/city.csv"'),
+        instead('uri = "city.csv"', 'uri = "city.csv"\nheaders = "s3cret"'),
+        instead('kind = "csv"', 'kind = "https://user:s3cret@example.org/a?token=s3cret"'),
+    ],
+)
+def test_a_sentence_and_what_a_log_shows_of_its_error_hold_no_secret(toml: str, write_spec: WriteSpec) -> None:
+    with pytest.raises(ConfigError) as caught:
+        write_spec("city", toml)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))

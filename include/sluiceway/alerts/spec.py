@@ -207,7 +207,8 @@ def read_file(path: Path) -> AlertsSpec:
         named_alerts = {name: {"name": name, **each} for name, each in alerts.items()}
         return AlertsSpec.model_validate({**data, **({"alerts": named_alerts} if alerts else {})})
     except ValidationError as error:
-        raise ConfigError("\n".join(sentences(path, error.errors(), _WORDS))) from error
+        # what pydantic says shows values, which may be secrets, to whoever reads a log
+        raise ConfigError("\n".join(sentences(path, error.errors(), _WORDS))) from None
 
 
 def names_unknown(path: Path, spec: AlertsSpec, tables: Collection[str], dags: Collection[str]) -> list[str]:

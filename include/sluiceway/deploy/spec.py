@@ -204,4 +204,5 @@ def read_file(path: Path) -> Environment:
     try:
         return _ADAPTER.validate_python({"name": path.stem, **data})
     except ValidationError as error:
-        raise ConfigError("\n".join(sentences(path, error.errors(), _WORDS))) from error
+        # what pydantic says shows values, which may be secrets, to whoever reads a log
+        raise ConfigError("\n".join(sentences(path, error.errors(), _WORDS))) from None

@@ -109,7 +109,8 @@ class TriggerRegistry:
             return found(found.config_model.model_validate(dict(config)))
         except ValidationError as error:
             words = words_of(found.config_model)
-            raise ConfigError("\n".join(sentences(where, error.errors(), words, prefix=prefix))) from error
+            # what pydantic says shows values, which may be secrets, to whoever reads a log
+            raise ConfigError("\n".join(sentences(where, error.errors(), words, prefix=prefix))) from None
 
 
 def _kind_problem(definition: Mapping[str, Any]) -> str | None:

@@ -64,4 +64,5 @@ def read_faces(config_dir: Path) -> Faces:
     try:
         return Faces.model_validate(read_toml(path))
     except ValidationError as error:
-        raise ConfigError("\n".join(sentences(path, error.errors(), _WORDS))) from error
+        # what pydantic says shows values, which may be secrets, to whoever reads a log
+        raise ConfigError("\n".join(sentences(path, error.errors(), _WORDS))) from None

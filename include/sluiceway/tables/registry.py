@@ -65,7 +65,8 @@ def read_spec(path: Path) -> TableSpec:
     try:
         return TableSpec.model_validate({"name": path.stem, **data})
     except pydantic.ValidationError as error:
-        raise ConfigError("\n".join(sentences(path, error.errors(), _WORDS))) from error
+        # what pydantic says shows values, which may be secrets, to whoever reads a log
+        raise ConfigError("\n".join(sentences(path, error.errors(), _WORDS))) from None
 
 
 def read_from(spec: TableSpec, uri: str) -> TableSpec:
