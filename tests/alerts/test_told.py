@@ -205,6 +205,9 @@ def test_what_is_snoozed_is_told_again_when_it_lasts(
     finished(warehouse_url, "r1", "failed", "failed")
     ok(alerts)
     (number,) = query("SELECT id FROM etl.incident")[0]
+    for never in ("0s", "99999999d"):
+        refused = alerts("snooze", str(number), "--for", never)
+        assert (refused.exit_code, "more than nothing and at most 3650 days" in refused.stderr) == (2, True)
     assert "until" in alerts("snooze", str(number), "--for", "2h").stdout
     later(query, HOUR)
     ok(alerts)

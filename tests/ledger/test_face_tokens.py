@@ -60,3 +60,11 @@ def test_the_loader_recognises_tokens_and_makes_none(query: Query) -> None:
     assert query("SELECT hash FROM etl.face_token") == []
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         query("INSERT INTO etl.face_token (token_id, name, faces, hash) VALUES ('x', 'x', '{badge}', 'x')")
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "a\x1b[31mb", "x" * 101])
+def test_a_name_that_nobody_could_read_in_a_list_is_refused(name: str, owner_url: str) -> None:
+    with connect(owner_url) as session, pytest.raises(AccessError, match="is no name for a token: write who has it"):
+        face_tokens.create(session, name, ["badge"])
+    with connect(owner_url) as session:
+        assert face_tokens.tokens(session) == []

@@ -15,6 +15,7 @@ from sluiceway.alerts.model import Incident, Observed, Problem
 from sluiceway.alerts.spec import Kind
 from sluiceway.errors import ConfigError
 from sluiceway.ledger.warehouse import Session
+from sluiceway.spans import LONGEST
 
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, Incident.model_fields))
 HELD = timedelta(minutes=1)
@@ -142,8 +143,10 @@ def acknowledge(session: Session, number: int, *, who: str, note: str | None) ->
 def snooze(session: Session, number: int, *, lasting: timedelta) -> Incident:
     """Have nobody told of it for so long; if it lasts, it is told again then.
 
-    :raises ConfigError: no such incident is open.
+    :raises ConfigError: no such incident is open, or that is no time to wait.
     """
+    if not timedelta(0) < lasting <= LONGEST:
+        raise ConfigError(f"An incident can be snoozed for more than nothing and at most {LONGEST.days} days.")
     return _change(session, number, sql.SQL("snoozed_until = clock_timestamp() + {}").format(interval(lasting)))
 
 

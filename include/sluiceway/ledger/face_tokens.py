@@ -22,6 +22,7 @@ from sluiceway.ledger.warehouse import Session
 Face = Literal["status", "badge", "metrics"]
 PREFIX = "slw_"
 """By which a token is told from Airflow's, and found where one was left."""
+LONGEST_NAME = 100
 _ID_BYTES, _SECRET_BYTES = 4, 32
 
 
@@ -53,8 +54,14 @@ def create(session: Session, name: str, faces: Collection[Face]) -> tuple[FaceTo
     """Make a token.
 
     :returns: what is kept, and the token itself, which nobody can tell again.
+    :raises AccessError: nobody could read that name in a list.
     :raises LedgerMissingError: the warehouse has no ledger of this version.
     """
+    if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise AccessError(
+            f"{name[:LONGEST_NAME]!r} is no name for a token: write who has it, in 1 to {LONGEST_NAME} letters, digits "
+            f"and signs that can be shown"
+        )
     check_revision(session)
     token_id, token = secrets.token_hex(_ID_BYTES), PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
     rows = session.execute(
