@@ -275,7 +275,8 @@ def take_and_kill(chaos: Chaos) -> Hit:
 
 
 def stop_pool(chaos: Chaos) -> None:
-    for process in chaos.processes(f"celery@{TAKER}:ForkPoolWorker"):
+    # a process of the pool has the title of the task that it did last
+    for process in chaos.worker(TAKER).children():
         process.suspend()
 
 
