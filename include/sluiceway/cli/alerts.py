@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,6 +34,8 @@ COLUMNS = ("id", "state", "what", "since (UTC)", "cause")
 def alerts_check(style: FormatOption = None, as_json: JsonOption = False) -> None:
     """Validate include/config/alerts.toml offline; names key, value and the nearest valid one.
 
+    Imports the notifiers that it names, where there is an Airflow.
+
     Example: sluiceway alerts check
     """
     from sluiceway.alerts.spec import names_unknown, path_of, read_file
@@ -47,7 +50,8 @@ def alerts_check(style: FormatOption = None, as_json: JsonOption = False) -> Non
         tables = [each.stem for each in table_files(settings.config_dir)]
         dags = [MASTER, *(each.stem for each in flow_files(settings.config_dir))]
         try:
-            said = names_unknown(path, read_file(path), tables, dags)
+            spec = read_file(path)
+            said = [*names_unknown(path, spec, tables, dags), *_notifiers_wrong(path, spec)]
         except ConfigError as error:
             said = str(error).split("\n")
     problems = [checked.Problem(path, sentence) for sentence in said]
@@ -203,6 +207,23 @@ def alerts_snooze(
         until = f"{changed.snoozed_until:%Y-%m-%d %H:%M} UTC"
         said = f"Nobody is told of incident {incident} until {until}, unless it recovers before."
     _say_changed(changed, said, as_json=as_json)
+
+
+def _notifiers_wrong(path: Path, spec: AlertsSpec) -> list[str]:
+    """A sentence for each alert whose notifier is none."""
+    from sluiceway.alerts import notifier
+
+    named = {alert.name: alert.notifier for alert in spec.alerts.values() if alert.notifier is not None}
+    if named and not notifier.can_be_found():
+        err.print(plain(f"The notifier of {', '.join(named)} was not looked at: there is no Airflow here."))
+        return []
+    found = []
+    for name, class_name in named.items():
+        try:
+            notifier.notifier_class(class_name)
+        except ConfigError as error:
+            found.append(f"{path}: alerts.{name}.notifier = {class_name!r}: {error}")
+    return found
 
 
 def _declared() -> AlertsSpec:
