@@ -286,4 +286,8 @@ def test_a_load_of_the_command_line_is_the_masters(fab: Door) -> None:
         store.write_table_run(session, told)
     for user, is_told in (("master", True), ("shopper", False)):
         for client in browser(fab, user):
-            assert ("by hand &lt;here&gt;" in client.get("/sluiceway/tables/pt_city").text) == is_told
+            shown = client.get("/sluiceway/tables/pt_city").text
+            assert ("by hand &lt;here&gt;" in shown) == is_told
+            assert ('href="/sluiceway/runs/cli/cli__pt"' in shown) == is_told
+            page = client.get("/sluiceway/runs/cli/cli__pt")
+            assert (page.status_code, "by hand &lt;here&gt;" in page.text) == (200 if is_told else 403, is_told)
