@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from sluiceway.alerts import spec as alerts
 from sluiceway.deploy import spec as environments
 from sluiceway.errors import ConfigError
 from sluiceway.flows import files as flows
+from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.freshness.faces import read_faces
 from sluiceway.tables.registry import read_spec
 
@@ -141,3 +143,43 @@ def test_a_list_is_asked_for_in_brackets(tmp_path: Path) -> None:
     assert _said(alerts.read_file, path, text) == [
         f"{path}: alerts.a.dags = 'shop': is no list; write its values in brackets, [...]"
     ]
+
+
+ADDRESS = "ftp://me:s3cret@example.org/a?token=s3cret"
+HIDING: dict[str, tuple[str, str]] = {
+    "an unknown key of a table": ("table", 'keyy = "s3cret"'),
+    "an unknown key of a flow": ("flow", 'keyy = "s3cret"'),
+    "an unknown key of a trigger": ("flow", '[[triggers]]\nid = "a"\ntype = "cli"\nkeyy = "s3cret"'),
+    "an unknown key of an alert": ("alert", '[alerts.a]\ntell_of = ["red"]\nconnection = "x"\nkeyy = "s3cret"'),
+    "an unknown key of an environment": ("environment", 'kind = "http"\nurl = "https://x"\nkeyy = "s3cret"'),
+    "an unknown key of faces": ("faces", 'keyy = "s3cret"'),
+    "an address of a table": ("table", f'description = "x"\nkey = "{ADDRESS}"'),
+    "an address of a flow": ("flow", f'flow_type = "{ADDRESS}"'),
+    "an address of a trigger": ("flow", f'[[triggers]]\nid = "a"\ntype = "schedule"\ntimezone = "{ADDRESS}"'),
+    "an address of an alert": ("alert", f'[alerts.a]\ntell_of = ["red"]\nconnection = "{ADDRESS}"'),
+    "an address of an environment": ("environment", f'kind = "http"\nurl = "{ADDRESS}"'),
+    "an address of faces": ("faces", f'badge = "{ADDRESS}"'),
+    "a password of a trigger": ("flow", '[[triggers]]\nid = "a"\ntype = "cli"\npassword = 1234567'),
+    "a password of an alert": ("alert", '[alerts.a]\ntell_of = ["red"]\npassword = 1234567'),
+    "an id of a flow": ("flow", f'id = "{ADDRESS}"'),
+    "what a flow waits for": ("flow", f'flow_type = "dag"\nwhen = "{ADDRESS}"'),
+    "a kind of trigger": ("flow", f'[[triggers]]\nid = "a"\ntype = "{ADDRESS}"'),
+}
+
+
+@pytest.mark.parametrize("name", HIDING)
+def test_neither_a_sentence_nor_what_a_log_shows_of_its_error_holds_a_secret(name: str, tmp_path: Path) -> None:
+    kind, text = HIDING[name]
+    path = tmp_path / "faces.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        READERS[kind][0](path)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "faces.toml" in str(caught.value) and "s3cret" not in shown and "1234567" not in shown
+
+
+@pytest.mark.parametrize("keys", [{"keyy": "s3cret"}, {"password": "s3cret"}, {"description": ["s3cret"]}])
+def test_nor_does_that_of_a_trigger_that_is_made_in_code(keys: dict[str, object]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        TriggerRegistry.create_trigger({"id": "a", "type": "cli", "flow_id": "shop", **keys})
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))

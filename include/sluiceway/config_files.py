@@ -104,10 +104,10 @@ def sentences(where: object, problems: Iterable[Any], words: Words, *, prefix: s
     :param problems: pydantic's `errors()`.
     :param prefix: what stands before every key: `triggers.<id>.`.
     """
-    return [_without_secrets(_sentence(where, problem, words, prefix)) for problem in problems]
+    return [without_secrets(_sentence(where, problem, words, prefix)) for problem in problems]
 
 
-def _without_secrets(sentence: str) -> str:
+def without_secrets(sentence: str) -> str:
     """Addresses without who logs in and what is asked, which may be a password and a token."""
     return _ASKED.sub(r"\1***", _LOGIN.sub(r"\1***@", sentence))
 

@@ -156,4 +156,4 @@ def validated(name: str, data: dict[str, Any]) -> TableSpec:
         return TableSpec.model_validate({"name": name, **data})
     except pydantic.ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {wrong(each)}" for each in error.errors())
-        raise ConfigError(f"{name}: {problems}") from error
+        raise ConfigError(f"{name}: {problems}") from None
