@@ -24,9 +24,10 @@ def notifier_class(name: str) -> type[Any]:
     """
     path, _, class_name = name.rpartition(".")
     module = _module(path)
-    found = getattr(module, class_name, None)
+    found: Any = getattr(module, class_name, None)
     if _is_notifier(found):
-        return found
+        notifier: type[Any] = found
+        return notifier
     known = [each for each, value in vars(module).items() if _is_notifier(value)]
     if found is None:
         raise ConfigError(f"{path} has no {class_name}{nearest(class_name, known)}")
