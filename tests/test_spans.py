@@ -18,7 +18,7 @@ def test_a_span_is_a_number_with_its_unit(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "26", "h", "1.5h", "-1h", "1 h", "1w", "1H", "1h30m", "\u0661h", "9999999999s"])
 def test_what_is_no_span_is_refused_and_the_sentence_shows_how_it_is_written(text: str) -> None:
-    with pytest.raises(ValueError, match="write a number with m, h or d, such as 45m, 26h or 2d"):
+    with pytest.raises(ValueError, match="write a number with s, m, h or d, such as 45m, 26h or 2d"):
         span(text)
 
 

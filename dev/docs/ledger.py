@@ -261,7 +261,7 @@ TABLES: Mapping[str, LedgerTable] = {
             "recovered_at": ("timestamptz", "When a look saw it no more; null while it is open."),
             "acknowledged_at": ("timestamptz", "When somebody took care of it."),
             "acknowledged_by": ("text", "Who."),
-            "acknowledged_note": ("text", "What they said to it."),
+            "acknowledged_note": ("text", "What they said to it; below, with who and when, what others said later."),
             "snoozed_until": ("timestamptz", "Until then nobody is told."),
         },
     ),

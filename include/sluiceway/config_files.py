@@ -33,6 +33,47 @@ class Words:
     """What to say of a key whose value is never shown."""
 
 
+_KINDS = {
+    "missing": "is missing; add it",
+    "extra_forbidden": "no such key",
+    **dict.fromkeys(("string_type", "path_type"), "is no text; write it in quotes"),
+    **dict.fromkeys(
+        ("int_type", "int_parsing", "int_parsing_size", "int_from_float"),
+        "is no whole number; write one without quotes",
+    ),
+    **dict.fromkeys(("float_type", "float_parsing"), "is no number; write one without quotes"),
+    "finite_number": "is no finite number; write one",
+    **dict.fromkeys(("bool_type", "bool_parsing"), "is neither true nor false; write one of them without quotes"),
+    **dict.fromkeys(
+        ("tuple_type", "list_type", "set_type", "frozen_set_type"), "is no list; write its values in brackets, [...]"
+    ),
+    **dict.fromkeys(
+        ("dict_type", "mapping_type", "model_type", "model_attributes_type", "dataclass_type"),
+        "is no table; write its keys in braces, {...}",
+    ),
+    **dict.fromkeys(
+        ("datetime_type", "datetime_parsing", "datetime_from_date_parsing", "datetime_object_invalid"),
+        "is no point in time; write one without quotes, such as 2026-08-03T14:02:09Z",
+    ),
+    **dict.fromkeys(
+        ("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"),
+        "is no day; write one without quotes, such as 2026-08-03",
+    ),
+    **dict.fromkeys(("time_type", "time_parsing"), "is no time of day; write one without quotes, such as 14:02:09"),
+    "invalid-json-value": "is no text, number, true or false, list or table",
+}
+"""What is to be said of a value of a wrong kind, by pydantic's name of the problem."""
+_BOUNDS = {
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "is too short; write at least {min_length}",
+    "too_long": "is too long; write at most {max_length}",
+    "string_too_short": "is too short; write at least {min_length} characters",
+    "string_too_long": "is too long; write at most {max_length} characters",
+    "string_pattern_mismatch": "does not have the form {pattern}",
+}
 _LOGIN = re.compile(r"(\w://)[^\s/@'\"]+@")
 _ASKED = re.compile(r"(\w://[^\s?'\"]*\?)[^\s'\"]+")
 Stamp = tuple[int, int, int]
@@ -63,10 +104,10 @@ def sentences(where: object, problems: Iterable[Any], words: Words, *, prefix: s
     :param problems: pydantic's `errors()`.
     :param prefix: what stands before every key: `triggers.<id>.`.
     """
-    return [_without_secrets(_sentence(where, problem, words, prefix)) for problem in problems]
+    return [without_secrets(_sentence(where, problem, words, prefix)) for problem in problems]
 
 
-def _without_secrets(sentence: str) -> str:
+def without_secrets(sentence: str) -> str:
     """Addresses without who logs in and what is asked, which may be a password and a token."""
     return _ASKED.sub(r"\1***", _LOGIN.sub(r"\1***@", sentence))
 
@@ -90,8 +131,6 @@ def _sentence(where: object, problem: Any, words: Words, prefix: str) -> str:
     match kind:
         case "extra_forbidden":
             return f"{place}{shown}: {secret or 'no such key' + _nearest_key(path, words)}"
-        case "missing":
-            return f"{place}: is missing; add it"
         case "union_tag_not_found":
             return f"{place}: is missing; write one of {', '.join(words.kinds)}"
         case "union_tag_invalid":
@@ -102,7 +141,19 @@ def _sentence(where: object, problem: Any, words: Words, prefix: str) -> str:
         case "string_pattern_mismatch" if context["pattern"] in words.patterns:
             return f"{place}{shown}: {words.patterns[context['pattern']]}"
         case _:
-            return f"{place}{shown}: {problem['msg'].removeprefix('Value error, ')}"
+            return f"{place}{shown}: {wrong(problem)}"
+
+
+def wrong(problem: Any) -> str:
+    """What is wrong with a value, without its key and itself."""
+    if (bound := _BOUNDS.get(problem["type"])) is not None:
+        return bound.format(**{name: _as_written(value) for name, value in problem["ctx"].items()})
+    said: str = _KINDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+    return said
+
+
+def _as_written(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _none_of(value: str, expected: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 def nearest(value: str, known: Iterable[str], *, listing: bool = True) -> str:
     """A hint that names the nearest known value, `; did you mean 'geoid'?`, or else lists them if `listing`."""
-    names = sorted(known)
+    names = sorted(set(known))
     folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.6)
     if close:

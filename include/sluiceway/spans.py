@@ -20,7 +20,7 @@ def span(text: str) -> timedelta:
     """
     found = re.fullmatch(r"([0-9]{1,9})(s|min|m|h|d)", text.strip())
     if found is None:
-        raise ValueError(f"{text!r} is no span of time; write a number with m, h or d, such as 45m, 26h or 2d")
+        raise ValueError(f"{text!r} is no span of time; write a number with s, m, h or d, such as 45m, 26h or 2d")
     return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 

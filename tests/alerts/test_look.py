@@ -245,5 +245,6 @@ def test_json_is_for_programs(alerts: Alerts, warehouse_url: str) -> None:
         "sent": 1,
         "failed": [],
         "left_to_airflow": [],
+        "waiting": [],
         "heartbeat": None,
     }

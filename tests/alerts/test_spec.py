@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def test_without_a_file_nobody_is_told(alerts: Alerts, deployment: Path) -> None
          "connection, and write that connection's id here"),
         (f'{ONE}remind = "2h"', "alerts.team.remind: no such key; did you mean 'remind_every'?"),
         (f'{ONE}remind_every = "often"', "alerts.team.remind_every = 'often': 'often' is no span of time; write a "
-         "number with m, h or d, such as 45m, 26h or 2d"),
+         "number with s, m, h or d, such as 45m, 26h or 2d"),
         ('[alerts.team]\nconnection = "team"', "alerts.team.tell_of: is missing; add it"),
         ('[alerts.team]\nconnection = "team"\ntell_of = ["stall"]', "alerts.team.tell_of.0 = 'stall': is not one of "
          "red, stale, waiting, blind, dead_letters; did you mean 'stale'?"),
@@ -111,3 +112,49 @@ def test_check_refuses_a_filter_that_matches_nothing(alerts: Alerts, deployment:
     ]
     (deployment / "alerts.toml").write_text(f'{ONE}tables = ["city_0*"]\ndags = ["master_etl"]\n')
     assert alerts("check").stdout == "1 file is valid.\n"
+
+
+def test_check_names_each_known_dag_once(alerts: Alerts, deployment: Path) -> None:
+    (deployment / "flows" / "master_etl.toml").write_text("")
+    (deployment / "alerts.toml").write_text(f'{ONE}dags = ["nodag"]\n')
+    assert alerts("check").stderr.endswith("alerts.team.dags = 'nodag': matches none; known: master_etl\n")
+
+
+NOTIFIED = '[alerts.chat]\ntell_of = ["red"]\nnotifier = "{}"\narguments = {{ text = "{{body}}" }}\n'
+NOTIFIERS = "airflow.providers.smtp.notifications.smtp"
+
+
+@pytest.mark.parametrize(
+    ("notifier", "said"),
+    [
+        ("airflow.providers.nowhere.Notifier", "there is no module airflow.providers.nowhere; install its provider"),
+        (f"{NOTIFIERS}.SmtpNotifer", f"{NOTIFIERS} has no SmtpNotifer; did you mean 'SmtpNotifier'?"),
+        ("pathlib.Path", "Path is no notifier of Airflow, a class of BaseNotifier"),
+        ("airflow.sdk.bases.notifier.BaseNotifier", "BaseNotifier is no notifier of Airflow"),
+        ("pathlib.Nothing", "pathlib has no Nothing"),
+        ("falls_over.Notifier", "falls_over cannot be imported: ZeroDivisionError: division by zero"),
+        ("lacks_a_part.Notifier", "lacks_a_part cannot be imported: No module named 'not_installed'"),
+    ],
+)
+def test_check_refuses_a_notifier_that_is_none(
+    notifier: str, said: str, alerts: Alerts, deployment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(deployment)
+    (deployment / "falls_over.py").write_text("1 / 0")
+    (deployment / "lacks_a_part.py").write_text("import not_installed")
+    (deployment / "alerts.toml").write_text(NOTIFIED.format(notifier))
+    result = alerts("check")
+    assert result.exit_code == 2
+    assert f"alerts.chat.notifier = '{notifier}': {said}" in result.stderr
+
+
+def test_check_takes_a_notifier_of_airflow_and_says_where_it_could_not_be_looked_at(
+    alerts: Alerts, deployment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (deployment / "alerts.toml").write_text(NOTIFIED.format(f"{NOTIFIERS}.SmtpNotifier"))
+    result = alerts("check")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "1 file is valid.\n", "")
+    monkeypatch.setitem(sys.modules, "airflow", None)  # as where it is not installed
+    result = alerts("check")
+    assert (result.exit_code, result.stdout) == (0, "1 file is valid.\n")
+    assert "The notifier of chat was not looked at: there is no Airflow here." in " ".join(result.stderr.split())

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from psycopg import sql
@@ -15,41 +13,19 @@ from psycopg import sql
 from sluiceway.alerts import incidents, notices
 from sluiceway.alerts.spec import read_alerts
 from sluiceway.alerts.watch import surroundings, watch
-from sluiceway.ledger.store import RunStatus, TableStatus
 from sluiceway.ledger.warehouse import connect
 from sluiceway.settings import load_settings
 from tests.alerts.conftest import TABLES, Alerts, connection, declare
+from tests.alerts.ledgered import HOUR, Query, finished, later
 from tests.alerts.sinks import SECRET, HttpSink, MailSink
 from tests.freshness.ledgered import ran
 from tests.stand_ins.web_service import Reply
-
-HOUR = timedelta(hours=1)
-Query = Callable[..., list[tuple[Any, ...]]]
-
-
-def finished(
-    url: str, run_id: str, status: RunStatus, became: TableStatus, *, ago: timedelta = HOUR, **more: Any
-) -> None:
-    """A run of all twenty tables."""
-    note = "20 of 20 tables failed." if status == "failed" else None
-    ran(url, run_id, ago=ago, status=status, note=note, **more, **dict.fromkeys(TABLES, became))
 
 
 def ok(alerts: Alerts) -> str:
     result = alerts("run")
     assert result.exit_code == 0, result.output
     return result.stdout
-
-
-def later(query: Query, by: timedelta) -> None:
-    """Have everything that was told, tried or claimed have happened that long ago."""
-    for table, columns in (
-        ("notice", ("told_at", "last_told_at", "claimed_until", "next_at")),
-        ("incident", ("opened_at", "seen_at", "tell_from", "recovered_at", "acknowledged_at", "snoozed_until")),
-        ("alert_look", ("looked_at",)),
-    ):
-        changes = ", ".join(f"{column} = {column} - interval '{by.total_seconds()} s'" for column in columns)
-        query(f"UPDATE etl.{table} SET {changes}")
 
 
 def test_twenty_failures_of_one_cause_are_one_message_and_one_recovery(
@@ -342,7 +318,8 @@ def test_list_says_what_is_wrong_and_what_could_not_be_told(alerts: Alerts, sink
     alerts("run")
     shown = alerts("list").stdout
     assert "master_etl is red (city_01, city_02, city_03 and 17 more)" in shown
-    assert "Not told so far by team (on_call): 1. on_call was not told: " in shown
+    assert "Not told so far: 1 incident waits to be told to team (on_call), next at " in shown
+    assert " UTC: on_call was not told: " in shown
     document = json.loads(alerts("list", "--json").stdout)
     (incident,) = document["incidents"]
     assert (incident["state"], incident["kinds"], incident["run_id"]) == ("open", ["red"], "r1")

@@ -49,6 +49,21 @@ def test_a_revoked_token_is_shown_so_and_an_unknown_one_names_the_nearest(token:
     assert wrong.exit_code == 1 and f"did you mean '{token_id}'?" in wrong.stderr
 
 
+def test_a_name_where_an_id_is_wanted_is_answered_with_the_ids_of_that_name(token: Command, query: Query) -> None:
+    ids = [json.loads(token("create", "prom", "--face", "badge", "--json").stdout)["token_id"] for _ in range(2)]
+    token("revoke", ids[0])
+    wrong = token("revoke", "prom")
+    assert wrong.exit_code == 1
+    assert " ".join(wrong.stderr.split()) == (
+        f"error: 'prom' is a token's name, and names are no ids; write its id: {ids[1]}, {ids[0]} (revoked)."
+    )
+    assert query("SELECT count(*) FROM etl.face_token WHERE revoked_at IS NULL") == [(1,)]
+    other = token("revoke", "pron")
+    assert other.stderr == "error: There is no token of the id 'pron'; did you mean 'prom', which is a name?\n"
+    other = token("revoke", "xyz")
+    assert "There is no token of the id 'xyz'; `sluiceway access token list` shows ids" in other.stderr
+
+
 @pytest.mark.parametrize("faces", [("--face", "bagde"), ()])
 def test_a_token_of_no_face_is_not_made(faces: tuple[str, ...], token: Command, query: Query) -> None:
     wrong = token("create", "x", *faces)

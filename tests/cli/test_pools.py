@@ -27,9 +27,9 @@ def test_the_declaration_beside_include_is_the_one_that_is_read(setting: Callabl
         ("airflow: [", "is not valid YAML"),
         ("airflow: {}", "has no pools; write them as a list under airflow.pools."),
         ("[]", "has no pools"),
-        (GOOD.replace("2", "many"), "airflow.pools[0].pool_slot: Input should be a valid integer"),
-        (GOOD.replace("2", "-2"), "airflow.pools[0].pool_slot: Input should be greater than or equal to -1"),
-        (GOOD.replace("pool_slot", "slots"), "airflow.pools[0].pool_slot: Field required"),
+        (GOOD.replace("2", "many"), "airflow.pools[0].pool_slot: is no whole number; write one without quotes"),
+        (GOOD.replace("2", "-2"), "airflow.pools[0].pool_slot: must be at least -1"),
+        (GOOD.replace("pool_slot", "slots"), "airflow.pools[0].pool_slot: is missing; add it"),
         (GOOD + "    - {pool_name: a, pool_slot: 3}\n", "a pool is declared twice: a, a."),
     ],
 )

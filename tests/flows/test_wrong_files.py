@@ -28,7 +28,10 @@ WRONG: dict[str, tuple[str, str]] = {
         flow(head='descripton = "x"'),
         "descripton: no such key; did you mean 'descri",
     ),
-    "has tags that are no list": (flow(head='tags = "shop"'), "tags = 'shop': Input should be a valid tuple"),
+    "has tags that are no list": (
+        flow(head='tags = "shop"'),
+        "tags = 'shop': is no list; write its values in brackets",
+    ),
     "has another id than its file": (flow(head='id = "order"'), "id = 'order': a flow is named by its file, 'orders'"),
     "loads no table": ('flow_type = "tables"', "needs `tables`, the list of what it loads"),
     "loads tables in a DAG of another": ('flow_type = "dag"\ntables = ["us_state"]', 'a flow of type "dag" loads none'),
@@ -76,9 +79,12 @@ WRONG: dict[str, tuple[str, str]] = {
         flow(FILE + 'event_type = "create"'),
         "triggers.changed.event_type = 'create': is not one of created, modified, deleted, all; did you mean 'created'",
     ),
-    "has a text for a boolean": (flow(CLI + 'enabled = "yes"'), "triggers.manual.enabled = 'yes': Input should be a v"),
-    "has a text for a number": (flow(FILE + 'poll_s = "often"'), "triggers.changed.poll_s = 'often': Input should be"),
-    "polls too often": (flow(FILE + "poll_s = 0.1"), "triggers.changed.poll_s = 0.1: Input should be greater than or"),
+    "has a text for a boolean": (
+        flow(CLI + 'enabled = "yes"'),
+        "triggers.manual.enabled = 'yes': is neither true nor false",
+    ),
+    "has a text for a number": (flow(FILE + 'poll_s = "often"'), "triggers.changed.poll_s = 'often': is no number"),
+    "polls too often": (flow(FILE + "poll_s = 0.1"), "triggers.changed.poll_s = 0.1: must be at least"),
     "has two triggers of one id": (flow(CLI, CLI), "triggers.manual: two triggers have this id; rename one"),
     "has no timestamp_column": (
         flow(DATABASE.replace('timestamp_column = "created_at"\n', "")),

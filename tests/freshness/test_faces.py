@@ -32,9 +32,9 @@ def test_one_face_is_opened_and_the_others_stay_closed(tmp_path: Path) -> None:
     [
         ("[bagde]\npublic = true", "faces.toml: bagde: no such key; did you mean 'badge'?"),
         ("[badge]\npublik = true", "faces.toml: badge.publik = True: no such key; did you mean 'public'?"),
-        ('[badge]\npublic = "true"', "faces.toml: badge.public = 'true': Input should be a valid boolean"),
-        ("[badge]\nper_minute = 0", "faces.toml: badge.per_minute = 0: Input should be greater than 0"),
-        ("badge = true", "faces.toml: badge = True: Input should be a valid dictionary"),
+        ('[badge]\npublic = "true"', "faces.toml: badge.public = 'true': is neither true nor false"),
+        ("[badge]\nper_minute = 0", "faces.toml: badge.per_minute = 0: must be more than 0"),
+        ("badge = true", "faces.toml: badge = True: is no table; write its keys in braces, {...}"),
         ("[badge", "faces.toml: is not valid TOML"),
     ],
 )

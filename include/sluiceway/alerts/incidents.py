@@ -14,12 +14,15 @@ from psycopg import sql
 from sluiceway.alerts.model import Incident, Observed, Problem
 from sluiceway.alerts.spec import Kind
 from sluiceway.errors import ConfigError
+from sluiceway.ledger import store
 from sluiceway.ledger.warehouse import Session
 from sluiceway.spans import LONGEST
 
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, Incident.model_fields))
 HELD = timedelta(minutes=1)
 """So long what is held is not told, unless it is held again."""
+LONGEST_NOTE, LONGEST_NOTES = 500, 5_000
+"""Characters of what one person says to an incident, and of what all say together."""
 _ORDER: tuple[Kind, ...] = ("red", "stale", "waiting", "blind", "dead_letters")
 """Whose words an incident of several kinds has."""
 
@@ -126,18 +129,43 @@ def looked_at(session: Session) -> datetime | None:
     return rows[0][0] if rows else None
 
 
-def acknowledge(session: Session, number: int, *, who: str, note: str | None) -> Incident:
+def acknowledge(session: Session, number: int, *, who: str, note: str | None) -> tuple[Incident, bool]:
     """Note that a person takes care of it: nobody is told of it again until it has recovered.
 
-    :raises ConfigError: no such incident is open.
+    Who did so first stays; whoever does so after that is a line below the first one's note, with the moment.
+
+    :returns: the incident, and whether nobody had acknowledged it before.
+    :raises ConfigError: no such incident is open, or the note cannot be kept.
     """
-    return _change(
-        session,
-        number,
-        sql.SQL("acknowledged_at = clock_timestamp(), acknowledged_by = {}, acknowledged_note = {}").format(
-            *map(sql.Literal, (who, note))
-        ),
+    said, at = _note(note), session.execute(sql.SQL("SELECT clock_timestamp()"))[0][0]
+    before = _open_one(session, number)
+    values: dict[str, object] = {"acknowledged_at": at, "acknowledged_by": who, "acknowledged_note": said}
+    if before.acknowledged_at is not None:
+        line = f"{' '.join(who.split())}, {at:%Y-%m-%d %H:%M} UTC{f': {said}' if said else ''}"
+        notes = "\n".join(filter(None, [before.acknowledged_note, line]))
+        if len(notes) > LONGEST_NOTES:
+            raise ConfigError(
+                f"The notes of incident {number} are full: they have at most {LONGEST_NOTES:,} characters. It stays "
+                f"acknowledged by {before.acknowledged_by}."
+            )
+        values = {"acknowledged_note": notes}
+    change = sql.SQL(", ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(name), store.literal(value)) for name, value in values.items()
     )
+    return _change(session, number, change), before.acknowledged_at is None
+
+
+def _note(note: str | None) -> str | None:
+    """The note in one line; None: it says nothing."""
+    said = " ".join((note or "").split())
+    if len(said) > LONGEST_NOTE:
+        raise ConfigError(
+            f"A note has at most {LONGEST_NOTE} characters, and this one has {len(said):,}: write what matters, and "
+            f"where there is more to read."
+        )
+    if not said.isprintable():
+        raise ConfigError("A note has letters, digits and signs that can be shown, and no control characters.")
+    return said or None
 
 
 def snooze(session: Session, number: int, *, lasting: timedelta) -> Incident:
@@ -161,18 +189,24 @@ def forget(session: Session, *, older_than_days: int) -> int:
 
 
 def _change(session: Session, number: int, change: sql.Composable) -> Incident:
-    changed = session.execute(
-        sql.SQL("UPDATE etl.incident SET {} WHERE id = {} AND recovered_at IS NULL RETURNING id").format(
-            change, sql.Literal(number)
-        )
-    )
-    found = _where(session, sql.SQL("id = {}").format(sql.Literal(number)))
-    if changed:
-        return found[0]
-    if found:
+    _open_one(session, number)
+    where = sql.SQL("id = {}").format(sql.Literal(number))
+    session.execute(sql.SQL("UPDATE etl.incident SET {} WHERE {}").format(change, where))
+    return _where(session, where)[0]
+
+
+def _open_one(session: Session, number: int) -> Incident:
+    """The incident of that number, held until the transaction ends.
+
+    :raises ConfigError: no such incident is open.
+    """
+    found = _where(session, sql.SQL("id = {} FOR UPDATE").format(sql.Literal(number)))
+    if not found:
+        open_now = ", ".join(str(each.id) for each in _where(session, sql.SQL("recovered_at IS NULL ORDER BY id")))
+        raise ConfigError(f"There is no incident {number}; open are: {open_now or 'none'}.")
+    if found[0].recovered_at is not None:
         raise ConfigError(f"Incident {number} has recovered at {found[0].recovered_at:%Y-%m-%d %H:%M} UTC.")
-    open_now = ", ".join(str(each.id) for each in _where(session, sql.SQL("recovered_at IS NULL ORDER BY id")))
-    raise ConfigError(f"There is no incident {number}; open are: {open_now or 'none'}.")
+    return found[0]
 
 
 def _where(session: Session, where: sql.Composable) -> list[Incident]:

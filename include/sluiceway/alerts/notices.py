@@ -6,8 +6,9 @@ killed in between nobody knows whether it has told: once the lease is over it is
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from psycopg import sql
@@ -117,13 +118,52 @@ def not_told(session: Session, claimed: UUID, error: str) -> None:
     )
 
 
-def untold(session: Session) -> list[tuple[str, str, int, str]]:
-    """What could not be sent so far: alert, channel, how many notices, the last error."""
-    rows = session.execute(
-        sql.SQL(
-            "SELECT alert, channel, count(*), max(error) FROM etl.notice n JOIN etl.incident i ON i.id = n.incident "
-            "WHERE error IS NOT NULL AND (what = 'recovered') = (recovered_at IS NOT NULL) "
-            "GROUP BY alert, channel ORDER BY alert, channel"
+class Untold(NamedTuple):
+    """What one alert could not tell by one channel so far."""
+
+    alert: str
+    channel: str
+    incidents: int
+    next_at: datetime
+    """When it is tried again, at the earliest."""
+    error: str | None
+    """Why the last try failed; None: another process has it in hand."""
+
+    @property
+    def sentence(self) -> str:
+        """How many wait for whom, until when, and why."""
+        waits = "1 incident waits" if self.incidents == 1 else f"{self.incidents} incidents wait"
+        return (
+            f"{waits} to be told to {self.alert} ({self.channel}), next at {self.next_at:%Y-%m-%d %H:%M:%S} UTC: "
+            f"{self.error or 'another process is telling it'}"
         )
+
+
+def untold(session: Session, wanted: Mapping[str, Collection[int]] | None = None) -> list[Untold]:
+    """What could not be sent so far, and is tried again; not what nobody is told of any more.
+
+    :param wanted: the incidents that each alert is to tell of; None: whatever was tried.
+    """
+    rows = session.execute(
+        sql.SQL("""
+            SELECT alert, channel, count(*), min(greatest(next_at, claimed_until,
+                    CASE WHEN what = 'opened' THEN i.snoozed_until END)),
+                (array_agg(error ORDER BY next_at DESC) FILTER (WHERE error IS NOT NULL))[1]
+            FROM etl.notice n JOIN etl.incident i ON i.id = n.incident
+            WHERE (error IS NOT NULL OR claimed_until > clock_timestamp())
+                AND (what = 'recovered') = (recovered_at IS NOT NULL)
+                AND (what = 'recovered' OR acknowledged_at IS NULL) AND {}
+            GROUP BY alert, channel ORDER BY alert, channel
+        """).format(_is_wanted(wanted))
     )
-    return [(alert, channel, int(count), error) for alert, channel, count, error in rows]
+    return [Untold(alert, channel, int(count), next_at, error) for alert, channel, count, next_at, error in rows]
+
+
+def _is_wanted(wanted: Mapping[str, Collection[int]] | None) -> sql.Composable:
+    if wanted is None:
+        return sql.SQL("true")
+    each = [
+        sql.SQL("(alert = {} AND incident = ANY ({}::bigint[]))").format(sql.Literal(name), sql.Literal(list(numbers)))
+        for name, numbers in wanted.items()
+    ]
+    return sql.SQL("({})").format(sql.SQL(" OR ").join([sql.SQL("false"), *each]))

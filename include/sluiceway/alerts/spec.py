@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from sluiceway.config_files import Words, read_toml, sentences
+from sluiceway.config_files import Words, read_toml, sentences, without_secrets
 from sluiceway.errors import ConfigError, nearest
 from sluiceway.flows.connection import ConnectionId, holds_secret
 from sluiceway.settings import Settings, load_settings
@@ -221,7 +221,9 @@ def names_unknown(path: Path, spec: AlertsSpec, tables: Collection[str], dags: C
     for alert in spec.alerts.values():
         for key, patterns, known in (("tables", alert.tables, tables), ("dags", alert.dags, dags)):
             found += [
-                f"{path}: alerts.{alert.name}.{key} = {pattern!r}: matches none{nearest(pattern, known)}"
+                without_secrets(
+                    f"{path}: alerts.{alert.name}.{key} = {pattern!r}: matches none{nearest(pattern, known)}"
+                )
                 for pattern in patterns
                 if not _any_matches([pattern], known)
             ]

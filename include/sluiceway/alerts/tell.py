@@ -54,7 +54,7 @@ def tell(
     failed: list[str] = []
     left: list[str] = []
     for alert in spec.alerts.values():
-        concerned = [each for each in found if _concerns(alert, each)]
+        concerned = [each for each in found if concerns(alert, each)]
         if not concerned:
             continue
         try:
@@ -77,7 +77,8 @@ def tell(
     return Told(sent=sent, failed=tuple(failed), left=tuple(left))
 
 
-def _concerns(alert: Alert, incident: Incident) -> bool:
+def concerns(alert: Alert, incident: Incident) -> bool:
+    """Whether the alert is to tell of the incident."""
     return alert.concerns(incident.kinds, incident.named(TABLE), incident.named(DAG))
 
 

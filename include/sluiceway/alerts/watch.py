@@ -10,8 +10,9 @@ import httpx
 from sluiceway.alerts import incidents
 from sluiceway.alerts.channels import Channel, channels_of
 from sluiceway.alerts.look import look
+from sluiceway.alerts.notices import Untold, untold
 from sluiceway.alerts.spec import Alert, AlertsSpec
-from sluiceway.alerts.tell import ChannelsOf, Told, tell
+from sluiceway.alerts.tell import ChannelsOf, Told, concerns, tell
 from sluiceway.deploy.spec import Environment, read_environment
 from sluiceway.errors import ConfigError, NotHereError, NotToldError, SettingsError
 from sluiceway.ledger.warehouse import connect
@@ -41,6 +42,8 @@ class Watched(NamedTuple):
     open: int
     """Incidents that are open now."""
     told: Told
+    waiting: tuple[Untold, ...]
+    """What could not be told, now or before, and waits for its next try."""
     heartbeat: Heartbeat | None
     """None: the file names none."""
 
@@ -84,8 +87,11 @@ def watch(around: Surroundings, spec: AlertsSpec, *, within_s: float = PATIENCE_
     settle(around)
     told = tell(around.url, spec, around.channels_of, airflow_url=around.airflow_url, within_s=within_s)
     with connect(around.url) as session:
-        count = sum(each.recovered_at is None for each in incidents.of_interest(session))
-    return Watched(count, told, _heartbeat(spec, around.connections))
+        found = incidents.of_interest(session)
+        wanted = {alert.name: [each.id for each in found if concerns(alert, each)] for alert in spec.alerts.values()}
+        waiting = untold(session, wanted)
+    count = sum(each.recovered_at is None for each in found)
+    return Watched(count, told, tuple(waiting), _heartbeat(spec, around.connections))
 
 
 def settle(around: Surroundings) -> None:

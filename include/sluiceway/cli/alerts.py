@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +21,7 @@ from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
     from sluiceway.alerts.model import Incident
+    from sluiceway.alerts.notices import Untold
     from sluiceway.alerts.spec import AlertsSpec
 
 app = Commands(help="Who is told of what is wrong, and what is.")
@@ -30,6 +33,8 @@ COLUMNS = ("id", "state", "what", "since (UTC)", "cause")
 @app.command("check")
 def alerts_check(style: FormatOption = None, as_json: JsonOption = False) -> None:
     """Validate include/config/alerts.toml offline; names key, value and the nearest valid one.
+
+    Imports the notifiers that it names, where there is an Airflow.
 
     Example: sluiceway alerts check
     """
@@ -45,7 +50,8 @@ def alerts_check(style: FormatOption = None, as_json: JsonOption = False) -> Non
         tables = [each.stem for each in table_files(settings.config_dir)]
         dags = [MASTER, *(each.stem for each in flow_files(settings.config_dir))]
         try:
-            said = names_unknown(path, read_file(path), tables, dags)
+            spec = read_file(path)
+            said = [*names_unknown(path, spec, tables, dags), *_notifiers_wrong(path, spec)]
         except ConfigError as error:
             said = str(error).split("\n")
     problems = [checked.Problem(path, sentence) for sentence in said]
@@ -76,23 +82,21 @@ def alerts_list(
             {**each.model_dump(mode="json", exclude={"cause_key"}), "state": _state(each), "title": title(each)}
             for each in found
         ]
-        names = ("alert", "channel", "messages", "error")
         print_json(
             {
                 "looked_at": looked.isoformat() if looked else None,
                 "incidents": shown,
-                "not_told": [dict(zip(names, each, strict=True)) for each in untold],
+                "not_told": _untold_shown(untold),
             }
         )
         return
     out.print(f"The last look was at {looked:%Y-%m-%d %H:%M:%S} UTC." if looked else "Nobody has looked yet.")
     if found:
-        rows = [
-            (str(each.id), _state(each), title(each), f"{each.opened_at:%Y-%m-%d %H:%M}", each.cause) for each in found
-        ]
-        print_records(COLUMNS, rows, prose={"cause"})
-    for alert, channel, count, error in untold:
-        out.print(plain(f"Not told so far by {alert} ({channel}): {count}. {error}"))
+        records = [_record(each, title(each)) for each in found]
+        columns = [name for name in records[0] if name in COLUMNS or any(each[name] for each in records)]
+        print_records(columns, [[each[name] for name in columns] for each in records], prose={"cause", "note"})
+    for each in untold:
+        out.print(plain(f"Not told so far: {each.sentence}"))
 
 
 @app.command("run")
@@ -114,6 +118,7 @@ def alerts_run(warehouse: WarehouseOption = None, as_json: JsonOption = False) -
                 "sent": told.sent,
                 "failed": list(told.failed),
                 "left_to_airflow": list(told.left),
+                "waiting": _untold_shown(found.waiting),
                 "heartbeat": None if heartbeat is None else heartbeat.is_sent,
             }
         )
@@ -121,7 +126,7 @@ def alerts_run(warehouse: WarehouseOption = None, as_json: JsonOption = False) -
         out.print(f"{_incidents(found.open)}; {told.sent} {'message' if told.sent == 1 else 'messages'} sent.")
     for sentence in (*told.failed, *([heartbeat.error] if heartbeat is not None and heartbeat.error else [])):
         err.print(f"[red]error:[/] {plain(sentence)}")
-    for sentence in told.left:
+    for sentence in (*told.left, *(each.sentence for each in found.waiting if not as_json)):
         err.print(plain(sentence))
     if is_bad:
         raise typer.Exit(EXIT_FAILED)
@@ -156,7 +161,9 @@ def alerts_test(
 @app.command("acknowledge")
 def alerts_acknowledge(
     incident: IncidentArgument,
-    note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Kept beside who did it.")] = None,
+    note: Annotated[
+        str | None, typer.Option("--note", metavar="TEXT", help="Kept beside who did it; at most 500 characters.")
+    ] = None,
     warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -168,8 +175,11 @@ def alerts_acknowledge(
     from sluiceway.ledger.warehouse import connect
 
     with sentences(), connect(warehouse_url(warehouse)) as session:
-        changed = incidents.acknowledge(session, incident, who=who(), note=note)
-    _say_changed(changed, f"Incident {incident} is acknowledged by {changed.acknowledged_by}.", as_json=as_json)
+        person = who()
+        changed, is_first = incidents.acknowledge(session, incident, who=person, note=note)
+    said = f"Incident {incident} is acknowledged by {changed.acknowledged_by}"
+    too = f" since {changed.acknowledged_at:%Y-%m-%d %H:%M} UTC; what {person} says is noted, too"
+    _say_changed(changed, f"{said}{'' if is_first else too}.", as_json=as_json)
 
 
 @app.command("snooze")
@@ -188,8 +198,32 @@ def alerts_snooze(
 
     with sentences(), connect(warehouse_url(warehouse)) as session:
         changed = incidents.snooze(session, incident, lasting=span(lasting))
-    until = f"{changed.snoozed_until:%Y-%m-%d %H:%M} UTC"
-    _say_changed(changed, f"Nobody is told of incident {incident} until {until}.", as_json=as_json)
+    if changed.acknowledged_at is not None:
+        said = (
+            f"Incident {incident} stays acknowledged by {changed.acknowledged_by}: nobody is told of it until it has "
+            f"recovered, however long it is snoozed."
+        )
+    else:
+        until = f"{changed.snoozed_until:%Y-%m-%d %H:%M} UTC"
+        said = f"Nobody is told of incident {incident} until {until}, unless it recovers before."
+    _say_changed(changed, said, as_json=as_json)
+
+
+def _notifiers_wrong(path: Path, spec: AlertsSpec) -> list[str]:
+    """A sentence for each alert whose notifier is none."""
+    from sluiceway.alerts import notifier
+
+    named = {alert.name: alert.notifier for alert in spec.alerts.values() if alert.notifier is not None}
+    if named and not notifier.can_be_found():
+        err.print(plain(f"The notifier of {', '.join(named)} was not looked at: there is no Airflow here."))
+        return []
+    found = []
+    for name, class_name in named.items():
+        try:
+            notifier.notifier_class(class_name)
+        except ConfigError as error:
+            found.append(f"{path}: alerts.{name}.notifier = {class_name!r}: {error}")
+    return found
 
 
 def _declared() -> AlertsSpec:
@@ -211,14 +245,44 @@ def _say_changed(changed: Incident, sentence: str, *, as_json: bool) -> None:
     out.print(plain(sentence))
 
 
+def _record(incident: Incident, title: str) -> dict[str, str]:
+    """What the list says of an incident, by column; of those after COLUMNS most say nothing."""
+    return {
+        "id": str(incident.id),
+        "state": _state(incident),
+        "what": title,
+        "since (UTC)": f"{incident.opened_at:%Y-%m-%d %H:%M}",
+        "cause": incident.cause,
+        "acknowledged by": incident.acknowledged_by or "",
+        "snoozed until (UTC)": f"{incident.snoozed_until:%Y-%m-%d %H:%M}" if _is_snoozed(incident) else "",
+        "note": "; ".join((incident.acknowledged_note or "").splitlines()),
+    }
+
+
+def _untold_shown(untold: Iterable[Untold]) -> list[dict[str, object]]:
+    return [
+        {
+            "alert": each.alert,
+            "channel": each.channel,
+            "messages": each.incidents,
+            "next_at": each.next_at.isoformat(),
+            "error": each.error,
+        }
+        for each in untold
+    ]
+
+
 def _state(incident: Incident) -> str:
     if incident.recovered_at is not None:
         return "recovered"
     if incident.acknowledged_at is not None:
         return "acknowledged"
-    if incident.snoozed_until is not None and incident.snoozed_until > datetime.now(incident.snoozed_until.tzinfo):
-        return "snoozed"
-    return "open"
+    return "snoozed" if _is_snoozed(incident) else "open"
+
+
+def _is_snoozed(incident: Incident) -> bool:
+    until = incident.snoozed_until
+    return until is not None and incident.recovered_at is None and until > datetime.now(until.tzinfo)
 
 
 def _incidents(count: int) -> str:

@@ -26,4 +26,4 @@ def span(text: str) -> timedelta:
     try:
         return spans.span(text)
     except ValueError as error:
-        raise ConfigError(f"{text!r} is no age; write a number with m, h or d, such as 30m, 6h or 2d.") from error
+        raise ConfigError(f"{text!r} is no age; write a number with s, m, h or d, such as 30m, 6h or 2d.") from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import pydantic
 
-from sluiceway.config_files import read_toml, sentences
+from sluiceway.config_files import read_toml, sentences, without_secrets
 from sluiceway.errors import ConfigError, nearest
 from sluiceway.flows import when
 from sluiceway.flows.registry import TriggerRegistry
@@ -87,7 +87,8 @@ def read_file(path: Path) -> Flow:
     """The flow of one file; raises ConfigError with a sentence per problem."""
     data = read_toml(path)
     if data.setdefault("id", path.stem) != path.stem:
-        raise ConfigError(f"{path}: id = {data['id']!r}: a flow is named by its file, {path.stem!r}; remove the key")
+        said = f"{path}: id = {data['id']!r}: a flow is named by its file, {path.stem!r}; remove the key"
+        raise ConfigError(without_secrets(said))
     return flow_of(data, str(path))
 
 
@@ -143,5 +144,5 @@ def _when(spec: FlowSpec, triggers: Mapping[str, Trigger[Any]], where: str) -> w
         expression = when.parse(spec.when)
         when.check(expression, triggers)
     except ValueError as error:
-        raise ConfigError(f"{where}: when = {spec.when!r}: {error}") from error
+        raise ConfigError(without_secrets(f"{where}: when = {spec.when!r}: {error}")) from None
     return expression

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from sluiceway.config_files import sentences
+from sluiceway.config_files import sentences, without_secrets
 from sluiceway.errors import ConfigError, nearest
 from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerType
 from sluiceway.flows.words import words_of
@@ -103,7 +103,7 @@ class TriggerRegistry:
         """
         where = where or f"trigger {config.get('id')!r}"
         if problem := _kind_problem(config):
-            raise ConfigError(f"{where}: {prefix}{problem}")
+            raise ConfigError(without_secrets(f"{where}: {prefix}{problem}"))
         found = cls.find(cls.kind_of(config))
         try:
             return found(found.config_model.model_validate(dict(config)))

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pydantic
 
+from sluiceway.config_files import wrong
 from sluiceway.errors import ConfigError
 from sluiceway.infer.dbase_encoding import find_dbase_encoding
 from sluiceway.infer.dialect import Dialect, sheet_shape
@@ -154,5 +155,5 @@ def validated(name: str, data: dict[str, Any]) -> TableSpec:
     try:
         return TableSpec.model_validate({"name": name, **data})
     except pydantic.ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ConfigError(f"{name}: {problems}") from error
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {wrong(each)}" for each in error.errors())
+        raise ConfigError(f"{name}: {problems}") from None

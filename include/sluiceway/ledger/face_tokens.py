@@ -94,7 +94,7 @@ def revoke(session: Session, token_id: str) -> FaceToken:
     """
     known = {each.token_id: each for each in tokens(session)}
     if token_id not in known:
-        raise AccessError(f"There is no token {token_id!r}{nearest(token_id, known)}")
+        raise AccessError(_no_id(token_id, known.values()))
     rows = session.execute(
         sql.SQL(
             "UPDATE etl.face_token SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE token_id = {} "
@@ -102,6 +102,17 @@ def revoke(session: Session, token_id: str) -> FaceToken:
         ).format(sql.Literal(token_id))
     )
     return known[token_id].model_copy(update={"revoked_at": rows[0][0]})
+
+
+def _no_id(text: str, known: Collection[FaceToken]) -> str:
+    """What to say of a text that is no token's id; names are for people, and several tokens may have one."""
+    if named := [each for each in known if each.name == text]:
+        named.sort(key=lambda each: each.revoked_at is not None)
+        ids = ", ".join(f"{each.token_id}{' (revoked)' if each.revoked_at else ''}" for each in named)
+        return f"{text!r} is a token's name, and names are no ids; write its id: {ids}."
+    hint = nearest(text, {each.token_id for each in known}, listing=False)
+    hint = hint or nearest(text, {each.name for each in known}, listing=False).replace("?", ", which is a name?")
+    return f"There is no token of the id {text!r}{hint or '; `sluiceway access token list` shows ids'}"
 
 
 def known_tokens(session: Session) -> tuple[KnownToken, ...]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.configuration import conf
 from airflow.sdk.log import mask_secret
 
 from sluiceway.alerts.spec import Alert, AlertsSpec, path_of, read_alerts
-from sluiceway.errors import NotToldError, SluicewayError
+from sluiceway.errors import ConfigError, NotToldError, SluicewayError
 from sluiceway.on_airflow.connections import connections
 from sluiceway.settings import load_settings
 
@@ -82,13 +81,12 @@ class NotifierChannel:
         in_time(self.name, lambda: self._notify(message), within_s)
 
     def _notify(self, message: Message) -> None:
-        module, _, name = self.name.rpartition(".")
+        from sluiceway.alerts.notifier import notifier_class
+
         try:
-            notifier = getattr(import_module(module), name)
-        except (ImportError, AttributeError):
-            raise NotToldError(
-                f"there is no {self.name}: install its provider, or write the class that it has"
-            ) from None
+            notifier = notifier_class(self.name)
+        except ConfigError as error:
+            raise NotToldError(f"there is no {self.name} to tell by: {error}") from None
         filled = _filled(self._arguments, {"{subject}": message.subject, "{body}": message.body})
         # not by a call: that would render the message as a template, and it quotes errors
         notifier(**filled).notify({})

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sluiceway.config_files import wrong
 from sluiceway.errors import AirflowApiError, ConfigError
 from sluiceway.rest.airflow_api import AirflowApi
 from sluiceway.settings import Settings
@@ -69,7 +70,7 @@ def read_pools(path: Path) -> list[Pool]:
         except ValidationError as error:
             problem = error.errors()[0]
             place = ".".join(str(part) for part in (f"airflow.pools[{number}]", *problem["loc"]))
-            raise ConfigError(f"{path}: {place}: {problem['msg']}, and it is {problem['input']!r}.") from error
+            raise ConfigError(f"{path}: {place}: {wrong(problem)}; it is {problem['input']!r}.") from None
     if len({pool.pool_name for pool in pools}) < len(pools):
         raise ConfigError(f"{path}: a pool is declared twice: {', '.join(pool.pool_name for pool in pools)}.")
     return pools

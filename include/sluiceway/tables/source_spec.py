@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 
 class Frozen(BaseModel):
@@ -273,6 +273,15 @@ class HttpJsonSource(TextValues):
         description="How the records come in parts; absent: in one answer.",
         examples=[{"type": "page", "param": "page"}],
     )
+
+    @field_validator("params", mode="before")
+    @classmethod
+    def _plain(cls, params: object) -> object:
+        for name, value in params.items() if isinstance(params, dict) else ():
+            if not isinstance(value, str | int | float):
+                raise ValueError(f"{name} is no text, number, true or false")
+        return params
+
     split: dict[str, tuple[str, ...]] = Field(
         default={},
         description="Parameters and their values by which a request that is too large (413) is split, in this order.",

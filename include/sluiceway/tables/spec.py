@@ -289,7 +289,11 @@ class TableSpec(Frozen):
     @field_validator("key", mode="before")
     @classmethod
     def _key_list(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) and value != "content" else value
+        names = (value,) if isinstance(value, str) else value
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise ValueError('is no column\'s name; write one in quotes, a list of them, or "content"')
+        # said here, for pydantic would say of each name that it is not "content" either
+        return value if value == "content" else tuple(map(check_name, names))
 
     @field_validator("columns")
     @classmethod

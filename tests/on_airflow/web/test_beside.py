@@ -35,7 +35,7 @@ def test_a_run_that_both_know_is_told_once_and_each_with_what_it_does() -> None:
         ("r4", "waits: its DAG is paused", True, False),
         ("r2", "runs", True, True),
         ("r0", "superseded", True, True),
-        ("c1", "runs", False, False),
+        ("c1", "runs", False, True),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -119,6 +120,42 @@ def test_without_a_token_every_face_is_closed_and_so_it_is_with_a_wrong_one(path
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert list(answer.json()) == ["detail"]
+
+
+def test_a_token_that_is_sent_wrongly_is_told_how_to_send_it(ask: Ask, token: Tokens) -> None:
+    made = token("status", "badge", "metrics")
+    as_password = base64.b64encode(f":{made}".encode()).decode()
+    for path in FACES:
+        for authorization, sentence in (
+            ("Bearer", "The header Authorization says Bearer and holds no token"),
+            ("bearer", "The header Authorization says Bearer and holds no token"),
+            (f"Basic {as_password}", "Send a token as `Authorization: Bearer`, and not as Basic"),
+            ("Basic cmVhZGVyOnJlYWRz", "A face takes no Basic"),
+            ("Basic %%%", "A face takes no Basic"),
+            (f"Token {made}", "Send a token as `Authorization: Bearer`, and not as Token"),
+            (made, "Send a token as `Authorization: Bearer`"),
+        ):
+            answer = ask(path, authorization=authorization)
+            assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer"), authorization
+            assert sentence in answer.json()["detail"] and made not in answer.text
+
+
+def test_a_token_in_the_address_is_refused_whatever_the_header_says(
+    ask: Ask, token: Tokens, public: Callable[[str], None], reader: httpx.Client
+) -> None:
+    made = token("status", "badge", "metrics")
+    for query in (f"token={made}", "access_token=abc", f"x=1&Key={made}", "TOKEN="):
+        for path in FACES:
+            for answer in (ask(f"{path}?{query}", made), ask(f"{path}?{query}"), reader.get(f"{path}?{query}")):
+                assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer"), (path, query)
+                assert (
+                    "A token in an address ends in logs: send it as `Authorization: Bearer`" in answer.json()["detail"]
+                )
+                assert made not in answer.text
+    assert ask(f"{BADGE}?cache=1", made).status_code == 200
+    public("[badge]\npublic = true\n")
+    eventually(lambda: ask(BADGE).status_code == 200)
+    assert ask(f"{BADGE}?token={made}").status_code == 401
 
 
 def test_a_token_opens_its_face_and_no_other(ask: Ask, token: Tokens) -> None:

@@ -220,10 +220,20 @@ def test_an_old_program_of_ci_is_answered_at_the_old_address(reader: httpx.Clien
     assert (answer.status_code, answer.json()["status"]) == (200, "success")
 
 
-def test_a_run_of_the_command_line_has_no_page(reader: httpx.Client, door: Door) -> None:
-    in_ledger(door, RunKey("cli", "cli__1"))
-    assert reader.get("/sluiceway/runs/cli/cli__1").status_code == 404
+def test_a_run_of_the_command_line_has_its_page_and_is_in_no_list(reader: httpx.Client, door: Door) -> None:
+    key = RunKey("cli", "cli__1")
+    in_ledger(door, key, published=False)
+    answer = reader.get(address(key))
+    assert answer.status_code == 200 and SENTENCE in answer.text and "Green" in answer.text
+    assert "sluiceway tables run" in answer.text
+    assert "/dags/cli" not in answer.text and "compare" not in answer.text, "there is no such DAG"
+    assert "maps of this run are not here" not in answer.text
+    as_json = reader.get(address(key), headers={"Accept": "application/json"})
+    assert as_json.json() == {**key._asdict(), "status": "success", "sentence": SENTENCE}
     assert "cli__1" not in reader.get("/sluiceway/runs").text
+    gone = reader.get(address(RunKey("cli", "cli__2")))
+    assert gone.status_code == 404
+    assert "There is no run cli__2 of `sluiceway tables run`; `sluiceway runs list` shows those there are." in gone.text
 
 
 @pytest.mark.parametrize(

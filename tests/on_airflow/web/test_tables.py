@@ -49,7 +49,7 @@ id = "integer"
 FILES = {
     "tables/pt_city.toml": CITY,
     "tables/pt_secret.toml": SECRET,
-    "tables/pt_broken.toml": 'description = "x"\nkeyy = "id"\n',
+    "tables/pt_broken.toml": 'description = "x"\nkeyy = "hunter4"\n',
     "sql/pt_people.sql": "-- description: People\n-- tables: pt_city\nSELECT sum(people) AS people FROM pt_city\n",
     "flows/shop.toml": 'tables = ["pt_city"]\n',
     "data/city.csv": "id,population,lon,lat\n1,10,-120,38\n2,20,-121,39\n3,x,-122,40\n",
@@ -149,7 +149,8 @@ def test_a_table_whose_file_is_wrong_says_what_is_wrong(reader: httpx.Client) ->
     answer = reader.get("/sluiceway/tables/pt_broken")
     assert answer.status_code == 200 and 'href="/dags/master_etl"' in answer.text
     assert "<b>Unknown</b>" in answer.text
-    assert "keyy = &#39;id&#39;: no such key; did you mean &#39;key&#39;?" in answer.text
+    assert "keyy: no such key; did you mean &#39;key&#39;?" in answer.text
+    assert "hunter" not in answer.text  # what an unknown key holds may be a secret
 
 
 def test_a_table_without_a_file_has_its_history(reader: httpx.Client, door: Door) -> None:
@@ -285,4 +286,8 @@ def test_a_load_of_the_command_line_is_the_masters(fab: Door) -> None:
         store.write_table_run(session, told)
     for user, is_told in (("master", True), ("shopper", False)):
         for client in browser(fab, user):
-            assert ("by hand &lt;here&gt;" in client.get("/sluiceway/tables/pt_city").text) == is_told
+            shown = client.get("/sluiceway/tables/pt_city").text
+            assert ("by hand &lt;here&gt;" in shown) == is_told
+            assert ('href="/sluiceway/runs/cli/cli__pt"' in shown) == is_told
+            page = client.get("/sluiceway/runs/cli/cli__pt")
+            assert (page.status_code, "by hand &lt;here&gt;" in page.text) == (200 if is_told else 403, is_told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.definitions.deadline import DeadlineAlert
 
+log = logging.getLogger(__name__)
+
 
 def look_and_tell(_context: Context) -> int:
     """Look for what is wrong, tell whoever is to know, and send the heartbeat; how many messages were sent."""
@@ -22,6 +25,8 @@ def look_and_tell(_context: Context) -> int:
     from sluiceway.errors import NotToldError
 
     found = watch(surroundings(warehouse_url()), read_alerts())
+    for each in found.waiting:
+        log.warning("%s", each.sentence)
     failed = [*found.told.failed, *([found.heartbeat.error] if found.heartbeat and found.heartbeat.error else [])]
     if failed:
         raise NotToldError("\n".join(failed))

@@ -22,6 +22,7 @@ from sluiceway.freshness.faces import Faces, read_faces
 from sluiceway.freshness.kept import Memory
 from sluiceway.ledger.face_tokens import PREFIX, Face, KnownToken, known_tokens, opened_by
 from sluiceway.ledger.kept import KeptConnection
+from sluiceway.on_airflow.web import astray
 from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.on_airflow.web.limit import Limit
 from sluiceway.on_airflow.web.verdict import memory
@@ -50,6 +51,8 @@ class Readers:
 
         :raises FaceRefusedError: it is refused; says which answer that is.
         """
+        if wrong := astray.wrong_at_a_face(request):
+            raise _unauthorized(wrong)
         sent = request.headers.get("authorization")
         if sent is not None:
             scheme, _, credentials = sent.partition(" ")
@@ -138,7 +141,7 @@ def may_see(user: object) -> bool:
 
 
 def _unauthorized(detail: str) -> FaceRefusedError:
-    return FaceRefusedError(detail, status=HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
+    return FaceRefusedError(detail, status=HTTPStatus.UNAUTHORIZED, headers=astray.HEADERS)
 
 
 readers = Readers(memory)

@@ -27,9 +27,9 @@ from sluiceway.ledger.warehouse import Session as LedgerSession
 from sluiceway.ledger.warehouse import connect
 from sluiceway.on_airflow.web.airflow import readable_dags, seen_runs
 from sluiceway.on_airflow.web.connections import warehouse_url
-from sluiceway.on_airflow.web.pages.site import HEADERS, page
+from sluiceway.on_airflow.web.pages.site import HEADERS, RUN_PAGE, page
 from sluiceway.run.facts import Facts
-from sluiceway.run.reconcile import Truth, is_shown, reconcile
+from sluiceway.run.reconcile import Truth, as_written, is_shown, reconcile
 from sluiceway.run.report.collect import collect
 from sluiceway.run.report.html import shown, without_logs
 from sluiceway.run.report.model import RunReport
@@ -51,6 +51,7 @@ NO_ROW: dict[str, Any] = {
     "trigger_kind": "manual",
     "status": "running",
 }
+NAMELESS = f"The address names no run: write {RUN_PAGE}."
 SILENT = "The ledger does not answer."
 
 log = logging.getLogger(__name__)
@@ -77,8 +78,11 @@ def run_asked_for(dag_id: str, run_id: str, user: GetUserDep) -> RunKey:
     key = RunKey(dag_id, run_id)
     _check_text(key)
     with create_session(scoped=False) as session:
-        if not readable_dags(user, {dag_id}, session):
+        # what loads by the command line belongs to no DAG: its runs are for whoever may read the master's
+        if not readable_dags(user, {MASTER if dag_id == store.CLI else dag_id}, session):
             raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+    if not run_id.strip():
+        raise HTTPException(status.HTTP_404_NOT_FOUND, NAMELESS)
     return key
 
 
@@ -128,6 +132,12 @@ def _listed(run: store.Run, truth: Truth) -> ListedRun:
     )
 
 
+@router.get("/runs/{dag_id}")
+def name_a_run(dag_id: str, user: GetUserDep) -> Response:
+    """Say what is missing in an address that ends with the DAG."""
+    raise HTTPException(status.HTTP_404_NOT_FOUND, NAMELESS)
+
+
 @router.get("/runs/{dag_id}/{run_id:path}")
 def show_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> Response:
     """One run's report; its status and sentence alone for who asks for JSON, as CI does (deploy/trigger.py)."""
@@ -136,8 +146,10 @@ def show_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], u
     try:
         with connect(warehouse_url()) as ledger:
             run = store.run(ledger, key)
+            if key.dag_id == store.CLI:
+                return _of_command_line(request, ledger, key, run, is_json=is_json)
             with create_session(scoped=False) as airflow:
-                if run is None or key.dag_id == store.CLI:
+                if run is None:
                     return _without_row(airflow, key, user, is_json=is_json)
                 seen = seen_runs(airflow, [run], user)[key]
                 if seen.has_ended and not is_shown(run, seen):
@@ -154,7 +166,23 @@ def show_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], u
         if kept is None or is_json:
             raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, SILENT) from error
         return HTMLResponse(kept, headers=AS_A_FILE)
-    return page(request, "run.html", **shown(report), before=before, unmapped=_unmapped(report, specs))
+    unmapped = _unmapped(report, specs)
+    return page(request, "run.html", **shown(report), before=before, unmapped=unmapped, in_airflow=True)
+
+
+def _of_command_line(
+    request: Request, ledger: LedgerSession, key: RunKey, run: store.Run | None, *, is_json: bool
+) -> Response:
+    """The page of a run of `sluiceway tables run`, of which Airflow knows nothing: as the ledger has it."""
+    if run is None:
+        raise HTTPException(
+            status.HTTP_404_NOT_FOUND,
+            f"There is no run {key.run_id} of `sluiceway tables run`; `sluiceway runs list` shows those there are.",
+        )
+    if is_json:
+        return _document(key, as_written(run))
+    report = collect(ledger, key, registry.read().right, seen=None, maps={})
+    return page(request, "run.html", **shown(report), before=None, unmapped=[], in_airflow=False)
 
 
 def _unmapped(report: RunReport, specs: Mapping[str, TableSpec]) -> list[str]:

@@ -30,7 +30,7 @@ from sluiceway.ledger.warehouse import connect, one_connection
 from sluiceway.on_airflow.web.airflow import readable_dags
 from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.on_airflow.web.declared import declared
-from sluiceway.on_airflow.web.pages.site import page
+from sluiceway.on_airflow.web.pages.site import TABLE_PAGE, page
 from sluiceway.on_airflow.web.runs import SILENT, is_text
 from sluiceway.run import views
 from sluiceway.run.report import charts
@@ -84,6 +84,8 @@ def show_table(request: Request, table: str, user: GetUserDep) -> HTMLResponse:
     """One table's page."""
     if not get_auth_manager().is_authorized_dag(method="GET", user=user):
         raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+    if not table.strip():
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"The address names no table: write {TABLE_PAGE}.")
     declaration = _declaration(table)
     flows = {flow.id for flow in declared.flows().values() if table in flow.spec.tables}
     try:

@@ -53,7 +53,7 @@ def beside(known: Around, airflow: Queue, readable: Collection[str]) -> Beside:
     for key, row in of_ledger.items():
         state, note = ("runs", None) if row.status == "running" else ("superseded", row.note)
         in_airflow = key.dag_id != CLI
-        runs.append(ShownRun(*key, state, str(row.status), row.began_at, note, in_airflow, in_airflow))
+        runs.append(ShownRun(*key, state, str(row.status), row.began_at, note, in_airflow, True))
     return Beside(
         paused=MASTER if MASTER in airflow.paused else None,
         runs=runs,

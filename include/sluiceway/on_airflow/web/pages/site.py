@@ -22,6 +22,8 @@ from sluiceway.run.report import html as report
 from sluiceway.spans import lasting
 
 FOLDER = Path(__file__).parent
+RUN_PAGE, TABLE_PAGE = "/sluiceway/runs/<dag_id>/<run_id>", "/sluiceway/tables/<table>"
+"""Where they are, for sentences."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 STYLE = (report.TEMPLATES / "style.css").read_text(encoding="utf-8") + (FOLDER / "site.css").read_text(encoding="utf-8")
 """The stylesheet of reports, which are files of their own too, and what pages have beyond them."""
