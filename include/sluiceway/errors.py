@@ -21,6 +21,18 @@ def nearest(value: str, known: Iterable[str], *, listing: bool = True) -> str:
     return f"; known: {shown}" if names and listing else ""
 
 
+_SAID = 300
+
+
+def said_by(error: BaseException) -> str:
+    """What a library's error says, on one line of at most 300 characters: it may quote all that a server sent.
+
+    Its name where it says nothing.
+    """
+    line = " ".join(str(error).split())
+    return (line if len(line) <= _SAID else f"{line[:_SAID]}...") or type(error).__name__
+
+
 class SluicewayError(Exception):
     """Permanent: a person has to change something."""
 
