@@ -10,14 +10,20 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 
+_LONGEST_NAME = 100
+
+
 def nearest(value: str, known: Iterable[str], *, listing: bool = True) -> str:
     """A hint that names the nearest known value, `; did you mean 'geoid'?`, or else lists them if `listing`."""
     names = sorted(known)
-    folded = {name.casefold(): name for name in names}
-    close = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.6)
+    # a file may call its columns by texts of any length, which nobody has meant
+    folded = {name.casefold(): name for name in names if len(name) <= _LONGEST_NAME}
+    close = difflib.get_close_matches(value[:_LONGEST_NAME].casefold(), folded, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {folded[close[0]]!r}?"
-    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    shown = ", ".join(
+        name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..." for name in names[:12]
+    ) + (", ..." if len(names) > 12 else "")
     return f"; known: {shown}" if names and listing else ""
 
 

@@ -120,6 +120,7 @@ def _hook(provider: str) -> Iterator[Feed]:
         {
             "id": "hooked",
             "flow_type": "tables",
+            "tables": ["us_state"],
             "description": "Started by others",
             "triggers": [
                 {
