@@ -16,7 +16,7 @@ from tests.fuzz.all_targets import TARGETS
 from tests.fuzz.mutations import mutated
 from tests.fuzz.target import Feed, Target
 
-AT_ONCE = 300
+AT_ONCE = 50
 """Inputs of one seed."""
 
 
