@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sluiceway.errors import ConfigError, nearest
+from sluiceway.errors import ConfigError, nearest, said_by, shortened
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}.") from error
+        raise ConfigError(f"{path}: is not valid TOML: {said_by(error)}.") from error
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deeply: there are too many [ or {{ within each other.") from None
 
 
 def sentences(where: object, problems: Iterable[Any], words: Words, *, prefix: str = "") -> list[str]:
@@ -78,14 +80,14 @@ def _sentence(where: object, problem: Any, words: Words, prefix: str) -> str:
     if kind in {"union_tag_not_found", "union_tag_invalid"}:
         location.append(context["discriminator"].strip("'"))
         value = context.get("tag")
-    shown = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
+    shown = f" = {shortened(repr(value))}" if isinstance(value, str | int | float | bool) else ""
     secret = words.secret(location[-1], value) if location else None
     if secret is not None:
         shown = " = ***"
     elif kind == "extra_forbidden" and isinstance(value, str):
         # a key that nobody knows may hold a secret
         shown = ""
-    key = prefix + ".".join(location) if location else prefix.removesuffix(".")
+    key = prefix + ".".join(map(shortened, location)) if location else prefix.removesuffix(".")
     place = f"{where}: {key}" if key else str(where)
     match kind:
         case "extra_forbidden":

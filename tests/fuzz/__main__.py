@@ -61,21 +61,23 @@ def main() -> int:
 
 def feed(name: str, seconds: float, seed: int) -> Told:
     """Feed one target in a process of its own, and watch over it."""
-    current = FOUND / f"{name}.input"
+    current, answer, log = (FOUND / f"{name}.{ending}" for ending in ("input", "told", "log"))
+    for left in (current, answer):
+        left.unlink(missing_ok=True)
     command = [sys.executable, "-m", "tests.fuzz.child", name, f"--seconds={seconds}", f"--seed={seed}"]
-    log = FOUND / f"{name}.log"
+    told = Told()
     with (
         log.open("wb") as errors,
-        subprocess.Popen([*command, f"--current={current}"], stdout=subprocess.PIPE, stderr=errors, cwd=ROOT) as child,
+        subprocess.Popen(
+            [*command, f"--current={current}", f"--told={answer}"], stdout=subprocess.PIPE, stderr=errors, cwd=ROOT
+        ) as child,
     ):
         assert child.stdout is not None
-        told = Told()
         if child.stdout.readline() == b"begun\n":
             told.wrong = _watch(psutil.Process(child.pid), current, told)
-        said = child.stdout.read()
-    if told.wrong is None and said:
-        answer = json.loads(said)
-        told.tried, told.wrong = answer["tried"], answer["found"]
+    if told.wrong is None and answer.exists():
+        found = json.loads(answer.read_text(encoding="utf-8"))
+        told.tried, told.wrong = found["tried"], found["found"]
     elif told.wrong is None:
         told.wrong = f"the process ended with {child.returncode}: {log}"
     if told.wrong is not None:
@@ -94,13 +96,22 @@ def _watch(process: psutil.Process, current: Path, told: Told) -> str | None:
         why = None
         if told.peak_mb > MOST_MB:
             why = f"it takes {told.peak_mb} MB more than before"
-        elif current.exists() and time.time() - current.stat().st_mtime > LONGEST_S:
+        elif _tried_since(current) > LONGEST_S:
             why = f"one input takes more than {LONGEST_S:g} s"
         if why is not None:
             process.kill()
             return why
         time.sleep(LOOK_S)
     return None
+
+
+def _tried_since(current: Path) -> float:
+    """Seconds; 0 where it was answered."""
+    try:
+        began = current.stat().st_mtime
+    except FileNotFoundError:
+        return 0
+    return time.time() - began if began else 0
 
 
 def _megabytes(process: psutil.Process) -> int:

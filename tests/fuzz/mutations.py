@@ -1,4 +1,4 @@
-"""Inputs like real ones with faults in them, as a strategy, so that hypothesis finds the smallest that fails."""
+"""Inputs like real ones with faults in them, as a strategy of hypothesis."""
 
 from __future__ import annotations
 
