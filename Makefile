@@ -32,7 +32,7 @@ TARGET ?=
 BUILD_ID ?=
 TAG ?=
 
-.PHONY: help setup up down status workers worker-stop airflow demo test lint docs lock histories files soak chaos bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle bench-jobs bench-workers bench-scale bench-freshness package release clean
+.PHONY: help setup up down status workers worker-stop airflow demo test lint docs lock histories files soak fuzz chaos bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle bench-jobs bench-workers bench-scale bench-freshness package release clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ files: setup ## Put N files into a watched folder within a minute and await as m
 
 soak: setup ## Run many flows at once beside deploys, retries and clears: make soak MINUTES=5 SEED=7
 	@$(PYTHON) -m tests.integration.soak --minutes $(MINUTES) --seed $(SEED)
+
+fuzz: setup ## Feed hostile inputs to all that reads what others write: make fuzz SECONDS=600 SEED=7 ARGS="--only csv wkb"
+	@$(PYTHON) -m tests.fuzz --seconds $(SECONDS) $(if $(filter file,$(origin SEED)),,--seed $(SEED)) $(ARGS)
 
 chaos: setup ## Kill, cut and fill what a run on Celery stands on: make chaos N=1 SEED=7 ARGS="--only worker redis"
 	@$(PYTHON) -m tests.integration.chaos --times $(if $(filter-out file,$(origin N)),$(N),1) --seed $(SEED) $(ARGS)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sluiceway.errors import ConfigError, nearest
+from sluiceway.errors import ConfigError, nearest, said_by, shortened
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ _BOUNDS = {
 }
 _LOGIN = re.compile(r"(\w://)[^\s/@'\"]+@")
 _ASKED = re.compile(r"(\w://[^\s?'\"]*\?)[^\s'\"]+")
+LONGEST, LONGEST_VALUE = 2_000, 300
+"""Characters of a sentence, and of a value in it."""
 Stamp = tuple[int, int, int]
 
 
@@ -94,7 +96,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}.") from error
+        raise ConfigError(f"{path}: is not valid TOML: {said_by(error)}.") from error
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deeply: there are too many [ or {{ within each other.") from None
 
 
 def sentences(where: object, problems: Iterable[Any], words: Words, *, prefix: str = "") -> list[str]:
@@ -104,7 +108,9 @@ def sentences(where: object, problems: Iterable[Any], words: Words, *, prefix: s
     :param problems: pydantic's `errors()`.
     :param prefix: what stands before every key: `triggers.<id>.`.
     """
-    return [without_secrets(_sentence(where, problem, words, prefix)) for problem in problems]
+    # what is cut must have lost its secrets before: the half of a login is not known for one
+    said = [without_secrets(_sentence(where, problem, words, prefix)) for problem in problems]
+    return [each if len(each) <= LONGEST else f"{each[: LONGEST // 2]}...{each[-LONGEST // 2 :]}" for each in said]
 
 
 def without_secrets(sentence: str) -> str:
@@ -119,14 +125,14 @@ def _sentence(where: object, problem: Any, words: Words, prefix: str) -> str:
     if kind in {"union_tag_not_found", "union_tag_invalid"}:
         location.append(context["discriminator"].strip("'"))
         value = context.get("tag")
-    shown = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
+    shown = f" = {shortened(without_secrets(repr(value)), LONGEST_VALUE)}" if isinstance(value, str | int | float | bool) else ""
     secret = words.secret(location[-1], value) if location else None
     if secret is not None:
         shown = " = ***"
     elif kind == "extra_forbidden" and isinstance(value, str):
         # a key that nobody knows may hold a secret
         shown = ""
-    key = prefix + ".".join(location) if location else prefix.removesuffix(".")
+    key = prefix + ".".join(map(shortened, location)) if location else prefix.removesuffix(".")
     place = f"{where}: {key}" if key else str(where)
     match kind:
         case "extra_forbidden":

@@ -10,15 +10,32 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 
+LONGEST_NAME = 100
+
+
 def nearest(value: str, known: Iterable[str], *, listing: bool = True) -> str:
     """A hint that names the nearest known value, `; did you mean 'geoid'?`, or else lists them if `listing`."""
     names = sorted(set(known))
-    folded = {name.casefold(): name for name in names}
-    close = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.6)
+    # a file may call its columns by texts of any length, which nobody has meant
+    folded = {name.casefold(): name for name in names if len(name) <= LONGEST_NAME}
+    close = difflib.get_close_matches(value[:LONGEST_NAME].casefold(), folded, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {folded[close[0]]!r}?"
-    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    shown = ", ".join(map(shortened, names[:12])) + (", ..." if len(names) > 12 else "")
     return f"; known: {shown}" if names and listing else ""
+
+
+def shortened(text: str, longest: int = LONGEST_NAME) -> str:
+    """As an error shows a text that somebody else has made: its beginning, where it is long."""
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def said_by(error: BaseException) -> str:
+    """What a library's error says, on one line of at most 300 characters: it may quote all that a server sent.
+
+    Its name where it says nothing.
+    """
+    return shortened(" ".join(str(error).split()), 300) or type(error).__name__
 
 
 class SluicewayError(Exception):

@@ -48,6 +48,21 @@ def test_a_text_is_read_in_its_encoding(tmp_path: Path, encoding: str) -> None:
     assert f"1;{text}\n" in read
 
 
+def test_a_word_of_a_million_letters_is_looked_at_at_once(tmp_path: Path) -> None:
+    """As a genome has it: a search that goes back for each letter would take weeks."""
+    long = "ACGT" * 250_000
+    draft = drafted(tmp_path, "a.csv", f"id,name\n1,{long}\n2,Mayagüez\n".encode("cp1252"))
+    assert draft.source["encoding"] == "cp1252"
+
+
+@pytest.mark.parametrize("names", ["id,na\0me", "id,name,NAME,Name"])
+def test_a_header_that_no_database_takes_is_drafted(tmp_path: Path, names: str) -> None:
+    width = len(names.split(","))
+    # one zero byte among many letters is dirt, and no text in UTF-16
+    lines = "".join(",".join([str(number)] * width) + "\n" for number in range(2_000))
+    assert len(drafted(tmp_path, "a.csv", f"{names}\n{lines}").types) == width
+
+
 def test_utf_8_is_not_declared(tmp_path: Path) -> None:
     assert "encoding" not in drafted(tmp_path, "a.csv", "id,name\n1,Zürich\n").source
 

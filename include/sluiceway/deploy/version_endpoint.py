@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from sluiceway.deploy.commit import Deployed, parse, shortened
 from sluiceway.deploy.spec import HttpEnvironment
-from sluiceway.errors import EndpointUnavailableError, NoCommitError, nearest
+from sluiceway.errors import EndpointUnavailableError, NoCommitError, nearest, said_by
 from sluiceway.json_path import NoSuchPlaceError, walk
 from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.connections import Connections, secret_headers
@@ -33,7 +33,7 @@ async def probe_http(spec: HttpEnvironment, connections: Connections) -> Deploye
             f"{spec.url} gave no whole answer within {spec.request_timeout_s:g} s (request_timeout_s)"
         ) from error
     except httpx.RequestError as error:
-        raise EndpointUnavailableError(f"{spec.url} does not answer: {str(error) or type(error).__name__}") from error
+        raise EndpointUnavailableError(f"{spec.url} does not answer: {said_by(error)}") from error
     text = answer.body.decode(errors="replace")
     for value in secrets.values():
         text = text.replace(value, "***")

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from sluiceway.errors import SourceUnreadableError
 from sluiceway.infer.encoding import Found, find_encoding
+from sluiceway.sources.formats.archive import unpacking
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -56,7 +57,7 @@ def _parts(path: Path, member: str | None) -> Iterator[tuple[IO[bytes] | None, b
     if not zipfile.is_zipfile(path):
         yield None, None
         return
-    with zipfile.ZipFile(path) as archive:
+    with unpacking(f"{path.name} cannot be unpacked"), zipfile.ZipFile(path) as archive:
         found = [PurePosixPath(name) for name in archive.namelist() if not name.startswith("__MACOSX/")]
         shapes = [each for each in found if each.suffix.lower() == ".shp" and (member is None or str(each) == member)]
         if len(shapes) != 1:

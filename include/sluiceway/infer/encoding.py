@@ -33,7 +33,8 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CONTROLS = bytes({*range(1, 32)} - {9, 10, 11, 12, 13, 26, 27})
-_WORD = re.compile(rb"[A-Za-z'\x80-\xff]*[\x80-\xff][A-Za-z'\x80-\xff]*")
+# a pattern that asks for a byte beyond ASCII itself takes the square of a long ASCII word's length
+_WORD = re.compile(rb"[A-Za-z'\x80-\xff]+")
 
 _WESTERN = (
     "æøåéèêòóôüöä",  # Danish, Norwegian
@@ -187,7 +188,7 @@ def _beyond_ascii(text: str) -> int:
 def _keep_words(seen: _Bytes, data: bytes) -> None:
     if len(seen.words) >= WORDS:
         return
-    seen.words.update(word[:WORD_BYTES] for word in _WORD.findall(data))
+    seen.words.update(word[:WORD_BYTES] for word in _WORD.findall(data) if not word.isascii())
 
 
 def _keep_lines(seen: _Bytes, data: bytes) -> bytes:

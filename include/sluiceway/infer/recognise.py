@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceUnreadableError, nearest
 from sluiceway.json_path import parse as parse_json
-from sluiceway.sources.formats.archive import open_bytes
+from sluiceway.sources.formats.archive import open_bytes, unpacking
 
 HEAD_BYTES = 1 << 16
 MOST_BYTES = 8 * 2**30
@@ -73,11 +73,8 @@ def recognise(path: Path, member: str | None = None) -> Recognised:
 
 
 def _unpacked(path: Path, member: str | None) -> bytes:
-    try:
-        with open_bytes(path, member, MOST_BYTES) as stream:
-            return stream.read(HEAD_BYTES)
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise SourceUnreadableError(f"{path.name} cannot be unpacked: {error}") from error
+    with unpacking(f"{path.name} cannot be unpacked"), open_bytes(path, member, MOST_BYTES) as stream:
+        return stream.read(HEAD_BYTES)
 
 
 def _by_head(name: str, path: Path, member: str | None, head: bytes) -> Recognised:
@@ -181,11 +178,8 @@ def _xml(name: str, head: bytes) -> Recognised:
 
 
 def _in_zip(path: Path, member: str | None) -> Recognised:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [each for each in archive.namelist() if not each.startswith("__MACOSX/")]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise SourceUnreadableError(f"{path.name} is no readable .zip: {error}") from error
+    with unpacking(f"{path.name} is no readable .zip"), zipfile.ZipFile(path) as archive:
+        names = [each for each in archive.namelist() if not each.startswith("__MACOSX/")]
     if "xl/workbook.xml" in names:
         return Recognised("excel")
     if "mimetype" in names and "content.xml" in names:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -35,7 +33,7 @@ def find_text(path: Path, member: str | None) -> tuple[Found, Dialect]:
             while ends.read(END_BYTES):
                 # the encoding may be known before the end
                 pass
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except OSError as error:
         raise SourceUnreadableError(f"{path.name} cannot be read to its end: {error}") from error
     whole = ends.total <= BEGINNING_BYTES
     codec = found.name or "utf-8-sig"

@@ -56,15 +56,16 @@ class Values:
         :param geometry: the column of the batch that holds it.
         """
         selected = []
-        for name, field_ in zip(batch.schema.names, batch.schema, strict=True):
+        # DuckDB knows no name with a zero byte, and none that differs by capitals alone
+        plain = [f"c{position}" for position in range(batch.num_columns)]
+        for name, place, field_ in zip(batch.schema.names, plain, batch.schema, strict=True):
             if name == geometry:
+                selected.append(f"hash({place}) AS geometry")
                 continue
             column = self._column(name)
             column.types.setdefault(str(field_.type), field_.type)
-            selected.append(f"{_as_text(name, field_.type)} AS {column.sql}")
-        if geometry is not None:
-            selected.append(f"hash({_quoted(geometry)}) AS geometry")
-        self._duckdb.register("batch", batch)
+            selected.append(f"{_as_text(place, field_.type)} AS {column.sql}")
+        self._duckdb.register("batch", batch.rename_columns(plain))
         self._duckdb.execute(f"INSERT INTO source BY NAME SELECT {', '.join(selected)} FROM batch")  # noqa: S608
         self._duckdb.unregister("batch")
         self.rows += batch.num_rows

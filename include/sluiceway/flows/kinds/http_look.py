@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx
 from pydantic import JsonValue
 
-from sluiceway.errors import SourceMissingError, SourceUnavailableError, SourceUnreadableError, nearest
+from sluiceway.errors import SourceMissingError, SourceUnavailableError, SourceUnreadableError, nearest, said_by
 from sluiceway.flows.kinds.storable import storable
 from sluiceway.json_path import NoSuchPlaceError, walk
 from sluiceway.json_path import parse as parse_json
@@ -51,7 +51,7 @@ def look(question: Question, connections: Connections) -> JsonValue:
         ) from error
     except httpx.RequestError as error:
         raise SourceUnavailableError(
-            f"{question.url} does not answer: {str(error) or type(error).__name__}; try again later"
+            f"{question.url} does not answer: {said_by(error)}; try again later"
         ) from error
     return _value(question, answer, hint=", connection" if secrets else "")
 

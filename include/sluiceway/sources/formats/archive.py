@@ -5,6 +5,7 @@ An archive is refused whole: a file that wants to leave its folder or to fill th
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import lzma
@@ -33,8 +34,20 @@ _EXTRAS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 _NO_FILES = frozenset({stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK})
 _MAGIC = (b"\x1f\x8b\x08", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!")
 """First bytes of archives and compressed files."""
-_BROKEN = (OSError, EOFError, ValueError, NotImplementedError, zlib.error, lzma.LZMAError, struct.error)
-"""What Python's decompressors raise; besides their own errors."""
+_BROKEN = (
+    zipfile.BadZipFile,
+    zstandard.ZstdError,
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+)
+"""What Python's decompressors raise."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Of an OSError: not the archive is at fault."""
 _PACKED_BYTES = 1 << 10
 """Unpacked at once by zstd: a block of 4 bytes may hold 128 KB of one letter, so this much makes 32 MB."""
 
@@ -46,11 +59,8 @@ def check_archive(path: Path, max_bytes: int) -> list[str]:
     :returns: names of the members that are data: no folders, and nothing that macOS and Windows add.
     :raises SourceUnreadableError: no zip, encrypted, a bomb, or a member that points outside of the archive.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, *_BROKEN) as error:
-        raise SourceUnreadableError(f"{path.name} is no zip archive, or a broken one: {error}") from error
+    with unpacking(f"{path.name} is no zip archive, or a broken one"), zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
     if len(members) > MAX_MEMBERS:
         raise SourceUnreadableError(f"{path.name} holds {len(members):,} files; at most {MAX_MEMBERS:,} are unpacked")
     total = sum(member.file_size for member in members)
@@ -104,6 +114,22 @@ def member_of(path: Path, member: str | None, files: list[str]) -> str:
 
 
 @contextmanager
+def unpacking(what: str) -> Iterator[None]:
+    """Within it, whatever a decompressor raises of a broken archive is one sentence.
+
+    :param what: how the sentence begins: what cannot be unpacked.
+    :raises SourceUnreadableError: the archive is broken.
+    :raises OSError: the disk is full, which is no fault of the archive.
+    """
+    try:
+        yield
+    except _BROKEN as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise
+        raise SourceUnreadableError(f"{what}: {error}") from error
+
+
+@contextmanager
 def open_bytes(path: Path, member: str | None, max_bytes: int, *, once: bool = False) -> Iterator[IO[bytes]]:
     """The content of a file: as it is, of a .gz or .zst, or of one member of a .zip.
 
@@ -133,13 +159,9 @@ def open_bytes(path: Path, member: str | None, max_bytes: int, *, once: bool = F
 @contextmanager
 def _opened_member(path: Path, name: str) -> Iterator[tuple[IO[bytes], int]]:
     with ExitStack() as stack:
-        try:
+        with unpacking(f"{path.name}: {name!r} cannot be unpacked; pack it anew by deflate"):
             archive = stack.enter_context(zipfile.ZipFile(path))
             inner = stack.enter_context(archive.open(name))
-        except (zipfile.BadZipFile, RuntimeError, *_BROKEN) as error:
-            raise SourceUnreadableError(
-                f"{path.name}: {name!r} cannot be unpacked: {error}; pack it anew by deflate"
-            ) from error
         yield inner, archive.getinfo(name).file_size
 
 
@@ -199,10 +221,8 @@ class _Limited(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        try:
+        with unpacking(f"{self._path.name} is broken or cut off"):
             data = self._inner.read(len(buffer))
-        except (zipfile.BadZipFile, zstandard.ZstdError, *_BROKEN) as error:
-            raise SourceUnreadableError(f"{self._path.name} is broken or cut off: {error}") from error
         self._size += len(data)
         if self._size > self._max:
             raise SourceUnreadableError(

@@ -12,7 +12,7 @@ from gcsfs.retry import HttpError, NonRetryableError
 from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError
 
-from sluiceway.errors import ConfigError, SourceMissingError, SourceUnavailableError
+from sluiceway.errors import ConfigError, SourceMissingError, SourceUnavailableError, said_by
 from sluiceway.sources.connections import Connection
 from sluiceway.sources.places.google_store import access, files_of, refresh
 from sluiceway.sources.places.listing import Listed
@@ -57,7 +57,7 @@ class GoogleBucket:
             if isinstance(error, ValueError):
                 raise ConfigError(f"{uri}: is no name of a bucket: {error}") from error
             raise SourceUnavailableError(
-                f"{uri}: the store does not answer ({str(error) or type(error).__name__}); try again later"
+                f"{uri}: the store does not answer ({said_by(error)}); try again later"
             ) from error
 
     def _who_may(self) -> str:

@@ -19,7 +19,7 @@ from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.auth.transport.requests import Request
 
-from sluiceway.errors import ConfigError, SettingsError, SourceMissingError, SourceUnavailableError
+from sluiceway.errors import ConfigError, SettingsError, SourceMissingError, SourceUnavailableError, said_by
 from sluiceway.sources.connections import Connection, Connections
 from sluiceway.sources.places.objects import Found
 from sluiceway.sources.services.api_client import LOCAL_HOSTS
@@ -84,7 +84,7 @@ class GoogleStore:
             if isinstance(error, ValueError):
                 raise ConfigError(f"{uri}: is no name of an object: {error}") from error
             raise SourceUnavailableError(
-                f"{uri}: the store does not answer ({str(error) or type(error).__name__}); try again later"
+                f"{uri}: the store does not answer ({said_by(error)}); try again later"
             ) from error
 
     def _who_may(self) -> str:

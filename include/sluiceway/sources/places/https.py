@@ -23,6 +23,7 @@ from sluiceway.errors import (
     SourceMissingError,
     SourceUnavailableError,
     SourceUnreadableError,
+    said_by,
 )
 from sluiceway.http_headers import announced, encoding_of, is_chunked, retry_after, settled
 from sluiceway.sources.connections import Connections, secret_headers
@@ -158,7 +159,7 @@ class _Server:
             finally:
                 answer.close()
         except httpx.TransportError as error:
-            said = str(error) or type(error).__name__
+            said = said_by(error)
             if "CERTIFICATE_VERIFY_FAILED" in said:
                 raise SourceUnreadableError(
                     f"{self.shown}: the server's certificate is not trusted ({said}); if it is your own, name its "

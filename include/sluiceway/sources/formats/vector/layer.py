@@ -122,7 +122,13 @@ class Layer:
             self.texts = DbaseTexts(self.spec.name, self.file, declared=source.encoding, language=language)
             info = _read_info(path, None, self.texts.names_encoding)
         elif self.file.format.one_layer:
-            info = _read_info(path, None, None)
+            try:
+                info = _read_info(path, None, None)
+            except IndexError as error:
+                # pyogrio asks for the first layer without a look whether there is one
+                raise SourceUnreadableError(
+                    f"{self.spec.name}: {self.file.place} cannot be read: GDAL finds no layer in it"
+                ) from error
         else:
             return _read_info(path, _layer(self.spec.name, source, self.file), None)
         if source.layer not in {None, info["layer_name"]}:

@@ -12,7 +12,6 @@ import re
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from xml.parsers import expat
 
 from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest
-from sluiceway.sources.formats.archive import check_archive, member_of
+from sluiceway.sources.formats.archive import check_archive, member_of, unpacking
 from sluiceway.tables.source_spec import VectorSource
 
 HEAD_BYTES = 1 << 16
@@ -196,7 +195,10 @@ def _unpacked(table: str, source: VectorSource, path: Path, folder: Path) -> Vec
             members = {chosen: target} | {
                 beside[part]: target.with_suffix(part) for part in form.parts if part in beside
             }
-            cpg = _cpg(archive.read(beside[".cpg"])) if ".cpg" in beside else None
+            cpg = None
+            if ".cpg" in beside:
+                with unpacking(f"{table}: {path.name} cannot be read: {beside['.cpg']} cannot be unpacked"):
+                    cpg = _cpg(archive.read(beside[".cpg"]))
         for name, to in members.items():
             _extract(table, archive, name, to, path.name)
     return VectorFile(target, form, place, cpg)
@@ -238,11 +240,9 @@ def _choose(table: str, source: VectorSource, path: Path, files: list[str], sets
 
 def _extract(table: str, archive: zipfile.ZipFile, name: str, to: Path, place: str) -> None:
     # unpacked and not read in place: GDAL checks no checksum, and unpacks anew for each step back
-    try:
-        with archive.open(name) as packed, to.open("wb") as file:
-            shutil.copyfileobj(packed, file, _BLOCK_BYTES)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
-        raise SourceUnreadableError(f"{table}: {place} cannot be read: {name} cannot be unpacked: {error}") from error
+    said = f"{table}: {place} cannot be read: {name} cannot be unpacked"
+    with unpacking(said), archive.open(name) as packed, to.open("wb") as file:
+        shutil.copyfileobj(packed, file, _BLOCK_BYTES)
 
 
 def _check(table: str, found: VectorFile) -> None:
