@@ -27,6 +27,7 @@ WORKERS ?=
 NAME ?=
 N ?= 450000
 MINUTES ?= 5
+SECONDS ?= 600
 SEED ?= 14
 TARGET ?=
 BUILD_ID ?=
@@ -103,7 +104,7 @@ soak: setup ## Run many flows at once beside deploys, retries and clears: make s
 	@$(PYTHON) -m tests.integration.soak --minutes $(MINUTES) --seed $(SEED)
 
 fuzz: setup ## Feed hostile inputs to all that reads what others write: make fuzz SECONDS=600 SEED=7 ARGS="--only csv wkb"
-	@$(PYTHON) -m tests.fuzz --seconds $(SECONDS) $(if $(filter file,$(origin SEED)),,--seed $(SEED)) $(ARGS)
+	@$(PYTHON) -m tests.fuzz --seconds $(if $(filter-out file,$(origin SECONDS)),$(SECONDS),600) $(if $(filter-out file,$(origin SEED)),--seed $(SEED)) $(ARGS)
 
 chaos: setup ## Kill, cut and fill what a run on Celery stands on: make chaos N=1 SEED=7 ARGS="--only worker redis"
 	@$(PYTHON) -m tests.integration.chaos --times $(if $(filter-out file,$(origin N)),$(N),1) --seed $(SEED) $(ARGS)
