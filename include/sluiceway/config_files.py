@@ -125,7 +125,11 @@ def _sentence(where: object, problem: Any, words: Words, prefix: str) -> str:
     if kind in {"union_tag_not_found", "union_tag_invalid"}:
         location.append(context["discriminator"].strip("'"))
         value = context.get("tag")
-    shown = f" = {shortened(without_secrets(repr(value)), LONGEST_VALUE)}" if isinstance(value, str | int | float | bool) else ""
+    shown = (
+        f" = {shortened(without_secrets(repr(value)), LONGEST_VALUE)}"
+        if isinstance(value, str | int | float | bool)
+        else ""
+    )
     secret = words.secret(location[-1], value) if location else None
     if secret is not None:
         shown = " = ***"

@@ -22,7 +22,7 @@ from sluiceway.sources.connections import from_environment
 from sluiceway.tables.spec import TableSpec
 from tests.fuzz.target import Feed, Target, enter
 
-SECRET = "not known to anybody else"  # noqa: S105
+SECRET = "not known to anybody else"
 NOW = 1_790_000_000
 COMMIT = b"0123456789abcdef0123456789abcdef01234567"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
@@ -154,7 +154,9 @@ def _hook(provider: str) -> Iterator[Feed]:
 
 enter(
     (
-        Target("version_answer", lambda: [_whole(DEPLOYED)], partial(_served, partial(_endpoint, only_body=False)), WORDS),
+        Target(
+            "version_answer", lambda: [_whole(DEPLOYED)], partial(_served, partial(_endpoint, only_body=False)), WORDS
+        ),
         Target("version_body", lambda: [DEPLOYED], partial(_served, partial(_endpoint, only_body=True))),
         Target("api_body", lambda: [RECORDS], partial(_served, _api)),
         Target("hook_github", lambda: [DEPLOYED], partial(_hook, "github"), refuses_by=WebhookRefusedError),

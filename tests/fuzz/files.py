@@ -62,9 +62,7 @@ def _of_kind(kind: str) -> list[bytes]:
     """As the kind's file of the conformance suite writes it."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, ExitStack() as stack:
         bench = Bench(Path(folder), stack, pytest.MonkeyPatch(), "", "", lambda: "")
-        return [
-            Path(kind_of(kind).rows(bench, table).source["uri"]).read_bytes() for table in (CITIES, ODD)
-        ]
+        return [Path(kind_of(kind).rows(bench, table).source["uri"]).read_bytes() for table in (CITIES, ODD)]
 
 
 def _of_driver(driver: str, name: str) -> list[bytes]:
@@ -117,9 +115,7 @@ def _file(
 
 def _vector(driver: str, ending: str, written: str = "") -> Target:
     name = driver.lower().replace(" ", "_")
-    return _file(
-        name, ending, partial(_of_driver, driver, f"city{written or ending}"), geometry=SHAPE, kind="vector"
-    )
+    return _file(name, ending, partial(_of_driver, driver, f"city{written or ending}"), geometry=SHAPE, kind="vector")
 
 
 enter(

@@ -123,14 +123,46 @@ def _toml(name: str, file: str, read: Callable[[Path], object], seeds: Callable[
 
 enter(
     (
-        Target("wkb", lambda: [shapely.to_wkb(each, flavor="iso") for each in SHAPES], partial(_cleaned, bytes, pa.binary())),
-        Target("ewkb", lambda: [shapely.to_wkb(each, include_srid=True) for each in SHAPES], partial(_cleaned, bytes, pa.binary())),
-        Target("wkt", lambda: [shapely.to_wkt(each).encode() for each in SHAPES], partial(_cleaned, _text, pa.string()), words=(b"(", b"EMPTY", b" Z ", b"CIRCULARSTRING", b"SRID=4326;")),
-        Target("hex_wkb", lambda: [shapely.to_wkb(each, hex=True).encode() for each in SHAPES], partial(_cleaned, _text, pa.string())),
-        Target("geojson_geometry", lambda: [shapely.to_geojson(each).encode() for each in SHAPES], partial(_cleaned, _text, pa.string())),
-        _language("json_path", lambda text: json_path.find(json_path.parse(text), "a.0.b"), b'{"a": [{"b": 1}, 2.5, null]}'),
-        _language("cron", _cron, b"30 2 * * 1-5", b"*/10 0-6,9 1,15 jan-mar sun", b"@daily", words=(b"*/", b"-", b",", b"L", b"#", b"29 2 *")),
-        _language("when", lambda text: when.parse(text), b"a & (b | c)", b"a | b", words=(b"(", b")", b"&", b"|", b"not")),
+        Target(
+            "wkb",
+            lambda: [shapely.to_wkb(each, flavor="iso") for each in SHAPES],
+            partial(_cleaned, bytes, pa.binary()),
+        ),
+        Target(
+            "ewkb",
+            lambda: [shapely.to_wkb(each, include_srid=True) for each in SHAPES],
+            partial(_cleaned, bytes, pa.binary()),
+        ),
+        Target(
+            "wkt",
+            lambda: [shapely.to_wkt(each).encode() for each in SHAPES],
+            partial(_cleaned, _text, pa.string()),
+            words=(b"(", b"EMPTY", b" Z ", b"CIRCULARSTRING", b"SRID=4326;"),
+        ),
+        Target(
+            "hex_wkb",
+            lambda: [shapely.to_wkb(each, hex=True).encode() for each in SHAPES],
+            partial(_cleaned, _text, pa.string()),
+        ),
+        Target(
+            "geojson_geometry",
+            lambda: [shapely.to_geojson(each).encode() for each in SHAPES],
+            partial(_cleaned, _text, pa.string()),
+        ),
+        _language(
+            "json_path", lambda text: json_path.find(json_path.parse(text), "a.0.b"), b'{"a": [{"b": 1}, 2.5, null]}'
+        ),
+        _language(
+            "cron",
+            _cron,
+            b"30 2 * * 1-5",
+            b"*/10 0-6,9 1,15 jan-mar sun",
+            b"@daily",
+            words=(b"*/", b"-", b",", b"L", b"#", b"29 2 *"),
+        ),
+        _language(
+            "when", lambda text: when.parse(text), b"a & (b | c)", b"a | b", words=(b"(", b")", b"&", b"|", b"not")
+        ),
         _toml("table_toml", "city.toml", read_spec, partial(_files, "include/config/tables")),
         _toml("flow_toml", "nightly.toml", read_flow, partial(_files, "include/config/flows")),
         _toml("environment_toml", "staging.toml", deploy.read_file, lambda: [ENVIRONMENT]),

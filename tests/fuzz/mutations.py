@@ -82,4 +82,6 @@ def _edited(draw: st.DrawFn, content: bytes, seeds: Sequence[bytes], words: Sequ
             other = draw(st.sampled_from(seeds))
             return content[:at] + other[draw(st.integers(0, len(other))) :]
         case _:
-            return content[:at] + draw(st.sampled_from(words)) * draw(st.sampled_from((10, 1_000, 20_000))) + content[at:]
+            return (
+                content[:at] + draw(st.sampled_from(words)) * draw(st.sampled_from((10, 1_000, 20_000))) + content[at:]
+            )

@@ -6,7 +6,6 @@ import pytest
 
 from tests.fuzz.all_targets import TARGETS
 from tests.fuzz.child import feeds
-from tests.fuzz.target import BadAnswerError, Target
 
 MOST = 25
 SEED = 19

@@ -50,9 +50,7 @@ def look(question: Question, connections: Connections) -> JsonValue:
             f"{question.url} gave no whole answer within {question.request_timeout_s:g} s (request_timeout_s)"
         ) from error
     except httpx.RequestError as error:
-        raise SourceUnavailableError(
-            f"{question.url} does not answer: {said_by(error)}; try again later"
-        ) from error
+        raise SourceUnavailableError(f"{question.url} does not answer: {said_by(error)}; try again later") from error
     return _value(question, answer, hint=", connection" if secrets else "")
 
 
