@@ -149,7 +149,8 @@ def test_a_table_whose_file_is_wrong_says_what_is_wrong(reader: httpx.Client) ->
     answer = reader.get("/sluiceway/tables/pt_broken")
     assert answer.status_code == 200 and 'href="/dags/master_etl"' in answer.text
     assert "<b>Unknown</b>" in answer.text
-    assert "keyy = &#39;id&#39;: no such key; did you mean &#39;key&#39;?" in answer.text
+    assert "keyy: no such key; did you mean &#39;key&#39;?" in answer.text
+    assert "keyy = " not in answer.text  # what stands at an unknown key may be a secret
 
 
 def test_a_table_without_a_file_has_its_history(reader: httpx.Client, door: Door) -> None:
