@@ -31,12 +31,18 @@ ENV AIRFLOW__CORE__HOSTNAME_CALLABLE=socket.gethostname \
 # the code belongs to root: what runs in the container cannot change it
 USER 0
 COPY include /opt/airflow/include
+COPY LICENSE /opt/airflow/include/sluiceway/LICENSE
 COPY plugins /opt/airflow/plugins
 COPY dags /opt/airflow/dags
 COPY airflow_settings.yaml /opt/airflow/airflow_settings.yaml
 
 # last, because it changes with every build; no build without a name
 ARG BUILD_ID
+LABEL org.opencontainers.image.title="Sluiceway" \
+    org.opencontainers.image.description="An Apache Airflow DAG bundle that refreshes a PostgreSQL/PostGIS warehouse after every deploy" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.version="0.1.0" \
+    org.opencontainers.image.revision="${BUILD_ID}"
 RUN test -n "${BUILD_ID}" \
     && printf '{"build_id": "%s"}\n' "${BUILD_ID}" > /opt/airflow/include/sluiceway/version.json \
     && install --directory --owner=50000 --group=0 --mode=0775 /opt/airflow/reports

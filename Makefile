@@ -9,10 +9,10 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_CACHE_DIR ?= $(CURDIR)/.local/uv-cache
 export TMPDIR := $(CURDIR)/.local/tmp
 
-# AIRFLOW=next: another environment, with the newest pre-release of Airflow
+# AIRFLOW=next: another environment, with the newest pre-release of Airflow; oldest: with the oldest that is allowed
 AIRFLOW ?=
-ifneq ($(filter-out next,$(AIRFLOW)),)
-$(error AIRFLOW=$(AIRFLOW): there is no such environment; write AIRFLOW=next, or nothing for the pinned Airflow)
+ifneq ($(filter-out next oldest,$(AIRFLOW)),)
+$(error AIRFLOW=$(AIRFLOW): there is no such environment; write AIRFLOW=next or AIRFLOW=oldest, or nothing for the pinned Airflow)
 endif
 export AIRFLOW
 VENV := $(if $(AIRFLOW),.local/$(AIRFLOW),.venv)
@@ -33,7 +33,7 @@ TARGET ?=
 BUILD_ID ?=
 TAG ?=
 
-.PHONY: help setup up down status workers worker-stop airflow demo test lint docs lock histories files soak fuzz chaos bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle bench-jobs bench-workers bench-scale bench-freshness package release clean
+.PHONY: help setup up down status workers worker-stop airflow demo test lint audit docs lock histories files soak fuzz chaos bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle bench-jobs bench-workers bench-scale bench-freshness package release clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,7 +62,7 @@ airflow: setup ## Run Airflow's command line on the stack: make airflow ARGS="da
 demo: setup ## Show the whole way of one deploy; TABLES="a b" picks the tables, EXECUTOR=celery has workers do it
 	@TABLES="$(TABLES)" EXECUTOR="$(EXECUTOR)" WORKERS="$(WORKERS)" $(PYTHON) -m dev.demo
 
-test: setup ## Run the tests; TESTS=path picks some, ARGS="-k word" goes to pytest, AIRFLOW=next takes its next version
+test: setup ## Run the tests; TESTS=path picks some, ARGS="-k word" goes to pytest, AIRFLOW=next or oldest takes another version
 	@$(PYTHON) -m dev.browser
 	@$(PYTHON) -m pytest $(if $(filter tests,$(TESTS)),-n 3 --dist loadscope --no-loadscope-reorder) $(TESTS) $(ARGS)
 
@@ -74,11 +74,17 @@ lint: setup ## Check style, types, config, workflows, the Dockerfile and the doc
 	$(VENV)/bin/sluiceway tables check
 	$(VENV)/bin/sluiceway triggers check
 	$(VENV)/bin/sluiceway jobs check
-	$(VENV)/bin/zizmor --offline --quiet .github
+	$(VENV)/bin/zizmor --offline --quiet --persona auditor .github
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	$(VENV)/bin/hadolint Dockerfile
 	@$(MAKE) docs
+
+audit: setup ## Ask the package registry which of the pinned versions have a known hole; needs the network
+	@for lock in requirements.lock requirements-dev.lock; do $(VENV)/bin/pip-audit --strict --disable-pip --progress-spinner off -r $$lock || exit 1; done
 
 docs: setup ## Build the site of docs/ into .local/docs; a link to nowhere is an error
 	@rm -rf .local/docs
@@ -91,6 +97,7 @@ lock: setup ## Pin the newest versions the requirements allow
 	@awk '/^[a-z]/ && !/^apache-airflow/ {sub(/ \\$$/, ""); print}' requirements.lock requirements-dev.lock > .local/tmp/others.txt
 	$(LOCK) --no-annotate -c .local/tmp/others.txt --override requirements-next.txt --prerelease if-necessary-or-explicit \
 		-o requirements-next.lock requirements.txt requirements-dev.txt
+	$(LOCK) --no-deps --no-annotate -o dev/airflow-oldest.lock dev/airflow-oldest.txt
 
 histories: setup ## Live N random lives of runs on a real Airflow and check what is said of them: make histories N=60 SEED=7
 	@HISTORIES=$(if $(filter-out file,$(origin N)),$(N),60) SEED=$(SEED) $(PYTHON) -m pytest tests/integration/master/test_histories.py \

@@ -38,6 +38,8 @@ LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "version.json")
 WORK = ROOT / ".local" / "package"
 # the newest Astro Runtime seen with Airflow 3.3; its tag could not be looked up in a registry
 ASTRO_RUNTIME = "astrocrpublic.azurecr.io/runtime:3.3-7"
+OWNERLESS = "OWNER/sluiceway"
+"""What stands in README.md and pyproject.toml for the repository, which each release knows by its own name."""
 ASTRO_HOME = "/usr/local/airflow"
 ASTRO_DOCKERFILE = f"""\
 FROM {ASTRO_RUNTIME}
@@ -66,20 +68,20 @@ class Target:
 
 def composer(tree: Path, build_id: str) -> None:
     """dags/ and plugins/ for the environment's bucket: Composer has dags/ on sys.path and nothing else of ours."""
-    _copy(ROOT / "dags", tree / "dags")
+    _shared(tree)
     _library(tree / "dags" / "sluiceway", build_id)
+    _licence(tree / "dags" / "sluiceway")
     _copy(CONFIG, tree / "dags" / "config")
-    _copy(ROOT / "plugins", tree / "plugins")
     _requirements(tree / "requirements.txt", without=BROUGHT_BY_COMPOSER)
     _wheel(tree, build_id)
 
 
 def astro(tree: Path, build_id: str) -> None:
     """An Astro project: `astro deploy` in the folder builds and ships it."""
-    _copy(ROOT / "dags", tree / "dags")
+    _shared(tree)
     _library(tree / "include" / "sluiceway", build_id)
+    _licence(tree / "include" / "sluiceway")
     _copy(CONFIG, tree / "include" / "config")
-    _copy(ROOT / "plugins", tree / "plugins")
     for name in ("packages.txt", "airflow_settings.yaml"):
         shutil.copy(ROOT / name, tree / name)
     _requirements(tree / "requirements.txt", without=BROUGHT_BY_ASTRO)
@@ -87,11 +89,10 @@ def astro(tree: Path, build_id: str) -> None:
     (tree / ".dockerignore").write_text(".git\n.env\n**/__pycache__\n", encoding="utf-8")
 
 
-def wheel(tree: Path, build_id: str, *, is_release: bool = False) -> None:
+def wheel(tree: Path, build_id: str, *, released_by: str | None = None) -> None:
     """The library and its config as one wheel, with the DAG files and the plugin that Airflow reads from folders."""
-    _wheel(tree, build_id, is_release=is_release)
-    _copy(ROOT / "dags", tree / "dags")
-    _copy(ROOT / "plugins", tree / "plugins")
+    _wheel(tree, build_id, released_by=released_by)
+    _shared(tree)
     shutil.copy(ROOT / "requirements.txt", tree / "requirements.txt")
 
 
@@ -102,19 +103,22 @@ TARGETS = {
 }
 
 
-def package(target: str, build_id: str, output: Path, *, name: str | None = None, is_release: bool = False) -> Path:
+def package(
+    target: str, build_id: str, output: Path, *, name: str | None = None, released_by: str | None = None
+) -> Path:
     """Build one target into output/<name>, which is made anew, and try it out.
 
     :param name: default: the target's.
-    :param is_release: the wheel's version is the project's own, without the build id behind it.
+    :param released_by: the repository, OWNER/NAME, whose tag the build id is: the wheel's version is the project's own,
+        without the build id behind it, and its addresses lead to that repository.
     :raises PackageError: what was built does not work; it is left there to be looked at.
     """
     tree = output / (name or target)
     if tree.exists():
         shutil.rmtree(tree)
     tree.mkdir(parents=True)
-    if is_release:
-        wheel(tree, build_id, is_release=True)
+    if released_by:
+        wheel(tree, build_id, released_by=released_by)
     else:
         TARGETS[target].build(tree, build_id)
     check(target, tree, build_id)
@@ -248,6 +252,17 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copytree(source, target, ignore=LEFT_OUT)
 
 
+def _shared(tree: Path) -> None:
+    """What every target has."""
+    for name in ("dags", "plugins"):
+        _copy(ROOT / name, tree / name)
+    _licence(tree)
+
+
+def _licence(folder: Path) -> None:
+    shutil.copy(ROOT / "LICENSE", folder / "LICENSE")
+
+
 def _library(target: Path, build_id: str) -> None:
     _copy(LIBRARY, target)
     (target / "version.json").write_text(json.dumps({"build_id": build_id}) + "\n", encoding="utf-8")
@@ -260,19 +275,30 @@ def _requirements(target: Path, *, without: re.Pattern[str]) -> None:
     target.write_text("\n".join(kept) + "\n", encoding="utf-8")
 
 
-def _wheel(folder: Path, build_id: str, *, is_release: bool = False) -> None:
+def _wheel(folder: Path, build_id: str, *, released_by: str | None = None) -> None:
     """The wheel, built from a copy: the stamp and the config go inside the package, the checkout stays as it is."""
     with _scratch() as scratch:
         project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-        local = "" if is_release else "+" + re.sub(r"[^0-9a-z]+", ".", build_id.lower()).strip(".")
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        local = "" if released_by else "+" + re.sub(r"[^0-9a-z]+", ".", build_id.lower()).strip(".")
         stamped, changed = re.subn(r'(?m)^(version = "[^"+]+)"$', rf'\g<1>{local}"', project, count=1)
         assert changed == 1
-        for name in ("README.md", "LICENSE"):
-            shutil.copy(ROOT / name, scratch / name)
+        if released_by:
+            stamped, readme = stamped.replace(OWNERLESS, released_by), _placed(readme, released_by, build_id)
+        _licence(scratch)
+        (scratch / "README.md").write_text(readme, encoding="utf-8")
         (scratch / "pyproject.toml").write_text(stamped, encoding="utf-8")
         _library(scratch / "include" / "sluiceway", build_id)
         _copy(CONFIG, scratch / "include" / "sluiceway" / "config")
         run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder.resolve())], folder=scratch)
+
+
+def _placed(readme: str, repository: str, tag: str) -> str:
+    """README.md as an index shows it, where a link into the checkout would lead nowhere."""
+    root = f"https://github.com/{repository}"
+    readme = re.sub(r"(!\[[^\]]*\]\()(?!https?://|#)", rf"\1{root}/raw/{tag}/", readme)
+    readme = re.sub(r"((?<!!)\[[^\]]*\]\()(?!https?://|#)", rf"\1{root}/blob/{tag}/", readme)
+    return readme.replace(OWNERLESS, repository)
 
 
 @contextmanager

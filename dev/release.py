@@ -1,7 +1,8 @@
 """`make release TAG=v0.1.0`: what a release consists of, in dist/release; the workflow of a tag publishes just that.
 
-The wheel is built and every DAG in it imported as `make package` does; beside it lie the DAG files, the plugin, a list
-of all that is installed with it (CycloneDX) and the notes, which are the changelog's section of that version.
+The wheel is built and every DAG in it imported as `make package` does; beside it lie the DAG files and the plugin, also
+as one archive, a list of all that is installed with it (CycloneDX) and the notes, which are the changelog's section of
+that version. The wheel's addresses lead to the repository that GITHUB_REPOSITORY names.
 
 Exit codes: 0 built; 1 what was built does not work; 2 the tag, the version or the changelog is wrong.
 """
@@ -9,9 +10,12 @@ Exit codes: 0 built; 1 what was built does not work; 2 the tag, the version or t
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
+import os
 import re
 import sys
+import tarfile
 import tomllib
 import zipfile
 from email import message_from_bytes
@@ -32,7 +36,13 @@ TAG = re.compile(r"v(\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?)")
 SECTION = re.compile(
     r"^## \[(?P<version>[^\]]+)\](?: - (?P<date>\d{4}-\d{2}-\d{2}))?[ \t]*\n(?P<text>.*?)(?=^## \[|\Z)", re.M | re.S
 )
-NEEDED = ("Name", "Version", "Summary", "License-Expression", "License-File", "Requires-Python", "Description")
+REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
+NEEDED = (
+    *("Name", "Version", "Summary", "Author", "Keywords", "Classifier", "Project-URL", "License-Expression"),
+    *("License-File", "Requires-Python", "Description"),
+)
+PACKED = ("LICENSE", "dags", "plugins", "requirements.txt")
+"""Of the release's folder, what a deployment takes beside the wheel."""
 CHUNK_BYTES = 1 << 20
 
 console = Console(highlight=False, soft_wrap=True)
@@ -75,16 +85,22 @@ def notes_of(version: str, *, changelog: str) -> str:
     return str(found["text"]).strip() + "\n"
 
 
-def release(tag: str, output: Path, *, project: str, changelog: str) -> Path:
+def release(tag: str, output: Path, *, project: str, changelog: str, repository: str) -> Path:
     """Build the release's folder, which is made anew.
 
-    :raises ReleaseError: see version_of; or the wheel's metadata lacks something.
+    :param repository: whose tag it is, OWNER/NAME.
+    :raises ReleaseError: see version_of; or the repository is none; or the wheel's metadata lacks something.
     :raises PackageError: what was built does not work.
     """
     version = version_of(tag, project=project, changelog=changelog)
-    tree = package.package("wheel", tag, output, name="release", is_release=True)
+    if not REPOSITORY.fullmatch(repository):
+        raise ReleaseError(
+            f"GITHUB_REPOSITORY: {repository!r} is no repository; write its owner and its name, such as OWNER/sluiceway"
+        )
+    tree = package.package("wheel", tag, output, name="release", released_by=repository)
     (wheel,) = tree.glob("*.whl")
     check_metadata(wheel, version)
+    pack(tree, tree / f"sluiceway-dags-{tag}.tar.gz")
     write_sbom(tree / f"sluiceway-{version}.cdx.json", version)
     (tree / "notes.md").write_text(notes_of(version, changelog=changelog), encoding="utf-8")
     sums = [f"{_sha256(path)}  {path.relative_to(tree)}" for path in sorted(tree.rglob("*")) if path.is_file()]
@@ -105,6 +121,25 @@ def check_metadata(wheel: Path, version: str) -> None:
         raise ReleaseError(f"{wheel.name}: the metadata says version {fields['Version']!r}, not {version!r}")
     if not any(each.endswith(f"licenses/{fields['License-File']}") for each in names):
         raise ReleaseError(f"{wheel.name}: holds no {fields['License-File']}")
+
+
+def pack(tree: Path, archive: Path) -> None:
+    """Put what goes beside the wheel into one file; it says nothing of the machine, so the same has the same bytes."""
+
+    def nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = 0
+        member.uname = member.gname = ""
+        member.mtime = 0
+        member.mode = 0o755 if member.isdir() else 0o644
+        return member
+
+    with (
+        archive.open("wb") as file,
+        gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as held,
+    ):
+        for name in PACKED:
+            held.add(tree / name, name, filter=nobodys)
 
 
 def write_sbom(path: Path, version: str) -> None:
@@ -137,6 +172,7 @@ def main(arguments: list[str]) -> int:
             given.output.resolve(),
             project=(ROOT / "pyproject.toml").read_text(encoding="utf-8"),
             changelog=(ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
+            repository=os.environ.get("GITHUB_REPOSITORY") or package.OWNERLESS,
         )
     except ReleaseError as error:
         console.print(f"[red]error:[/] {escape(str(error))}")
@@ -144,7 +180,9 @@ def main(arguments: list[str]) -> int:
     except PackageError as error:
         console.print(f"[red]error:[/] {escape(str(error))}")
         return 1
-    console.print(f"The release {given.tag} is in {tree}: wheel, DAG files, plugin, SBOM, notes, checksums.")
+    console.print(
+        f"The release {given.tag} is in {tree}: wheel, DAG files, plugin, their archive, SBOM, notes, checksums."
+    )
     return 0
 
 

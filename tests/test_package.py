@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -40,17 +41,14 @@ def names(folder: Path) -> set[str]:
 
 def test_every_target_is_built_and_tried_out(built: tuple[str, Path]) -> None:
     name, tree = built
-    assert (
-        names(tree)
-        == {
-            "composer": {"dags", "plugins", "requirements.txt", f"sluiceway-0.1.0+{BUILD_ID}-py3-none-any.whl"},
-            "astro": {
-                *("dags", "plugins", "include", "requirements.txt", "packages.txt"),
-                *("airflow_settings.yaml", "Dockerfile", ".dockerignore"),
-            },
-            "wheel": {"dags", "plugins", "requirements.txt", f"sluiceway-0.1.0+{BUILD_ID}-py3-none-any.whl"},
-        }[name]
-    )
+    shared = {"dags", "plugins", "requirements.txt", "LICENSE"}
+    wheel = f"sluiceway-0.1.0+{BUILD_ID}-py3-none-any.whl"
+    own = {
+        "composer": {wheel},
+        "astro": {"include", "packages.txt", "airflow_settings.yaml", "Dockerfile", ".dockerignore"},
+        "wheel": {wheel},
+    }
+    assert names(tree) == shared | own[name]
 
 
 def test_every_target_ships_every_table_and_dag(built: tuple[str, Path]) -> None:
@@ -73,6 +71,18 @@ def test_no_target_ships_compiled_code_or_what_git_ignores(built: tuple[str, Pat
     _, tree = built
     assert [path for path in tree.rglob("*") if path.name == "__pycache__" or path.suffix == ".pyc"] == []
     assert list(tree.rglob("*.env")) == []
+
+
+def test_the_licence_goes_wherever_the_library_goes(built: tuple[str, Path]) -> None:
+    name, tree = built
+    licence = (ROOT / "LICENSE").read_bytes()
+    libraries = {"composer": "dags/sluiceway", "astro": "include/sluiceway", "wheel": "."}
+    assert (tree / libraries[name] / "LICENSE").read_bytes() == licence
+    for wheel in tree.glob("*.whl"):
+        with zipfile.ZipFile(wheel) as archive:
+            held = [member for member in archive.namelist() if member.endswith("LICENSE")]
+            assert held == [f"sluiceway-0.1.0+{BUILD_ID}.dist-info/licenses/LICENSE"]
+            assert archive.read(held[0]) == licence
 
 
 def test_building_stamps_the_copy_and_not_the_checkout(built: tuple[str, Path]) -> None:
@@ -172,3 +182,21 @@ def test_the_image_runs_as_nobody_special_and_only_with_a_build_id(tmp_path: Pat
         done = subprocess.run(["sh", "-c", stamp], env={"BUILD_ID": build_id, "PATH": os.environ["PATH"]}, check=False)
         assert done.returncode == status
     assert json.loads((library / "version.json").read_text(encoding="utf-8")) == {"build_id": BUILD_ID}
+
+
+def test_the_image_says_what_it_is_by_which_licence_and_of_which_build() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]+)"', dockerfile))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert labels == {
+        "title": "Sluiceway",
+        "description": project["description"],
+        "licenses": project["license"],
+        "version": project["version"],
+        "revision": "${BUILD_ID}",
+    }
+    # what a build may see is a list: a file that is not on it fails the COPY
+    seen = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    copied = re.findall(r"(?m)^COPY (\S+) (\S+)$", dockerfile)
+    assert [source for source, _ in copied if f"!{source}" not in seen] == []
+    assert ("LICENSE", "/opt/airflow/include/sluiceway/LICENSE") in copied

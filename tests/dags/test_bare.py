@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from dev.environment import ROOT
-from tests.dags.test_policy import DAGS, environment, run_python
-
-__all__ = ["environment"]
+from tests.dags.airflow_process import Deployment
+from tests.dags.test_policy import DAGS
 
 LOOK = """
 import json, sys, warnings
@@ -23,9 +22,9 @@ json.dump({task.task_id: shown(task) for task in dag.tasks}, sys.stdout)
 """
 
 
-def test_the_bare_dag_has_the_graph_of_the_master(environment: dict[str, str]) -> None:
+def test_the_bare_dag_has_the_graph_of_the_master(airflow: Deployment) -> None:
     def graph(file: str) -> dict[str, Any]:
-        found: dict[str, Any] = run_python(LOOK, [file], environment)
+        found: dict[str, Any] = airflow.run(LOOK, file)
         return found
 
     assert graph(str(ROOT / "bench" / "dags" / "bare.py")) == graph(str(DAGS / "master_etl.py"))

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.dags.airflow_process import Deployment
 from tests.dags.test_flows import MORE, TABLE
-from tests.dags.test_policy import DAGS, environment, run_python
-
-__all__ = ["environment"]
+from tests.dags.test_policy import DAGS
 
 FILES = {
     "town": TABLE,
@@ -23,22 +22,22 @@ FILES = {
 COPIES = "table-city__copy___broken"
 
 
-def parsed(environment: dict[str, str], folder: Path, files: dict[str, str]) -> dict[str, Any]:
+def parsed(airflow: Deployment, folder: Path, files: dict[str, str]) -> dict[str, Any]:
     """The DAGs, with these tables, and a flow that is called as a broken one."""
     for below in ("flows", "tables"):
         (folder / below).mkdir()
     for name, text in files.items():
         (folder / "tables" / f"{name}.toml").write_text(text, encoding="utf-8")
     (folder / "flows" / "orders.toml").write_text("colour = 3", encoding="utf-8")
-    found: dict[str, Any] = run_python(MORE, [str(DAGS)], {**environment, "SLUICEWAY_CONFIG_DIR": str(folder)})
+    found: dict[str, Any] = airflow.having(SLUICEWAY_CONFIG_DIR=str(folder)).run(MORE, str(DAGS))
     assert found["errors"] == {}
     return {dag_id: dag for dag_id, dag in found["dags"].items() if Path(dag["file"]).stem == "tables"}
 
 
 @pytest.fixture(scope="module")
-def bag(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def bag(airflow: Deployment, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """With the files above."""
-    return parsed(environment, tmp_path_factory.mktemp("config"), FILES)
+    return parsed(airflow, tmp_path_factory.mktemp("config"), FILES)
 
 
 def test_each_broken_table_of_the_deployment_has_a_dag_whatever_its_file_is_called(bag: dict[str, Any]) -> None:
@@ -75,5 +74,5 @@ def test_no_flow_and_no_dag_of_a_flow_can_be_called_so() -> None:
     assert not re.search(ID, "table-orders__broken")
 
 
-def test_where_every_file_is_right_there_is_no_such_dag(environment: dict[str, str], tmp_path: Path) -> None:
-    assert parsed(environment, tmp_path, {"town": TABLE}) == {}
+def test_where_every_file_is_right_there_is_no_such_dag(airflow: Deployment, tmp_path: Path) -> None:
+    assert parsed(airflow, tmp_path, {"town": TABLE}) == {}

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from dev.environment import ROOT
-from tests.dags.test_policy import DAGS, LOOK, environment, run_python
-
-__all__ = ["environment"]
+from tests.dags.airflow_process import Deployment
+from tests.dags.test_policy import DAGS, LOOK
 
 TABLE = 'description = "T"\nkey = "id"\nsource = { kind = "csv", uri = "t.csv" }\ncolumns = { id = "integer" }\n'
 FLOWS = {
@@ -162,7 +161,7 @@ json.dump(found, sys.stdout)
 
 
 @pytest.fixture(scope="module")
-def bag(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def bag(airflow: Deployment, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Every DAG as Airflow itself parses it, with the flows above."""
     config = tmp_path_factory.mktemp("config")
     for folder in ("flows", "tables"):
@@ -171,7 +170,7 @@ def bag(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     for name, text in FLOWS.items():
         lines = "\n".join(line.strip() for line in text.splitlines())
         (config / "flows" / f"{name}.toml").write_text(lines, encoding="utf-8")
-    found: dict[str, Any] = run_python(MORE, [str(DAGS)], {**environment, "SLUICEWAY_CONFIG_DIR": str(config)})
+    found: dict[str, Any] = airflow.having(SLUICEWAY_CONFIG_DIR=str(config)).run(MORE, str(DAGS))
     assert found["errors"] == {}
     return dict(found["dags"])
 

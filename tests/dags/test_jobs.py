@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from sluiceway.flows.check import JOB_TASKS, TAKE_EVENTS
-from tests.dags.test_policy import DAGS, LOOK, environment, run_python
-
-__all__ = ["environment"]
+from tests.dags.airflow_process import Deployment
+from tests.dags.test_policy import DAGS, LOOK
 
 FLOWS = {
     "resolve": """
@@ -39,13 +38,13 @@ FLOWS = {
 
 
 @pytest.fixture(scope="module")
-def bag(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> dict[str, Any]:
+def bag(tmp_path_factory: pytest.TempPathFactory, airflow: Deployment) -> dict[str, Any]:
     """What Airflow makes of the flows; their jobs' Python is not there, for no parsing needs it."""
     config = tmp_path_factory.mktemp("jobs") / "config"
     (config / "flows").mkdir(parents=True)
     for name, text in FLOWS.items():
         (config / "flows" / f"{name}.toml").write_text(text, encoding="utf-8")
-    return dict(run_python(LOOK, [str(DAGS)], {**environment, "SLUICEWAY_CONFIG_DIR": str(config)}))
+    return dict(airflow.having(SLUICEWAY_CONFIG_DIR=str(config)).run(LOOK, str(DAGS)))
 
 
 def tasks(bag: dict[str, Any], dag_id: str) -> dict[str, Any]:

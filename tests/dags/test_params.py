@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.dags.airflow_process import Deployment
 from tests.dags.test_flows import TABLE
-from tests.dags.test_policy import DAGS, environment, run_python
-
-__all__ = ["environment"]
+from tests.dags.test_policy import DAGS
 
 JUDGE = """
 import json, os, sys, warnings
@@ -50,7 +49,7 @@ Answers = dict[tuple[str, str, str], Any]
 
 
 @pytest.fixture(scope="module")
-def answers(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Answers:
+def answers(airflow: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Answers:
     """By DAG, task ("": the DAG processor) and conf: a run's params, or the sentence that refuses it.
 
     In a deployment of one table, and one flow that loads it.
@@ -64,7 +63,7 @@ def answers(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
     found: Answers = {}
     for task_id in ("", "plan"):
         arguments = [task_id, json.dumps(asked), str(DAGS)]
-        answered = run_python(JUDGE, arguments, {**environment, "SLUICEWAY_CONFIG_DIR": str(folder)})
+        answered = airflow.having(SLUICEWAY_CONFIG_DIR=str(folder)).run(JUDGE, *arguments)
         found |= {
             (dag_id, task_id, json.dumps(conf)): each for (dag_id, conf), each in zip(asked, answered, strict=True)
         }

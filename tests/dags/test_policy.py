@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import yaml
 
 from dev.environment import ROOT
 from sluiceway.jobs.files import names
+from tests.dags.airflow_process import Deployment
 
 DAGS = ROOT / "dags"
 LIBRARY = ROOT / "include" / "sluiceway"
@@ -37,7 +38,7 @@ RUNS_ALWAYS = {
 }
 """The only tasks that run whatever happened before; a new one hides a failure unless the verdict sees it."""
 
-# runs in a process of its own: Airflow reads its configuration once, at import
+# runs in a process of its own
 LOOK = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
@@ -79,6 +80,7 @@ json.dump({
 }, sys.stdout)
 """
 
+# in a process that has imported nothing before: what Airflow imports with a look at DAGs would be taken for known
 IMPORT = """
 import importlib.util, json, sys, warnings
 warnings.simplefilter("ignore")
@@ -91,24 +93,8 @@ json.dump(sorted(set(sys.modules) - before), sys.stdout)
 """
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of an Airflow of its own."""
-    home = tmp_path_factory.mktemp("airflow")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "SLUICEWAY_"))}
-    return {
-        **kept,
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
-        "PYTHONPATH": str(ROOT / "include"),
-        "SLUICEWAY_ENV_FILE": str(home / "none.env"),
-    }
-
-
 def run_python(code: str, arguments: list[str], environment: dict[str, str]) -> Any:
+    """In a process that has imported nothing before."""
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, check=False, cwd=ROOT
     )
@@ -117,9 +103,9 @@ def run_python(code: str, arguments: list[str], environment: dict[str, str]) -> 
 
 
 @pytest.fixture(scope="module")
-def bag(environment: dict[str, str]) -> dict[str, Any]:
+def bag(airflow: Deployment) -> dict[str, Any]:
     """Every DAG as Airflow itself parses it."""
-    found: dict[str, Any] = run_python(LOOK, [str(DAGS)], environment)
+    found: dict[str, Any] = airflow.run(LOOK, str(DAGS))
     return found
 
 
@@ -138,9 +124,9 @@ def test_every_dag_file_can_be_imported(bag: dict[str, Any]) -> None:
     assert bag["errors"] == {}
 
 
-def test_a_dag_file_that_cannot_be_imported_is_noticed(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_a_dag_file_that_cannot_be_imported_is_noticed(tmp_path: Path, airflow: Deployment) -> None:
     (tmp_path / "broken.py").write_text("from airflow.sdk import DAG\nimport no_such_module\n", encoding="utf-8")
-    assert "no_such_module" in str(run_python(LOOK, [str(tmp_path)], environment)["errors"])
+    assert "no_such_module" in str(airflow.run(LOOK, str(tmp_path))["errors"])
 
 
 def swallowed(text: str) -> list[str]:
@@ -189,7 +175,7 @@ def test_every_task_is_tried_again_by_the_policy_that_knows_which_errors_go_away
 
 
 def test_loads_and_the_final_tasks_have_retries_of_their_own_that_a_deployment_may_set(
-    bag: dict[str, Any], environment: dict[str, str]
+    bag: dict[str, Any], airflow: Deployment
 ) -> None:
     def retries(found: dict[str, Any]) -> dict[str, tuple[int, float]]:
         tasks = found["dags"]["master_etl"]["tasks"]
@@ -199,9 +185,9 @@ def test_loads_and_the_final_tasks_have_retries_of_their_own_that_a_deployment_m
     final = {"final.validate": (1, 60.0), "final.aggregate": (1, 60.0)}
     assert retries(bag) == {"plan": (3, 20.0), "sub.load_table": (2, 10.0), **final}
     own = {"RETRIES": 5, "LOAD_RETRIES": 4, "LOAD_RETRY_DELAY_S": 7, "FINAL_RETRIES": 2, "FINAL_RETRY_DELAY_S": 8}
-    changed = {**environment, **{f"SLUICEWAY_{name}": str(value) for name, value in own.items()}}
+    changed = airflow.having(**{f"SLUICEWAY_{name}": str(value) for name, value in own.items()})
     final = {"final.validate": (2, 8.0), "final.aggregate": (2, 8.0)}
-    assert retries(run_python(LOOK, [str(DAGS)], changed)) == {"plan": (5, 20.0), "sub.load_table": (4, 7.0), **final}
+    assert retries(changed.run(LOOK, str(DAGS))) == {"plan": (5, 20.0), "sub.load_table": (4, 7.0), **final}
 
 
 def test_the_verdict_is_the_only_leaf_of_the_master_dag(bag: dict[str, Any]) -> None:
@@ -235,7 +221,7 @@ def test_every_connection_and_pool_the_code_names_stands_in_the_local_settings()
     declared = yaml.safe_load((ROOT / "airflow_settings.yaml").read_text(encoding="utf-8"))["airflow"]
     connections, pools = set(), set()
     for path in [*DAG_FILES, *MODULES]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Assign) and any(
                 isinstance(target, ast.Name) and target.id.endswith("CONN_ID") for target in node.targets
             ):
@@ -249,19 +235,19 @@ def test_every_connection_and_pool_the_code_names_stands_in_the_local_settings()
     assert pools <= {entry["pool_name"] for entry in declared["pools"]}
 
 
-def loaded_by(paths: list[Path], environment: dict[str, str]) -> list[str]:
-    modules = run_python(IMPORT, [str(path) for path in paths], environment)
+def loaded_by(paths: list[Path], airflow: Deployment) -> list[str]:
+    modules = run_python(IMPORT, [str(path) for path in paths], airflow.environment)
     return [name for name in HEAVY if any(f"{module}.".startswith(f"{name}.") for module in modules)]
 
 
-def test_importing_the_dags_loads_no_heavy_library(environment: dict[str, str]) -> None:
-    assert loaded_by(DAG_FILES, environment) == []
+def test_importing_the_dags_loads_no_heavy_library(airflow: Deployment) -> None:
+    assert loaded_by(DAG_FILES, airflow) == []
 
 
-def test_a_dag_that_loads_a_heavy_library_is_noticed(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_a_dag_that_loads_a_heavy_library_is_noticed(tmp_path: Path, airflow: Deployment) -> None:
     lines = "import duckdb\nimport airflow.providers.google.version_compat\n"
     (tmp_path / "heavy.py").write_text(lines, encoding="utf-8")
-    assert loaded_by([tmp_path / "heavy.py"], environment) == ["duckdb", "airflow.providers.google"]
+    assert loaded_by([tmp_path / "heavy.py"], airflow) == ["duckdb", "airflow.providers.google"]
 
 
 def imported(tree: ast.Module) -> set[str]:
@@ -313,8 +299,13 @@ def swallows(tree: ast.Module) -> bool:
     return False
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def offenders(paths: list[Path], offends: Any) -> list[str]:
-    return [str(path.relative_to(ROOT)) for path in paths if offends(ast.parse(path.read_text(encoding="utf-8")))]
+    return [str(path.relative_to(ROOT)) for path in paths if offends(parsed(path))]
 
 
 def outside_of_airflow(paths: list[Path]) -> list[Path]:
@@ -404,17 +395,14 @@ def test_a_run_that_takes_too_long_is_ended_within_a_day(bag: dict[str, Any]) ->
     ids=["nothing", "whom to tell", "something wrong"],
 )
 def test_run_watch_tells_of_commits_where_the_environment_says_whom(
-    environment: dict[str, str], tmp_path: Path, said: str, tasks: set[str]
+    airflow: Deployment, tmp_path: Path, said: str, tasks: set[str]
 ) -> None:
     (tmp_path / "environments").mkdir()
     file = tmp_path / "environments" / "staging.toml"
     file.write_text(f'kind = "http"\nurl = "https://staging.example/version"\n{said}')
-    there = {
-        **environment,
-        "SLUICEWAY_CONFIG_DIR": str(tmp_path),
-        "SLUICEWAY_ENVIRONMENT": "staging",
-        "SLUICEWAY_DEPLOY_WATCH": "off",
-    }
-    found = run_python(LOOK, [str(DAGS / "run_watch.py")], there)
+    there = airflow.having(
+        SLUICEWAY_CONFIG_DIR=str(tmp_path), SLUICEWAY_ENVIRONMENT="staging", SLUICEWAY_DEPLOY_WATCH="off"
+    )
+    found = there.run(LOOK, str(DAGS / "run_watch.py"))
     assert found["errors"] == {}
     assert found["dags"]["run_watch"]["tasks"].keys() == tasks

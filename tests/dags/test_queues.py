@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.dags.airflow_process import Deployment
 from tests.dags.test_flows import TABLE
-from tests.dags.test_policy import DAGS, environment, run_python
-
-__all__ = ["environment"]
+from tests.dags.test_policy import DAGS
 
 SHOW = """
 import json, os, sys, warnings
@@ -73,7 +72,7 @@ json.dump({
 
 
 @pytest.fixture(scope="module")
-def deployment(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def deployment(airflow: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """Three tables, one on a queue of its own, and flows that load them."""
     folder = tmp_path_factory.mktemp("config")
     for below in ("flows", "tables"):
@@ -84,20 +83,20 @@ def deployment(environment: dict[str, str], tmp_path_factory: pytest.TempPathFac
     by_hand = '[[triggers]]\nid = "by_hand"\ntype = "cli"\n'
     write(folder, "flows/light", f'flow_type = "tables"\ntables = ["town"]\n{by_hand}')
     write(folder, "flows/own", f'flow_type = "tables"\ntables = ["town", "county"]\nqueue = "heavy"\n{by_hand}')
-    return {**environment, "SLUICEWAY_CONFIG_DIR": str(folder), "SLUICEWAY_GROUPS": "warehouse"}
+    return airflow.having(SLUICEWAY_CONFIG_DIR=str(folder), SLUICEWAY_GROUPS="warehouse")
 
 
 def write(folder: Path, name: str, text: str) -> None:
     (folder / f"{name}.toml").write_text(text, encoding="utf-8")
 
 
-def graph(deployment: dict[str, str], dag_id: str, task_id: str = "") -> dict[str, Any]:
+def graph(deployment: Deployment, dag_id: str, task_id: str = "") -> dict[str, Any]:
     file = DAGS / ("master_etl.py" if dag_id == "master_etl" else "flows.py")
-    found: dict[str, Any] = run_python(SHOW, [str(file), dag_id, task_id], deployment)
+    found: dict[str, Any] = deployment.run(SHOW, str(file), dag_id, task_id)
     return found
 
 
-def test_a_queue_has_tasks_of_its_own_beside_the_others(deployment: dict[str, str]) -> None:
+def test_a_queue_has_tasks_of_its_own_beside_the_others(deployment: Deployment) -> None:
     tasks = graph(deployment, "master_etl")
     assert {name: each["queue"] for name, each in tasks.items() if "load_table" in name} == {
         "sub.load_table": DEFAULT,
@@ -114,13 +113,13 @@ def test_a_queue_has_tasks_of_its_own_beside_the_others(deployment: dict[str, st
     assert {"plan_heavy", "plan"} <= set(tasks["pre.check_sources"]["after"])
 
 
-def test_a_flow_has_tasks_for_the_queues_of_its_own_tables_alone(deployment: dict[str, str]) -> None:
+def test_a_flow_has_tasks_for_the_queues_of_its_own_tables_alone(deployment: Deployment) -> None:
     tasks = graph(deployment, "light")
     assert [name for name in tasks if "heavy" in name] == []
     assert tasks["final.validate"]["rule"] == "all_success"
 
 
-def test_a_flows_queue_is_that_of_its_tables_that_name_none(deployment: dict[str, str]) -> None:
+def test_a_flows_queue_is_that_of_its_tables_that_name_none(deployment: Deployment) -> None:
     """A table that names the same one needs no task of its own."""
     tasks = graph(deployment, "own")
     loads = {name: each["queue"] for name, each in tasks.items() if "load_table" in name or "plan" in name}
@@ -128,14 +127,14 @@ def test_a_flows_queue_is_that_of_its_tables_that_name_none(deployment: dict[str
 
 
 @pytest.mark.parametrize("task", ["plan_heavy", "sub.load_table_heavy"])
-def test_the_process_of_a_task_finds_it_without_a_look_at_any_file(deployment: dict[str, str], task: str) -> None:
+def test_the_process_of_a_task_finds_it_without_a_look_at_any_file(deployment: Deployment, task: str) -> None:
     tasks = graph(deployment, "master_etl", task)
     assert {"plan_heavy", "sub.load_table_heavy"} <= set(tasks)
     assert tasks["sub.load_table_heavy"]["queue"] == "heavy"
 
 
 @pytest.fixture(scope="module")
-def limited(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def limited(airflow: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """Tables that may have so much, one of them in parts, and a flow that says what its own may have."""
     folder = tmp_path_factory.mktemp("limited")
     for below in ("flows", "tables"):
@@ -150,20 +149,17 @@ def limited(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
     write(folder, "tables/field", fields)
     of = 'flow_type = "tables"\ntables = ["town", "county"]\n[[triggers]]\nid = "by_hand"\ntype = "cli"\n'
     write(folder, "flows/small", f'memory = "1GiB"\n{of}')
-    return {**environment, "SLUICEWAY_CONFIG_DIR": str(folder), "SLUICEWAY_GROUPS": "warehouse"}
+    return airflow.having(SLUICEWAY_CONFIG_DIR=str(folder), SLUICEWAY_GROUPS="warehouse")
 
 
-def pods(deployment: dict[str, str], dag_id: str, executor: str) -> dict[str, Any]:
+def pods(deployment: Deployment, dag_id: str, executor: str) -> dict[str, Any]:
     file = DAGS / ("master_etl.py" if dag_id == "master_etl" else "flows.py")
-    env = {**deployment, "AIRFLOW__CORE__EXECUTOR": executor}
-    found: dict[str, Any] = run_python(PODS, [str(file), dag_id], env)
+    found: dict[str, Any] = deployment.having(AIRFLOW__CORE__EXECUTOR=executor).run(PODS, str(file), dag_id)
     return found
 
 
 @pytest.mark.parametrize("executor", ["LocalExecutor", "CeleryExecutor"])
-def test_without_pods_a_table_that_is_limited_is_in_the_group_of_its_queue(
-    limited: dict[str, str], executor: str
-) -> None:
+def test_without_pods_a_table_that_is_limited_is_in_the_group_of_its_queue(limited: Deployment, executor: str) -> None:
     found = pods(limited, "master_etl", executor)
     assert found == {
         "tasks": {
@@ -188,7 +184,7 @@ ALIAS = "pods:airflow.providers.cncf.kubernetes.executors.kubernetes_executor.Ku
     ],
 )
 def test_where_there_are_pods_each_has_what_its_table_may_have_and_room_for_airflow(
-    limited: dict[str, str], executor: str, beside: str | None
+    limited: Deployment, executor: str, beside: str | None
 ) -> None:
     pytest.importorskip("airflow.providers.cncf.kubernetes")
     tasks = pods(limited, "master_etl", executor)["tasks"]
@@ -201,7 +197,7 @@ def test_where_there_are_pods_each_has_what_its_table_may_have_and_room_for_airf
     }
 
 
-def test_a_flows_limits_are_those_of_its_tables_that_name_none(limited: dict[str, str]) -> None:
+def test_a_flows_limits_are_those_of_its_tables_that_name_none(limited: Deployment) -> None:
     pytest.importorskip("airflow.providers.cncf.kubernetes")
     assert pods(limited, "small", "KubernetesExecutor")["tasks"] == {
         "sub.load_table": [DEFAULT, None, {"memory": "1536Mi"}],

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sluiceway.ids import SPLIT_TASKS
+from tests.dags.airflow_process import Deployment
 from tests.dags.test_flows import TABLE
-from tests.dags.test_policy import environment
 from tests.dags.test_queues import graph, write
-
-__all__ = ["environment"]
 
 FIELDS = """
 description = "Fields"
@@ -21,7 +19,7 @@ columns = { id = "integer" }
 
 
 @pytest.fixture(scope="module")
-def deployment(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def deployment(airflow: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """A table that is loaded in parts, another one, and a flow of each."""
     folder = tmp_path_factory.mktemp("config")
     for below in ("flows", "tables"):
@@ -31,10 +29,10 @@ def deployment(environment: dict[str, str], tmp_path_factory: pytest.TempPathFac
     by_hand = '[[triggers]]\nid = "by_hand"\ntype = "cli"\n'
     write(folder, "flows/light", f'flow_type = "tables"\ntables = ["town"]\n{by_hand}')
     write(folder, "flows/heavy", f'flow_type = "tables"\ntables = ["field"]\nqueue = "big"\n{by_hand}')
-    return {**environment, "SLUICEWAY_CONFIG_DIR": str(folder), "SLUICEWAY_GROUPS": "warehouse"}
+    return airflow.having(SLUICEWAY_CONFIG_DIR=str(folder), SLUICEWAY_GROUPS="warehouse")
 
 
-def test_parts_are_listed_beside_the_loads_and_merged_whatever_became_of_them(deployment: dict[str, str]) -> None:
+def test_parts_are_listed_beside_the_loads_and_merged_whatever_became_of_them(deployment: Deployment) -> None:
     tasks = graph(deployment, "master_etl")
     assert [tasks[name]["after"] for name in SPLIT_TASKS] == [
         ["plan"],
@@ -49,13 +47,13 @@ def test_parts_are_listed_beside_the_loads_and_merged_whatever_became_of_them(de
     assert tasks["final.validate"]["rule"] == "none_failed_min_one_success"
 
 
-def test_a_flow_without_such_a_table_has_the_graph_of_before(deployment: dict[str, str]) -> None:
+def test_a_flow_without_such_a_table_has_the_graph_of_before(deployment: Deployment) -> None:
     tasks = graph(deployment, "light")
     assert not set(SPLIT_TASKS) & set(tasks)
     assert tasks["final.validate"]["rule"] == "all_success"
 
 
-def test_parts_go_to_the_queue_of_the_flow(deployment: dict[str, str]) -> None:
+def test_parts_go_to_the_queue_of_the_flow(deployment: Deployment) -> None:
     tasks = graph(deployment, "heavy")
     assert {name: tasks[name]["queue"] for name in SPLIT_TASKS} == {
         "sub.split_tables": "default",
@@ -66,5 +64,5 @@ def test_parts_go_to_the_queue_of_the_flow(deployment: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("task", SPLIT_TASKS)
-def test_the_process_of_a_task_finds_it_without_a_look_at_any_file(deployment: dict[str, str], task: str) -> None:
+def test_the_process_of_a_task_finds_it_without_a_look_at_any_file(deployment: Deployment, task: str) -> None:
     assert set(SPLIT_TASKS) <= set(graph(deployment, "master_etl", task))

@@ -11,7 +11,12 @@ from pathlib import Path
 from dev.docs.page import DOCS
 from dev.environment import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / ".github" / "SECURITY.md",
+    *sorted(DOCS.rglob("*.md")),
+]
 """Every page that a person reads."""
 PLACEHOLDER = re.compile(r"\$\([^()]*\)|\$\{?\w+\}?")
 """What a shell would put in."""

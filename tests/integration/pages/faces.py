@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from playwright.sync_api import Page
 from prometheus_client.parser import text_string_to_metric_families
 
-from dev.environment import ROOT
 from tests.integration.pages.staging import Staging
 
-PROGRAM = ROOT / ".venv" / "bin" / "sluiceway"
+PROGRAM = Path(sys.executable).with_name("sluiceway")
 EXIT_CODES = {0: {"in step", "behind"}, 1: {"stale"}, 3: {"unknown"}}
 PATH = "/sluiceway/"
 

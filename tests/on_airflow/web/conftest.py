@@ -94,6 +94,14 @@ def server(door: Door) -> str:
     return door.url
 
 
+@pytest.fixture(scope="package")
+def without_ledger(door: Door, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of an API server beside it, of the same Airflow, whose warehouse nobody answers for."""
+    variables = {**door.variables, "AIRFLOW_CONN_WAREHOUSE": "postgres://sluiceway_loader@127.0.0.1:1/none"}
+    with serving(tmp_path_factory.mktemp("without-ledger"), door.metadata_url, **variables) as url:
+        yield url
+
+
 @contextmanager
 def metadata_database(postgres: Cluster) -> Iterator[str]:
     """URL of an empty database for Airflow: SQLite lets one request write at a time, and the others time out."""

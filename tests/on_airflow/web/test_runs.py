@@ -16,7 +16,6 @@ from sluiceway.run.opening import Opening
 from sluiceway.run.report.model import TableMap
 from sluiceway.run.report.write import report_file, write_report
 from sluiceway.run.steps import close_ledger
-from tests.on_airflow.web.conftest import serving
 from tests.on_airflow.web.door import Door
 from tests.on_airflow.web.runs import GOOD, SENTENCE, in_airflow, in_ledger
 from tests.run.report.builders import a_report, a_table
@@ -259,15 +258,11 @@ def test_a_run_of_a_hostile_id_has_its_page(reader: httpx.Client, door: Door) ->
 
 
 def test_without_the_ledger_the_page_as_it_was_written_is_served_and_says_so(
-    door: Door, reader: httpx.Client, good: RunKey, reports_dir: Path, tmp_path: Path
+    without_ledger: str, reader: httpx.Client, good: RunKey, reports_dir: Path
 ) -> None:
     write_report(a_report(a_table("only_here"), **good._asdict()), reports_dir)
     assert (reports_dir / report_file(good)).is_file()
-    variables = {**door.variables, "AIRFLOW_CONN_WAREHOUSE": "postgres://sluiceway_loader@127.0.0.1:1/none"}
-    with (
-        serving(tmp_path, door.metadata_url, **variables) as url,
-        httpx.Client(base_url=url, cookies=reader.cookies, headers={"Accept": "text/html"}) as client,
-    ):
+    with httpx.Client(base_url=without_ledger, cookies=reader.cookies, headers={"Accept": "text/html"}) as client:
         kept = client.get(address(good))
         assert kept.status_code == 200 and "only_here" in kept.text
         assert "The ledger does not answer. This page is as the run" in kept.text

@@ -17,7 +17,7 @@ from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect
 from sluiceway.load.table import load_table
 from sluiceway.tables.registry import read_spec
-from tests.on_airflow.web.conftest import logged_in, serving
+from tests.on_airflow.web.conftest import logged_in
 from tests.on_airflow.web.door import Door
 
 CITY = """
@@ -215,12 +215,8 @@ def test_nobody_without_a_token_or_a_role_learns_anything(
     assert refused.status_code == 403 and "Cities" not in refused.text
 
 
-def test_without_the_ledger_there_is_one_sentence(door: Door, reader: httpx.Client, tmp_path: Path) -> None:
-    variables = {**door.variables, "AIRFLOW_CONN_WAREHOUSE": "postgres://sluiceway_loader@127.0.0.1:1/none"}
-    with (
-        serving(tmp_path, door.metadata_url, **variables) as url,
-        httpx.Client(base_url=url, cookies=reader.cookies, headers={"Accept": "text/html"}) as client,
-    ):
+def test_without_the_ledger_there_is_one_sentence(without_ledger: str, reader: httpx.Client) -> None:
+    with httpx.Client(base_url=without_ledger, cookies=reader.cookies, headers={"Accept": "text/html"}) as client:
         for address in ("tables/pt_city", "tables/nothing", "runs/compare?a=shop/a&b=shop/b"):
             answer = client.get(f"/sluiceway/{address}")
             assert answer.status_code == 503, address

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dev.environment import ROOT
 from tests.integration.deployment import name_of
 from tests.integration.sensors.deploy.staging import Staging
 
-PROGRAM = ROOT / ".venv" / "bin" / "sluiceway"
+PROGRAM = Path(sys.executable).with_name("sluiceway")
 
 
 @pytest.fixture
