@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 from fastapi import FastAPI, HTTPException, Request, status
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
+from sluiceway.errors import BusyError
 from sluiceway.on_airflow.web import compare, machines, runs, tables, triggers, webhooks
 from sluiceway.on_airflow.web.pages import freshness
 from sluiceway.on_airflow.web.pages.site import HEADERS, page
@@ -34,3 +35,9 @@ def refuse(request: Request, error: HTTPException) -> Response:
             f"{root}/api/v2/auth/login?{urlencode({'next': back})}", status.HTTP_303_SEE_OTHER, HEADERS
         )
     return page(request, "refused.html", code=error.status_code, detail=error.detail)
+
+
+@app.exception_handler(BusyError)
+def put_off(request: Request, error: BusyError) -> Response:
+    """Say that no thread was free in time."""
+    return refuse(request, HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, str(error), {"Retry-After": "5"}))
