@@ -230,6 +230,13 @@ TABLES: Mapping[str, LedgerTable] = {
             "revision": ("text", "The revision that such code asks for."),
         },
     ),
+    "lock": LedgerTable(
+        row="a lock, held by who holds its row: nobody who may only read can",
+        key=("name",),
+        columns={
+            "name": ("text", "What is done under it: `publish`, `deployment/<environment>`, a webhook's trigger."),
+        },
+    ),
     "watched_dag": LedgerTable(
         row="a DAG whose runs `run_watch` has looked through for some that ended before any task of theirs began",
         key=("dag_id",),

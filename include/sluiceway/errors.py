@@ -193,6 +193,10 @@ class WebhookRefusedError(SluicewayError):
         self.retry_after_s = retry_after_s
 
 
+class BusyError(TransientError):
+    """The API server has no thread free for what is asked of the plugin. Nothing was done, or it is not done yet."""
+
+
 class FaceRefusedError(SluicewayError):
     """Who asks may not read a face of the verdict. The message is for whoever asked: it holds no secret."""
 

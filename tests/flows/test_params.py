@@ -17,8 +17,9 @@ from dev.environment import ROOT
 from sluiceway.cli.app import app
 from sluiceway.errors import ConfigError
 from sluiceway.flows import TriggerContext, TriggerService
+from sluiceway.flows.check import check
 from sluiceway.flows.params import check_conf, run_params
-from tests.flows.configured import CLI, FILE, configured, flow
+from tests.flows.configured import CLI, FILE, HOOK, configured, flow
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 RIGHT: dict[str, list[Any]] = {
@@ -122,3 +123,53 @@ def test_the_document_has_every_param() -> None:
     text = (ROOT / "docs" / "reference" / "master_etl.md").read_text(encoding="utf-8")
     table = text[text.index("| param |") : text.index("A bad value is refused")]
     assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(run_params(None))
+
+
+@pytest.mark.parametrize(
+    ("flow_id", "head", "name", "said"),
+    [
+        (
+            "shop",
+            'flow_type = "tables"\ntables = ["us_state"]',
+            "order_id",
+            "runs of 'shop' have no param 'order_id'; known: actor",
+        ),
+        (
+            "shop",
+            'flow_type = "tables"\ntables = ["us_state"]',
+            "tabels",
+            "runs of 'shop' have no param 'tabels'; did you mean 'tables'?",
+        ),
+        (
+            "shop",
+            'flow_type = "tables"\ntables = ["us_state"]',
+            "event",
+            "the param 'event' is filled in with the event",
+        ),
+        ("master_etl", "", "order_id", "runs of 'master_etl' have no param 'order_id'"),
+        ("own", "", "trigger_id", "the param 'trigger_id' is filled in with the event"),
+    ],
+)
+def test_a_webhook_maps_no_param_that_runs_do_not_have(
+    tmp_path: Path, flow_id: str, head: str, name: str, said: str
+) -> None:
+    text = f'{head}\n{HOOK}params = {{ {name} = "a.b" }}\n'
+    (problem,) = [
+        each for each in check(settings=configured(tmp_path / "checked", **{flow_id: text})) if "params" in each
+    ]
+    assert f"triggers.hook.params: {said}" in problem
+
+
+@pytest.mark.parametrize(
+    ("flow_id", "head", "name"),
+    [
+        ("shop", 'flow_type = "tables"\ntables = ["us_state"]', "tables"),
+        ("own", "", "order_id"),
+        ("master_etl", "", "force"),
+    ],
+)
+def test_a_webhook_maps_params_that_runs_have(tmp_path: Path, flow_id: str, head: str, name: str) -> None:
+    text = f'{head}\n{HOOK}params = {{ {name} = "a.b" }}\n'
+    assert [
+        each for each in check(settings=configured(tmp_path / "checked", **{flow_id: text})) if "params" in each
+    ] == []

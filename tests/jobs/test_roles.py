@@ -19,7 +19,7 @@ from tests.jobs.configured import SHOUT, Setting, declare
 
 Query = Callable[..., list[tuple[Any, ...]]]
 RUN = RunKey("shout", "manual__1")
-OWN = {"item", "rate", "request", "decision", "lane"}
+OWN = {"item", "rate", "request", "decision", "lane", "lock"}
 WRITES = {
     "INSERT": "INSERT INTO {} DEFAULT VALUES",
     "UPDATE": "UPDATE {} SET {} = NULL",

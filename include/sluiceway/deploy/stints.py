@@ -11,6 +11,7 @@ from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
 from sluiceway.deploy.commit import Sighting, same
+from sluiceway.ledger import row_locks
 from sluiceway.ledger.warehouse import Session
 
 
@@ -68,11 +69,8 @@ def note(session: Session, environment: str, seen: Sighting) -> Stint:
     :returns: the newest stint. Its commit is another than the one seen if that look was overtaken: it began before a
         look that saw another commit, and is dropped.
     """
-    session.execute(
-        sql.SQL("SELECT pg_advisory_xact_lock(hashtext('sluiceway.deployment'), hashtext({}))::text AS locked").format(
-            sql.Literal(environment)
-        )
-    )
+    before = sql.SQL("hashtext('sluiceway.deployment')"), sql.SQL("hashtext({})").format(sql.Literal(environment))
+    row_locks.take(session, f"deployment/{environment}", before=before)
     newest = current(session, environment)
     if newest is None or not same(newest.commit_sha, seen.commit):
         if newest is not None and seen.began_at < newest.last_seen_at:

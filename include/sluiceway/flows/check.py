@@ -10,9 +10,10 @@ from pathlib import Path
 from sluiceway.deploy.spec import read_file as read_environment_file
 from sluiceway.errors import ConfigError, nearest
 from sluiceway.flows.files import FOLDER, Flow, flow_files, read_file
+from sluiceway.flows.kinds.api import ApiConfig
 from sluiceway.flows.kinds.deployment import DeploymentConfig
 from sluiceway.flows.kinds.flow import FlowConfig
-from sluiceway.flows.params import form_names, groups_of
+from sluiceway.flows.params import form_names, groups_of, unknown_params
 from sluiceway.ids import LOADING_TASK, MASTER, PLANNING_TASK, SPLIT_TASKS, of_group
 from sluiceway.jobs import files
 from sluiceway.settings import Settings, load_settings
@@ -130,6 +131,9 @@ def _problems(flow: Flow, known: _Known) -> Iterator[str]:
     for trigger in flow.triggers.values():
         if isinstance(trigger.config, FlowConfig):
             yield from _source_problems(trigger.config, known)
+        if isinstance(trigger.config, ApiConfig):
+            said = unknown_params(flow, trigger.config.params)
+            yield from (f"triggers.{trigger.config.id}.params: {each}" for each in said)
         if isinstance(trigger.config, DeploymentConfig):
             yield from _environment_problems(trigger.config, known.environments)
 

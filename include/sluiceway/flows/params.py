@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
@@ -173,16 +174,44 @@ def check_conf(flow_id: str, conf: Mapping[str, Any], settings: Settings | None 
     config_dir = (settings or load_settings()).config_dir
     path = config_dir / FOLDER / f"{flow_id}.toml"
     flow = read_file(path) if path.is_file() else None
-    if flow and flow.spec.flow_type == "job":
-        known, names = job_params(flow), []
-    elif flow_id == MASTER or (flow and flow.spec.flow_type == "tables"):
-        # of all groups: which of them the deployment runs is known there, and Airflow refuses the others
-        own = flow.spec.tables if flow else ()
-        known, names = run_params(flow), list(own) or [each.stem for each in table_files(config_dir)]
-    else:
+    known = known_params(flow_id, flow)
+    if known is None:
         return
-    if problems := list(_problems(known, names, conf)):
+    if problems := list(_problems(known, _names(flow, config_dir), conf)):
         raise ConfigError("\n".join(f"A run of {flow_id!r}: {said}" for said in problems))
+
+
+def known_params(flow_id: str, flow: Flow | None) -> dict[str, RunParam] | None:
+    """All params that runs of the flow have; None: a DAG that somebody wrote declares its own."""
+    if flow and flow.spec.flow_type == "job":
+        return job_params(flow)
+    return run_params(flow) if flow_id == MASTER or (flow and flow.spec.flow_type == "tables") else None
+
+
+def unknown_params(flow: Flow, params: Iterable[str]) -> Iterator[str]:
+    """A sentence for each name that a trigger may not give a param of the flow's runs."""
+    known = known_params(flow.id, flow)
+    given = [name for name in known if name not in OF_EVENTS] if known is not None else []
+    for name in params:
+        if name in OF_EVENTS:
+            yield f"the param {name!r} is filled in with the event itself; choose another name"
+        elif known is not None and name not in given:
+            yield f"runs of {flow.id!r} have no param {name!r}{nearest(name, given)}"
+
+
+def wrong_params(flow: Flow, params: Mapping[str, JsonValue]) -> Iterator[str]:
+    """What a value must be, for each param of the flow's runs whose value is none; no sentence repeats the value."""
+    known = known_params(flow.id, flow) or {}
+    names = _names(flow, load_settings().config_dir) if TABLES in params else []
+    for name, value in params.items():
+        if name in known and any(_problems({name: known[name]}, names, {name: value})):
+            yield f"the param {name!r} must be {known[name].rule}" + (" of the flow" if name == TABLES else "")
+
+
+def _names(flow: Flow | None, config_dir: Path) -> list[str]:
+    # of all groups: which of them the deployment runs is known there, and Airflow refuses the others
+    own = flow.spec.tables if flow else ()
+    return list(own) or [each.stem for each in table_files(config_dir)]
 
 
 def _problems(known: Mapping[str, RunParam], names: Sequence[str], conf: Mapping[str, Any]) -> Iterator[str]:

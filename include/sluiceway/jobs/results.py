@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from sluiceway.errors import TargetMismatchError, nearest
 from sluiceway.jobs.definition import PYTHON, WRITTEN_AT, Results, Type
 from sluiceway.jobs.errors import WrongAnswerError
+from sluiceway.ledger import row_locks
 from sluiceway.ledger.warehouse import Session
 
 READERS = ("sluiceway_loader", "sluiceway_reader")
@@ -23,7 +24,8 @@ def ensure(session: Session, results: Results) -> bool:
     :raises TargetMismatchError: a column that stands there has another type.
     """
     name = sql.Identifier("etl_jobs", results.table)
-    session.execute(sql.SQL("SELECT pg_advisory_xact_lock(hashtext({}))::text").format(sql.Literal(results.table)))
+    before = sql.SQL("hashtext({})").format(sql.Literal(results.table))
+    row_locks.take(session, f"results/{results.table}", schema="etl_jobs", before=[before])
     there = session.execute(sql.SQL("SELECT to_regclass({})").format(sql.Literal(name.as_string(None))))
     is_new = there[0][0] is None
     session.execute(

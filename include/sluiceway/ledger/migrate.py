@@ -31,6 +31,7 @@ BEGIN
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.task_run, etl.publication, etl.deployment TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.loaded_batches, etl.watched_dag TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.table_part, etl.commit_status TO sluiceway_loader;
+        GRANT SELECT, INSERT, UPDATE ON etl.lock TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.incident, etl.notice, etl.alert_look TO sluiceway_loader;
         GRANT USAGE, CREATE ON SCHEMA etl_staging TO sluiceway_loader;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl.trigger_state, etl.trigger_event TO sluiceway_loader;
@@ -40,7 +41,7 @@ BEGIN
         GRANT SELECT ON etl.face_token TO sluiceway_loader;
         GRANT USAGE ON SCHEMA etl_jobs TO sluiceway_loader;
         GRANT SELECT ON etl_jobs.item, etl_jobs.rate, etl_jobs.lane TO sluiceway_loader;
-        GRANT SELECT ON etl_jobs.request, etl_jobs.decision TO sluiceway_loader;
+        GRANT SELECT ON etl_jobs.request, etl_jobs.decision, etl_jobs.lock TO sluiceway_loader;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_jobs') THEN
         GRANT USAGE ON SCHEMA etl TO sluiceway_jobs;
@@ -49,6 +50,7 @@ BEGIN
         GRANT USAGE, CREATE ON SCHEMA etl_jobs TO sluiceway_jobs;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl_jobs.item, etl_jobs.rate, etl_jobs.lane TO sluiceway_jobs;
         GRANT SELECT, INSERT, UPDATE, DELETE ON etl_jobs.request, etl_jobs.decision TO sluiceway_jobs;
+        GRANT SELECT, INSERT, UPDATE ON etl_jobs.lock TO sluiceway_jobs;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_reader') THEN
         GRANT USAGE ON SCHEMA etl TO sluiceway_reader;
@@ -56,7 +58,7 @@ BEGIN
         REVOKE ALL ON etl.face_token FROM sluiceway_reader;
         GRANT USAGE ON SCHEMA etl_jobs TO sluiceway_reader;
         GRANT SELECT ON etl_jobs.item, etl_jobs.rate, etl_jobs.lane TO sluiceway_reader;
-        GRANT SELECT ON etl_jobs.request, etl_jobs.decision TO sluiceway_reader;
+        GRANT SELECT ON etl_jobs.request, etl_jobs.decision, etl_jobs.lock TO sluiceway_reader;
     END IF;
 END $$
 """
@@ -67,6 +69,16 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
+
+
+def _take_turn(connection: sqlalchemy.Connection) -> None:
+    """Have two migrations of one warehouse come one after the other."""
+    is_there = "SELECT to_regclass('etl.alembic_version') IS NOT NULL"
+    if not connection.exec_driver_sql(is_there).scalar():
+        # there is nothing yet that a reader could not lock, nor a reader who was granted anything
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('sluiceway.ledger.migrate'))")
+    if connection.exec_driver_sql(is_there).scalar():
+        connection.exec_driver_sql("LOCK TABLE etl.alembic_version IN SHARE ROW EXCLUSIVE MODE")
 
 
 def migrate(url: str) -> str:
@@ -80,8 +92,7 @@ def migrate(url: str) -> str:
     config = _config()
     try:
         with engine.begin() as connection:
-            # two `make demo` on one warehouse must not both create the schema
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('sluiceway.ledger.migrate'))")
+            _take_turn(connection)
             if not connection.exec_driver_sql("SELECT 1 FROM pg_extension WHERE extname = 'postgis'").first():
                 connection.exec_driver_sql("CREATE EXTENSION postgis")
             connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS etl")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import psycopg
@@ -16,13 +16,15 @@ from psycopg.pq import TransactionStatus
 
 from sluiceway.errors import LedgerMissingError, SluicewayError, WarehouseError, WarehouseUnavailableError
 
-LEDGER_REVISION = "0013"
+LEDGER_REVISION = "0014"
 """The revision of ledger/migrations this code reads and writes."""
 
 _TRANSIENT_CLASSES = ("08", "40", "53", "55", "57")
 """SQLSTATE classes that may go away: connection, rollback (deadlock), resources, object in use, operator."""
 
 
+CONNECT_S = 10
+"""The longest wait for a connection."""
 IDLE_SECONDS, INTERVAL_SECONDS, PACKETS = 60, 10, 6
 """Until a side of the connection asks whether the other is there, between questions, and how many; by default 2 h."""
 CLIENT_ASKS: dict[str, Any] = {
@@ -84,6 +86,30 @@ class PsycopgSession:
         return cursor.fetchall() if cursor.description else []
 
 
+class Limits(NamedTuple):
+    """How long a transaction may wait for the server."""
+
+    connect_s: int
+    """For a connection."""
+    lock_s: float
+    """For each lock."""
+    statement_s: float
+    """For each statement, its locks among it."""
+
+
+_LIMITS: ContextVar[Limits | None] = ContextVar("sluiceway_limits", default=None)
+
+
+@contextmanager
+def limited(limits: Limits) -> Iterator[None]:
+    """Within the block each transaction of this thread that `connect` begins has these limits."""
+    token = _LIMITS.set(limits)
+    try:
+        yield
+    finally:
+        _LIMITS.reset(token)
+
+
 @dataclass
 class _Kept:
     """A connection that is handed on."""
@@ -142,9 +168,10 @@ def connection(url: str) -> Iterator[Connection]:
 
 
 def _open(url: str) -> Connection:
+    limits = _LIMITS.get()
     return psycopg.connect(
         url,
-        connect_timeout=10,
+        connect_timeout=limits.connect_s if limits else CONNECT_S,
         autocommit=True,
         **CLIENT_ASKS,
     )
@@ -171,9 +198,19 @@ def connect(url: str) -> Iterator[PsycopgSession]:
     """
     try:
         with connection(url) as found, found.transaction():
-            yield PsycopgSession(found)
+            session = PsycopgSession(found)
+            if (limits := _LIMITS.get()) is not None:
+                session.execute(_limiting(limits))
+            yield session
     except psycopg.Error as error:
         raise error_of(error, url) from error
+
+
+def _limiting(limits: Limits) -> sql.Composed:
+    # of this transaction alone, and no option of the connection, which not every pooler takes
+    return sql.SQL("SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}").format(
+        *(sql.Literal(f"{1000 * seconds:.0f}ms") for seconds in (limits.lock_s, limits.statement_s))
+    )
 
 
 def error_of(error: psycopg.Error, url: str) -> SluicewayError:

@@ -9,7 +9,7 @@ from psycopg import sql
 from pydantic import JsonValue
 
 from sluiceway.events import Event, Signed
-from sluiceway.ledger import events
+from sluiceway.ledger import events, row_locks
 from sluiceway.ledger.warehouse import Session
 
 MINUTE_S = 60
@@ -42,15 +42,12 @@ def take(
 ) -> Taken | TooMany:
     """Write the event, unless it is there already or the minute is full.
 
-    The lock makes both exact, however many API servers there are.
+    The lock makes both exact, however many API servers there are. Those of the release before take another one: while
+    both are at work the same request is still one event, by its key, and a few more than `per_minute` may get through.
 
     :param window_s: for how long what was signed could be sent again.
     """
-    session.execute(
-        sql.SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))").format(
-            sql.Literal(f"flow/{flow_id}/trigger/{trigger_id}")
-        )
-    )
+    row_locks.take(session, f"flow/{flow_id}/trigger/{trigger_id}")
     known = _known(session, flow_id, trigger_id, signed, window_s)
     if known is not None:
         return known
@@ -58,10 +55,10 @@ def take(
     if wait_s is not None:
         return TooMany(wait_s)
     facts: dict[str, JsonValue] = {"params": params, "delivery": signed.delivery, "signed": signed.digest}
-    events.record_events(session, flow_id, trigger_id, [Event(signed.key, facts)])
+    is_new = bool(events.record_events(session, flow_id, trigger_id, [Event(signed.key, facts)]))
     written = _known(session, flow_id, trigger_id, signed, window_s)
     assert written is not None
-    return written._replace(is_new=True)
+    return written._replace(is_new=is_new)
 
 
 def forget(session: Session, event_id: int) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from psycopg import sql
 
-from sluiceway.ledger import last_loads, publications, store
+from sluiceway.ledger import last_loads, publications, row_locks, store
 from sluiceway.ledger.publications import Publication
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session, connect
@@ -24,7 +24,7 @@ def aggregate(url: str, run: RunKey) -> list[str]:
     """
     with connect(url) as session:
         # two DAGs that publish one view would both create it
-        session.execute(sql.SQL("SELECT pg_advisory_xact_lock(hashtext('sluiceway.publish'))::text AS locked"))
+        row_locks.take(session, "publish", before=[sql.SQL("hashtext('sluiceway.publish')")])
         # a load writes its rows and its row of the ledger at once: each view is refreshed with these at least
         seen = [each for each in store.table_tries(session, run) if each.status in {"loaded", "unchanged"}]
         loaded = {each.table_name for each in store.table_runs(session, run)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -23,7 +24,10 @@ from sluiceway.rest.airflow_api import AirflowApi
 from tests.integration.deployment import DAG_ID, Deployment
 from tests.signing import signature
 
-FLOW_ID = "hooked"
+FLOW_ID, DOCUMENTED = "hooked", "documented"
+PAGE = (ROOT / "docs" / "reference" / "flows.md").read_text(encoding="utf-8")
+TABLES = {"us_state": "t01", "us_county": "t02"}
+"""Those of the page, and those of this deployment."""
 SECRET = "known to the sender alone"
 CONNECTION = {"connection_id": "hook_secret", "conn_type": "http", "password": SECRET}
 FLOW = """
@@ -58,12 +62,29 @@ def _hooked(_running: Deployment) -> Iterator[Deployment]:
     file = _running.config / "flows" / f"{FLOW_ID}.toml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(FLOW, encoding="utf-8")
+    example = file.with_stem(DOCUMENTED)
+    example.write_text(documented_flow(), encoding="utf-8")
     _running.touch("flows.py")
     _running.api.post("connections", CONNECTION)
-    for dag_id in (FLOW_ID, f"{FLOW_ID}__events"):
+    for dag_id in (FLOW_ID, f"{FLOW_ID}__events", DOCUMENTED, f"{DOCUMENTED}__events"):
         _running.until(lambda dag_id=dag_id: dag_of(_running, dag_id))  # type: ignore[misc]
     yield _running
     file.unlink()
+    example.unlink()
+
+
+def with_tables_of_here(text: str) -> str:
+    for named, table in TABLES.items():
+        text = text.replace(f'"{named}"', f'"{table}"')
+    return text
+
+
+def documented_flow() -> str:
+    """The example of the page, with this deployment's tables and the connection that it has."""
+    (text,) = re.findall(r"```toml\n([^`]*census_published[^`]*)```", PAGE)
+    # the other flow has a hook of that name
+    text = with_tables_of_here(text).replace('id = "deployed"', 'id = "deployed_too"')
+    return re.sub(r'connection = "\w+_hook\w*"', 'connection = "hook_secret"', text)
 
 
 @pytest.fixture
@@ -100,12 +121,12 @@ def events(deployment: Deployment) -> int:
     return int(deployment.query(f"SELECT count(*) FROM etl.trigger_event WHERE flow_id = '{FLOW_ID}'")[0][0])
 
 
-def run_of(deployment: Deployment, answer: httpx.Response, hook: str) -> dict[str, Any]:
+def run_of(deployment: Deployment, answer: httpx.Response, hook: str, *, flow_id: str = FLOW_ID) -> dict[str, Any]:
     """The run of an accepted request, when it has ended."""
     assert answer.status_code == 202, answer.text
     run_id = f"event__{hook}__{answer.json()['event_id']}"
     return deployment.until(
-        lambda: run if (run := deployment.runs(FLOW_ID).get(run_id)) and run["state"] in {"success", "failed"} else None
+        lambda: run if (run := deployment.runs(flow_id).get(run_id)) and run["state"] in {"success", "failed"} else None
     )
 
 
@@ -129,6 +150,14 @@ def test_a_signed_request_starts_one_run_with_its_params(hooked: Deployment) -> 
     assert list(hooked.ledger(run["run_id"], FLOW_ID)[1]) == ["t02"]
     assert post(hooked, "hook", body, headers).status_code == 409
     assert set(hooked.runs(FLOW_ID)) - set(before) == {run["run_id"]}
+
+
+def test_the_example_of_the_page_starts_a_green_run(hooked: Deployment) -> None:
+    (body,) = re.findall(r"^body='(.*)' now=", PAGE, re.MULTILINE)
+    sent = with_tables_of_here(body).encode()
+    run = run_of(hooked, post(hooked, "census_published", sent, timed(sent)), "census_published", flow_id=DOCUMENTED)
+    assert (run["state"], run["conf"]["tables"]) == ("success", ["t01"])
+    assert list(hooked.ledger(run["run_id"], DOCUMENTED)[1]) == ["t01"]
 
 
 def test_a_deployment_status_of_github_starts_a_run_of_its_commit(hooked: Deployment) -> None:

@@ -17,7 +17,7 @@ import pytest
 from psycopg import sql
 
 from dev.cluster import Cluster
-from tests.on_airflow.web.door import FLOWS, HOOK_DAGS, SECRET, Door
+from tests.on_airflow.web.door import FLOWS, HOOK_DAGS, SECRET, SECRET_BEFORE, STANDARD, STANDARD_BEFORE, Door
 from tests.warehouses import Warehouses
 
 ROOT = Path(__file__).parents[3]
@@ -80,12 +80,15 @@ def door(
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
             "AIRFLOW_CONN_WAREHOUSE": warehouse.replace("postgresql:", "postgres:"),
             "AIRFLOW_CONN_HOOK_SECRET": json.dumps({"conn_type": "http", "password": SECRET}),
+            "AIRFLOW_CONN_HOOK_BEFORE": json.dumps({"conn_type": "http", "password": SECRET_BEFORE}),
+            "AIRFLOW_CONN_HOOK_STANDARD": json.dumps({"conn_type": "http", "password": STANDARD}),
+            "AIRFLOW_CONN_HOOK_STANDARD_BEFORE": json.dumps({"conn_type": "http", "password": STANDARD_BEFORE}),
             "AIRFLOW_CONN_HOOK_UNSET": json.dumps({"conn_type": "http"}),
             "SLUICEWAY_CONFIG_DIR": str(home / "config"),
             "SLUICEWAY_REPORTS_DIR": str(reports_dir),
         }
         with serving(home, metadata, "prepare", **variables) as url:
-            yield Door(home, url, variables, metadata, warehouse)
+            yield Door(home, url, variables, metadata, lambda role: postgres.url(role, database))
 
 
 @pytest.fixture(scope="package")
@@ -192,7 +195,7 @@ def fab(
             "SLUICEWAY_REPORTS_DIR": str(reports_dir),
         }
         with serving(home, metadata, "prepare", "users", **variables) as url:
-            yield Door(home, url, variables, metadata, warehouse)
+            yield Door(home, url, variables, metadata, lambda role: postgres.url(role, database))
 
 
 @pytest.fixture

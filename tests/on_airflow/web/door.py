@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -13,6 +17,8 @@ import psycopg
 from tests.signing import signature
 
 SECRET = 'a "secret"; of ümlauts'
+SECRET_BEFORE = "the secret before this one"
+STANDARD, STANDARD_BEFORE = (f"whsec_{base64.b64encode(bytes([each]) * 24).decode()}" for each in (251, 7))
 FLOWS = {
     "deploys": """
 flow_type = "dag"
@@ -62,8 +68,46 @@ id = "shared"
 type = "api"
 connection = "hook_secret"
 [[triggers]]
+id = "standard"
+type = "api"
+provider = "standard"
+connection = "hook_standard"
+previous_connection = "hook_standard_before"
+params = { order = "data.id" }
+only = { type = "order.created" }
+per_minute = 6000
+[[triggers]]
+id = "renewed"
+type = "api"
+connection = "hook_secret"
+previous_connection = "hook_before"
+[[triggers]]
+id = "rotated"
+type = "api"
+connection = "hook_secret"
+previous_connection = "hook_nowhere"
+[[triggers]]
+id = "misplaced"
+type = "api"
+provider = "standard"
+connection = "hook_secret"
+[[triggers]]
 id = "by_hand"
 type = "cli"
+""",
+    "loads": """
+flow_type = "tables"
+tables = ["us_state", "us_county"]
+[[triggers]]
+id = "chosen"
+type = "api"
+connection = "hook_secret"
+params = { tables = "changed" }
+[[triggers]]
+id = "undeclared"
+type = "api"
+connection = "hook_secret"
+params = { order_id = "order.id" }
 """,
     "other": """
 flow_type = "dag"
@@ -88,7 +132,9 @@ triggers = [{ id = "deaf", type = "api", connection = "hook_secret" }]
 HOOK_DAGS = """
 from airflow.sdk import DAG, Asset, AssetAny
 HOOKS = {
-    "deploys": ["github", "generic", "bare", "hurried", "small", "off", "unset", "unknown_secret", "shared"],
+    "deploys": ["github", "generic", "bare", "hurried", "small", "off", "unset", "unknown_secret", "shared"]
+    + ["standard", "renewed", "rotated", "misplaced"],
+    "loads": ["chosen", "undeclared"],
     "other": ["shared"],
     "sleeping__events": ["sleeping"],
     "deaf__events": ["deaf"],
@@ -107,6 +153,11 @@ def timed(body: bytes, *, at: float | None = None, **changed: str) -> dict[str, 
     return {"X-Timestamp": stamp, "X-Signature-256": signature(f"{stamp}.".encode() + body, SECRET), **changed}
 
 
+def unique(**content: Any) -> bytes:
+    """A body that no other request has."""
+    return json.dumps({"tables": ["us_state"], "by": [{"name": uuid4().hex}], **content}).encode()
+
+
 @dataclass
 class Door:
     """The running API server, and what came of what was posted to it."""
@@ -115,7 +166,13 @@ class Door:
     url: str
     variables: dict[str, str]
     metadata_url: str
-    warehouse: str
+    as_role: Callable[[str], str]
+    """The warehouse's address, by who logs in."""
+
+    @property
+    def warehouse(self) -> str:
+        """As who loads."""
+        return self.as_role("sluiceway_loader")
 
     def post(self, hook: str, body: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
         headers = timed(body) if headers is None else headers

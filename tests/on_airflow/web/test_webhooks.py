@@ -16,9 +16,9 @@ import pytest
 from starlette.requests import Request
 
 from sluiceway.errors import WebhookRefusedError
-from sluiceway.on_airflow.web import webhooks
+from sluiceway.on_airflow.web import bodies
 from tests.on_airflow.web.conftest import logged_in, serving
-from tests.on_airflow.web.door import SECRET, Door, timed
+from tests.on_airflow.web.door import SECRET, Door, timed, unique
 from tests.signing import signature
 
 TEN_MB = 10 * 1024 * 1024
@@ -36,10 +36,6 @@ def github(body: bytes, **changed: str) -> dict[str, str]:
 
 def deployed(sha: str = "c0ffee", state: str = "success") -> bytes:
     return json.dumps({"deployment_status": {"state": state, "id": uuid4().hex}, "deployment": {"sha": sha}}).encode()
-
-
-def unique(**content: Any) -> bytes:
-    return json.dumps({"tables": ["us_state"], "by": [{"name": uuid4().hex}], **content}).encode()
 
 
 @pytest.fixture
@@ -211,7 +207,7 @@ def test_ten_megabytes_are_413(door: Door, refused: Refused, hook: str, chunked:
 
 
 def test_a_body_that_does_not_come_to_its_end_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhooks, "READ_S", 0.05)
+    monkeypatch.setattr(bodies, "READ_S", 0.05)
 
     async def receive() -> dict[str, Any]:
         await asyncio.sleep(0.02)
@@ -219,7 +215,7 @@ def test_a_body_that_does_not_come_to_its_end_is_408(monkeypatch: pytest.MonkeyP
 
     request = Request({"type": "http", "method": "POST", "headers": []}, receive)
     with pytest.raises(WebhookRefusedError, match="did not come to its end") as refused:
-        asyncio.run(webhooks.read(request, 1000))
+        asyncio.run(bodies.Body(request, bodies.Room(1000)).read(1000))
     assert refused.value.status == 408
 
 
@@ -338,7 +334,7 @@ def test_the_triggers_are_listed_for_who_may_read_their_flows(door: Door) -> Non
         answer = client.get("/sluiceway/api/triggers")
         assert answer.status_code == 200
         listed = {(each["flow_id"], each["trigger_id"]): each for each in answer.json()["triggers"]}
-    assert len(listed) == 13
+    assert len(listed) == 19
     assert listed["deploys", "off"]["state"] == "disabled"
     bare = listed["deploys", "bare"]
     assert (bare["kind"], bare["state"], bare["last_run_id"]) == ("api", "waiting", "r1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from sluiceway.errors import SourceUnreadableError
 from sluiceway.flows.connection import ConnectionId
@@ -13,9 +13,12 @@ from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.trigger import Trigger, TriggerConfig, TriggerContext
 from sluiceway.json_path import JsonPath, find
 
-SIGNATURE_HEADERS = {"github": "X-Hub-Signature-256", "generic": "X-Signature-256"}
-TIMESTAMP_HEADERS = {"github": None, "generic": "X-Timestamp"}
-DELIVERY_HEADERS = {"github": "X-GitHub-Delivery", "generic": "X-Delivery"}
+Provider = Literal["github", "standard", "generic"]
+SIGNATURE_HEADERS = {"github": "X-Hub-Signature-256", "standard": "webhook-signature", "generic": "X-Signature-256"}
+TIMESTAMP_HEADERS = {"github": None, "standard": "webhook-timestamp", "generic": "X-Timestamp"}
+DELIVERY_HEADERS = {"github": "X-GitHub-Delivery", "standard": "webhook-id", "generic": "X-Delivery"}
+STANDARD_WINDOW_S = 300
+"""The most that the library of Standard Webhooks allows."""
 
 Header = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 ParamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -25,38 +28,48 @@ class ApiConfig(TriggerConfig):
     """A start by a signed POST to /sluiceway/hooks/<id>."""
 
     type: Literal["api"] = Field(description="A signed request arrives.", examples=["api"])
-    provider: Literal["github", "generic"] = Field(
+    provider: Provider = Field(
         default="generic",
-        description="Who sends: it decides the headers below where they are not set.",
+        description="Who sends: it decides the headers below where they are not set. `standard` is whoever keeps to "
+        "Standard Webhooks: the connection's password is then `whsec_` and base64.",
         examples=["github"],
     )
     connection: ConnectionId = Field(
         description="The Airflow connection whose password is the secret that both sides share.",
         examples=["github_hook"],
     )
+    previous_connection: ConnectionId | None = Field(
+        default=None,
+        description="The connection whose password is the secret before this one: it is accepted too, while the "
+        "sender goes over to the new one. Once the connection is gone, so is the secret.",
+        examples=["github_hook_before"],
+    )
     signature_header: Header | None = Field(
         default=None,
-        description="The header with the hex HMAC-SHA256, `sha256=` before it or not. Default: "
-        "`X-Hub-Signature-256` of github, `X-Signature-256` of others.",
+        description="The header with the hex HMAC-SHA256, `sha256=` before it or not; of standard, with its `v1,` "
+        "signatures. Default: `X-Hub-Signature-256` of github, `webhook-signature` of standard, `X-Signature-256` of "
+        "others.",
         examples=["X-Acme-Signature"],
     )
     timestamp_header: Header | None = Field(
         default=None,
         description="The header with the time of sending in seconds since 1970; the signature is then of "
-        "`<timestamp>.<body>`. Default: none of github, which sends none, and `X-Timestamp` of others.",
+        "`<timestamp>.<body>`, of standard of `<id>.<timestamp>.<body>`. Default: none of github, which sends none, "
+        "`webhook-timestamp` of standard, and `X-Timestamp` of others.",
         examples=["X-Acme-Timestamp"],
     )
     delivery_header: Header | None = Field(
         default=None,
         description="The header that names the delivery, so that a replayed one is refused. Default: "
-        "`X-GitHub-Delivery` of github, `X-Delivery` of others; a request without it is known by its signature.",
+        "`X-GitHub-Delivery` of github, `webhook-id` of standard, which must send it, `X-Delivery` of others; a "
+        "request without it is known by its signature.",
         examples=["X-Acme-Delivery"],
     )
     window_s: int = Field(
         default=300,
         ge=1,
         le=86_400,
-        description="How many seconds the time of sending may be from now.",
+        description="How many seconds the time of sending may be from now; of standard at most 300.",
         examples=[60],
     )
     max_bytes: int = Field(
@@ -67,7 +80,8 @@ class ApiConfig(TriggerConfig):
     )
     params: Mapping[ParamName, JsonPath] = Field(
         default={},
-        description="Params of the run and where in the body each stands: keys and list indexes with dots between.",
+        description="Params of the run and where in the body each stands: keys and list indexes with dots between. A "
+        "flow that loads tables, or is a job, has its own params and no others; a DAG in Python declares its own.",
         examples=[{"commit_sha": "deployment.sha"}],
     )
     only: Mapping[JsonPath, str] = Field(
@@ -76,6 +90,12 @@ class ApiConfig(TriggerConfig):
         "nothing.",
         examples=[{"deployment_status.state": "success"}],
     )
+
+    @model_validator(mode="after")
+    def _window_of_its_provider(self) -> ApiConfig:
+        if self.provider == "standard" and self.window_s > STANDARD_WINDOW_S:
+            raise ValueError(f"window_s: Standard Webhooks allow {STANDARD_WINDOW_S} s at most; write less")
+        return self
 
 
 @TriggerRegistry.register_trigger("api")

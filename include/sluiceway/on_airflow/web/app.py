@@ -8,7 +8,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request, status
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from sluiceway.errors import nearest
+from sluiceway.errors import BusyError, nearest
 from sluiceway.on_airflow.web import compare, machines, runs, tables, triggers, webhooks
 from sluiceway.on_airflow.web.astray import refuse_a_token
 from sluiceway.on_airflow.web.pages import freshness
@@ -59,3 +59,9 @@ def _told(request: Request, error: StarletteHTTPException) -> str:
 def _path(request: Request) -> str:
     """Of the address, below this app."""
     return str(request.scope["path"]).removeprefix(request.scope["root_path"])
+
+
+@app.exception_handler(BusyError)
+def put_off(request: Request, error: BusyError) -> Response:
+    """Say that no thread was free in time."""
+    return refuse(request, HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, str(error), {"Retry-After": "5"}))

@@ -21,6 +21,7 @@ from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.on_airflow.web.pages.site import page
 from sluiceway.on_airflow.web.runs import SILENT, is_text, listed_runs
 from sluiceway.on_airflow.web.tables import with_command_line
+from sluiceway.on_airflow.web.threads import page_threads
 from sluiceway.run.report.changes import changed, comparison_url
 
 NEAREST = 200
@@ -30,6 +31,7 @@ router = APIRouter()
 
 
 @router.get("/runs/compare")
+@page_threads.bounded
 def compare_runs(request: Request, user: GetUserDep, a: str = "", b: str = "") -> HTMLResponse:
     """What became of the tables after the earlier of two runs and until the later.
 

@@ -15,7 +15,6 @@ from typing import Literal
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 from fastapi import HTTPException, Request
-from fastapi.concurrency import run_in_threadpool
 
 from sluiceway.errors import ConfigError, FaceRefusedError, SluicewayError
 from sluiceway.freshness.faces import Faces, read_faces
@@ -25,6 +24,7 @@ from sluiceway.ledger.kept import KeptConnection
 from sluiceway.on_airflow.web import astray
 from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.on_airflow.web.limit import Limit
+from sluiceway.on_airflow.web.threads import page_threads
 from sluiceway.on_airflow.web.verdict import memory
 from sluiceway.settings import load_settings
 
@@ -103,7 +103,7 @@ class Readers:
             user = await get_user(request, None, await bearer_scheme(request))
         except HTTPException as error:
             raise _unauthorized(str(error.detail)) from None
-        if not await run_in_threadpool(may_see, user):
+        if not await page_threads.run(may_see, user):
             raise FaceRefusedError("You may read the runs of no DAG.", status=HTTPStatus.FORBIDDEN)
         return "user"
 

@@ -28,6 +28,7 @@ from sluiceway.ledger.warehouse import connect
 from sluiceway.on_airflow.web.airflow import readable_dags, seen_runs
 from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.on_airflow.web.pages.site import HEADERS, RUN_PAGE, page
+from sluiceway.on_airflow.web.threads import page_threads
 from sluiceway.run.facts import Facts
 from sluiceway.run.reconcile import Truth, as_written, is_shown, reconcile
 from sluiceway.run.report.collect import collect
@@ -97,6 +98,7 @@ def _check_text(key: RunKey) -> None:
 
 
 @router.get("/runs")
+@page_threads.bounded
 def list_runs(request: Request, user: GetUserDep) -> HTMLResponse:
     """The newest runs of the DAGs whose runs the user may read."""
     if not get_auth_manager().is_authorized_dag(method="GET", user=user):
@@ -139,6 +141,7 @@ def name_a_run(dag_id: str, user: GetUserDep) -> Response:
 
 
 @router.get("/runs/{dag_id}/{run_id:path}")
+@page_threads.bounded
 def show_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> Response:
     """One run's report; its status and sentence alone for who asks for JSON, as CI does (deploy/trigger.py)."""
     is_json = _asks_for_json(request)
@@ -220,17 +223,18 @@ def move_list(request: Request, user: GetUserDep) -> RedirectResponse:
 
 
 @router.get("/reports/{run_id}")
+@page_threads.bounded
 def move_run_of_master(request: Request, run_id: str, user: GetUserDep) -> RedirectResponse:
     """Where links lead that Airflow keeps of runs before DAGs had reports of their own."""
     return _moved(request, *run_asked_for(MASTER, run_id, user))
 
 
 @router.get("/reports/{dag_id}/{run_id:path}")
-def move_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> Response:
+async def move_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> Response:
     """Where links lead that Airflow keeps of runs before tables had pages, too."""
     if _asks_for_json(request):
         # a trigger.py of before loses its token on the way of a redirect
-        return show_run(request, key, user)
+        return await show_run(request, key, user)
     return _moved(request, *key)
 
 

@@ -32,6 +32,7 @@ from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.on_airflow.web.declared import declared
 from sluiceway.on_airflow.web.pages.site import TABLE_PAGE, page
 from sluiceway.on_airflow.web.runs import SILENT, is_text
+from sluiceway.on_airflow.web.threads import page_threads
 from sluiceway.run import views
 from sluiceway.run.report import charts
 from sluiceway.run.report.collect import reject_groups
@@ -80,6 +81,7 @@ class Users(NamedTuple):
 
 
 @router.get("/tables/{table}")
+@page_threads.bounded
 def show_table(request: Request, table: str, user: GetUserDep) -> HTMLResponse:
     """One table's page."""
     if not get_auth_manager().is_authorized_dag(method="GET", user=user):

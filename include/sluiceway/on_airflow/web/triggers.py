@@ -25,6 +25,7 @@ from sluiceway.ledger import events
 from sluiceway.ledger.warehouse import connect
 from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.on_airflow.web.declared import declared
+from sluiceway.on_airflow.web.threads import page_threads
 
 RUNS = 200
 """The newest runs of a flow among which each trigger's last is looked for."""
@@ -33,6 +34,7 @@ router = APIRouter()
 
 
 @router.get("/api/triggers")
+@page_threads.bounded
 def list_triggers(user: GetUserDep) -> JSONResponse:
     """The triggers of the flows that the user may read, none of the others."""
     with create_session(scoped=False) as session:

@@ -5,37 +5,42 @@ Whatever is refused has started nothing, and no answer or log line holds a secre
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.requests import ClientDisconnect
 
-from sluiceway.errors import SettingsError, SluicewayError, WebhookRefusedError
+from sluiceway.errors import BusyError, ConfigError, SettingsError, SluicewayError, WebhookRefusedError
 from sluiceway.events import Signed
 from sluiceway.flows import webhooks
 from sluiceway.flows.kinds.api import ApiConfig, ApiTrigger
+from sluiceway.flows.params import unknown_params, wrong_params
 from sluiceway.ledger import webhooks as ledger
-from sluiceway.ledger.warehouse import connect
+from sluiceway.ledger.warehouse import Limits, connect
 from sluiceway.on_airflow.web import wake
+from sluiceway.on_airflow.web.bodies import HELD_BYTES, Body, Room
 from sluiceway.on_airflow.web.connections import password_of, warehouse_url
 from sluiceway.on_airflow.web.declared import declared
+from sluiceway.on_airflow.web.threads import Threads
 
 UNKNOWN = "There is no such webhook. Where two flows have a trigger of that id, its address is <flow_id>.<trigger_id>."
-READ_S = 30.0
-"""How long a sender may take over its body."""
-DRAINED_BYTES = 32 << 20
-DRAIN_S = 5.0
-"""What of a body that is too large is still read and thrown away, so that its sender sees the answer."""
+ACCEPTED_BEFORE = "This request was accepted before."
+AGAIN_S = 5
+"""When to send again what found no thread free."""
 LOST_S = 10.0
 """An event that old which Airflow was not told of was left behind by an API server that was killed."""
+
+LIMITS = Limits(connect_s=5, lock_s=2, statement_s=5)
+threads = Threads("hooks", count=4, wait_s=5, work_s=20, limits=LIMITS)
+"""All that webhooks can hold of the API server, however many are sent."""
+finding = Threads("addresses", count=1, wait_s=2, work_s=2, limits=LIMITS)
+"""Reads the flows' files, which is quick, and need not wait for those whom a database keeps waiting."""
+room = Room(HELD_BYTES)
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -44,23 +49,37 @@ router = APIRouter()
 @router.post("/hooks/{address}")
 async def receive(address: str, request: Request) -> Response:
     """Take one request."""
-    try:
-        trigger = await run_in_threadpool(find, address)
-        body = await read(request, trigger.config.max_bytes)
-        status, answer = await run_in_threadpool(take, trigger, request.headers, body)
-    except WebhookRefusedError as refused:
-        log.info(
-            "Webhook %s: refused with %d", address if refused.status != HTTPStatus.NOT_FOUND else "?", refused.status
-        )
-        return _answer(refused.status, {"detail": str(refused)}, refused.retry_after_s)
-    return _answer(status, answer)
+    with Body(request, room) as body:
+        try:
+            trigger = await finding.run(find, address)
+            content = await body.read(trigger.config.max_bytes)
+            status, answer = await threads.run(take, trigger, request.headers, content)
+        except BusyError as busy:
+            refused = WebhookRefusedError(str(busy), status=HTTPStatus.SERVICE_UNAVAILABLE, retry_after_s=AGAIN_S)
+        except WebhookRefusedError as error:
+            refused = error
+        else:
+            return _answer(status, answer)
+        is_known = refused.status != HTTPStatus.NOT_FOUND
+        log.info("Webhook %s: refused with %d", address if is_known else "?", refused.status)
+        if refused.status != HTTPStatus.REQUEST_TIMEOUT:
+            await body.drain()
+        return _refusal(refused, closes=not body.is_at_end)
 
 
-def _answer(status: int, content: dict[str, Any], retry_after_s: int | None = None) -> Response:
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    if retry_after_s is not None:
-        headers["Retry-After"] = str(retry_after_s)
-    return JSONResponse(content, status, headers)
+def _refusal(refused: WebhookRefusedError, *, closes: bool) -> Response:
+    headers = {}
+    if refused.retry_after_s is not None:
+        headers["Retry-After"] = str(refused.retry_after_s)
+    if closes:
+        # who goes on sending is not listened to
+        headers["Connection"] = "close"
+    return _answer(refused.status, {"detail": str(refused)}, headers)
+
+
+def _answer(status: int, content: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    always = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return JSONResponse(content, status, {**always, **(headers or {})})
 
 
 def find(address: str) -> ApiTrigger:
@@ -83,47 +102,6 @@ def find(address: str) -> ApiTrigger:
     return found[0]
 
 
-async def read(request: Request, max_bytes: int) -> bytes:
-    """The body, never more of it in memory than is allowed.
-
-    :raises WebhookRefusedError: it is larger (413), or does not come to its end (408).
-    """
-    too_large = WebhookRefusedError(
-        f"The body is larger than {max_bytes:,} bytes.", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    )
-    length = request.headers.get("content-length", "")
-    announced = int(length) if length.isascii() and length.isdigit() else 0
-    if announced > max_bytes and request.headers.get("expect"):
-        raise too_large  # its sender waits for leave to send
-    body = bytearray()
-    try:
-        async with asyncio.timeout(READ_S):
-            stream = request.stream()
-            async for chunk in stream:
-                if max(len(body) + len(chunk), announced) > max_bytes:
-                    del body[:]
-                    await _drain(stream)
-                    raise too_large
-                body += chunk
-    except TimeoutError:
-        raise WebhookRefusedError("The body did not come to its end.", status=HTTPStatus.REQUEST_TIMEOUT) from None
-    except ClientDisconnect:
-        raise WebhookRefusedError("The sender went away.", status=HTTPStatus.BAD_REQUEST) from None
-    return bytes(body)
-
-
-async def _drain(stream: Any) -> None:
-    seen = 0
-    try:
-        async with asyncio.timeout(DRAIN_S):
-            async for chunk in stream:
-                seen += len(chunk)
-                if seen > DRAINED_BYTES:
-                    return
-    except TimeoutError:
-        return
-
-
 def take(trigger: ApiTrigger, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
     """See that the request is authentic and new, write its event and wake its flow.
 
@@ -132,14 +110,21 @@ def take(trigger: ApiTrigger, headers: Mapping[str, str], body: bytes) -> tuple[
     """
     config = trigger.config
     try:
-        signed = webhooks.authenticate(trigger, password_of(config.connection), headers, body, time.time())
+        signed = webhooks.authenticate(trigger, _secrets(config), headers, body, time.time())
         params = webhooks.params_of(trigger, headers, body)
         if params is None:
             return HTTPStatus.OK, {"ignored": "this is not what the trigger waits for"}
-        return HTTPStatus.ACCEPTED, {"event_id": _start(config, signed, params)}
+        _check_params(config, params)
+        event_id = _start(config, signed, params)
+        if event_id is not None:
+            return HTTPStatus.ACCEPTED, {"event_id": event_id}
+        if config.provider == "standard":
+            # its senders send again what they had no answer to, and take anything but 2xx for a failure
+            return HTTPStatus.OK, {"ignored": ACCEPTED_BEFORE}
+        raise WebhookRefusedError(ACCEPTED_BEFORE, status=HTTPStatus.CONFLICT)
     except WebhookRefusedError:
         raise
-    except SettingsError as error:
+    except (SettingsError, ConfigError) as error:
         log.error("Webhook %s.%s: %s", config.flow_id, config.id, error)
     except (SluicewayError, SQLAlchemyError) as error:
         # what a database says may repeat what was sent
@@ -151,7 +136,33 @@ def take(trigger: ApiTrigger, headers: Mapping[str, str], body: bytes) -> tuple[
     )
 
 
-def _start(config: ApiConfig, signed: Signed, params: dict[str, Any]) -> int:
+def _secrets(config: ApiConfig) -> Iterator[str]:
+    """Those that a request may be signed with; the one before is asked for where the new one does not fit."""
+    yield password_of(config.connection)
+    if config.previous_connection is not None:
+        try:
+            yield password_of(config.previous_connection)
+        except SettingsError as error:
+            log.warning("Webhook %s.%s: previous_connection: %s", config.flow_id, config.id, error)
+
+
+def _check_params(config: ApiConfig, params: Mapping[str, Any]) -> None:
+    """See that a run would understand them, before there is one that cannot but fail.
+
+    :raises ConfigError: the trigger maps a param that runs of the flow do not have.
+    :raises WebhookRefusedError: a value is none that the param can have: 400.
+    """
+    flow = declared.flows().get(config.flow_id)
+    if flow is None:
+        raise ConfigError("the flow's file has become wrong.")
+    if unknown := list(unknown_params(flow, config.params)):
+        raise ConfigError(f"{'; '.join(unknown)}.")
+    if wrong := list(wrong_params(flow, params)):
+        raise WebhookRefusedError(f"What is sent starts nothing: {'; '.join(wrong)}.", status=HTTPStatus.BAD_REQUEST)
+
+
+def _start(config: ApiConfig, signed: Signed, params: dict[str, Any]) -> int | None:
+    """The number of the event that the flow is woken by; None: it was accepted before."""
     names = config.flow_id, config.id
     url = warehouse_url()
     with connect(url) as session:
@@ -168,7 +179,7 @@ def _start(config: ApiConfig, signed: Signed, params: dict[str, Any]) -> int:
     if not taken.is_new and (
         taken.is_claimed or taken.age_s < LOST_S or wake.was_woken(*names, taken.event_id, taken.age_s)
     ):
-        raise WebhookRefusedError("This request was accepted before.", status=HTTPStatus.CONFLICT)
+        return None
     try:
         wake.wake(*names, taken.event_id)
     except (SluicewayError, SQLAlchemyError):

@@ -23,6 +23,7 @@ from sluiceway.on_airflow.web.declared import declared
 from sluiceway.on_airflow.web.pages.beside import beside
 from sluiceway.on_airflow.web.pages.site import page
 from sluiceway.on_airflow.web.pages.table_rows import Asked, shown
+from sluiceway.on_airflow.web.threads import page_threads
 from sluiceway.on_airflow.web.verdict import around_now, survey_now
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ router = APIRouter()
 
 
 @router.get("/")
+@page_threads.bounded
 def show(request: Request, user: GetUserDep, state: str = "", sort: str = "", q: str = "") -> HTMLResponse:
     """The page. What cannot be known is unknown, and the page says so in one sentence: that is an answer, too (200)."""
     try:

@@ -1,0 +1,107 @@
+"""Many at once, while a database keeps each of them waiting: the API server itself goes on answering."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+import httpx
+import psycopg
+import pytest
+
+from tests.on_airflow.web.conftest import logged_in
+from tests.on_airflow.web.door import Door, timed, unique
+
+SENDERS = 60
+HEALTHY_S = 1.0
+HOOK_S = 10.0
+"""Five until a thread is free, two for the lock, and the machine's own."""
+PAGE_S = 12.0
+
+
+@pytest.fixture(autouse=True)
+def _asked_before(door: Door) -> None:
+    """The first request of each kind has the server import what it needs."""
+    assert door.post("bare", unique()).status_code == 202
+    assert httpx.get(f"{door.url}/api/v2/monitor/health").status_code == 200
+
+
+@contextmanager
+def locked(url: str, statement: str) -> Iterator[None]:
+    """Another session holds what the statement locks."""
+    with psycopg.connect(url) as other:
+        other.execute(statement.encode())
+        yield
+
+
+def timed_answer(ask: Callable[[], httpx.Response]) -> tuple[httpx.Response, float]:
+    began = time.monotonic()
+    return ask(), time.monotonic() - began
+
+
+def health_while(door: Door, asked: list[Future[tuple[httpx.Response, float]]]) -> list[float]:
+    """How long each answer about the server's health took, asked until all others are answered."""
+    took = []
+    with httpx.Client(base_url=door.url, timeout=30) as client:
+        while not all(each.done() for each in asked):
+            answer, seconds = timed_answer(lambda: client.get("/api/v2/monitor/health"))
+            assert answer.status_code == 200
+            took.append(seconds)
+            time.sleep(0.05)
+    return took
+
+
+def test_sixty_webhooks_that_wait_for_a_lock_leave_the_server_alone_and_are_accepted_once_each(door: Door) -> None:
+    bodies = [unique() for _ in range(SENDERS)]
+    headers = [timed(body) for body in bodies]
+    before = len(door.events()), len(door.woken())
+
+    def send(number: int) -> httpx.Response:
+        return client.post("/sluiceway/hooks/bare", content=bodies[number], headers=headers[number])
+
+    # one client, for each of its own reads all certificates of this machine first
+    limits = httpx.Limits(max_connections=SENDERS)
+    with ThreadPoolExecutor(SENDERS) as senders, httpx.Client(base_url=door.url, timeout=60, limits=limits) as client:
+        with locked(door.warehouse, "SELECT FROM etl.lock WHERE name = 'flow/deploys/trigger/bare' FOR UPDATE"):
+            asked = [senders.submit(timed_answer, partial(send, number)) for number in range(SENDERS)]
+            took = health_while(door, asked)
+        answers = [each.result() for each in asked]
+        assert Counter(answer.status_code for answer, _ in answers) == {503: SENDERS}
+        assert {int(answer.headers["retry-after"]) for answer, _ in answers} <= set(range(1, 61))
+        assert max(took) < HEALTHY_S, f"{len(took)} answers about its health"
+        assert max(seconds for _, seconds in answers) < HOOK_S
+        assert (len(door.events()), len(door.woken())) == before
+
+        def send_again(number: int) -> int:
+            while (answer := send(number)).status_code == 503:
+                time.sleep(0.1)
+            return answer.status_code
+
+        assert list(senders.map(send_again, range(SENDERS))) == [202] * SENDERS
+    assert (len(door.events()), len(door.woken())) == (before[0] + SENDERS, before[1] + SENDERS)
+    assert door.post("bare", bodies[0], headers[0]).status_code == 409
+
+
+def test_a_reader_of_the_ledger_holds_up_no_webhook(door: Door) -> None:
+    key = "hashtextextended('flow/deploys/trigger/bare', 0)"
+    with locked(door.as_role("sluiceway_reader"), f"SELECT pg_advisory_lock({key})"):
+        answer, seconds = timed_answer(lambda: door.post("bare", unique()))
+    assert (answer.status_code, seconds < HOOK_S) == (202, True)
+
+
+def test_sixty_pages_that_wait_for_a_lock_leave_the_server_alone(door: Door) -> None:
+    for client in logged_in(door.url, "reader"):
+        look = partial(timed_answer, partial(client.get, "/sluiceway/runs", timeout=60))
+        statement = "LOCK TABLE etl.run IN ACCESS EXCLUSIVE MODE"
+        with ThreadPoolExecutor(SENDERS) as lookers, locked(door.as_role("sluiceway_owner"), statement):
+            asked = [lookers.submit(look) for _ in range(SENDERS)]
+            took = health_while(door, asked)
+        answers = [each.result() for each in asked]
+        assert Counter(answer.status_code for answer, _ in answers) == {503: SENDERS}
+        assert max(took) < HEALTHY_S, f"{len(took)} answers about its health"
+        assert max(seconds for _, seconds in answers) < PAGE_S
+        assert client.get("/sluiceway/runs").status_code == 200
