@@ -19,6 +19,8 @@ KEPT = re.compile(r"PATH|HOME|USER|LANG|LC_\w+|TZ|TERM|\w+_proxy|\w*_CERT\w*|\w*
 RECOVERY = ROOT / "deploy" / "recovery.env"
 """The settings that make recovery short, the same in every deployment."""
 ADMIN = "admin"
+LOCAL_MACHINE = "localhost,127.0.0.1,::1"
+"""What a development box may have asked: its own servers."""
 WAREHOUSE_POOL_SLOTS = 8
 SERVICES_POOL_SLOTS = 4
 
@@ -113,6 +115,7 @@ def sluiceway(layout: Layout, cluster: Cluster) -> dict[str, str]:
         or cluster.url("sluiceway_jobs", "warehouse"),
         "SLUICEWAY_GROUPS": os.environ.get("SLUICEWAY_GROUPS", "quickstart"),
         "SLUICEWAY_REPORTS_DIR": str(layout.reports),
+        "SLUICEWAY_PRIVATE_HOSTS": os.environ.get("SLUICEWAY_PRIVATE_HOSTS", LOCAL_MACHINE),
     }
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator
 
 from sluiceway.errors import SettingsError
 
@@ -106,6 +107,19 @@ class Settings(BaseModel):
     final_retry_delay_s: PositiveInt = Field(
         default=60, description="Seconds before the first of these retries; doubles from try to try.", examples=[20]
     )
+    private_hosts: str = Field(
+        default="",
+        description="Machines of this network that files over http(s), APIs and `sensor.http` may be asked of: names, "
+        "addresses, networks, comma-separated. All others whose address is a loopback, link-local or private one are "
+        "refused, also where a name or a redirect leads to them. The local stack declares the machine itself.",
+        examples=["files.example.org,10.20.0.0/16"],
+    )
+    file_roots: str = Field(
+        default="",
+        description="Folders in which files lie that tables name by a path or file://, comma-separated; the folder of "
+        "tables/ is always one. Empty: any folder but those of the system's own, /proc, /sys and /dev.",
+        examples=["/srv/data,/mnt/share"],
+    )
     environment: str | None = Field(
         default=None,
         description="Whose deployed commit counts: the name of a file of environments/. When not set, every commit "
@@ -146,6 +160,25 @@ class Settings(BaseModel):
         examples=["..."],
     )
 
+    @field_validator("private_hosts")
+    @classmethod
+    def _are_hosts(cls, value: str) -> str:
+        for each in _listed(value):
+            if "/" in each and _network(each) is None:
+                raise ValueError(f"{each!r} is no network; write one as 10.20.0.0/16")
+        return value
+
+    def private(self) -> tuple[frozenset[str], tuple[IPv4Network | IPv6Network, ...]]:
+        """Names, and networks, of one's own machines that may be asked."""
+        listed = _listed(self.private_hosts)
+        networks = [found for each in listed if (found := _network(each.strip("[]"))) is not None]
+        return frozenset(each.casefold().rstrip(".") for each in listed), tuple(networks)
+
+    def roots(self) -> tuple[Path, ...]:
+        """The folders in which files may lie; none: any."""
+        listed = [Path(each).resolve() for each in _listed(self.file_roots)]
+        return (*listed, self.config_dir.resolve()) if listed else ()
+
     def runs_group(self, group: str) -> bool:
         """Whether this deployment runs tables and views of `group`."""
         chosen = {name.strip() for name in self.groups.split(",") if name.strip()}
@@ -178,6 +211,18 @@ class Settings(BaseModel):
                 "has workers with `make up EXECUTOR=celery`."
             )
         return found
+
+
+def _listed(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def _network(text: str) -> IPv4Network | IPv6Network | None:
+    """An address is a network of one."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
 
 
 def _local_env_file() -> Path:
