@@ -172,6 +172,7 @@ class Cluster:
     def _create(self, server: postgres.Server) -> None:
         account = _server_account()
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o711 if account else 0o700)
         if self.data.exists():  # an initdb that was interrupted
             shutil.rmtree(self.data)
         self.data.mkdir(mode=0o700)

@@ -104,6 +104,81 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
 """How long a role's statement may take, and a transaction may do nothing; 0: as long as it likes."""
 
 
+@dataclass(frozen=True)
+class Route:
+    """A route of the API server, and the status with which it answers each; 404: they may ask, and there is none.
+
+    :param path: as the app declares it, or Airflow's own address.
+    :param asked: what is asked instead where the path holds names.
+    """
+
+    method: str
+    path: str
+    nobody: int
+    stranger: int
+    reader: int
+    asked: str = ""
+
+    def answers(self) -> Mapping[str, int]:
+        """Who asks, and what is answered."""
+        return {"nobody": self.nobody, "stranger": self.stranger, "reader": self.reader}
+
+
+ASKERS: Mapping[str, str] = {
+    "nobody": "without a login",
+    "stranger": "a user without a right",
+    "reader": "a user who may read runs",
+}
+OURS: Sequence[Route] = (
+    Route("GET", "/", 401, 403, 200),
+    Route("GET", "/runs", 401, 403, 200),
+    Route("GET", "/runs/compare", 401, 403, 400),
+    Route("GET", "/runs/{dag_id}/{run_id:path}", 401, 403, 404, "/runs/master_etl/none"),
+    Route("GET", "/reports", 401, 307, 307),
+    Route("GET", "/reports/{run_id}", 401, 403, 307, "/reports/none"),
+    Route("GET", "/reports/{dag_id}/{run_id:path}", 401, 403, 307, "/reports/master_etl/none"),
+    Route("GET", "/tables/{table}", 401, 403, 404, "/tables/none"),
+    Route("GET", "/api/triggers", 401, 200, 200),
+    Route("GET", "/api/status.json", 401, 403, 200),
+    Route("HEAD", "/api/status.json", 401, 403, 200),
+    Route("GET", "/badge.json", 401, 403, 200),
+    Route("HEAD", "/badge.json", 401, 403, 200),
+    Route("GET", "/badge.svg", 401, 403, 200),
+    Route("HEAD", "/badge.svg", 401, 403, 200),
+    Route("GET", "/metrics", 401, 403, 200),
+    Route("HEAD", "/metrics", 401, 403, 200),
+    Route("POST", "/hooks/{address}", 401, 401, 401, "/hooks/generic"),
+)
+"""Below /sluiceway. A test fails when the app has a route that is not here."""
+OPEN_DOORS: Sequence[Route] = (
+    Route("GET", "/api/v2/version", 200, 200, 200),
+    Route("GET", "/api/v2/monitor/health", 200, 200, 200),
+    Route("GET", "/openapi.json", 200, 200, 200),
+    Route("GET", "/docs", 200, 200, 200),
+    Route("GET", "/redoc", 200, 200, 200),
+    Route("GET", "/api/v2/dags", 401, 403, 200),
+    Route("GET", "/api/v2/connections", 401, 403, 403),
+    Route("GET", "/api/v2/variables", 401, 403, 403),
+)
+"""Of Airflow's own: those that are open to everybody, and a few that are not."""
+
+
+def _routes() -> str:
+    return _table_of(OURS, "/sluiceway")
+
+
+def _doors() -> str:
+    return _table_of(OPEN_DOORS, "")
+
+
+def _table_of(routes: Sequence[Route], prefix: str) -> str:
+    rows = [
+        (f"{each.method} {code(f'{prefix}{each.path}')}", *(str(answer) for answer in each.answers().values()))
+        for each in routes
+    ]
+    return table(("route", *ASKERS.values()), *rows)
+
+
 def _statements() -> str:
     rows = [(_shown(each), *("yes" if role in each.may else "no" for role in ROLES)) for each in STATEMENTS]
     return table(("statement", *ROLES), *rows)
@@ -120,4 +195,7 @@ def _limits() -> str:
     return table(("role", *map(code, names)), *rows)
 
 
-ACCESS = Parts(path=DOCS / "how-to" / "access.md", parts={"statements": _statements, "limits": _limits})
+ACCESS = Parts(
+    path=DOCS / "how-to" / "access.md",
+    parts={"statements": _statements, "limits": _limits, "routes": _routes, "doors": _doors},
+)

@@ -7,6 +7,7 @@ so that `sluiceway` finds the local stack without any set-up.
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator
 
-from sluiceway.errors import SettingsError
+from sluiceway.errors import SettingsError, nearest
 
 PACKAGE_DIR = Path(__file__).parent
 CONFIG_DIR = next(
@@ -23,6 +24,10 @@ CONFIG_DIR = next(
 )
 """The wheel holds its config; in a checkout, an image, an Astro project and Composer's bucket it lies beside."""
 PREFIX = "SLUICEWAY_"
+OTHER_VARIABLES = (f"{PREFIX}ENV_FILE", f"{PREFIX}STACK")
+"""No settings: where the file of the local stack is, and by what that stack knows its processes."""
+_OF_KUBERNETES = re.compile(rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)")
+"""What Kubernetes gives every pod where a service is called sluiceway, or sluiceway-..."""
 QUICKSTART = "quickstart"
 
 
@@ -237,12 +242,37 @@ def _read_env_file(path: Path) -> dict[str, str]:
     return {key.strip(): value for key, sep, value in pairs if sep and key.startswith(PREFIX)}
 
 
+def _known() -> dict[str, str]:
+    """Variable -> field."""
+    return {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
+
+
+def _found() -> dict[str, str]:
+    return _read_env_file(_local_env_file()) | {k: v for k, v in os.environ.items() if k.startswith(PREFIX)}
+
+
+def check_variables() -> None:
+    """Raise SettingsError for a variable that nobody reads, and name the nearest: it was meant to change something.
+
+    Asked by every command, and by a run before it plans a table. Not by load_settings: one odd variable would then take
+    all DAGs out of Airflow.
+    """
+    known = {*_known(), *OTHER_VARIABLES}
+    for name in sorted(_found()):
+        if name not in known and not _OF_KUBERNETES.fullmatch(name):
+            # by what is behind the prefix: with it, any two are alike
+            hint = nearest(name.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in known], listing=False)
+            shown = hint.replace("'", f"'{PREFIX}", 1)
+            raise SettingsError(
+                f"{name}: no such setting{shown or '.'} Correct or unset it; docs/reference/settings.md lists them."
+            )
+
+
 @cache
 def load_settings() -> Settings:
     """The settings of this process; raises SettingsError that names the variable."""
-    found = _read_env_file(_local_env_file()) | {k: v for k, v in os.environ.items() if k.startswith(PREFIX)}
-    known = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
-    values = {known[key]: value for key, value in found.items() if key in known and value}
+    known = _known()
+    values = {known[key]: value for key, value in _found().items() if key in known and value}
     try:
         return Settings.model_validate(values)
     except ValueError as error:
