@@ -162,6 +162,60 @@ OPEN_DOORS: Sequence[Route] = (
 )
 """Of Airflow's own: those that are open to everybody, and a few that are not."""
 
+CI_MAY: Sequence[tuple[str, str]] = (
+    ("GET", "/api/v2/dags/{master}"),
+    ("GET", "/api/v2/dags"),
+    ("GET", "/api/v2/dags/{master}/dagRuns"),
+    ("POST", "/api/v2/dags/{master}/dagRuns"),
+    ("GET", "/sluiceway/runs"),
+)
+"""Method and path, with the DAG that it may trigger as {master}, any other as {other}, its role as {role}."""
+CI_REFUSED: Sequence[tuple[str, str]] = (
+    ("POST", "/api/v2/dags/{other}/dagRuns"),
+    ("GET", "/api/v2/dags/{other}"),
+    ("GET", "/api/v2/dags/{other}/dagRuns"),
+    ("PATCH", "/api/v2/dags/{other}"),
+    ("DELETE", "/api/v2/dags/{other}"),
+    ("DELETE", "/api/v2/dags/{master}"),
+    ("DELETE", "/api/v2/dags/{master}/dagRuns/any"),
+    ("POST", "/api/v2/dags/{master}/clearTaskInstances"),
+    ("GET", "/api/v2/dags/{master}/dagRuns/any/taskInstances"),
+    ("GET", "/api/v2/connections"),
+    ("GET", "/api/v2/connections/warehouse"),
+    ("POST", "/api/v2/connections"),
+    ("POST", "/api/v2/connections/test"),
+    ("GET", "/api/v2/variables"),
+    ("POST", "/api/v2/variables"),
+    ("GET", "/api/v2/pools"),
+    ("GET", "/api/v2/config"),
+    ("GET", "/api/v2/importErrors"),
+    ("GET", "/api/v2/plugins"),
+    ("GET", "/api/v2/providers"),
+    ("GET", "/api/v2/jobs"),
+    ("GET", "/api/v2/eventLogs"),
+    ("POST", "/api/v2/backfills"),
+    ("GET", "/api/v2/dags/~/dagRuns"),
+    ("GET", "/sluiceway/runs/{other}/any"),
+    ("GET", "/auth/fab/v1/users"),
+    ("POST", "/auth/fab/v1/users"),
+    ("PATCH", "/auth/fab/v1/users/admin"),
+    ("GET", "/auth/fab/v1/roles"),
+    ("PATCH", "/auth/fab/v1/roles/{role}"),
+    ("DELETE", "/auth/fab/v1/roles/Admin"),
+    ("GET", "/auth/fab/v1/permissions"),
+)
+"""Each is answered 403."""
+
+
+def _ci() -> str:
+    names = {"master": "master_etl", "other": "other", "role": "CI trigger"}
+    rows = [
+        (f"{method} {code(path.format(**names))}", answer)
+        for requests, answer in ((CI_MAY, "200"), (CI_REFUSED, "403"))
+        for method, path in requests
+    ]
+    return table(("request", "answer"), *rows)
+
 
 def _routes() -> str:
     return _table_of(OURS, "/sluiceway")
@@ -197,5 +251,5 @@ def _limits() -> str:
 
 ACCESS = Parts(
     path=DOCS / "how-to" / "access.md",
-    parts={"statements": _statements, "limits": _limits, "routes": _routes, "doors": _doors},
+    parts={"statements": _statements, "limits": _limits, "routes": _routes, "doors": _doors, "ci": _ci},
 )
