@@ -12,7 +12,9 @@ ENV PYTHONPATH=/opt/airflow/include \
     SLUICEWAY_CONFIG_DIR=/opt/airflow/include/config \
     SLUICEWAY_REPORTS_DIR=/opt/airflow/reports \
     AIRFLOW__CORE__AUTH_MANAGER=airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager \
-    AIRFLOW__CORE__LOAD_EXAMPLES=False
+    AIRFLOW__CORE__LOAD_EXAMPLES=False \
+    AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS=0o770 \
+    AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS=0o660
 
 # deploy/recovery.env: ENV reads no file
 ENV AIRFLOW__CORE__HOSTNAME_CALLABLE=socket.gethostname \
@@ -45,6 +47,6 @@ LABEL org.opencontainers.image.title="Sluiceway" \
     org.opencontainers.image.revision="${BUILD_ID}"
 RUN test -n "${BUILD_ID}" \
     && printf '{"build_id": "%s"}\n' "${BUILD_ID}" > /opt/airflow/include/sluiceway/version.json \
-    && install --directory --owner=50000 --group=0 --mode=0775 /opt/airflow/reports
+    && install --directory --owner=50000 --group=0 --mode=0770 /opt/airflow/reports
 
 USER 50000

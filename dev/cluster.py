@@ -39,19 +39,40 @@ SETTINGS = {
     "synchronous_commit": "off",
     "timezone": "UTC",
 }
+ROLE_LIMITS = """
+    ALTER ROLE sluiceway_owner SET idle_in_transaction_session_timeout = '10min';
+    ALTER ROLE sluiceway_loader SET idle_in_transaction_session_timeout = '2h';
+    ALTER ROLE sluiceway_jobs SET idle_in_transaction_session_timeout = '10min';
+    ALTER ROLE sluiceway_reader SET idle_in_transaction_session_timeout = '1min';
+    ALTER ROLE sluiceway_reader SET statement_timeout = '1min';
+    REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;
+"""
+# as docs/reference/ledger.md and deploy/create-roles.sh have it, which a test compares
 WAREHOUSE_GRANTS = """
     CREATE EXTENSION IF NOT EXISTS postgis;
     REVOKE ALL ON DATABASE warehouse FROM PUBLIC;
-    GRANT CONNECT, TEMPORARY ON DATABASE warehouse TO sluiceway_loader;
-    GRANT CONNECT ON DATABASE warehouse TO sluiceway_reader;
-    GRANT CONNECT, TEMPORARY ON DATABASE warehouse TO sluiceway_jobs;
-    GRANT sluiceway_reader TO sluiceway_jobs;
     ALTER SCHEMA public OWNER TO sluiceway_owner;
-    REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+    REVOKE ALL ON SCHEMA public FROM PUBLIC;
+    GRANT CONNECT, TEMPORARY ON DATABASE warehouse TO sluiceway_loader, sluiceway_jobs;
+    GRANT CONNECT ON DATABASE warehouse TO sluiceway_reader;
     GRANT USAGE, CREATE ON SCHEMA public TO sluiceway_loader;
     GRANT USAGE ON SCHEMA public TO sluiceway_reader;
+    GRANT sluiceway_reader TO sluiceway_jobs;
     ALTER DEFAULT PRIVILEGES FOR ROLE sluiceway_loader IN SCHEMA public GRANT SELECT ON TABLES TO sluiceway_reader;
     ALTER DEFAULT PRIVILEGES FOR ROLE sluiceway_owner IN SCHEMA public GRANT SELECT ON TABLES TO sluiceway_reader;
+    DO $$
+    DECLARE it regprocedure;
+    BEGIN
+        -- everybody may call these, unless told otherwise: a large object is room that nobody sees, and who holds a
+        -- lock of a load keeps that load from running
+        FOR it IN SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace
+            AND proname ~ '^(lo_|loread|lowrite|pg_(try_)?advisory_(xact_)?lock)' LOOP
+            EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', it);
+            IF it::text ~ 'advisory' THEN
+                EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO sluiceway_owner, sluiceway_loader, sluiceway_jobs', it);
+            END IF;
+        END LOOP;
+    END $$;
 """
 
 
@@ -151,6 +172,7 @@ class Cluster:
     def _create(self, server: postgres.Server) -> None:
         account = _server_account()
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o711 if account else 0o700)
         if self.data.exists():  # an initdb that was interrupted
             shutil.rmtree(self.data)
         self.data.mkdir(mode=0o700)
@@ -246,6 +268,7 @@ class Cluster:
                     connection.execute(
                         sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
                     )
+            connection.execute(ROLE_LIMITS)
         if self.warehouse and not self._warehouse_ready():
             with self._connect("warehouse") as connection:
                 connection.execute(WAREHOUSE_GRANTS)
@@ -254,6 +277,7 @@ class Cluster:
         with self._connect("warehouse") as connection:
             query = """
                 SELECT has_schema_privilege('sluiceway_reader', 'public', 'usage')
+                    AND NOT has_function_privilege('sluiceway_reader', 'lo_create(oid)', 'execute')
                 FROM pg_extension WHERE extname = 'postgis'
             """
             return connection.execute(query).fetchone() == (True,)

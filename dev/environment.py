@@ -19,8 +19,16 @@ KEPT = re.compile(r"PATH|HOME|USER|LANG|LC_\w+|TZ|TERM|\w+_proxy|\w*_CERT\w*|\w*
 RECOVERY = ROOT / "deploy" / "recovery.env"
 """The settings that make recovery short, the same in every deployment."""
 ADMIN = "admin"
+LOCAL_MACHINE = "localhost,127.0.0.1,::1"
+"""What a development box may have asked: its own servers."""
 WAREHOUSE_POOL_SLOTS = 8
 SERVICES_POOL_SLOTS = 4
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that others cannot read; as root it lets pass, for PostgreSQL runs as another user then."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,11 @@ class Layout:
         return Credentials(self.state / "secrets")
 
     def make(self) -> None:
+        """Its folders, which others may not read: data, logs and passwords lie there."""
+        make_private(self.state)
         for folder in (self.logs, self.airflow_home, self.temporary, self.reports):
             folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
 
 
 @dataclass(frozen=True)
@@ -113,6 +124,7 @@ def sluiceway(layout: Layout, cluster: Cluster) -> dict[str, str]:
         or cluster.url("sluiceway_jobs", "warehouse"),
         "SLUICEWAY_GROUPS": os.environ.get("SLUICEWAY_GROUPS", "quickstart"),
         "SLUICEWAY_REPORTS_DIR": str(layout.reports),
+        "SLUICEWAY_PRIVATE_HOSTS": os.environ.get("SLUICEWAY_PRIVATE_HOSTS", LOCAL_MACHINE),
     }
 
 
@@ -160,6 +172,8 @@ def airflow(layout: Layout, cluster: Cluster, ports: Ports) -> dict[str, str]:
         "api_auth": {"jwt_secret": credentials.signing_key("jwt-secret")},
         "logging": {
             "base_log_folder": layout.logs / "airflow",
+            "file_task_handler_new_folder_permissions": "0o700",
+            "file_task_handler_new_file_permissions": "0o600",
             "dag_processor_child_process_log_directory": layout.parse_logs,
             "worker_log_server_port": ports.worker_logs,
             "trigger_log_server_port": ports.triggerer_logs,

@@ -136,11 +136,12 @@ def start(
     address: str | None = None,
 ) -> "subprocess.Popen[bytes]":
     """Start a supervisor and wait until its stack is ready. It stops when the pipe to it closes."""
-    layout.state.mkdir(parents=True, exist_ok=True)
     layout.make()
     _wait_until_gone(_record(layout))
     stack_id = secrets.token_hex(8)
-    with (layout.logs / "supervisor.log").open("wb") as output:
+    supervised = layout.logs / "supervisor.log"
+    supervised.touch(mode=0o600)
+    with supervised.open("wb") as output:
         guarded = subprocess.Popen(
             [sys.executable, "-m", "dev.guard", sys.executable, "-m", "dev.supervisor"],
             cwd=ROOT,

@@ -380,6 +380,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     guard.become_subreaper()
     guard.die_with_parent(os.getppid())
+    # what the stack writes, logs too, is for its user alone
+    os.umask(0o077)
     order = json.loads(os.read(0, 1 << 20))
     layout = Layout(Path(order["state"]), Path(order["dags"]), Path(order["plugins"]))
     lock = (layout.state / "lock").open("w")

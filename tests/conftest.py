@@ -13,7 +13,7 @@ from xdist.remote import Producer
 
 from dev.cluster import Cluster
 from dev.credentials import Credentials
-from dev.environment import ROOT
+from dev.environment import LOCAL_MACHINE, ROOT
 from sluiceway.ledger import store
 from sluiceway.ledger.migrate import migrate
 from sluiceway.ledger.store import RunKey
@@ -89,9 +89,11 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     own = [key for key in os.environ if key.startswith(PREFIX) or key == "GITHUB_ACTIONS"]
     kept = {key: os.environ.pop(key) for key in own}
     os.environ["SLUICEWAY_ENV_FILE"] = str(tmp_path_factory.mktemp("no-stack") / "none.env")
+    # the tests' own servers
+    os.environ["SLUICEWAY_PRIVATE_HOSTS"] = LOCAL_MACHINE
     load_settings.cache_clear()
     yield
-    del os.environ["SLUICEWAY_ENV_FILE"]
+    del os.environ["SLUICEWAY_ENV_FILE"], os.environ["SLUICEWAY_PRIVATE_HOSTS"]
     os.environ.update(kept)
 
 

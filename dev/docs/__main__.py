@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dev.docs.access import ACCESS
 from dev.docs.alerts import ALERTS
 from dev.docs.cli import CLI
 from dev.docs.environments import ENVIRONMENTS
@@ -12,7 +13,7 @@ from dev.docs.settings import SETTINGS
 from dev.docs.status import STATUS_SCHEMA
 from dev.docs.tables import TABLES
 
-PAGES: tuple[Page, ...] = (TABLES, TRIGGERS, ENVIRONMENTS, ALERTS, CLI, LEDGER, SETTINGS)
+PAGES: tuple[Page, ...] = (TABLES, TRIGGERS, ENVIRONMENTS, ALERTS, CLI, LEDGER, SETTINGS, ACCESS)
 
 if __name__ == "__main__":
     for page in (*PAGES, STATUS_SCHEMA):

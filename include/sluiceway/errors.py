@@ -73,6 +73,10 @@ class SourceUnreadableError(SluicewayError):
     """The source is there and cannot be read as what the spec declares."""
 
 
+class PrivateAddressError(SluicewayError):
+    """A file's address, or what it leads to, is a machine of this network that the deployment has not declared."""
+
+
 class EmptyExtractionError(SluicewayError):
     """The source gave no rows, or fewer than checks.min_rows."""
 

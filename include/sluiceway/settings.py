@@ -7,13 +7,15 @@ so that `sluiceway` finds the local stack without any set-up.
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator
 
-from sluiceway.errors import SettingsError
+from sluiceway.errors import SettingsError, nearest
 
 PACKAGE_DIR = Path(__file__).parent
 CONFIG_DIR = next(
@@ -22,6 +24,10 @@ CONFIG_DIR = next(
 )
 """The wheel holds its config; in a checkout, an image, an Astro project and Composer's bucket it lies beside."""
 PREFIX = "SLUICEWAY_"
+OTHER_VARIABLES = (f"{PREFIX}ENV_FILE", f"{PREFIX}STACK")
+"""No settings: where the file of the local stack is, and by what that stack knows its processes."""
+_OF_KUBERNETES = re.compile(rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)")
+"""What Kubernetes gives every pod where a service is called sluiceway, or sluiceway-..."""
 QUICKSTART = "quickstart"
 
 
@@ -106,6 +112,19 @@ class Settings(BaseModel):
     final_retry_delay_s: PositiveInt = Field(
         default=60, description="Seconds before the first of these retries; doubles from try to try.", examples=[20]
     )
+    private_hosts: str = Field(
+        default="",
+        description="Machines of this network that files over http(s), APIs and `sensor.http` may be asked of: names, "
+        "addresses, networks, comma-separated. All others whose address is a loopback, link-local or private one are "
+        "refused, also where a name or a redirect leads to them. The local stack declares the machine itself.",
+        examples=["files.example.org,10.20.0.0/16"],
+    )
+    file_roots: str = Field(
+        default="",
+        description="Folders in which files lie that tables name by a path or file://, comma-separated; the folder of "
+        "tables/ is always one. Empty: any folder but those of the system's own, /proc, /sys and /dev.",
+        examples=["/srv/data,/mnt/share"],
+    )
     environment: str | None = Field(
         default=None,
         description="Whose deployed commit counts: the name of a file of environments/. When not set, every commit "
@@ -146,6 +165,25 @@ class Settings(BaseModel):
         examples=["..."],
     )
 
+    @field_validator("private_hosts")
+    @classmethod
+    def _are_hosts(cls, value: str) -> str:
+        for each in _listed(value):
+            if "/" in each and _network(each) is None:
+                raise ValueError(f"{each!r} is no network; write one as 10.20.0.0/16")
+        return value
+
+    def private(self) -> tuple[frozenset[str], tuple[IPv4Network | IPv6Network, ...]]:
+        """Names, and networks, of one's own machines that may be asked."""
+        listed = _listed(self.private_hosts)
+        networks = [found for each in listed if (found := _network(each.strip("[]"))) is not None]
+        return frozenset(each.casefold().rstrip(".") for each in listed), tuple(networks)
+
+    def roots(self) -> tuple[Path, ...]:
+        """The folders in which files may lie; none: any."""
+        listed = [Path(each).resolve() for each in _listed(self.file_roots)]
+        return (*listed, self.config_dir.resolve()) if listed else ()
+
     def runs_group(self, group: str) -> bool:
         """Whether this deployment runs tables and views of `group`."""
         chosen = {name.strip() for name in self.groups.split(",") if name.strip()}
@@ -180,6 +218,18 @@ class Settings(BaseModel):
         return found
 
 
+def _listed(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def _network(text: str) -> IPv4Network | IPv6Network | None:
+    """An address is a network of one."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
 def _local_env_file() -> Path:
     explicit = os.environ.get("SLUICEWAY_ENV_FILE")
     return Path(explicit) if explicit else PACKAGE_DIR.parent.parent / ".local" / "sluiceway.env"
@@ -192,12 +242,37 @@ def _read_env_file(path: Path) -> dict[str, str]:
     return {key.strip(): value for key, sep, value in pairs if sep and key.startswith(PREFIX)}
 
 
+def _known() -> dict[str, str]:
+    """Variable -> field."""
+    return {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
+
+
+def _found() -> dict[str, str]:
+    return _read_env_file(_local_env_file()) | {k: v for k, v in os.environ.items() if k.startswith(PREFIX)}
+
+
+def check_variables() -> None:
+    """Raise SettingsError for a variable that nobody reads, and name the nearest: it was meant to change something.
+
+    Asked by every command, and by a run before it plans a table. Not by load_settings: one odd variable would then take
+    all DAGs out of Airflow.
+    """
+    known = {*_known(), *OTHER_VARIABLES}
+    for name in sorted(_found()):
+        if name not in known and not _OF_KUBERNETES.fullmatch(name):
+            # by what is behind the prefix: with it, any two are alike
+            hint = nearest(name.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in known], listing=False)
+            shown = hint.replace("'", f"'{PREFIX}", 1)
+            raise SettingsError(
+                f"{name}: no such setting{shown or '.'} Correct or unset it; docs/reference/settings.md lists them."
+            )
+
+
 @cache
 def load_settings() -> Settings:
     """The settings of this process; raises SettingsError that names the variable."""
-    found = _read_env_file(_local_env_file()) | {k: v for k, v in os.environ.items() if k.startswith(PREFIX)}
-    known = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
-    values = {known[key]: value for key, value in found.items() if key in known and value}
+    known = _known()
+    values = {known[key]: value for key, value in _found().items() if key in known and value}
     try:
         return Settings.model_validate(values)
     except ValueError as error:

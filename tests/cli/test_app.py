@@ -365,3 +365,14 @@ def test_the_program_itself_loads_a_table_into_a_pipe(config: Path, warehouse_ur
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["inserted"] == 2
+
+
+@pytest.mark.parametrize("command", [["tables", "list"], ["runs", "list"], ["status"], ["triggers", "list"]])
+def test_every_command_names_a_variable_that_nobody_reads(
+    run: Run, config: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("SLUICEWAY_GROUP", "x")
+    result = run(*command)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: SLUICEWAY_GROUP: no such setting; did you mean 'SLUICEWAY_GROUPS'?")
+    assert run(*command, "--help").exit_code == 0

@@ -17,10 +17,13 @@ from cryptography.fernet import Fernet
 
 from dev.cluster import Cluster
 from dev.credentials import Credentials
+from dev.docs.access import LIMITS, ROLES, STATEMENTS, Statement
+from dev.docs.page import DOCS
 from dev.environment import ROOT
 from sluiceway.ledger.migrate import migrate
 from tests.conftest import THROWN_AWAY, let_through
 from tests.deployments.files import COMPOSE, DEPLOY, compose, pools
+from tests.dev.docs.markdown import blocks
 
 OFFICIAL = {
     "postgres": "postgres:16",
@@ -190,8 +193,36 @@ def test_a_new_server_gets_its_roles_and_the_ledger(new_server: Cluster) -> None
     with psycopg.connect(f"postgresql://sluiceway_loader:loader@{address}") as loader:
         assert loader.execute("SELECT count(*) FROM etl.run").fetchone() == (0,)
         loader.execute("CREATE TABLE city (id integer)")
-    with (
-        psycopg.connect(f"postgresql://sluiceway_reader:reader@{address}") as reader,
-        pytest.raises(psycopg.errors.InsufficientPrivilege),
-    ):
-        reader.execute("DELETE FROM etl.run")
+    for role in ROLES:
+        server = f"postgresql://sluiceway_{role}:{role}@127.0.0.1:{new_server.port}"
+        with psycopg.connect(f"{server}/warehouse", autocommit=True) as session:
+            # as dev/cluster.py has them, of which tests/ledger/test_access.py tries each
+            assert {each.text for each in STATEMENTS if role not in each.may and _may(session, server, each)} == set()
+            assert {name: session.execute(f"SHOW {name}").fetchone() for name in LIMITS[role]} == {
+                name: (value,) for name, value in LIMITS[role].items()
+            }
+
+
+def _may(session: psycopg.Connection[tuple[object, ...]], server: str, statement: Statement) -> bool:
+    try:
+        if statement.database == "warehouse":
+            session.execute(statement.text)
+        else:
+            psycopg.connect(f"{server}/{statement.database}").close()
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    except psycopg.OperationalError as error:
+        return "permission denied" not in str(error)
+    return True
+
+
+def test_the_roles_of_the_page_are_those_of_the_script() -> None:
+    script = (DEPLOY / "create-roles.sh").read_text(encoding="utf-8")
+    page = " ".join(block.text for block in blocks(DOCS / "reference" / "ledger.md") if "sql" in block.language)
+
+    def statements(text: str) -> list[str]:
+        text = re.sub(r"(?m)^\\.*$", "", text).replace("CREATE ROLE", "\nCREATE ROLE")
+        text = re.sub(r" PASSWORD :'\w+'", "", text)
+        return sorted(" ".join(each.split()) for each in re.split(r";\s*\n", f"{text}\n") if each.strip())
+
+    assert statements(script[script.index("CREATE ROLE") : script.rindex("SQL")]) == statements(page)

@@ -74,3 +74,9 @@ def test_the_migration_makes_each_pool_that_the_code_names() -> None:
 def test_only_the_migration_has_the_owners_address() -> None:
     owner = [unit.name for unit in UNITS if "sluiceway-owner.env" in unit.read_text(encoding="utf-8")]
     assert owner == ["sluiceway-migrate.service"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_what_a_unit_writes_is_for_its_user_and_group_alone(unit: Path) -> None:
+    text = unit.read_text(encoding="utf-8")
+    assert {"UMask=0027", "StateDirectoryMode=0750", "CacheDirectoryMode=0750"} <= set(text.splitlines())

@@ -193,9 +193,9 @@ def test_every_migration_names_its_own_revision_as_compatible(blank: str, postgr
     migrate(postgres.url("sluiceway_owner", blank))
     with psycopg.connect(postgres.url("sluiceway_owner", blank)) as connection:
         found = connection.execute("SELECT revision FROM etl.compatible ORDER BY revision").fetchall()
-    # 0007 adds a schema, 0008 columns and a table, 0009 a view, 0010 a table and a schema, 0011 to 0013 tables, which
-    # code of before does not know
-    assert [revision for (revision,) in found] == [f"{number:04}" for number in range(6, int(LEDGER_REVISION) + 1)]
+    # what came since 0006 adds schemas, tables, columns, a view and narrower rights, which code of before does not miss
+    every = {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
+    assert [revision for (revision,) in found] == sorted(each for each in every if each >= "0006")
 
 
 def test_no_table_is_loaded_into_a_warehouse_without_a_ledger(

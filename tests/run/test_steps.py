@@ -15,6 +15,7 @@ from sluiceway.errors import (
     EmptyExtractionError,
     LedgerMissingError,
     NoTablesError,
+    SettingsError,
     SourceMissingError,
     UnknownParamError,
     UnknownTableError,
@@ -218,6 +219,15 @@ def test_a_missing_source_of_a_table_outside_the_run_is_nobodys_business(
     steps.plan(warehouse_url, run, only=["b"])
     (config / "tables" / "a.csv").unlink()
     steps.check_sources(warehouse_url, run)
+
+
+def test_nothing_is_planned_where_a_setting_is_none(
+    run: RunKey, warehouse_url: str, monkeypatch: pytest.MonkeyPatch, query: Query
+) -> None:
+    monkeypatch.setenv("SLUICEWAY_GROUP", "x")
+    with pytest.raises(SettingsError, match="SLUICEWAY_GROUP: no such setting; did you mean 'SLUICEWAY_GROUPS'"):
+        steps.plan(warehouse_url, run, only=[])
+    assert query("SELECT count(*) FROM etl.table_run") == [(0,)]
 
 
 def test_a_source_with_an_unknown_scheme_is_named_with_its_table(run: RunKey, warehouse_url: str, config: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sluiceway.errors import ConfigError, SourceMissingError
 from sluiceway.sources.locate import fingerprint, locate
+from sluiceway.sources.place import without_secrets
 
 
 @pytest.fixture
@@ -104,3 +106,90 @@ def test_a_fingerprint_is_of_the_content_and_not_of_the_place(tmp_path: Path) ->
     assert fingerprint(tmp_path / "a.csv") == fingerprint(tmp_path / "b.csv")
     (tmp_path / "b.csv").write_text("id\n2\n")
     assert fingerprint(tmp_path / "a.csv") != fingerprint(tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize(
+    "path", ["../../secret.csv", "x/../../../secret.csv", "%2e%2e/%2e%2e/secret.csv", "//../../secret.csv"]
+)
+def test_a_path_that_leads_out_of_its_package_is_refused(package: Path, path: str) -> None:
+    (package.parent.parent / "secret.csv").write_text("id\n1\n")
+    with pytest.raises(ConfigError, match=r"leads out of the package 'citydata'; name a file inside it$"):
+        locate(f"package://citydata/{path}")
+
+
+def test_a_link_that_leads_out_of_its_package_is_refused(package: Path) -> None:
+    (package.parent.parent / "secret.csv").write_text("id\n1\n")
+    (package / "inside.csv").symlink_to(package.parent.parent / "secret.csv")
+    with pytest.raises(ConfigError, match=r"is a link that leads out of the package 'citydata'"):
+        locate("package://citydata/inside.csv")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a..b", "citydata@x", "citydata:80", "a b", "%2e%2e"])
+def test_what_is_no_name_of_a_package_is_a_sentence(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"is no name of a Python package; write package://<import name>/<path>"):
+        locate(f"package://{name}/x")
+
+
+@pytest.mark.parametrize("name", ["__main__", "no.such", "citydata.none"])
+def test_a_package_that_python_cannot_find_is_a_sentence_and_none_is_run(package: Path, name: str) -> None:
+    with pytest.raises(SourceMissingError, match=f"the Python package '{name}' is not installed"):
+        locate(f"package://{name}/x")
+
+
+def test_a_package_within_another_is_found_without_running_either(package: Path) -> None:
+    (package / "more").mkdir()
+    (package / "more" / "town.csv").write_text("id\n1\n")
+    assert locate("package://citydata.more/town.csv") == package / "more" / "town.csv"
+
+
+@pytest.mark.parametrize("uri", ["/proc/self/environ", "file:///proc/self/environ", "/dev/../proc/self/environ"])
+def test_what_the_system_says_of_processes_is_no_data(uri: str, tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to("/proc/self/environ")
+    for each in (uri, str(tmp_path / "link.csv")):
+        with pytest.raises(ConfigError, match="is no file of data but the system's own"):
+            locate(each)
+
+
+def test_a_file_uri_that_names_a_machine_is_refused_and_says_what_was_meant() -> None:
+    with pytest.raises(ConfigError, match=r"names the machine 'etc'; file:///etc/passwd names a file here$"):
+        locate("file://etc/passwd")
+
+
+def test_files_are_read_from_declared_folders_alone_and_from_that_of_the_tables(
+    tmp_path: Path, setting: Callable[..., None]
+) -> None:
+    for folder in ("data", "config/tables", "other"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.csv").write_text("id\n1\n")
+    (tmp_path / "data" / "link.csv").symlink_to(tmp_path / "other" / "a.csv")
+    assert locate(str(tmp_path / "other" / "a.csv"))
+    setting(file_roots=f"{tmp_path / 'data'}, /srv", config_dir=tmp_path / "config")
+    for good in ("data/a.csv", "config/tables/a.csv"):
+        assert locate(str(tmp_path / good)) == tmp_path / good
+    for bad in ("other/a.csv", "data/link.csv", "data/../other/a.csv"):
+        with pytest.raises(ConfigError, match=r"lies in none of the folders .* SLUICEWAY_FILE_ROOTS"):
+            locate((tmp_path / bad).as_uri() if ".." not in bad else str(tmp_path / bad))
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("sftp://anna:geheim@host/a.csv", "sftp://host/a.csv"),
+        ("sftp://anna:ge@heim@host:22/a.csv", "sftp://host:22/a.csv"),
+        ("sftp://anna:ge/hei#m?@host/a@b.csv", "sftp://b.csv"),
+        ("https://host/a.csv?sig=geheim#geheim", "https://host/a.csv"),
+        ("https://host:8443/@anna/a.csv", "https://host:8443/@anna/a.csv"),
+        ("https://[::1]:8443/a.csv?geheim", "https://[::1]:8443/a.csv"),
+        ("https://host?geheim", "https://host"),
+        ("https://anna:geheim@[bad/a.csv", "https://[bad/a.csv"),
+        ("data/a@b?c#d.csv", "data/a@b?c#d.csv"),
+    ],
+)
+def test_an_address_is_shown_without_who_logs_in_and_what_is_asked(uri: str, shown: str) -> None:
+    assert without_secrets(uri) == shown
+
+
+def test_a_password_in_an_address_stands_in_no_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"^sftp://host/a\.csv: sftp:// is no scheme") as caught:
+        locate("sftp://anna:geheim@host/a.csv?key=geheim")
+    assert "geheim" not in str(caught.value)

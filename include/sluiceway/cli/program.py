@@ -13,8 +13,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.logging import RichHandler
 
-from sluiceway.cli.console import err
-from sluiceway.settings import PACKAGE_DIR
+from sluiceway.cli.console import err, sentences
+from sluiceway.settings import PACKAGE_DIR, check_variables
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,6 +52,8 @@ def _with_verbose(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def command(*arguments: Any, verbose: bool, **options: Any) -> Any:
         log_what_is_done(verbose)
+        with sentences():
+            check_variables()
         return function(*arguments, **options)
 
     declared = inspect.signature(function, eval_str=True)

@@ -13,6 +13,7 @@ from sluiceway.errors import EndpointUnavailableError, NoCommitError, nearest, s
 from sluiceway.json_path import NoSuchPlaceError, walk
 from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.connections import Connections, secret_headers
+from sluiceway.sources.place import without_secrets
 from sluiceway.sources.services.one_get import TRY_AGAIN, Answer, checked, get_once
 
 MAX_BODY_BYTES = 64 << 10
@@ -30,10 +31,12 @@ async def probe_http(spec: HttpEnvironment, connections: Connections) -> Deploye
         answer = await get_once(url, secrets, timeout_s=spec.request_timeout_s, max_bytes=MAX_BODY_BYTES)
     except TimeoutError as error:
         raise EndpointUnavailableError(
-            f"{spec.url} gave no whole answer within {spec.request_timeout_s:g} s (request_timeout_s)"
+            f"{without_secrets(spec.url)} gave no whole answer within {spec.request_timeout_s:g} s (request_timeout_s)"
         ) from error
     except httpx.RequestError as error:
-        raise EndpointUnavailableError(f"{spec.url} does not answer: {said_by(error)}") from error
+        raise EndpointUnavailableError(
+            f"{without_secrets(spec.url)} does not answer: {said_by(error)}"
+        ) from error
     text = answer.body.decode(errors="replace")
     for value in secrets.values():
         text = text.replace(value, "***")
@@ -42,37 +45,37 @@ async def probe_http(spec: HttpEnvironment, connections: Connections) -> Deploye
         return _from_header(spec, spec.header, answer.headers)
     if spec.json_path is not None:
         return _from_json(spec, spec.json_path, text)
-    return parse(text, spec.url)
+    return parse(text, without_secrets(spec.url))
 
 
 def _check(spec: HttpEnvironment, answer: Answer, text: str) -> None:
     if answer.status in TRY_AGAIN:
-        raise EndpointUnavailableError(f"{spec.url} answers {answer.said}")
+        raise EndpointUnavailableError(f"{without_secrets(spec.url)} answers {answer.said}")
     if not answer.is_whole:
         raise NoCommitError(
-            f"{spec.url} answers more than {MAX_BODY_BYTES:,} bytes, which is no version; it begins with "
-            f"{shortened(text[:400])}"
+            f"{without_secrets(spec.url)} answers more than {MAX_BODY_BYTES:,} bytes, which is no version; it "
+            f"begins with {shortened(text[:400])}"
         )
     if answer.status != httpx.codes.OK:
-        to = f" to {answer.leads_to}" if answer.leads_to is not None else ""
+        to = f" to {without_secrets(answer.leads_to)}" if answer.leads_to is not None else ""
         hint = "name the address it leads to" if to else "check url" + (", connection" if spec.connection else "")
-        raise NoCommitError(f"{spec.url} answers {answer.said}{to} and no commit; {hint}")
+        raise NoCommitError(f"{without_secrets(spec.url)} answers {answer.said}{to} and no commit; {hint}")
 
 
 def _from_header(spec: HttpEnvironment, name: str, headers: httpx.Headers) -> Deployed:
     if name not in headers:
-        raise NoCommitError(f"{spec.url} sends no header {name!r}{nearest(name, headers)}")
-    return parse(headers[name], f"{spec.url} (header {name})")
+        raise NoCommitError(f"{without_secrets(spec.url)} sends no header {name!r}{nearest(name, headers)}")
+    return parse(headers[name], f"{without_secrets(spec.url)} (header {name})")
 
 
 def _from_json(spec: HttpEnvironment, path: str, text: str) -> Deployed:
-    place = f"{spec.url} ({path})"
+    place = f"{without_secrets(spec.url)} ({path})"
     try:
         document: JsonValue = parse_json(text)
     except ValueError:
         # the parser's own words say less than what came
         raise NoCommitError(
-            f"{spec.url} should answer JSON with the commit at {path}; it says {shortened(text)}"
+            f"{without_secrets(spec.url)} should answer JSON with the commit at {path}; it says {shortened(text)}"
         ) from None
     try:
         found = walk(document, path)

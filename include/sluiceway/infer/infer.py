@@ -38,7 +38,7 @@ from sluiceway.sources import open_source
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.extraction import Extraction, Unreadable, family
 from sluiceway.sources.locate import located
-from sluiceway.sources.place import Place
+from sluiceway.sources.place import Place, without_secrets
 from sluiceway.tables.registry import read_spec
 from sluiceway.tables.source_spec import CsvSource
 from sluiceway.tables.spec import TableSpec, check_name
@@ -78,7 +78,7 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
     somewhere = CsvSource(kind="csv", uri=uri, connection=asked.connection)
     with located(somewhere, connections) as place:
         if place.path is None:
-            raise SourceUnreadableError(f"{asked.uri} cannot be fetched")
+            raise SourceUnreadableError(f"{without_secrets(asked.uri)} cannot be fetched")
         source = source_of(asked, place.path)
         with ExitStack() as stack:
             values = stack.enter_context(kept_values())

@@ -1,7 +1,7 @@
 """Brings schema `etl` to the version this code needs (Alembic), and grants it to the roles that exist.
 
-Run as the role that owns the warehouse. The loader may write the ledger and never change its shape;
-the reader may read it.
+Run as the role that owns the warehouse. The loader may write the ledger and never change its shape; rights.py says what
+each role may.
 """
 
 from __future__ import annotations
@@ -16,53 +16,12 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from sluiceway.errors import WarehouseError, WarehouseUnavailableError
+from sluiceway.ledger.rights import grants
 from sluiceway.ledger.warehouse import place
 
 log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-
-_GRANTS = """
-DO $$
-BEGIN
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_loader') THEN
-        GRANT USAGE ON SCHEMA etl TO sluiceway_loader;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.run, etl.table_run, etl.reject TO sluiceway_loader;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.task_run, etl.publication, etl.deployment TO sluiceway_loader;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.loaded_batches, etl.watched_dag TO sluiceway_loader;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.table_part, etl.commit_status TO sluiceway_loader;
-        GRANT SELECT, INSERT, UPDATE ON etl.lock TO sluiceway_loader;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.incident, etl.notice, etl.alert_look TO sluiceway_loader;
-        GRANT USAGE, CREATE ON SCHEMA etl_staging TO sluiceway_loader;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON etl.trigger_state, etl.trigger_event TO sluiceway_loader;
-        GRANT SELECT, INSERT, UPDATE ON etl.table_tally TO sluiceway_loader;
-        GRANT SELECT ON etl.alembic_version, etl.compatible, etl.freshness TO sluiceway_loader;
-        -- it runs Python of others' making, so it makes no tokens
-        GRANT SELECT ON etl.face_token TO sluiceway_loader;
-        GRANT USAGE ON SCHEMA etl_jobs TO sluiceway_loader;
-        GRANT SELECT ON etl_jobs.item, etl_jobs.rate, etl_jobs.lane TO sluiceway_loader;
-        GRANT SELECT ON etl_jobs.request, etl_jobs.decision, etl_jobs.lock TO sluiceway_loader;
-    END IF;
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_jobs') THEN
-        GRANT USAGE ON SCHEMA etl TO sluiceway_jobs;
-        GRANT SELECT ON ALL TABLES IN SCHEMA etl TO sluiceway_jobs;
-        REVOKE ALL ON etl.face_token FROM sluiceway_jobs;
-        GRANT USAGE, CREATE ON SCHEMA etl_jobs TO sluiceway_jobs;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON etl_jobs.item, etl_jobs.rate, etl_jobs.lane TO sluiceway_jobs;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON etl_jobs.request, etl_jobs.decision TO sluiceway_jobs;
-        GRANT SELECT, INSERT, UPDATE ON etl_jobs.lock TO sluiceway_jobs;
-    END IF;
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluiceway_reader') THEN
-        GRANT USAGE ON SCHEMA etl TO sluiceway_reader;
-        GRANT SELECT ON ALL TABLES IN SCHEMA etl TO sluiceway_reader;
-        REVOKE ALL ON etl.face_token FROM sluiceway_reader;
-        GRANT USAGE ON SCHEMA etl_jobs TO sluiceway_reader;
-        GRANT SELECT ON etl_jobs.item, etl_jobs.rate, etl_jobs.lane TO sluiceway_reader;
-        GRANT SELECT ON etl_jobs.request, etl_jobs.decision, etl_jobs.lock TO sluiceway_reader;
-    END IF;
-END $$
-"""
-"""Tables that hold the results of jobs are their role's: that one grants them, and the owner may not."""
 
 
 def _config() -> Config:
@@ -98,7 +57,7 @@ def migrate(url: str) -> str:
             connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS etl")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            connection.exec_driver_sql(_GRANTS)
+            connection.exec_driver_sql(grants())
     except sqlalchemy.exc.OperationalError as error:
         raise WarehouseUnavailableError(f"The warehouse at {place(url)} does not answer: {error.orig}") from error
     except sqlalchemy.exc.DBAPIError as error:

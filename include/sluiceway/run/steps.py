@@ -35,7 +35,7 @@ from sluiceway.run.facts import facts_of
 from sluiceway.run.opening import Opening, open_row, open_unless_open
 from sluiceway.run.reconcile import Seen, Truth, as_written, reconcile
 from sluiceway.run.verdict import States, Verdict, judge
-from sluiceway.settings import Settings, load_settings
+from sluiceway.settings import Settings, check_variables, load_settings
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import check_exists, locate
 from sluiceway.tables import files, registry
@@ -109,18 +109,18 @@ def supersede(url: str, run: RunKey, deployed_sha: str, note: str) -> None:
 def plan(
     url: str, run: RunKey, *, only: Sequence[str], groups: Collection[str] = (), elsewhere: Collection[str] = ()
 ) -> list[str]:
-    """Plan the tables of this run; those that no other task hands out, largest source first, so that the longest load
-    does not start last.
+    """Plan the tables of this run; those that no other task hands out, the largest source, the longest load, first.
 
-    A table whose file is wrong is planned too: its load fails with the file's sentence, hinders no other table, and
-    is what a retry repeats once the file is repaired.
+    A table whose file is wrong is planned too: its load fails with the file's sentence, and a retry repeats it.
 
     :param only: names of a subset; empty for all tables this deployment runs.
     :param groups: those whose tables another task hands out: `plan_group`.
     :param elsewhere: names of those that another task hands out.
     :raises NoTablesError: no table is left.
     :raises UnknownTableError: one of `only` has no file in this deployment; names the nearest.
+    :raises SettingsError: a setting that is none may have been meant to choose the tables.
     """
+    check_variables()
     tables = registry.read_deployed()
     names = chosen(tables, only)
     if not names:

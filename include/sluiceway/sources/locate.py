@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,8 +17,9 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from sluiceway.errors import ConfigError, SourceMissingError, nearest
+from sluiceway.settings import load_settings
 from sluiceway.sources.connections import Connections
-from sluiceway.sources.place import Place
+from sluiceway.sources.place import Place, without_secrets
 from sluiceway.tables.source_spec import (
     BigQuerySource,
     GSheetSource,
@@ -36,6 +38,8 @@ PARTS = {
 REMOTE = {"https": "https", "http": "https", "gs": "objects", "s3": "objects"}
 """Scheme -> the module that fetches it."""
 SCHEMES = ("file", "package", *REMOTE)
+OF_THE_SYSTEM = tuple(map(Path, ("/proc", "/sys", "/dev")))
+"""What lies there tells of processes and machines: /proc/self/environ holds the passwords of this one."""
 HASHED_BYTES = 8 << 20
 """At once: a thread that hashes waits for Python's lock before each block."""
 PIECE_BYTES = 32 << 20
@@ -108,11 +112,11 @@ def source_name(source: Source) -> str:
         case BigQuerySource():
             return source.table
         case HttpJsonSource():
-            return source.uri
+            return without_secrets(source.uri)
         case GSheetSource():
             return f"spreadsheet {source.spreadsheet}"
         case _:
-            return source.uri
+            return without_secrets(source.uri)
 
 
 def check_exists(source: Source, connections: Connections) -> None:
@@ -129,31 +133,61 @@ def locate(uri: str) -> Path:
     """The local file behind a path, file:// or package://<import name>/<path inside> uri.
 
     :raises SourceMissingError: there is no such package or file; names the nearest.
-    :raises ConfigError: the scheme is not known.
+    :raises ConfigError: the scheme is not known, or the file lies where none may be read from.
     """
-    parts = urlsplit(uri)
-    if parts.scheme == "package":
-        path = _package_dir(parts.netloc, uri) / unquote(parts.path).lstrip("/")
-    elif parts.scheme == "file":
-        path = Path(unquote(parts.path))
-    elif parts.scheme == "":
-        path = Path(uri)
-    else:
-        raise ConfigError(f"{uri}: {parts.scheme}:// is no scheme Sluiceway reads{nearest(parts.scheme, SCHEMES)}")
+    shown = without_secrets(uri)
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return _within_roots(_file(Path(uri), shown), shown)
+    host, _, inside = rest.partition("/")
+    if scheme == "package":
+        folder = _package_dir(host, shown)
+        path = folder / unquote(inside).lstrip("/")
+        # judged before anything of it is told, and again where it is a link
+        if not Path(os.path.normpath(path)).is_relative_to(folder):
+            raise ConfigError(f"{shown}: leads out of the package {host!r}; name a file inside it")
+        if not _file(path, shown).resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(f"{shown}: is a link that leads out of the package {host!r}; name a file inside it")
+        return path
+    if scheme == "file":
+        if host not in {"", "localhost"}:
+            raise ConfigError(f"{shown}: names the machine {host!r}; file:///{rest} names a file here")
+        return _within_roots(_file(Path(unquote(f"/{inside}")), shown), shown)
+    raise ConfigError(f"{shown}: {scheme}:// is no scheme Sluiceway reads{nearest(scheme, SCHEMES)}")
+
+
+def _file(path: Path, shown: str) -> Path:
     if not path.is_file():
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise SourceMissingError(f"{uri}: there is no such file{nearest(path.name, siblings, listing=False)}")
+        raise SourceMissingError(f"{shown}: there is no such file{nearest(path.name, siblings, listing=False)}")
     return path
 
 
-def _package_dir(package: str, uri: str) -> Path:
-    # find_spec of a top-level package does not run it
-    found = importlib.util.find_spec(package) if package else None
-    if found is None or not found.submodule_search_locations:
-        raise SourceMissingError(
-            f"{uri}: the Python package {package!r} is not installed; the quickstart's are in requirements-demo.txt"
+def _within_roots(path: Path, shown: str) -> Path:
+    found, roots = path.resolve(), load_settings().roots()
+    if any(found.is_relative_to(each) for each in OF_THE_SYSTEM):
+        raise ConfigError(f"{shown}: is no file of data but the system's own, and may hold secrets of this process")
+    if roots and not any(found.is_relative_to(each) for each in roots):
+        raise ConfigError(
+            f"{shown}: lies in none of the folders that this deployment reads files from; put it into one of "
+            f"{', '.join(map(str, roots))}, or name its folder in SLUICEWAY_FILE_ROOTS"
         )
-    return Path(found.submodule_search_locations[0])
+    return path
+
+
+def _package_dir(package: str, shown: str) -> Path:
+    top, *below = package.split(".")
+    if package and not all(each.isidentifier() for each in (top, *below)):
+        raise ConfigError(f"{shown}: {package!r} is no name of a Python package; write package://<import name>/<path>")
+    # find_spec of a top-level package does not run it
+    found = importlib.util.find_spec(top) if top and top != "__main__" else None
+    folders = found.submodule_search_locations if found is not None else None
+    folder = Path(folders[0], *below) if folders else None
+    if folder is None or not folder.is_dir():
+        raise SourceMissingError(
+            f"{shown}: the Python package {package!r} is not installed; the quickstart's are in requirements-demo.txt"
+        )
+    return folder
 
 
 def parts_of(path: Path) -> list[Path]:

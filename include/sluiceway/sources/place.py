@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+
+_LOGIN = re.compile(r"^(?:[^/?#]*@|[^/?#@]*:(?!\d*(?:[/?#]|$)).*@)", re.DOTALL)
+"""In front of a host: up to the @, also where slashes stand in a password, which then looks like no port."""
+_END_OF_HOST = re.compile(r"[/?#]")
+_QUERY = re.compile(r"[?#].*$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,14 @@ class Place:
 
 
 def without_secrets(uri: str) -> str:
-    """The address without a password and without its query, which may hold a key."""
-    parts = urlsplit(uri)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    """The address without who logs in and without its query, which may be a password and a key; a path as it is.
+
+    It need be no right address: a password that is not quoted may hold any sign.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return uri
+    host, path = _LOGIN.sub("", rest), ""
+    if (end := _END_OF_HOST.search(host)) is not None:
+        host, path = host[: end.start()], host[end.start() :]
+    return f"{scheme}://{host}{_QUERY.sub('', path)}"

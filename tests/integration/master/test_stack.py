@@ -127,6 +127,17 @@ def assert_nothing_is_left(stack: Stack, processes: list[psutil.Process], second
     assert not any(listens(port) for port in ports_of(stack))
 
 
+def test_others_on_the_machine_read_nothing_that_the_stack_writes(stack: Stack) -> None:
+    state = stack.layout.state
+    # the databases' server keeps its own folder closed, also to whoever else looks here
+    every = [state, *(path for path in state.rglob("*") if not path.is_relative_to(state / "pg" / "data"))]
+    assert len(every) > 50
+    open_ = {
+        str(path): oct(path.lstat().st_mode) for path in every if path.lstat().st_mode & 0o006 and not path.is_symlink()
+    }
+    assert open_ == {}
+
+
 def test_the_administrator_gets_a_token_that_opens_the_api(stack: Stack) -> None:
     assert post(f"{stack.url}/auth/token", {"username": stack.username, "password": stack.password})[0] == 201
     assert get(f"{stack.url}/api/v2/dags", stack.token()) == 200

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from itertools import combinations
 from pathlib import Path
 
@@ -90,3 +91,14 @@ def test_old_reports_are_deleted_with_what_lies_beside_them(tmp_path: Path) -> N
         os.utime(page, (0, 0))
     assert delete_reports(tmp_path, older_than_days=90) == 2
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == {new, new.with_suffix(".json")}
+
+
+def test_a_report_and_its_folders_are_readable_by_their_owner_and_group_alone(tmp_path: Path) -> None:
+    before = os.umask(0o000)
+    try:
+        write_report(a_report(a_table()), tmp_path / "new" / "reports")
+    finally:
+        os.umask(before)
+    found = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new").rglob("*") if path.is_dir()}
+    assert found | {stat.S_IMODE((tmp_path / "new").stat().st_mode)} == {0o750}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*") if path.is_file()} == {0o640}

@@ -55,16 +55,25 @@ def _write(path: Path, text: str) -> None:
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-        temporary.chmod(0o644)  # mkstemp makes it 0600, and the API server may be another user
+        # it shows rows of sources; mkstemp makes it 0600, and the API server may be another user of the group
+        temporary.chmod(0o640)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _make_folder(folder: Path) -> None:
+    """With those above it that are missing, for its owner and group alone."""
+    for each in (*reversed(folder.parents), folder):
+        # two runs may write their first reports at once
+        if not each.is_dir():
+            each.mkdir(mode=0o750, exist_ok=True)
+
+
 def write_report(report: RunReport, reports_dir: Path) -> Path:
     """Write the run's page, in place of an earlier one, and return its path. Beside it goes the report as JSON."""
     page = reports_dir / report_file(report.key)
-    page.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(page.parent)
     _write(page, render(report))
     _write(page.with_suffix(".json"), report.model_dump_json())
     return page

@@ -21,6 +21,7 @@ from google.auth.transport.requests import Request
 
 from sluiceway.errors import ConfigError, SettingsError, SourceMissingError, SourceUnavailableError, said_by
 from sluiceway.sources.connections import Connection, Connections
+from sluiceway.sources.place import without_secrets
 from sluiceway.sources.places.objects import Found
 from sluiceway.sources.services.api_client import LOCAL_HOSTS
 from sluiceway.sources.services.google_credentials import account_of, google_credentials, google_extra
@@ -65,13 +66,14 @@ class GoogleStore:
                 _, part = self._files.call("GET", address, headers={"Range": f"bytes={begin}-{end - 1}", **packed})
             if len(part) != end - begin:
                 raise SourceUnavailableError(
-                    f"{self._source.uri}: the store sent {len(part):,} bytes of {end - begin:,}; try again later"
+                    f"{without_secrets(self._source.uri)}: the store sent {len(part):,} bytes of "
+                    f"{end - begin:,}; try again later"
                 )
             yield part
 
     @contextmanager
     def _named_errors(self, *, reading: bool = False) -> Iterator[None]:
-        uri = self._source.uri
+        uri = without_secrets(self._source.uri)
         try:
             yield
         except FileNotFoundError as error:
@@ -114,7 +116,7 @@ def open_store(source: LocatedSource, connections: Connections) -> GoogleStore:
     """The object at source.uri, with what source.connection holds: one of Airflow's type google_cloud_platform."""
     if source.connection is None:
         return GoogleStore(source, None, None)
-    credentials, endpoint = access(source.uri, connections(source.connection))
+    credentials, endpoint = access(without_secrets(source.uri), connections(source.connection))
     return GoogleStore(source, credentials, endpoint)
 
 

@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from sluiceway.errors import (
     ConfigError,
+    PrivateAddressError,
     SourceMissingError,
     SourceUnavailableError,
     SourceUnreadableError,
@@ -30,6 +30,7 @@ from sluiceway.sources.connections import Connections, secret_headers
 from sluiceway.sources.place import Place, without_secrets
 from sluiceway.sources.places.downloads import check_sha256, check_size, safe_name, sha256_of, unpacked_as_sent
 from sluiceway.sources.places.watched_stream import WatchedTransport, sends_more
+from sluiceway.sources.reach import proxy_of
 from sluiceway.sources.services.api_client import LOCAL_HOSTS
 from sluiceway.tables.source_spec import ExcelSource, LocatedSource
 
@@ -140,9 +141,7 @@ class _Server:
         # httpx logs every address at INFO, and an address may hold a key
         logging.getLogger("httpx").setLevel(logging.WARNING)
         url = httpx.URL(source.uri)
-        # a transport of one's own makes httpx forget the proxies of the environment
-        proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
-        transport = WatchedTransport(proxy)
+        transport = WatchedTransport(proxy_of(url))
         with httpx.Client(headers=headers, timeout=TIMEOUT, transport=transport, follow_redirects=False) as client:
             yield cls(source, client, shown, frozenset(secrets))
 
@@ -166,6 +165,8 @@ class _Server:
                     f"authority's file in SSL_CERT_FILE"
                 ) from error
             raise _BrokenOff(f"the connection broke ({said})") from error
+        except PrivateAddressError as error:
+            raise PrivateAddressError(f"{self.shown}: {error}") from error
 
     def _follow(self, request: httpx.Request) -> httpx.Response:
         for _ in range(MAX_REDIRECTS + 1):

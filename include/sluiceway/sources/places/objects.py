@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from sluiceway.errors import ConfigError, SourceUnavailableError
 from sluiceway.sources.connections import Connections
-from sluiceway.sources.place import Place
+from sluiceway.sources.place import Place, without_secrets
 from sluiceway.sources.places.downloads import check_sha256, check_size, safe_name, sha256_of, unpacked_as_sent
 from sluiceway.tables.source_spec import LocatedSource
 
@@ -51,22 +51,23 @@ def fetched(source: LocatedSource, connections: Connections, known: str | None) 
     :raises SourceUnavailableError: the store does not answer, or the object changes while it is read.
     :raises SourceUnreadableError: the object is larger than source.max_bytes, or has another checksum than declared.
     """
+    shown = without_secrets(source.uri)
     store = _store(source, connections)
     found = store.look()
     if known is not None and found.mark == known:
-        yield Place(name=source.uri, fingerprint=known, size=found.size)
+        yield Place(name=shown, fingerprint=known, size=found.size)
         return
-    check_size(source, source.uri, found.size)
+    check_size(source, shown, found.size)
     with TemporaryDirectory(prefix="sluiceway-") as folder:
         path = Path(folder) / "download"
         _copy(store, source, found, path)
         name = PurePosixPath(source.uri).name
         if found.encoding == "gzip":
-            path = unpacked_as_sent(source, source.uri, name, path)
+            path = unpacked_as_sent(source, shown, name, path)
         path = path.rename(path.with_name(safe_name(name)))
         if source.sha256 is not None:
-            check_sha256(source, source.uri, sha256_of(path))
-        yield Place(name=source.uri, fingerprint=found.mark, size=path.stat().st_size, path=path)
+            check_sha256(source, shown, sha256_of(path))
+        yield Place(name=shown, fingerprint=found.mark, size=path.stat().st_size, path=path)
 
 
 def check_reachable(source: LocatedSource, connections: Connections) -> None:
@@ -77,7 +78,7 @@ def check_reachable(source: LocatedSource, connections: Connections) -> None:
 def _store(source: LocatedSource, connections: Connections) -> Store:
     parts = urlsplit(source.uri)
     if not parts.netloc or not source.uri.partition("://")[2].partition("/")[2]:
-        raise ConfigError(f"{source.uri}: names no object; {parts.scheme}://<bucket>/<object> does")
+        raise ConfigError(f"{without_secrets(source.uri)}: names no object; {parts.scheme}://<bucket>/<object> does")
     module = import_module(f"sluiceway.sources.places.{_STORES[parts.scheme]}")
     return cast("Store", module.open_store(source, connections))
 
@@ -90,5 +91,5 @@ def _copy(store: Store, source: LocatedSource, found: Found, path: Path) -> None
             file.write(part)
     if size != found.size:
         raise SourceUnavailableError(
-            f"{source.uri}: {size:,} bytes came and {found.size:,} were announced; try again later"
+            f"{without_secrets(source.uri)}: {size:,} bytes came and {found.size:,} were announced; try again later"
         )

@@ -16,6 +16,7 @@ from botocore.loaders import Loader, create_loader
 
 from sluiceway.errors import ConfigError, SettingsError, SourceMissingError, SourceUnavailableError
 from sluiceway.sources.connections import Connection, Connections
+from sluiceway.sources.place import without_secrets
 from sluiceway.sources.places.objects import Found
 from sluiceway.tables.source_spec import LocatedSource
 
@@ -54,7 +55,7 @@ class S3Store:
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
-        uri, named = self._source.uri, self._source.connection
+        uri, named = without_secrets(self._source.uri), self._source.connection
         try:
             yield
         except FileNotFoundError as error:

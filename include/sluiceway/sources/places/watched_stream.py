@@ -10,17 +10,17 @@ from typing import Any
 import httpcore
 import httpx
 
-from sluiceway.certificates import trusted
+from sluiceway.sources.reach import OutsideTransport
 
 WAIT_S = 2.0
 """For a server that does not close the connection although it was asked to."""
 
 
-class WatchedTransport(httpx.HTTPTransport):
+class WatchedTransport(OutsideTransport):
     """Answers whose stream `sends_more` can ask. Requests need the header `Connection: close`."""
 
     def __init__(self, proxy: str | None = None) -> None:
-        super().__init__(proxy=proxy, verify=trusted())
+        super().__init__(proxy)
         # httpcore takes a backend, and httpx has no parameter to hand one on
         self._pool._network_backend = _Backend(self._pool._network_backend)
 

@@ -10,13 +10,14 @@ from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import IO, Self
 from urllib.parse import quote, quote_plus
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from sluiceway.certificates import trusted
 from sluiceway.errors import ConfigError, SourceUnavailableError, SourceUnreadableError
 from sluiceway.http_headers import retry_after
+from sluiceway.sources.place import without_secrets
+from sluiceway.sources.reach import OutsideTransport, proxy_of
 
 RETRY_SECONDS = 120.0
 """How long one request is tried again, waits included."""
@@ -99,23 +100,28 @@ class ApiClient:
     requests_per_second: float
     secret_params: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret_headers: Callable[[], Mapping[str, str]] = field(default=_nothing, repr=False)
+    is_known: bool = False
+    """Whether the address is one that the code or a connection names, and not a table's file: it may be anywhere."""
     _last: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         url = httpx.URL(self.uri)
         has_secret = bool(self.secret_params) or self.secret_headers is not _nothing
         if has_secret and url.scheme != "https" and url.host not in LOCAL_HOSTS:
-            raise ConfigError(f"{self.table}: {self.uri}: the key would travel unencrypted; use https://")
+            raise ConfigError(f"{self.table}: {self.shown}: the key would travel unencrypted; use https://")
         self._origin = (url.scheme, url.host, url.port)
-        # a transport of one's own makes httpx forget the proxies of the environment
-        proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
+        proxy = proxy_of(url)
+        inner = httpx.HTTPTransport(proxy=proxy, verify=trusted()) if self.is_known else OutsideTransport(proxy)
         self._client = httpx.Client(
-            transport=_Signing(
-                httpx.HTTPTransport(proxy=proxy, verify=trusted()), self.secret_params, self.secret_headers
-            ),
+            transport=_Signing(inner, self.secret_params, self.secret_headers),
             timeout=TIMEOUT,
             headers={"User-Agent": "sluiceway", "Accept": "application/json"},
         )
+
+    @property
+    def shown(self) -> str:
+        """Its address in a sentence."""
+        return without_secrets(self.uri)
 
     def close(self) -> None:
         """Close the connections."""
@@ -139,7 +145,7 @@ class ApiClient:
         url = httpx.URL(uri)
         if (url.scheme, url.host, url.port) != self._origin:
             raise SourceUnreadableError(
-                f"{self.table}: {self.uri} points to another server, {url.host}, which is not followed"
+                f"{self.table}: {self.shown} points to another server, {url.host}, which is not followed"
             )
         for name in self.secret_params:
             url = url.copy_remove_param(name)
@@ -165,9 +171,9 @@ class ApiClient:
                 wants = f" and asks to wait {asked:,.0f} s" if asked else ""
                 times = f"{tries} tries" if tries > 1 else "1 try"
                 raise SourceUnavailableError(
-                    f"{self.table}: {self.uri} {problem}{wants}, after {times}; try again later"
+                    f"{self.table}: {self.shown} {problem}{wants}, after {times}; try again later"
                 )
-            log.info("%s: %s %s, trying again in %.1f s", self.table, self.uri, problem, delay)
+            log.info("%s: %s %s, trying again in %.1f s", self.table, self.shown, problem, delay)
             time.sleep(delay)
             wait = min(wait * 2, LONGEST_WAIT_SECONDS)
 
@@ -185,7 +191,7 @@ class ApiClient:
                     size += len(chunk)
                     if size > MAX_ANSWER_BYTES:
                         raise SourceUnreadableError(
-                            f"{self.table}: an answer of {self.uri} is larger than {MAX_ANSWER_BYTES:,} bytes; "
+                            f"{self.table}: an answer of {self.shown} is larger than {MAX_ANSWER_BYTES:,} bytes; "
                             f"read it in pages (source.paging)"
                         )
                     body.write(chunk)

@@ -56,6 +56,7 @@ def open_gsheet(spec: TableSpec, source: GSheetSource, connections: Connections)
         endpoint,
         REQUESTS_PER_SECOND,
         secret_headers=_token(spec, source, credentials),
+        is_known=True,
     )
     with closing(client):
         sheet = _Sheet(spec, source, client, endpoint, account_of(credentials))

@@ -25,6 +25,7 @@ from sluiceway.sources.connections import Connections
 from sluiceway.sources.extraction import Extraction, Unreadable, chosen_columns, geometry_columns
 from sluiceway.sources.formats.json_records import BrokenJsonError, CutJsonError, Document, read_records
 from sluiceway.sources.formats.texts import json_text, text_array
+from sluiceway.sources.place import without_secrets
 from sluiceway.sources.services.api_client import Answer, ApiClient
 from sluiceway.tables.source_spec import HttpJsonSource
 from sluiceway.tables.spec import TableSpec
@@ -62,8 +63,8 @@ def open_http_json(spec: TableSpec, source: HttpJsonSource, connections: Connect
         if first is None:
             yield Extraction(columns={}, batches=iter(()))
             return
-        columns = dict.fromkeys(first.keys, "text")
-        chosen = chosen_columns(spec, columns, source.uri) | geometry_columns(spec, columns, source.uri)
+        columns, place = dict.fromkeys(first.keys, "text"), without_secrets(source.uri)
+        chosen = chosen_columns(spec, columns, place) | geometry_columns(spec, columns, place)
         extraction = Extraction(columns=columns, batches=iter(()))
         extraction.batches = _batches(extraction, chain((first,), pages), chosen)
         yield extraction
@@ -103,7 +104,7 @@ class _Page:
         self.answer.body.seek(0)
         cursor = self.source.paging.next if self.source.paging is not None else None
         self.document = Document()
-        place = f"{self.spec.name}: the answer of {self.source.uri}"
+        place = f"{self.spec.name}: the answer of {without_secrets(self.source.uri)}"
         try:
             yield from read_records(
                 self.answer.body,
@@ -173,7 +174,8 @@ class _Steps:
     def _new(self, step: str) -> str:
         if step in self._taken:
             raise SourceUnreadableError(
-                f"{self.spec.name}: {self.source.uri} leads in a circle: page {self.number} has been read before"
+                f"{self.spec.name}: {without_secrets(self.source.uri)} leads in a circle: page {self.number} "
+                f"has been read before"
             )
         self._taken.add(step)
         return step
@@ -235,8 +237,8 @@ class _Reader:
                 if page.count:
                     if document.digest in seen:
                         raise SourceUnreadableError(
-                            f"{self.spec.name}: page {steps.number} of {self.source.uri} is the same as one before it; "
-                            f"see whether source.paging is what this API wants"
+                            f"{self.spec.name}: page {steps.number} of {self.client.shown} is the same as one before "
+                            f"it; see whether source.paging is what this API wants"
                         )
                     seen.add(document.digest)
                     yield page
@@ -254,7 +256,7 @@ class _Reader:
             if isinstance(record, dict):
                 objects += 1
                 page.keys.update(dict.fromkeys(record))
-        place = f"{self.spec.name}: the answer of {self.source.uri}"
+        place = f"{self.spec.name}: the answer of {self.client.shown}"
         if not page.document.found:
             where = f" at source.records = {self.source.records!r}" if self.source.records else ""
             last = (self.source.records or "").rpartition(".")[2]
@@ -278,11 +280,11 @@ class _Reader:
         status, body = answer.status, answer.start()
         said = self._shown(_error_words(body))
         shown = f" for {', '.join(f'{name} = {value}' for name, value in part.items())}" if part else ""
-        answers = f"{self.spec.name}: {self.source.uri} answers {status}{shown}" + (f": {said}" if said else "")
+        answers = f"{self.spec.name}: {self.client.shown} answers {status}{shown}" + (f": {said}" if said else "")
         if status == 413 and number == 1:
             limit = re.search(r"limit\D{0,3}(\d[\d,]*)", body)
             return _TooLargeError(
-                f"{self.spec.name}: {self.source.uri} refuses the request{shown} as too large ({said or 413})",
+                f"{self.spec.name}: {self.client.shown} refuses the request{shown} as too large ({said or 413})",
                 int(limit[1].replace(",", "")) if limit else None,
             )
         if status in {401, 403}:
@@ -295,7 +297,7 @@ class _Reader:
         if status in {404, 410}:
             return SourceMissingError(f"{answers}; check source.uri")
         if 300 <= status < 400:
-            target = self._shown(str(answer.headers.get("location", "another address")).partition("?")[0])
+            target = self._shown(without_secrets(str(answer.headers.get("location", "another address"))))
             return SourceUnreadableError(f"{answers} and points to {target}; declare that as source.uri")
         if status == 400 and said == "bad request - invalid query" and part:
             return _NothingFoundError(answers)

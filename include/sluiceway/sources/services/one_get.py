@@ -11,6 +11,8 @@ import httpx
 
 from sluiceway.certificates import trusted
 from sluiceway.errors import ConfigError
+from sluiceway.sources.place import without_secrets
+from sluiceway.sources.reach import AsyncOutsideTransport, proxy_of
 from sluiceway.sources.services.api_client import LOCAL_HOSTS
 
 TRY_AGAIN = frozenset({408, 425, 429, *range(500, 600)})
@@ -45,17 +47,20 @@ def checked(url: str, connection: str | None, where: str = "") -> httpx.URL:
     try:
         found = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise ConfigError(f"{where}url = {url!r} is no address: {error}") from error
+        raise ConfigError(f"{where}url = {without_secrets(url)!r} is no address: {error}") from error
     if connection is not None and found.scheme != "https" and found.host not in LOCAL_HOSTS:
         raise ConfigError(
-            f"{where}url = {url!r}: what the connection {connection!r} holds would travel unencrypted; use https://"
+            f"{where}url = {without_secrets(url)!r}: what the connection {connection!r} holds would travel "
+            f"unencrypted; use https://"
         )
     return found
 
 
-async def get_once(url: httpx.URL, secrets: Mapping[str, str], *, timeout_s: float, max_bytes: int) -> Answer:
+async def get_once(
+    url: httpx.URL, secrets: Mapping[str, str], *, timeout_s: float, max_bytes: int, is_known: bool = True
+) -> Answer:
     """As `send_once`, by GET."""
-    return await send_once("GET", url, secrets, timeout_s=timeout_s, max_bytes=max_bytes)
+    return await send_once("GET", url, secrets, timeout_s=timeout_s, max_bytes=max_bytes, is_known=is_known)
 
 
 async def send_once(
@@ -66,6 +71,7 @@ async def send_once(
     timeout_s: float,
     max_bytes: int,
     document: Mapping[str, Any] | None = None,
+    is_known: bool = True,
 ) -> Answer:
     """Ask once.
 
@@ -73,6 +79,8 @@ async def send_once(
     :param document: sent as JSON.
     :param timeout_s: for all of it.
     :param max_bytes: of the body; with 0 it is not read, and may go on for ever.
+    :param is_known: whether the address is one of an environment or a connection, and may be anywhere.
+    :raises PrivateAddressError: it may not, and is of this network and not declared.
     :raises TimeoutError: it takes longer.
     :raises httpx.RequestError: nothing whole comes.
     """
@@ -83,6 +91,7 @@ async def send_once(
         asyncio.timeout(timeout_s),
         httpx.AsyncClient(
             timeout=timeout_s,
+            transport=None if is_known else AsyncOutsideTransport(None if url.host in LOCAL_HOSTS else proxy_of(url)),
             trust_env=url.host not in LOCAL_HOSTS,
             verify=trusted(),
             headers={"User-Agent": "sluiceway", "Cache-Control": "no-cache", **secrets},

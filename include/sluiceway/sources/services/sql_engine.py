@@ -86,7 +86,17 @@ def engine_of(user: str, connection: Connection, *, keep: int = 0) -> sa.Engine:
     prepare = _PREPARE.get(engine.dialect.name)
     if prepare is not None:
         event.listen(engine, "connect", prepare)
+    if keep and engine.dialect.name == "postgresql":
+        event.listen(engine, "reset", _let_go)
     return engine
+
+
+def _let_go(connection: Any, _record: object, _state: object) -> None:
+    """What a query took for its session is let go before another look has it: no rollback does that to a lock."""
+    connection.rollback()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock_all()")
+    connection.rollback()
 
 
 def _sqlite_url(name: str, connection: Connection) -> sa.URL:
