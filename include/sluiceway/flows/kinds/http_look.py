@@ -75,6 +75,8 @@ def _header(question: Question, name: str, headers: httpx.Headers) -> JsonValue:
     if name not in headers:
         raise SourceMissingError(f"{question.url} sends no header {name!r}{nearest(name, headers)}")
     value = headers[name]
+    if len(value) > LONGEST_VALUE:
+        raise SourceUnreadableError(f"{question.url}: its header {name} has more than {LONGEST_VALUE:,} characters")
     # a server that packs the answer on its way makes the tag weak, and the content is the same
     return storable(value.removeprefix("W/") if name.lower() == "etag" else value)
 
