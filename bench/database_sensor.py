@@ -124,8 +124,8 @@ def measure(keys: dict[str, str], url: str, admin_url: str, figures: Figures) ->
             if trigger.should_trigger(context):
                 raise SystemExit("an event, and nothing has changed")
             waits.append(1000 * (time.perf_counter() - began))
-        for _, engine in database_look._engines.values():
-            engine.dispose()
+        for kept in database_look._engines.values():
+            kept.engine.dispose()
     figures.client_ms.append(1000 * (time.process_time() - used) / figures.looks)
     figures.look_ms.append(statistics.median(waits))
     figures.database_ms.append(busy[0] / figures.looks)
