@@ -174,12 +174,20 @@ def closed(folder: Path) -> Iterator[Path]:
 def test_a_folder_without_rights_hides_no_others_and_tells_no_deletion(
     folder: Path, closed: Path, watch: Callable[..., Looks], rights: int
 ) -> None:
+    for name in ("before.csv", "gone.csv"):
+        (folder / name).write_text("1")
     looks = watch(recursive=True)
     assert looks.trigger.warning(looks.cursor) is None
     closed.chmod(rights)
     (folder / "seen.csv").write_text("1")
+    for name in ("before.csv", "gone.csv"):
+        (folder / name).unlink()
     with as_nobody():
-        assert [(facts["event"], facts["path"]) for facts in looks.facts()] == [("created", f"{folder}/seen.csv")]
+        assert {(facts["event"], facts["path"]) for facts in looks.facts()} == {
+            ("created", f"{folder}/seen.csv"),
+            ("deleted", f"{folder}/before.csv"),
+            ("deleted", f"{folder}/gone.csv"),
+        }
     said = f"{closed}: cannot be read by the user that looks, or lies too deep, so what happens there is not seen"
     assert str(looks.trigger.warning(looks.cursor)).startswith(said)
     closed.chmod(0o755)
