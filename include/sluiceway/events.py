@@ -27,6 +27,8 @@ class Look:
 
     events: tuple[Event, ...]
     cursor: JsonValue
+    again_s: float | None = None
+    """After so many seconds another look can tell more: something has not come to rest."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,12 @@ from pydantic_core import from_json
 
 from sluiceway.errors import nearest
 
+MOST_LEVELS = 200
+"""Of lists and objects in each other, as pydantic has it: whatever walks through a document can follow so far."""
+
 
 def parse(text: str | bytes) -> Any:
-    """The document; raises ValueError for what is no JSON, or lies more than 200 levels deep."""
+    """The document; raises ValueError for what is no JSON, or lies more than MOST_LEVELS deep."""
     try:
         return from_json(text)
     except ValueError as error:
@@ -20,9 +23,23 @@ def parse(text: str | bytes) -> Any:
             raise
     try:
         # JSON may spell half of a character, \ud83d, of which there is no text outside of Python
-        return json.loads(text)
+        document = json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    if _is_deeper_than(MOST_LEVELS, document):
+        raise ValueError("it is nested too deeply")
+    return document
+
+
+def _is_deeper_than(levels: int, document: Any) -> bool:
+    """Without recursion of its own."""
+    level = [document]
+    for _ in range(levels + 1):
+        level = [each for each in level if isinstance(each, list | dict)]
+        if not level:
+            return False
+        level = [within for each in level for within in (each.values() if isinstance(each, dict) else each)]
+    return True
 
 
 class NoSuchPlaceError(LookupError):

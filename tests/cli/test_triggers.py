@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from dev.environment import ROOT
 from sluiceway.cli.app import app
+from sluiceway.events import Look
 from sluiceway.flows.check import TAKE_EVENTS, TASKS
 from sluiceway.flows.files import read_flow
 from sluiceway.flows.look import look_now
@@ -92,6 +93,35 @@ def test_list_shows_what_the_ledger_knows(run: Callable[..., Result], warehouse_
         "scheduled__1",
         "the folder is gone",
     )
+
+
+def test_list_and_show_warn_of_what_a_sensor_cannot_see(
+    run: Callable[..., Result], warehouse_url: str, tmp_path: Path
+) -> None:
+    looked(warehouse_url)
+    (tmp_path / "in" / "link.csv").symlink_to(tmp_path / "in" / "closed" / "a.csv")
+    with connect(warehouse_url) as session:
+        known = events.state(session, "orders", "files")
+        assert isinstance(known.cursor, dict)
+        # as a look leaves it that may not follow the link
+        cursor = {**known.cursor, "known": {**known.cursor["known"], "unseen": ["link.csv"]}}  # type: ignore[dict-item]
+        events.record_look(session, known, Look((), cursor), config_hash=known.config_hash)
+    said = f"{tmp_path / 'in' / 'link.csv'}: cannot be read by the user that looks"
+    result = run("list", "--json", "--warehouse", warehouse_url)
+    assert f"warning: orders.files: {said}" in " ".join(result.stderr.split())
+    assert str(of(result, "files")["warning"]).startswith(said)
+    shown = run("show", "orders", "files", "--json", "--warehouse", warehouse_url)
+    assert str(of(shown, "files")["warning"]).startswith(said)
+
+
+def test_a_test_says_that_a_file_still_settles(run: Callable[..., Result], warehouse_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "include" / "config" / "flows" / "orders.toml"
+    file.write_text(file.read_text().replace("settle_seconds = 0", "settle_seconds = 3600"))
+    looked(warehouse_url)
+    (tmp_path / "in" / "a.csv").write_text("1")
+    found = of(run("test", "orders", "files", "--json", "--warehouse", warehouse_url), "files")
+    assert not found["fires"]
+    assert "something has not settled" in str(found["reason"])
 
 
 def test_show_gives_what_is_declared_and_the_cursor(run: Callable[..., Result], warehouse_url: str) -> None:

@@ -39,8 +39,8 @@ def query_of(statement: str) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def _no_session_stays() -> Iterator[None]:
     yield
-    for _, engine in database_look._engines.values():
-        engine.dispose()
+    for kept in database_look._engines.values():
+        kept.engine.dispose()
     database_look._engines.clear()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 
 from sluiceway.errors import ConfigError, SourceMissingError, SourceUnreadableError
+from sluiceway.flows.kinds import files
+from sluiceway.flows.look import look_now
+from sluiceway.sources.connections import from_environment
 from tests.flows.looks import Looks, trigger_of
 
 
@@ -106,20 +110,119 @@ def test_a_file_that_still_grows_counts_once_it_has_stopped(path: Path, watch: C
     assert looks.trigger.compare(later, look.cursor).events == ()
 
 
-def test_a_file_whose_server_has_a_fast_clock_counts_once_it_was_seen_unchanged(
-    path: Path, watch: Callable[..., Looks]
+HOUR = 3_600 * 10**9
+
+
+@pytest.mark.parametrize("offset", [HOUR, -HOUR, 0, -(10**20)], ids=["ahead", "behind", "right", "never set"])
+def test_a_file_counts_once_it_was_seen_unchanged_whatever_the_clock_of_its_server_says(
+    watch: Callable[..., Looks], offset: int
 ) -> None:
     looks = watch(settle_seconds=10)
 
     def look(at: float, size: int) -> list[Any]:
-        hour_ahead = 3_600 * 10**9
-        observation = {"at": at, "mounts": ["/"], "files": {"orders.csv": [size, hour_ahead, hour_ahead]}}
-        found = looks.trigger.compare(observation, looks.cursor)
-        looks.cursor = found.cursor
-        return [event.facts["size"] for event in found.events]
+        written = round(at * 10**9) + offset if size < 3 else looked[-1]
+        looked.append(written)
+        return told(looks, at, [size, written, written, 7])
 
-    looks.cursor = looks.trigger.compare({"at": 0, "mounts": ["/"], "files": {}}, None).cursor
-    assert [look(10, 1), look(15, 2), look(20, 2), look(26, 2), look(30, 2)] == [[], [], [], [2], []]
+    looked: list[int] = []
+    assert told(looks, 0, None) == []
+    looked += [5 * 10**9 + offset]
+    assert [look(10, 1), look(15, 2), look(20, 2)] == [[], [], []]
+    # it grows no more
+    assert [look(25, 3), look(30, 3), look(34.999, 3), look(35, 3), look(40, 3)] == [[], [], [], [3], []]
+
+
+def told(looks: Looks, at: float, mark: list[int] | None) -> list[Any]:
+    """The sizes that a look's events tell of."""
+    observation: dict[str, Any] = {"at": at, "mounts": ["/"], "files": {} if mark is None else {"orders.csv": mark}}
+    found = looks.trigger.compare(observation, looks.cursor if at else None)
+    looks.cursor = json.loads(json.dumps(found.cursor))
+    return [event.facts["size"] for event in found.events]
+
+
+@pytest.mark.parametrize("changed", [[2, 1, 1, 1], [1, 2, 1, 1], [1, 1, 2, 1], [1, 1, 1, 2]])
+def test_a_file_that_changes_in_whatever_is_known_of_it_has_not_stopped_growing(
+    watch: Callable[..., Looks], changed: list[int]
+) -> None:
+    looks = watch(settle_seconds=10)
+    assert [told(looks, 0, None), told(looks, 1, [1, 1, 1, 1]), told(looks, 10, changed)] == [[], [], []]
+    assert [told(looks, 19, changed), told(looks, 20, changed)] == [[], [changed[0]]]
+
+
+@pytest.mark.parametrize("changed", [[2, 1, 1, 1], [1, 2, 1, 1], [1, 1, 2, 1], [1, 1, 1, 2]])
+def test_a_file_that_changes_in_whatever_is_known_of_it_is_modified(
+    watch: Callable[..., Looks], changed: list[int]
+) -> None:
+    looks = watch()
+    assert [told(looks, 0, [1, 1, 1, 1]), told(looks, 1, changed), told(looks, 2, changed)] == [[], [changed[0]], []]
+
+
+def test_a_file_counts_by_what_an_earlier_version_has_kept_of_it(watch: Callable[..., Looks]) -> None:
+    looks = watch(settle_seconds=10)
+    told(looks, 0, [1, 1, 1])
+    # inodes are known from now on
+    assert [told(looks, 1, [1, 1, 1, 5]), told(looks, 2, [1, 1, 1, 6]), told(looks, 12, [1, 1, 1, 6])] == [[], [], [1]]
+    known = looks.cursor["known"]  # type: ignore[call-overload,index]
+    known["growing"] = {"orders.csv": [2, 2, 20.0]}
+    del known["unseen"]
+    assert [told(looks, 29, [2, 2, 2, 6]), told(looks, 30, [2, 2, 2, 6])] == [[], [2]]
+
+
+def test_a_clock_that_is_set_back_while_a_file_grows_holds_it_up_no_longer_than_it_takes_to_settle(
+    watch: Callable[..., Looks],
+) -> None:
+    looks = watch(settle_seconds=10)
+    assert [told(looks, 0, None), told(looks, 9_000, [1, 1, 1, 1]), told(looks, 1_000, [1, 1, 1, 1])] == [[], [], []]
+    assert [told(looks, 1_009, [1, 1, 1, 1]), told(looks, 1_010, [1, 1, 1, 1])] == [[], [1]]
+
+
+def test_a_look_at_what_has_not_come_to_rest_says_when_another_can_tell_more(watch: Callable[..., Looks]) -> None:
+    trigger = watch(settle_seconds=10).trigger
+    cursor = trigger.compare({"at": 0, "mounts": ["/"], "files": {}}, None).cursor
+    grown = {"mounts": ["/"], "files": {"orders.csv": [1, 1, 1, 1]}}
+    found = trigger.compare({"at": 1, **grown}, cursor)
+    assert found.again_s == 10
+    assert trigger.compare({"at": 8, **grown}, found.cursor).again_s == 3
+    assert trigger.compare({"at": 11, **grown}, found.cursor).again_s is None
+
+
+def test_where_nobody_looks_by_himself_one_look_waits_until_a_file_has_settled(path: Path, warehouse_url: str) -> None:
+    trigger = trigger_of(sensor_type="file", path=str(path), settle_seconds=0.3)
+    assert look_now(warehouse_url, trigger, from_environment) == (0, 0)
+    path.write_text("1")
+    assert look_now(warehouse_url, trigger, from_environment) == (1, 1)
+    assert look_now(warehouse_url, trigger, from_environment) == (0, 1)
+
+
+@pytest.mark.parametrize("put", [shutil.copy2, os.replace], ids=["cp -p", "mv"])
+def test_a_file_replaced_by_one_of_the_same_size_and_date_is_modified(
+    path: Path, watch: Callable[..., Looks], put: Callable[[Path, Path], object]
+) -> None:
+    other = path.with_name("other")
+    for each, text in ((path, "1"), (other, "2")):
+        each.write_text(text)
+        os.utime(each, (1_700_000_000, 1_700_000_000))
+    looks = watch()
+    put(other, path)
+    assert (path.stat().st_size, path.stat().st_mtime) == (1, 1_700_000_000)
+    assert [facts["event"] for facts in looks.facts()] == ["modified"]
+    assert looks.events() == ()
+
+
+def test_a_number_of_an_inode_that_is_made_up_at_each_look_does_not_count(
+    path: Path, watch: Callable[..., Looks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text("1")
+    assert path.stat().st_dev not in files._renumbering_devices()
+    # as on a bucket that is mounted by FUSE: the type in mountinfo decides
+    line = (
+        f"36 35 {os.major(path.stat().st_dev)}:{os.minor(path.stat().st_dev)} / /in rw shared:9 - fuse.gcsfuse own rw"
+    )
+    monkeypatch.setattr(Path, "read_text", lambda self, **_: line)
+    assert files._renumbering_devices() == {path.stat().st_dev}
+    observed = watch().trigger.observe(from_environment, None)
+    assert isinstance(observed, dict)
+    assert observed["files"]["orders.csv"][3] == 0  # type: ignore[call-overload,index]
 
 
 def test_a_cursor_stays_the_same_while_nothing_changes(path: Path, watch: Callable[..., Looks]) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import zstandard
 
 from sluiceway.errors import ConfigError, SourceMissingError, SourceUnavailableError, SourceUnreadableError
 from sluiceway.flows.kinds.http_look import MAX_BODY_BYTES
 from sluiceway.sources.connections import Connection
 from tests.flows.looks import Looks, trigger_of
 from tests.stand_ins.web_service import Reply, WebService
+
+BOMB = gzip.compress(bytes(1 << 28))
+"""256 MiB of zeros, in 255 kB."""
+ZSTANDARD_BOMB = zstandard.compress(bytes(1 << 28))
 
 
 @dataclass
@@ -113,6 +120,42 @@ def test_another_etag_is_an_event_and_a_weak_one_is_the_same(page: Page, watch: 
             SourceUnreadableError,
             "should answer JSON",
         ),
+        # half a character, which only Python's own parser reads, and it reads deeper than anything else can follow
+        (
+            {"json_path": "release"},
+            Reply(200, b'{"release": ["\\ud83d", ' + b"[" * 600 + b"]" * 600 + b"]}"),
+            SourceUnreadableError,
+            "should answer JSON",
+        ),
+        ({"json_path": "release"}, Reply(200, b"1" * 5000), SourceUnreadableError, "should answer JSON"),
+        ({"json_path": "release"}, Reply(200, "<a>é</a>".encode("latin-1")), SourceUnreadableError, "should answer"),
+        ({"json_path": "release"}, Reply(200, b"\xff\xfe\x00\xd8"), SourceUnreadableError, "should answer JSON"),
+        ({"json_path": "release"}, Reply(200, b""), SourceUnreadableError, "should answer JSON"),
+        (
+            {"json_path": "release"},
+            Reply(200, BOMB, {"Content-Encoding": "gzip"}),
+            SourceUnreadableError,
+            "more than 1,048",
+        ),
+        (
+            {"json_path": "release"},
+            Reply(200, ZSTANDARD_BOMB, {"Content-Encoding": "zstd"}),
+            SourceUnavailableError,
+            "packed as 'zstd', which was not asked for",
+        ),
+        (
+            {"json_path": "release"},
+            Reply(200, b"{}", {"Content-Encoding": "gzip"}),
+            SourceUnavailableError,
+            "is not packed as it says",
+        ),
+        (
+            {"json_path": "release"},
+            Reply(200, gzip.compress(b'{"release": 1}')[:-9], {"Content-Encoding": "gzip"}),
+            SourceUnavailableError,
+            "breaks off",
+        ),
+        ({"header": "ETag"}, Reply(200, b"", {"ETag": "x" * 10_001}), SourceUnreadableError, "more than 10,000"),
         ({"json_path": "release"}, Reply(200, {"releases": 1}), SourceMissingError, "no 'release'.*mean 'releases'"),
         (
             {"json_path": "release"},
@@ -146,6 +189,42 @@ def test_a_server_that_is_too_slow_is_an_error(page: Page, watch: Callable[..., 
     page.answer = lambda _: time.sleep(1) or page.reply
     with pytest.raises(SourceUnavailableError, match=r"no whole answer within 0\.3 s"):
         looks.events()
+
+
+def test_a_packed_body_is_unpacked_as_far_as_is_read(page: Page, watch: Callable[..., Looks]) -> None:
+    page.reply = Reply(200, gzip.compress(b'{"release": 1}'), {"Content-Encoding": "gzip"})
+    looks = watch(json_path="release")
+    page.reply = Reply(200, gzip.compress(b'{"release": 2}'), {"Content-Encoding": "GZip"})
+    assert [facts["new"] for facts in looks.facts()] == [2]
+    page.reply = Reply(200, BOMB, {"Content-Encoding": "gzip"})
+    tracemalloc.start()
+    try:
+        with pytest.raises(SourceUnreadableError):
+            looks.events()
+        assert tracemalloc.get_traced_memory()[1] < 16 * MAX_BODY_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("keys", [{"json_path": "release"}, {"header": "ETag"}, {}])
+def test_a_body_that_never_ends_is_an_error_or_not_read(
+    page: Page, watch: Callable[..., Looks], keys: dict[str, str]
+) -> None:
+    looks = watch(**keys, request_timeout_s=0.5)
+    page.reply = Reply(200, b"[" * 1000, {"ETag": '"a"'}, drips_s=0.1)
+    if "json_path" not in keys:
+        assert looks.events() == ()
+        return
+    with pytest.raises(SourceUnavailableError, match=r"gave no whole answer within 0\.5 s"):
+        looks.events()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://data..example.org/", f"https://{'a' * 64}.org/", "https://example.org:70000/"]
+)
+def test_an_address_that_no_server_can_have_is_an_error_with_its_name(url: str) -> None:
+    with pytest.raises(ConfigError, match="is no address"):
+        Looks(trigger_of(sensor_type="http", url=url)).events()
 
 
 def test_a_connection_is_carried_and_shown_nowhere(page: Page, watch: Callable[..., Looks]) -> None:

@@ -15,10 +15,11 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from sluiceway.errors import ConfigError, SourceMissingError, SourceUnavailableError, SourceUnreadableError
 from sluiceway.flows.kinds import objects
 from sluiceway.sources.connections import Connection
-from sluiceway.sources.places import listing, s3_listing, s3_store
+from sluiceway.sources.places import google_listing, listing, s3_listing, s3_store
 from tests.flows.looks import Looks, trigger_of
 from tests.stand_ins.file_server import FileServer
 from tests.stand_ins.google_storage import TOKEN, GoogleStorage, Stored
+from tests.stand_ins.web_service import Reply, WebService
 
 Watch = Callable[..., Looks]
 
@@ -194,6 +195,62 @@ def test_more_objects_than_can_be_kept_are_an_error(s3: Any, watch: Watch, monke
         looks.events()
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "<LastModified>11476-08-15T20:53:20.000Z</LastModified><ETag>a</ETag><Size>1</Size>",
+        "<LastModified>-0001-01-01T00:00:00Z</LastModified><ETag>a</ETag><Size>1</Size>",
+        "<LastModified>yesterday</LastModified><ETag>a</ETag><Size>1</Size>",
+        "<LastModified>300000000000</LastModified><ETag>a</ETag><Size>1</Size>",
+        "<LastModified></LastModified><ETag>a</ETag><Size>1</Size>",
+        "<ETag>a</ETag><Size>1</Size>",
+        "<LastModified>2024-05-01T00:00:00Z</LastModified><Size>1</Size>",
+        "<LastModified>2024-05-01T00:00:00Z</LastModified><ETag>a</ETag>",
+    ],
+)
+def test_an_object_of_which_a_store_says_odd_things_hides_no_others(odd: str) -> None:
+    def page(*contents: str) -> Reply:
+        told = "".join(f"<Contents>{each}</Contents>" for each in contents)
+        answer = f"<ListBucketResult><IsTruncated>false</IsTruncated>{told}</ListBucketResult>"
+        return Reply(200, answer.encode(), {"Content-Type": "application/xml"})
+
+    good = "<Key>a.csv</Key><LastModified>2024-05-01T00:00:00Z</LastModified><ETag>b</ETag><Size>2</Size>"
+    with WebService(answer=lambda _: reply) as store:
+        connection = s3_connection(store.uri)
+        looks = Looks(trigger_of(sensor_type="s3", bucket="own", connection="own"), lambda _: connection)
+        reply = page()
+        assert looks.events() == ()
+        reply = page(f"<Key>odd.csv</Key>{odd}", good)
+        assert seen(looks) == {("created", "odd.csv"), ("created", "a.csv")}
+        assert looks.events() == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"<html><p>Log in</p></html>", "the store's listing cannot be read"),
+        (b"", "the store's listing cannot be read"),
+        (b"<ListBucketResult><Contents><Size>many</Size></Contents></ListBucketResult>", "listing cannot be read"),
+        (
+            b"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>"
+            b"</ListBucketResult>",
+            "the store's listing does not end after 3 pages; narrow prefix",
+        ),
+    ],
+)
+def test_a_listing_that_is_none_or_never_ends_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes, said: str
+) -> None:
+    monkeypatch.setattr(s3_listing, "MOST_PAGES", 3)
+    monkeypatch.setattr(listing, "MOST_PAGES", 3)
+    with WebService(answer=lambda _: Reply(200, answer, {"Content-Type": "text/html"})) as store:
+        connection = s3_connection(store.uri)
+        looks = Looks(trigger_of(sensor_type="s3", bucket="own", connection="own"), lambda _: connection)
+        with pytest.raises(SourceUnreadableError, match=rf"^s3://own/: .*{said}"):
+            looks.events()
+        assert len(store.requests) <= 3
+
+
 @pytest.mark.parametrize("bucket", ["own/other", "../own", "own?x=1", "own bucket", "Own", "a", "own'--"])
 def test_a_name_that_no_bucket_has_is_refused(bucket: str) -> None:
     for kind in ("s3", "gcs"):
@@ -297,4 +354,25 @@ def test_a_bucket_of_google_that_may_not_be_listed_is_an_error(
     looks = watch_google()
     google_storage.viewer = "somebody else"
     with pytest.raises(SourceMissingError, match=r"^gs://own/: may not be listed; let .* as Storage Object Viewer$"):
+        looks.events()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"items": [{"name": "a", "size": "1", "generation": "1"}]}, "the store's listing cannot be read: it lacks 't"),
+        ({"items": [{"name": "a", "size": "?", "generation": "1", "timeCreated": "x"}]}, "listing cannot be read"),
+        ({"items": 7}, "listing cannot be read"),
+        ([], "listing cannot be read"),
+        ({"nextPageToken": "x"}, "the store's listing does not end after 3 pages; narrow prefix"),
+    ],
+)
+def test_a_listing_of_google_that_is_none_or_never_ends_is_an_error(
+    google_storage: GoogleStorage, watch_google: Watch, monkeypatch: pytest.MonkeyPatch, answer: object, said: str
+) -> None:
+    monkeypatch.setattr(google_listing, "MOST_PAGES", 3)
+    monkeypatch.setattr(listing, "MOST_PAGES", 3)
+    looks = watch_google()
+    google_storage.answer = lambda _: Reply(200, answer)
+    with pytest.raises(SourceUnreadableError, match=rf"^gs://own/: .*{said}"):
         looks.events()

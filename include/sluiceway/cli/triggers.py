@@ -37,7 +37,8 @@ WarehouseOption = Annotated[
 def triggers_list(warehouse: WarehouseOption = None, as_json: JsonOption = False) -> None:
     """List every trigger: its state, last check, last error and last run.
 
-    What `triggers check` finds wrong is told beside, such as a trigger that follows a task which is no more.
+    What `triggers check` finds wrong is told beside, such as a trigger that follows a task which is no more; and what a
+    sensor cannot see, such as a folder that it may not read.
 
     Example: sluiceway triggers list
     """
@@ -48,6 +49,9 @@ def triggers_list(warehouse: WarehouseOption = None, as_json: JsonOption = False
         views = _views(list(read_flows().values()), warehouse)
     for said in check():
         err.print(f"[yellow]warning:[/] {plain(said)}")
+    for view in views:
+        if view.warning is not None:
+            err.print(f"[yellow]warning:[/] {plain(f'{view.flow_id}.{view.trigger_id}: {view.warning}')}")
     if as_json:
         print_json([view.model_dump(mode="json") for view in views])
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Mapping
 from typing import Literal, TypeVar
@@ -16,6 +15,7 @@ from sluiceway.deploy.commit import FULL, shortened
 from sluiceway.deploy.spec import Environment, GitHub
 from sluiceway.errors import ConfigError, SettingsError, StatusNotToldError
 from sluiceway.http_headers import retry_after
+from sluiceway.json_path import parse as parse_json
 from sluiceway.ledger.commit_statuses import Outcome
 from sluiceway.ledger.rows import RunStatus
 from sluiceway.sources.connections import Connections, http_address, secret_headers
@@ -222,7 +222,7 @@ class _Teller:
         """What GitHub says, in a line: its message and the errors beside it."""
         text = self.redact(answer.body.decode(errors="replace"))
         try:
-            document = json.loads(text)
+            document = parse_json(text)
             errors = document.get("errors") or []
             told = [document["message"], *(each if isinstance(each, str) else each.get("message") for each in errors)]
         except (ValueError, KeyError, AttributeError, TypeError):

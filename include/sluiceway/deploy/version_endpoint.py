@@ -34,9 +34,7 @@ async def probe_http(spec: HttpEnvironment, connections: Connections) -> Deploye
             f"{without_secrets(spec.url)} gave no whole answer within {spec.request_timeout_s:g} s (request_timeout_s)"
         ) from error
     except httpx.RequestError as error:
-        raise EndpointUnavailableError(
-            f"{without_secrets(spec.url)} does not answer: {said_by(error)}"
-        ) from error
+        raise EndpointUnavailableError(f"{without_secrets(spec.url)} does not answer: {said_by(error)}") from error
     text = answer.body.decode(errors="replace")
     for value in secrets.values():
         text = text.replace(value, "***")

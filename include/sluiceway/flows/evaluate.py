@@ -164,4 +164,5 @@ def _reason(trigger: Trigger[Any], context: TriggerContext, *, fires: bool, is_f
         return f"{events} in the last {BACK.days * 24} hours"
     if is_first:
         return "this is the first look, and what is there already is no event"
-    return f"{events} since the last look"
+    unsettled = "; something has not settled, and counts once the watch has seen it rest" if context.again_s else ""
+    return f"{events} since the last look{unsettled}"

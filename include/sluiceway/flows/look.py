@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import Any
 
 from pydantic import JsonValue
 
+from sluiceway.errors import SluicewayError
 from sluiceway.events import Look
 from sluiceway.flows.trigger import SensorConfig, SensorTrigger
 from sluiceway.ledger import events
@@ -16,6 +18,8 @@ from sluiceway.sources.connections import Connections
 
 _NOT_WATCHED = set(SensorConfig.model_fields) - {"sensor_type"}
 """Keys that say when to look and what to do then, and not what is seen."""
+LONGEST_REST_S = 60.0
+"""For so long what has not come to rest is waited for where nobody looks by himself: then at the next look."""
 
 
 def config_hash(trigger: SensorTrigger[Any]) -> str:
@@ -42,14 +46,21 @@ def has_moved(trigger: SensorTrigger[Any], known: TriggerState, look: Look) -> b
 
 
 def look_now(url: str, trigger: SensorTrigger[Any], connections: Connections) -> tuple[int, int]:
-    """Look once and write it down.
+    """Look once, and once more after a while if something has not come to rest; write down what is seen.
 
     :returns: how many new events there are, and how many that no run has taken.
     :raises LookOvertakenError: somebody else has looked meanwhile.
     :raises SluicewayError: the place cannot be seen; that stands in the ledger too.
     """
-    from sluiceway.errors import SluicewayError
+    new, waiting, again_s = _look(url, trigger, connections)
+    if again_s is not None and again_s <= LONGEST_REST_S:
+        time.sleep(again_s)
+        more, waiting, _ = _look(url, trigger, connections)
+        new += more
+    return new, waiting
 
+
+def _look(url: str, trigger: SensorTrigger[Any], connections: Connections) -> tuple[int, int, float | None]:
     names = trigger.config.flow_id, trigger.config.id
     with connect(url) as session:
         known = events.state(session, *names)
@@ -62,4 +73,4 @@ def look_now(url: str, trigger: SensorTrigger[Any], connections: Connections) ->
         raise
     with connect(url) as session:
         new = events.record_look(session, known, look, config_hash=config_hash(trigger))
-        return new, events.count_unclaimed(session, names[0], [names[1]])
+        return new, events.count_unclaimed(session, names[0], [names[1]]), look.again_s

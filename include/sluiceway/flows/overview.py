@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from sluiceway.flows.files import Flow
 from sluiceway.flows.registry import TriggerRegistry
-from sluiceway.flows.trigger import TriggerConfig, TriggerType
+from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerConfig, TriggerType
 from sluiceway.ledger.events import TriggerState
 
 State = Literal["disabled", "failing", "waiting", "unseen"]
@@ -35,6 +35,8 @@ class TriggerView(BaseModel):
     last_error: str | None
     """Also when it has gone: `state` says whether it has."""
     last_error_at: datetime | None
+    warning: str | None
+    """What the last look noticed that is no error: what it cannot see, or will see later."""
     unclaimed_events: int
     """Events that no run has taken yet."""
     last_run_id: str | None
@@ -49,13 +51,14 @@ def overview(
     """
     known = {(state.flow_id, state.trigger_id): state for state in states}
     return [
-        _view(flow.id, trigger.config, known.get((flow.id, trigger_id)), last_runs.get((flow.id, trigger_id)))
+        _view(flow.id, trigger, known.get((flow.id, trigger_id)), last_runs.get((flow.id, trigger_id)))
         for flow in flows
         for trigger_id, trigger in flow.triggers.items()
     ]
 
 
-def _view(flow_id: str, config: TriggerConfig, state: TriggerState | None, last_run_id: str | None) -> TriggerView:
+def _view(flow_id: str, trigger: Trigger[Any], state: TriggerState | None, last_run_id: str | None) -> TriggerView:
+    config = trigger.config
     shown = state or TriggerState(flow_id=flow_id, trigger_id=config.id)
     return TriggerView(
         flow_id=flow_id,
@@ -68,6 +71,7 @@ def _view(flow_id: str, config: TriggerConfig, state: TriggerState | None, last_
         last_event_at=shown.fired_at,
         last_error=shown.error,
         last_error_at=shown.error_at,
+        warning=trigger.warning(shown.cursor) if isinstance(trigger, SensorTrigger) and config.enabled else None,
         unclaimed_events=shown.unclaimed,
         last_run_id=shown.last_run_id or last_run_id,
     )

@@ -103,6 +103,8 @@ class TriggerContext:
     """Names the run: the same id twice is one run."""
     events: tuple[Event, ...] = ()
     """What should_trigger found."""
+    again_s: float | None = None
+    """As Look's: something is there that has not come to rest."""
 
 
 @dataclass(frozen=True)
@@ -168,8 +170,12 @@ class SensorTrigger(Trigger[C]):
     def compare(self, observation: JsonValue, cursor: JsonValue) -> Look:
         """The events between cursor and observation. Quick, and without any input or output."""
 
+    def warning(self, cursor: JsonValue) -> str | None:
+        """What the last look noticed that is no error and that somebody should know, out of the cursor it left."""
+        return None
+
     def should_trigger(self, context: TriggerContext) -> bool:
         """Look once; see Trigger."""
         look = self.compare(self.observe(context.connections, context.cursor), context.cursor)
-        context.events, context.cursor = look.events, look.cursor
+        context.events, context.cursor, context.again_s = look.events, look.cursor, look.again_s
         return bool(look.events)

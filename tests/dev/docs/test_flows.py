@@ -44,6 +44,10 @@ TOGETHER: dict[tuple[str, str], dict[str, Any]] = {
     ("FileConfig", "pattern"): {"path": "/data/in/orders.csv"},
     ("DatabaseConfig", "detection_mode"): {"timestamp_column": "t"},
     ("DatabaseConfig", "timestamp_column"): {"detection_mode": "timestamp_column"},
+    **{
+        ("DatabaseConfig", key): {"detection_mode": "timestamp_column", "timestamp_column": "t"}
+        for key in ("timezone", "settle_seconds")
+    },
     ("DatabaseConfig", "custom_query"): {"detection_mode": "custom_query", "table_name": None},
 }
 """Keys that belong together."""

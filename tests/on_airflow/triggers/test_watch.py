@@ -15,6 +15,8 @@ from pydantic import JsonValue
 
 from sluiceway.errors import SourceUnavailableError
 from sluiceway.events import Event, Look
+from sluiceway.flows.files import read_file
+from sluiceway.flows.look import look_now
 from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.trigger import SensorConfig, SensorTrigger
 from sluiceway.ledger import events
@@ -22,7 +24,7 @@ from sluiceway.ledger.events import TriggerState
 from sluiceway.ledger.warehouse import connect
 from sluiceway.on_airflow.triggers import shared, watch
 from sluiceway.on_airflow.triggers.watch import WatchTrigger
-from sluiceway.sources.connections import Connections
+from sluiceway.sources.connections import Connections, from_environment
 
 FLOW = "arrivals"
 POLL_S = 1.0
@@ -31,6 +33,7 @@ POLL_S = 1.0
 class ListingConfig(SensorConfig):
     sensor_type: Literal["listing"]
     path: str
+    restless: float | None = None
 
 
 @TriggerRegistry.register_trigger("sensor.listing")
@@ -51,6 +54,8 @@ class ListingTrigger(SensorTrigger[ListingConfig]):
             raise SourceUnavailableError(f"{self.config.path} is not there.") from None
 
     def compare(self, observation: Any, cursor: Any) -> Look:
+        if self.config.restless is not None:
+            return Look((), time.monotonic(), self.config.restless)
         if cursor is None:
             return Look((), len(observation))
         new = observation[cursor:]
@@ -219,6 +224,47 @@ def test_siblings_that_watch_one_place_share_its_looks(place: Place) -> None:
             await asyncio.sleep(4 * POLL_S)
             looks = ListingTrigger.looks[str(place.path)] - before
             assert 3 <= looks <= (time.monotonic() - began) / POLL_S + 2, "ten watches would look forty times"
+
+    asyncio.run(watched())
+
+
+def test_a_file_that_settles_is_looked_at_again_before_the_next_look_is_due(place: Place, tmp_path: Path) -> None:
+    ids, folder = ("lines", "sibling"), tmp_path / "in"
+    folder.mkdir()
+    place.flow.write_text(
+        'flow_type = "dag"\n'
+        + "".join(
+            f'[[triggers]]\nid = "{each}"\ntype = "sensor"\nsensor_type = "directory"\npath = "{folder}"\n'
+            "poll_s = 86400\nsettle_seconds = 0.5\n"
+            for each in ids
+        ),
+        encoding="utf-8",
+    )
+    for each in ids:
+        trigger = read_file(place.flow).trigger(each)
+        assert isinstance(trigger, SensorTrigger)
+        look_now(place.url, trigger, from_environment)
+    (folder / "a.csv").write_text("1")
+
+    async def watched() -> None:
+        async with Watching(*ids) as watching:
+            await place.until(lambda: len(watching.told) == 2)
+            assert sorted(watching.told) == [("lines", 1), ("sibling", 1)]
+
+    asyncio.run(watched())
+
+
+def test_what_never_settles_is_looked_at_early_every_second_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "MARGIN_S", 0.0)
+    place.declare("lines", extra="restless = 0.1")
+    ListingTrigger.looks.clear()
+
+    async def watched() -> None:
+        async with Watching():
+            await place.until(lambda: ListingTrigger.looks[str(place.path)])
+            began = time.monotonic()
+            await place.until(lambda: ListingTrigger.looks[str(place.path)] >= 6)
+            assert time.monotonic() - began > 1.5 * POLL_S, "five early looks would take a second"
 
     asyncio.run(watched())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,8 @@ from sluiceway.errors import SettingsError
 from sluiceway.events import Look
 from sluiceway.flows.connection import ConnectionId, EngineConfig
 from sluiceway.flows.kinds.changes import compare_value
+from sluiceway.flows.kinds.cursor import resume
+from sluiceway.flows.kinds.zones import known_zone
 from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.trigger import SensorConfig, SensorTrigger
 from sluiceway.settings import load_settings
@@ -19,6 +22,8 @@ from sluiceway.sources.connections import Connection, Connections, from_uri
 from sluiceway.sources.services.sql_code import READING, code_of, first_word
 
 WAREHOUSE = "warehouse"
+_ENDLESS = {"nan", "inf"}
+_WITHOUT_ZONE = re.compile(r":\d\d(\.\d+)?$")
 
 
 def _one_condition(text: str) -> str:
@@ -65,10 +70,11 @@ class DatabaseConfig(SensorConfig):
     )
     detection_mode: Literal["row_count", "timestamp_column", "custom_query"] = Field(
         description="row_count: the number of rows changes; every look counts them all, a second or two for 10 "
-        "million, so it is for small tables or a long poll_s. timestamp_column: a row with a newer timestamp is there, "
-        "or one more with the newest, while fewer than 1,000 have that; a row that comes later with an older timestamp "
-        "is not seen. With an index on the column a look costs the database less than a millisecond. custom_query: "
-        "what the query gives changes.",
+        "million, so it is for small tables or a long poll_s. timestamp_column: a row with a newer timestamp is "
+        "there, or one more with the newest, while fewer than 1,000 have that; a row that comes later with an older "
+        "timestamp is not seen, as one that a long transaction commits late: settle_seconds is for that. A timestamp "
+        "after the database's now counts when its time comes, and until then hides no other row. With an index on "
+        "the column a look costs the database less than a millisecond. custom_query: what the query gives changes.",
         examples=["timestamp_column"],
     )
     timestamp_column: Name | None = Field(
@@ -76,6 +82,20 @@ class DatabaseConfig(SensorConfig):
         description="The column that grows from row to row: a timestamp, a date, a number, or text that sorts as time "
         "does. Index it; with a condition that few rows meet, index both: (status, created_at).",
         examples=["created_at"],
+    )
+    timezone: Annotated[str, AfterValidator(known_zone)] | None = Field(
+        default=None,
+        description="The IANA time zone of times in timestamp_column that say none, by which they are compared with "
+        "now. Default: the one that the database is set to, of PostgreSQL; else UTC.",
+        examples=["Asia/Tokyo"],
+    )
+    settle_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description="A row counts once its timestamp is so old: none is missed that a transaction commits within that "
+        "time, although others with a later timestamp were there before. For columns of times.",
+        examples=[60],
     )
     custom_query: Annotated[Code, AfterValidator(_one_select)] | None = Field(
         default=None,
@@ -111,6 +131,9 @@ class DatabaseConfig(SensorConfig):
                 raise ValueError(f"detection_mode = {mode!r} needs {key}; add it")
             if key not in needed[mode] and given:
                 raise ValueError(f"{key} says nothing to detection_mode = {mode!r}; remove it")
+        for key in ("timezone", "settle_seconds"):
+            if mode != "timestamp_column" and getattr(self, key):
+                raise ValueError(f"{key} says nothing to detection_mode = {mode!r}; remove it")
         if mode == "custom_query" and self.condition is not None:
             raise ValueError("condition says nothing to detection_mode = 'custom_query'; write it into the query")
         return self
@@ -125,6 +148,8 @@ class DatabaseTrigger(SensorTrigger[DatabaseConfig]):
     def place(self) -> str:
         """The database, and what is asked of it."""
         keys = {"id", "flow_id", "enabled", "description", "poll_s", "coalesce", "mode", "statement_timeout_s"}
+        # what was seen before there were these keys holds
+        keys |= {key for key in ("timezone", "settle_seconds") if not getattr(self.config, key)}
         return json.dumps(self.config.model_dump(mode="json", exclude=keys), sort_keys=True)
 
     def observe(self, connections: Connections, cursor: JsonValue) -> JsonValue:
@@ -138,6 +163,8 @@ class DatabaseTrigger(SensorTrigger[DatabaseConfig]):
             config.custom_query,
             config.condition,
             config.statement_timeout_s,
+            config.timezone,
+            config.settle_seconds,
         )
         at = time.time()
         return {"at": at, "value": look(question, self._connection(connections))}
@@ -155,6 +182,24 @@ class DatabaseTrigger(SensorTrigger[DatabaseConfig]):
         by_time = self.config.detection_mode == "timestamp_column"
         counts = {"counts": _is_newer} if by_time else {}
         return compare_value(self.place(), cursor, at=observation["at"], value=value, facts=facts, **counts)
+
+    def warning(self, cursor: JsonValue) -> str | None:
+        """That rows are from the future, and do not count yet."""
+        known = resume(cursor, self.place())
+        value = known["value"] if known is not None else None
+        ahead = value.get("ahead") if isinstance(value, dict) else None
+        if ahead is None:
+            return None
+        table, column = self.config.table_name, self.config.timestamp_column
+        if ahead in _ENDLESS:
+            return f"{table}: rows have no finite number as {column}, and do not count; correct them"
+        hint = ""
+        if self.config.timezone is None and _WITHOUT_ZONE.search(str(ahead)):
+            hint = "; times without a zone are taken as the database's own: if they are another's, set timezone"
+        return (
+            f"{table}: rows have a {column} after now by the database's clock, up to {ahead}; each counts when its "
+            f"time comes, or correct it{hint}"
+        )
 
     def _connection(self, connections: Connections) -> Connection:
         if self.config.engine_config is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from datetime import time as clock
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import JsonValue
@@ -29,6 +29,7 @@ from sluiceway.errors import (
     SourceUnreadableError,
     nearest,
 )
+from sluiceway.flows.kinds.moments import Clock, is_after, is_endless
 from sluiceway.flows.kinds.storable import storable
 from sluiceway.sources.connections import Connection
 from sluiceway.sources.services.sql_engine import WRONG_LOGIN, engine_of
@@ -40,7 +41,23 @@ GUARDED = frozenset({"postgresql+psycopg", "sqlite+pysqlite"})
 """Databases and drivers that are sent a text of the user's: here one statement is one by construction, and can only
 read. psycopg2, for one, sends what it declares a cursor for by a protocol that takes several."""
 
-_engines: dict[tuple[object, ...], tuple[Connection, sa.Engine]] = {}
+TOLD_S = 60.0
+"""A row that is less ahead of the database's clock is worth no word: its writer's clock is another."""
+UNUSED_S = 3600.0
+"""After so long without a look an engine's session is closed when the next engine is made."""
+_NOW = {"mssql": "SYSUTCDATETIME()", "oracle": "SYS_EXTRACT_UTC(SYSTIMESTAMP)"}
+"""How a database says its now in UTC; the others by CURRENT_TIMESTAMP, in sessions whose zone is UTC."""
+
+
+class _Kept(NamedTuple):
+    """An engine of this process."""
+
+    connection: Connection
+    engine: sa.Engine
+    used_at: float
+
+
+_engines: dict[tuple[int, str], _Kept] = {}
 _lock = threading.Lock()
 
 
@@ -53,10 +70,14 @@ class Question:
     custom_query: str | None
     condition: str | None
     statement_timeout_s: float
+    timezone: str | None = None
+    settle_seconds: float = 0
 
 
 def look(question: Question, connection: Connection) -> JsonValue:
     """The number of rows; {"newest", "rows"}; or what the query gives.
+
+    Of a column the newest value that is not after the database's now; if there are others, the last stands in "ahead".
 
     :raises SourceMissingError: there is no such table.
     :raises SchemaDriftError: it has no such column.
@@ -74,35 +95,98 @@ def look(question: Question, connection: Connection) -> JsonValue:
             )
     try:
         with _named_errors(question, connection, where), _session(engine, question.statement_timeout_s) as session:
-            # a cursor of the server's: PostgreSQL declares one for a single SELECT and for nothing else
-            statement = _statement(question).execution_options(stream_results=True)
-            result = session.execute(statement)
-            names = list(result.keys())
-            rows = [tuple(row) for row in result.fetchmany(2)]
-            result.close()
+            if question.timestamp_column is not None:
+                return _newest(session, question, where)
+            names, rows, _ = _ask(session, _statement(question))
     except SourceMissingError as error:
         raise SourceMissingError(f"{error}{_near(question, connection)}") from error
-    return _value(question, where, names, rows)
+    return _value(where, names, rows)
+
+
+def _ask(session: sa.Connection, statement: sa.Select[Any]) -> tuple[list[str], list[tuple[Any, ...]], list[Any]]:
+    """Names, the first two rows, and the driver's types."""
+    # a cursor of the server's: PostgreSQL declares one for a single SELECT and for nothing else
+    result = session.execute(statement.execution_options(stream_results=True))
+    described = result.cursor.description if result.cursor is not None else None
+    names, types = list(result.keys()), [column[1] for column in described or ()]
+    rows = [tuple(row) for row in result.fetchmany(2)]
+    result.close()
+    return names, rows, types
+
+
+def _newest(session: sa.Connection, question: Question, where: str) -> JsonValue:
+    dialect = session.dialect.name
+    _, ((first, rows, now),), types = _ask(session, _newest_statement(question, dialect))
+    clock, newest = Clock.of(now, question.timezone or _own_zone(session)), first
+    kind = types[0] if dialect == "postgresql" else None
+
+    def up_to(condition: sa.ColumnElement[bool]) -> tuple[Any, int]:
+        _, ((value, count, *_),), _ = _ask(session, _newest_statement(question, dialect, condition))
+        return value, count
+
+    column: sa.ColumnClause[Any] = sa.column(str(question.timestamp_column))
+    while is_endless(newest):
+        newest, rows = up_to(column < sa.literal(newest))
+    last = clock.last_before(newest, kind, question.settle_seconds)
+    if last is None and newest is not None and question.settle_seconds:
+        raise ConfigError(
+            f"{where}: settle_seconds = {question.settle_seconds:g} says nothing, for {question.timestamp_column} "
+            f"holds no times; remove it"
+        )
+    if last is not None and is_after(newest, last):
+        newest, rows = up_to(column <= _literal(last))
+    found: dict[str, JsonValue] = {"newest": _json(newest), "rows": rows}
+    told = clock.last_before(first, kind, -TOLD_S)
+    if is_endless(first) or (told is not None and is_after(first, told)):
+        found["ahead"] = _json(first)
+    return found
+
+
+def _own_zone(session: sa.Connection) -> str | None:
+    """The zone that a session of PostgreSQL has before it is set to UTC: of what the database writes by itself."""
+    if session.dialect.name != "postgresql":
+        return None
+    # asked once: the view has hundreds of rows, and a session keeps its own
+    if "own_zone" not in session.info:
+        found = session.exec_driver_sql("SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone'")
+        session.info["own_zone"] = found.scalar()
+    return str(session.info["own_zone"])
+
+
+def _literal(value: Any) -> sa.ColumnElement[Any]:
+    zoned = isinstance(value, datetime) and value.tzinfo is not None
+    return sa.literal(value, sa.DateTime(timezone=True) if zoned else None)
 
 
 def _statement(question: Question) -> sa.Select[Any]:
     if question.custom_query is not None:
         query = sa.text(_escaped(question.custom_query)).columns().subquery("q")
         return sa.select(sa.text("*")).select_from(query)
+    return sa.select(sa.func.count()).select_from(_table(question)).where(*_conditions(question))
+
+
+def _table(question: Question) -> sa.TableClause:
     schema, _, name = str(question.table_name).rpartition(".")
-    table = sa.table(name, schema=schema or None)
+    return sa.table(name, schema=schema or None)
+
+
+def _conditions(question: Question) -> list[sa.ColumnElement[bool] | sa.TextClause]:
     # the line's end is for a comment at the end of the condition
-    conditions = [sa.text(f"({_escaped(question.condition)})")] if question.condition is not None else []
-    if question.timestamp_column is None:
-        return sa.select(sa.func.count()).select_from(table).where(*conditions)
-    column: sa.ColumnClause[Any] = sa.column(question.timestamp_column)
+    return [sa.text(f"({_escaped(question.condition)})")] if question.condition is not None else []
+
+
+def _newest_statement(question: Question, dialect: str, *bound: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The newest value within the bound, how many rows have it, and now."""
+    table, conditions = _table(question), [*_conditions(question), *bound]
+    column: sa.ColumnClause[Any] = sa.column(str(question.timestamp_column))
     # it stands twice below, and is looked for once
     newest = sa.select(sa.func.max(column).label("at")).select_from(table).where(*conditions).cte("newest")
     equal: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(table)
     at = sa.select(newest.c.at).scalar_subquery()
     equal = equal.where(column == at, *conditions).limit(sa.literal_column(str(MOST_EQUAL)))
     rows = sa.select(sa.func.count()).select_from(equal.subquery("equal")).scalar_subquery()
-    return sa.select(newest.c.at, rows.label("rows"))
+    now: sa.ColumnElement[Any] = sa.literal_column(_NOW.get(dialect, "CURRENT_TIMESTAMP"))
+    return sa.select(newest.c.at, rows.label("rows"), now.label("now"))
 
 
 def _escaped(text: str) -> str:
@@ -112,16 +196,20 @@ def _escaped(text: str) -> str:
 
 def _engine(connection: Connection) -> sa.Engine:
     """The one of this process for that connection; made anew when the connection was changed."""
-    # what another process opened is not for its children
-    key = (os.getpid(), connection.conn_id, connection.host, connection.port, connection.schema_name)
+    # what another process opened is not for its children; and another login to the same database is another session
+    key = (os.getpid(), connection.model_dump_json(exclude={"password"}))
+    now = time.monotonic()
     with _lock:
         known = _engines.get(key)
-        if known is not None and known[0] == connection:
-            return known[1]
+        if known is not None and known.connection == connection:
+            _engines[key] = known._replace(used_at=now)
+            return known.engine
         if known is not None:
-            known[1].dispose()
+            known.engine.dispose()
+        for unused in [each for each, kept in _engines.items() if now - kept.used_at > UNUSED_S]:
+            _engines.pop(unused).engine.dispose()
         engine = engine_of("sensor", connection, keep=1)
-        _engines[key] = (connection, engine)
+        _engines[key] = _Kept(connection, engine, now)
         return engine
 
 
@@ -139,14 +227,12 @@ def _session(engine: sa.Engine, timeout_s: float) -> Iterator[sa.Connection]:
         yield session
 
 
-def _value(question: Question, where: str, names: list[str], rows: list[tuple[Any, ...]]) -> JsonValue:
+def _value(where: str, names: list[str], rows: list[tuple[Any, ...]]) -> JsonValue:
     if len(rows) > 1:
         raise SourceUnreadableError(
             f"{where}: gives more than one row, and one value is compared; make one of them: count, max, string_agg"
         )
     values = [_json(value) for value in rows[0]] if rows else []
-    if question.timestamp_column is not None:
-        return {"newest": values[0], "rows": values[1]}
     if len(values) < 2:
         found = values[0] if values else None
     else:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, JsonValue
 
 from sluiceway.events import Look
-from sluiceway.flows.kinds.files import EventType, checked_path, compare_files, observe_folder
+from sluiceway.flows.kinds.files import EventType, checked_path, compare_files, observe_folder, unseen_files
 from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.trigger import SensorConfig, SensorTrigger
 from sluiceway.sources.connections import Connections
@@ -20,7 +20,8 @@ class DirectoryConfig(SensorConfig):
     sensor_type: Literal["directory"] = Field(description="Looks at the files of a folder.", examples=["directory"])
     path: Annotated[str, AfterValidator(checked_path)] = Field(
         description="The folder's whole path. When it is gone, cannot be read, or what was mounted there is not any "
-        "more, the sensor has an error, and nothing counts as deleted.",
+        "more, the sensor has an error, and nothing counts as deleted. A folder within it that cannot be read "
+        "is a warning.",
         examples=["/data/in"],
     )
     pattern: str = Field(
@@ -48,8 +49,9 @@ class DirectoryConfig(SensorConfig):
         default=5,
         ge=0,
         le=86_400,
-        description="A file counts once its size and its time of modification have not changed for so long: it has "
-        "stopped growing.",
+        description="A file counts once two looks so long apart find it the same in size, times and inode: it has "
+        "stopped growing. While one has not, there is a look after so long and not only after poll_s. With 0 each look "
+        "counts at once. On NFS write more than its acregmax, 60 s by default: for so long it may say what was.",
         examples=[60],
     )
 
@@ -67,6 +69,10 @@ class DirectoryTrigger(SensorTrigger[DirectoryConfig]):
     def observe(self, connections: Connections, cursor: JsonValue) -> JsonValue:
         """One listing, and a stat of each file that matches."""
         return observe_folder(self.config.path, self.config.pattern, recursive=self.config.recursive)
+
+    def warning(self, cursor: JsonValue) -> str | None:
+        """What within the folder cannot be read."""
+        return unseen_files(self.place(), cursor, self.config.path)
 
     def compare(self, observation: JsonValue, cursor: JsonValue) -> Look:
         """An event for each file."""

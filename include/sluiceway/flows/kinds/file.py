@@ -42,8 +42,9 @@ class FileConfig(SensorConfig):
         default=5,
         ge=0,
         le=86_400,
-        description="A file counts once its size and its time of modification have not changed for so long: it has "
-        "stopped growing.",
+        description="A file counts once two looks so long apart find it the same in size, times and inode: it has "
+        "stopped growing. While one has not, there is a look after so long and not only after poll_s. With 0 each look "
+        "counts at once. On NFS write more than its acregmax, 60 s by default: for so long it may say what was.",
         examples=[60],
     )
 

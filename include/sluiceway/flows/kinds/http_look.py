@@ -59,9 +59,7 @@ def look(question: Question, connections: Connections) -> JsonValue:
             f"{question.shown} gave no whole answer within {question.request_timeout_s:g} s (request_timeout_s)"
         ) from error
     except httpx.RequestError as error:
-        raise SourceUnavailableError(
-            f"{question.shown} does not answer: {said_by(error)}; try again later"
-        ) from error
+        raise SourceUnavailableError(f"{question.shown} does not answer: {said_by(error)}; try again later") from error
     return _value(question, answer, hint=", connection" if secrets else "")
 
 
@@ -84,6 +82,8 @@ def _header(question: Question, name: str, headers: httpx.Headers) -> JsonValue:
     if name not in headers:
         raise SourceMissingError(f"{question.shown} sends no header {name!r}{nearest(name, headers)}")
     value = headers[name]
+    if len(value) > LONGEST_VALUE:
+        raise SourceUnreadableError(f"{question.url}: its header {name} has more than {LONGEST_VALUE:,} characters")
     # a server that packs the answer on its way makes the tag weak, and the content is the same
     return storable(value.removeprefix("W/") if name.lower() == "etag" else value)
 

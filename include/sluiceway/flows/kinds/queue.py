@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -35,8 +34,8 @@ def _known(queue: str) -> str:
 class QueueConfig(SensorConfig):
     """Messages of a queue, in the triggerer.
 
-    A queue gives each message once. Redis keeps none for who does not listen, and a message of Pub/Sub is acknowledged
-    when it arrives: what comes while the triggerer is down is lost with Redis, and waits with Pub/Sub.
+    Redis gives each message once and keeps none for who does not listen. A message of Pub/Sub is acknowledged once the
+    ledger has it; one that is given again is known by its id.
     """
 
     sensor_type: Literal["queue"] = Field(description="Listens to a message queue.", examples=["queue"])
@@ -88,10 +87,21 @@ class QueueTrigger(Trigger[QueueConfig]):
             "subscription": google["subscription"],
             "gcp_conn_id": self.config.connection,
             "max_messages": MOST_MESSAGES,
-            "ack_messages": True,
+            # when the ledger has them
+            "ack_messages": False,
             "poke_interval": self.config.poll_s,
             "return_immediately": False,
         }
+
+    def receipts(self, payload: Mapping[str, Any]) -> list[str]:
+        """What acknowledges the messages in a payload, once they are kept; nothing does with Redis."""
+        return [] if "channel" in payload else [str(received["ack_id"]) for received in payload["message"]]
+
+    def unread(self, data: bytes) -> Mapping[str, Any]:
+        """The payload of a message of Redis whose bytes are no text; Airflow's trigger takes all for such."""
+        redis = _REDIS.fullmatch(self.config.queue)
+        assert redis is not None
+        return {"channel": redis["channel"], "data": data.decode("utf-8", "backslashreplace")}
 
     def events(self, payload: Mapping[str, Any], at: float) -> tuple[Event, ...]:
         """The events in the payload of a TriggerEvent of that listener.
@@ -115,7 +125,7 @@ def _unpacked(data: str) -> str:
     """The text that Pub/Sub's JSON holds in base64."""
     try:
         return base64.b64decode(data, validate=True).decode("utf-8", "backslashreplace")
-    except binascii.Error:
+    except ValueError:
         return data
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
-from sluiceway.errors import nearest
 from sluiceway.events import Event
 from sluiceway.flows import cron
+from sluiceway.flows.kinds.zones import known_zone
 from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.trigger import Trigger, TriggerConfig, TriggerContext
 
@@ -25,7 +24,7 @@ class ScheduleConfig(TriggerConfig):
         + ".",
         examples=["30 2 * * 1-5", "@daily"],
     )
-    timezone: str = Field(
+    timezone: Annotated[str, AfterValidator(known_zone)] = Field(
         default="UTC",
         description="The IANA time zone whose clocks the fields mean. A time that a change to summer time leaves out "
         "comes an hour later; one that comes twice in autumn counts the second time alone, unless the hour is `*`.",
@@ -41,17 +40,6 @@ class ScheduleConfig(TriggerConfig):
     @classmethod
     def _is_cron(cls, value: str) -> str:
         cron.check(value)
-        return value
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_zone(cls, value: str) -> str:
-        try:
-            zoneinfo.ZoneInfo(value)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(
-                f"is no time zone of the IANA database{nearest(value, zoneinfo.available_timezones(), listing=False)}"
-            ) from error
         return value
 
 

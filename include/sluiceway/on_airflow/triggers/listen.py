@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
-from sluiceway.errors import TransientError
+from sluiceway.errors import SourceUnavailableError, TransientError
 from sluiceway.events import Event
 from sluiceway.flows.kinds.queue import QueueConfig, QueueTrigger
 from sluiceway.ledger import events
@@ -57,10 +59,17 @@ class Listener:
 
         # its Redis hook asks for the connection without await, which Airflow answers only in a task that has a portal
         await greenback.ensure_portal()
-        while True:
-            # that of Redis ends after each message
-            async for event in MessageQueueTrigger(**trigger.listener()).run():
-                await self._keep(trigger.events(event.payload, time.time()))
+        source = MessageQueueTrigger(**trigger.listener()).trigger
+        refusals = _refusals(trigger.listener()["scheme"])
+        try:
+            while True:
+                # each ends after the messages that it gives at once
+                async for payload in _payloads(source, trigger):
+                    await self._keep(trigger.events(payload, time.time()))
+                    await _acknowledge(source, trigger.receipts(payload))
+        except refusals as error:
+            said = " ".join(str(each) for each in error.args)
+            raise SourceUnavailableError(f"{trigger.config.queue}: refuses, or does not answer: {said}") from error
 
     async def _keep(self, found: tuple[Event, ...]) -> None:
         while True:
@@ -73,3 +82,31 @@ class Listener:
                 await asyncio.sleep(AGAIN_S)
             else:
                 return
+
+
+async def _payloads(source: Any, trigger: QueueTrigger) -> AsyncIterator[Mapping[str, Any]]:
+    """What Airflow's trigger gives until it ends."""
+    try:
+        async for event in source.run():
+            yield event.payload
+    except UnicodeDecodeError as error:
+        yield trigger.unread(error.object)
+
+
+async def _acknowledge(source: Any, receipts: list[str]) -> None:
+    """Whatever ends the listener before: the queue gives the messages again, and the ledger knows them."""
+    if receipts:
+        await source.hook.acknowledge(project_id=source.project_id, subscription=source.subscription, ack_ids=receipts)
+
+
+def _refusals(scheme: str) -> tuple[type[Exception], ...]:
+    """What the clients of a kind of queue raise, which Airflow's triggers let through."""
+    if scheme == "redis+pubsub":
+        from redis.exceptions import RedisError
+
+        return (RedisError,)
+    from airflow.providers.google.cloud.hooks.pubsub import PubSubException
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+
+    return (PubSubException, GoogleAPIError, GoogleAuthError)

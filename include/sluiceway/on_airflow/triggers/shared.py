@@ -82,16 +82,17 @@ class Shared:
         """
         return (await self.in_thread(self._flow, flow_id)).trigger(trigger_id)
 
-    async def observe(self, trigger: SensorTrigger[Any], cursor: JsonValue) -> Observation:
+    async def observe(self, trigger: SensorTrigger[Any], cursor: JsonValue, *, not_older_s: float) -> Observation:
         """What the trigger's place holds; of siblings that watch the same place one looks, and all have the answer.
 
+        :param not_older_s: than so many seconds may an answer be that a sibling has asked for.
         :raises SluicewayError: the place cannot be seen.
         """
         names = (trigger.config.flow_id, trigger.config.id)
         place = (type(trigger), trigger.place())
         self._move(names, place)
         watched, now = self._places[place], asyncio.get_running_loop().time()
-        if watched.found is None or now - watched.at > trigger.config.poll_s / 2:
+        if watched.found is None or now - watched.at > not_older_s:
             watched.at = now
             watched.found = asyncio.ensure_future(self.in_thread(trigger.observe, self.connection, cursor))
         at, found = watched.at, watched.found

@@ -32,6 +32,8 @@ REPEAT_S = 30.0
 """A flow whose events no run has taken this long after it was woken is woken again: the wake, or the run, was lost."""
 LONGEST_REPEAT_S = 3600.0
 CRASH_S = 60.0
+MARGIN_S = 0.5
+"""Beyond what a look asks for until the next: the thread that looks may begin later than its watch has it."""
 
 
 class WatchTrigger(BaseEventTrigger):
@@ -84,7 +86,7 @@ class WatchTrigger(BaseEventTrigger):
                     if loop.time() >= next_look:
                         found = await watch.look()
                         pace.poll_s = watch.poll_s
-                        next_look = found.at + pace.after_answer() * found.share
+                        next_look = found.at + min(pace.after_answer() * found.share, found.again_s)
                         if found.is_new:
                             repeat.begin(loop.time())
                     if loop.time() >= repeat.at:
@@ -117,6 +119,8 @@ class _Found(NamedTuple):
     """When the place was looked at, on the loop's clock: a sibling may have done it a little earlier."""
     share: float = 1.0
     """Of poll_s until the next look."""
+    again_s: float = inf
+    """Until another look is worth it before that."""
 
 
 class _Watch:
@@ -128,6 +132,8 @@ class _Watch:
         self._listener = Listener(common, self._names)
         self._known: TriggerState | None = None
         self._waited = False
+        self._early_s: float | None = None
+        """The wait before the look that comes now, when it is shorter than poll_s."""
         self.poll_s = IDLE_S
         """Seconds between two looks."""
 
@@ -159,14 +165,18 @@ class _Watch:
             left = self._known.unclaimed > 0
         known = self._known
         cursor = cursor_of(trigger, known)
-        observation = await self._common.observe(trigger, cursor)
+        early_s, self._early_s = self._early_s, None
+        observation = await self._common.observe(trigger, cursor, not_older_s=(early_s or self.poll_s) / 2)
         look = await self._common.in_thread(_moved, trigger, known, observation.value)
         new = 0
         if look is None:
             await self._common.alive(self._names)
         else:
             new = await self._write(trigger, known, look)
-        return _Found(left or new > 0, observation.at, share)
+            # never two early ones in a row: a log that grows for ever would be looked at all the time
+            if early_s is None and (again_s := (look.again_s or inf) + MARGIN_S) < self.poll_s:
+                self._early_s = again_s
+        return _Found(left or new > 0, observation.at, share, self._early_s or inf)
 
     async def _hear(self, trigger: QueueTrigger) -> _Found:
         self.poll_s = trigger.config.poll_s

@@ -12,10 +12,16 @@ from gcsfs.retry import HttpError, NonRetryableError
 from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError
 
-from sluiceway.errors import ConfigError, SourceMissingError, SourceUnavailableError, said_by
+from sluiceway.errors import (
+    ConfigError,
+    SourceMissingError,
+    SourceUnavailableError,
+    SourceUnreadableError,
+    said_by,
+)
 from sluiceway.sources.connections import Connection
 from sluiceway.sources.places.google_store import access, files_of, refresh
-from sluiceway.sources.places.listing import Listed
+from sluiceway.sources.places.listing import MOST_PAGES, Listed, endless
 from sluiceway.sources.services.google_credentials import account_of
 
 PAGE = 1_000
@@ -36,14 +42,14 @@ class GoogleBucket:
         if self._credentials is not None and self._conn_id is not None:
             refresh(uri, self._conn_id, self._credentials)
         asked = {"prefix": prefix, "fields": FIELDS, "maxResults": PAGE}
-        while True:
+        for _ in range(MOST_PAGES):
             with self._named_errors(uri):
                 page: Mapping[str, Any] = self._files.call("GET", "b/{}/o", bucket, **asked, json_out=True)
-            for each in page.get("items", []):
-                yield Listed(each["name"], int(each["size"]), str(each["generation"]), each["timeCreated"])
+            yield from _listed(uri, page)
             if not page.get("nextPageToken"):
                 return
             asked["pageToken"] = page["nextPageToken"]
+        raise endless(uri)
 
     @contextmanager
     def _named_errors(self, uri: str) -> Iterator[None]:
@@ -64,6 +70,16 @@ class GoogleBucket:
         if self._credentials is None:
             return "name a connection that may"
         return f"let {account_of(self._credentials)} (connection {self._conn_id!r}) do so, as Storage Object Viewer"
+
+
+def _listed(uri: str, page: Mapping[str, Any]) -> list[Listed]:
+    try:
+        return [
+            Listed(str(each["name"]), int(each["size"]), str(each["generation"]), str(each["timeCreated"]))
+            for each in page.get("items", [])
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SourceUnreadableError(f"{uri}: the store's listing cannot be read: it lacks {error}") from error
 
 
 def open_bucket(connection: Connection | None) -> GoogleBucket:

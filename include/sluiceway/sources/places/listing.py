@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal, Protocol, cast
 
+from sluiceway.errors import SourceUnreadableError
 from sluiceway.sources.connections import Connection, Connections
 
 Scheme = Literal["s3", "gs"]
@@ -38,6 +39,15 @@ class Bucket(Protocol):
         :raises SourceUnavailableError: the store does not answer.
         """
         ...
+
+
+MOST_PAGES = 10_000
+"""Of one listing, which may give less than it could on each: a store that always has another is not asked for ever."""
+
+
+def endless(uri: str) -> SourceUnreadableError:
+    """A listing has more than MOST_PAGES."""
+    return SourceUnreadableError(f"{uri}: the store's listing does not end after {MOST_PAGES:,} pages; narrow prefix")
 
 
 _open: dict[tuple[int, str, str | None], tuple[Connection | None, Bucket]] = {}

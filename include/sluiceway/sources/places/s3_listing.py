@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import s3fs
 from aiohttp import ClientError as NetworkError
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
+from botocore.parsers import ResponseParserError
 
-from sluiceway.errors import ConfigError, SettingsError, SourceMissingError, SourceUnavailableError
+from sluiceway.errors import (
+    ConfigError,
+    SettingsError,
+    SourceMissingError,
+    SourceUnavailableError,
+    SourceUnreadableError,
+)
 from sluiceway.sources.connections import Connection
-from sluiceway.sources.places.listing import Listed
+from sluiceway.sources.places.listing import MOST_PAGES, Listed, endless
 from sluiceway.sources.places.s3_store import ANYBODY, files_of, options_of
 
 PAGE = 1_000
 """The most that S3 gives."""
+_ALWAYS = frozenset({"IsTruncated", "Name", "KeyCount", "MaxKeys"})
+"""What a listing says, also that of nothing."""
 
 
 class S3Bucket:
@@ -29,14 +39,18 @@ class S3Bucket:
     def objects(self, bucket: str, prefix: str) -> Iterator[Listed]:
         """A page at a time."""
         asked: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": PAGE}
-        while True:
-            with self._named_errors(f"s3://{bucket}/{prefix}"):
+        uri = f"s3://{bucket}/{prefix}"
+        for _ in range(MOST_PAGES):
+            with self._named_errors(uri):
                 page: dict[str, Any] = self._files.call_s3("list_objects_v2", **asked)
-            for each in page.get("Contents", []):
-                yield Listed(each["Key"], each["Size"], each["ETag"].strip('"'), each["LastModified"].isoformat())
-            if not page.get("IsTruncated"):
+                if not _ALWAYS & page.keys():
+                    # botocore reads a login page as a bucket that holds nothing
+                    raise ValueError("it is no listing")
+            yield from (_listed(each) for each in page.get("Contents", []) if "Key" in each)
+            if not page.get("IsTruncated") or "NextContinuationToken" not in page:
                 return
             asked["ContinuationToken"] = page["NextContinuationToken"]
+        raise endless(uri)
 
     @contextmanager
     def _named_errors(self, uri: str) -> Iterator[None]:
@@ -54,8 +68,20 @@ class S3Bucket:
                 f"{uri}: the connection {self._conn_id!r} holds no key, and this machine has none; set its login and "
                 f"password"
             ) from error
+        except (ResponseParserError, ValueError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise SourceUnreadableError(
+                f"{uri}: the store's listing cannot be read ({said}); is endpoint_url of {self._conn_id!r} a store's?"
+            ) from error
         except (OSError, BotoCoreError, ClientError, NetworkError) as error:
             raise SourceUnavailableError(f"{uri}: the store does not answer ({error}); try again later") from error
+
+
+def _listed(each: Mapping[str, Any]) -> Listed:
+    """Stores that speak the protocol leave out what Amazon's own never does; the time then tells a new content."""
+    at = each.get("LastModified", "")
+    modified_at = at.isoformat() if isinstance(at, datetime) else str(at)
+    return Listed(each["Key"], each.get("Size", 0), each.get("ETag", "").strip('"') or modified_at, modified_at)
 
 
 def open_bucket(connection: Connection | None) -> S3Bucket:

@@ -13,6 +13,7 @@ from aiobotocore.session import AioSession
 from aiohttp import ClientError as NetworkError
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 from botocore.loaders import Loader, create_loader
+from botocore.utils import parse_timestamp
 
 from sluiceway.errors import ConfigError, SettingsError, SourceMissingError, SourceUnavailableError
 from sluiceway.sources.connections import Connection, Connections
@@ -89,10 +90,19 @@ def files_of(options: dict[str, Any]) -> s3fs.S3FileSystem:
     config = {"retries": {"max_attempts": RETRIES}}
     session = AioSession(profile=options.get("profile"))
     session.register_component("data_loader", _service_descriptions())
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
     asked = {name: value for name, value in options.items() if name != "profile"}
     files = s3fs.S3FileSystem(skip_instance_cache=True, session=session, config_kwargs=config, **asked)
     files.retries = 1 + RETRIES
     return files
+
+
+def _moment(said: Any) -> Any:
+    """A time as botocore reads it; what is none stays as the store says it, else all of its answer would be lost."""
+    try:
+        return parse_timestamp(said)
+    except (ValueError, OverflowError, RuntimeError):
+        return str(said)
 
 
 @cache
