@@ -57,6 +57,10 @@ class SourceUnreadableError(SluicewayError):
     """The source is there and cannot be read as what the spec declares."""
 
 
+class SourceTooLargeError(SourceUnreadableError):
+    """The source holds, or becomes while it is read, more than its table's file allows."""
+
+
 class EmptyExtractionError(SluicewayError):
     """The source gave no rows, or fewer than checks.min_rows."""
 
