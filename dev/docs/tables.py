@@ -16,6 +16,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "Geometry": spec.Geometry,
     "Checks": checks.Checks,
     "LocatedSource": source_spec.LocatedSource,
+    "Bounded": source_spec.Bounded,
     "SheetRows": source_spec.SheetRows,
     "TextValues": source_spec.TextValues,
     **{model.__name__: model for model in source_spec.SOURCE_KINDS.values()},

@@ -77,6 +77,10 @@ class PrivateAddressError(SluicewayError):
     """A file's address, or what it leads to, is a machine of this network that the deployment has not declared."""
 
 
+class SourceTooLargeError(SourceUnreadableError):
+    """The source holds, or becomes while it is read, more than its table's file allows."""
+
+
 class EmptyExtractionError(SluicewayError):
     """The source gave no rows, or fewer than checks.min_rows."""
 

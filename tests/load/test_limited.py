@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import psycopg
+import pyarrow as pa
 import pytest
 
 from sluiceway.errors import ConfigError, EmptyExtractionError, LoadEndedError, MemoryLimitError
@@ -19,8 +22,10 @@ from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect, one_connection
 from sluiceway.load import cgroup, limited
+from sluiceway.load.geometry.cleaner import GeometryCleaner
 from sluiceway.load.limited import Ended, load_within_memory, run_within
 from sluiceway.tables.limits import Limits
+from sluiceway.tables.registry import read_spec
 from sluiceway.tables.spec import TableSpec
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what another process has")
@@ -150,6 +155,62 @@ def test_a_load_that_needs_more_leaves_a_row_that_says_so_and_nothing_else(
     assert load_within_memory(city, warehouse_url, run=run, try_number=2).status == "loaded"
 
 
+PLACE = """
+description = "Places"
+key = "id"
+source = { kind = "csv", uri = "place.csv" }
+columns = { id = "integer" }
+geometry = { type = "Point", source = "shape", source_crs = "EPSG:4326" }
+"""
+PLACES = "id,shape\n" + "".join(f"{number},POINT (1 2)\n" for number in range(1, 100_001))
+CRASH = """
+import faulthandler
+
+def transform(batch):
+    if "90000" in set(batch["id"]):
+        faulthandler._sigsegv()
+    return batch
+"""
+
+
+def test_a_library_that_crashes_is_told_with_the_rows_it_had_in_hand(
+    write_spec: Callable[..., TableSpec],
+    warehouse_url: str,
+    open_run: Callable[[str], RunKey],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a table without any limit: what kills its load kills no more than that."""
+    clean = GeometryCleaner.clean
+
+    def crash(cleaner: GeometryCleaner, batch: pa.RecordBatch) -> object:
+        if "90000" in batch.column("id").to_pylist():
+            faulthandler._sigsegv()  # type: ignore[attr-defined]  # made for this
+        return clean(cleaner, batch)
+
+    monkeypatch.setattr(GeometryCleaner, "clean", crash)
+    run = open_run("r1")
+    with pytest.raises(LoadEndedError, match="SIGSEGV") as caught:
+        load_within_memory(write_spec("place", PLACE, place__csv=PLACES), warehouse_url, run=run, try_number=1)
+    found = re.search(r"It had rows ([\d,]+) to ([\d,]+) in hand, and had read [\d,]+\.", str(caught.value))
+    assert found is not None, str(caught.value)
+    first, last = (int(number.replace(",", "")) for number in found.groups())
+    assert 1 < first <= 90_000 <= last
+    with connect(warehouse_url) as session:
+        (row,) = store.table_runs(session, run)
+    assert (row.status, row.error) == ("failed", str(caught.value))
+
+
+def test_a_crash_while_the_source_is_read_is_told_with_how_far_it_had_come(
+    write_spec: Callable[..., TableSpec], tmp_path: Path, warehouse_url: str, open_run: Callable[[str], RunKey]
+) -> None:
+    write_spec("place", PLACE, place__csv=PLACES)
+    code = tmp_path / "crash.py"
+    code.write_text(CRASH)
+    spec = read_spec(tmp_path / "place.toml").model_copy(update={"transform": code})
+    with pytest.raises(LoadEndedError, match=r"SIGSEGV.* had read [\d,]{5,}( rows, and was to read on|\.)"):
+        load_within_memory(spec, warehouse_url, run=open_run("r1"), try_number=1)
+
+
 def test_the_limits_of_a_flow_hold_for_a_table_whose_file_says_none(city: TableSpec) -> None:
     assert city.limits == Limits(8 << 30, None)
     assert city.within("1GiB", 0.5).limits == Limits(8 << 30, 0.5)
@@ -158,7 +219,7 @@ def test_the_limits_of_a_flow_hold_for_a_table_whose_file_says_none(city: TableS
 
 
 def test_processors_that_nothing_limits_are_told(ended: list[Ended], caplog: pytest.LogCaptureFixture) -> None:
-    assert run_within(Limits(cpu=2), os.getpid, ended.append) == os.getpid(), "there is nothing to watch"
+    assert run_within(Limits(cpu=2), os.getpid, ended.append) != os.getpid(), "a crash is still to be told"
     assert "Nothing limits the load to 2 processors: no control group may be made for it here." in caplog.text
 
 

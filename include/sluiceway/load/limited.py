@@ -1,4 +1,6 @@
-"""A load in a process of its own, which may hold so much memory and no more: it alone ends, and this process says why.
+"""A load in a process of its own: what ends it ends no more than that, and this process says why and at which rows.
+
+It may hold so much memory and no more, where its table's file says so.
 
 A control group holds the limits where one may be made (cgroup.py). Elsewhere this process looks at the other's resident
 memory twenty times a second, and ends it once it is more; nothing limits its processors. What the kernel ends for want
@@ -24,7 +26,7 @@ from typing import Any, TypeVar, cast
 from sluiceway.errors import LoadEndedError, MemoryLimitError, SluicewayError
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect, forget_connection
-from sluiceway.load import cgroup
+from sluiceway.load import cgroup, whereabouts
 from sluiceway.load.attempt import Attempt
 from sluiceway.load.cgroup import Cgroup
 from sluiceway.load.table import load_table
@@ -50,15 +52,13 @@ class Ended:
 
 
 def load_within_memory(spec: TableSpec, url: str, *, run: RunKey, try_number: int, **options: Any) -> TableRun:
-    """As `load_table`, in a process that may have what the table's file says of memory and processors, or in this one.
+    """As `load_table`, in a process of its own that may have what the table's file says of memory and processors.
 
     :raises MemoryLimitError: the load needs more; nothing of it was written, and the ledger says so.
     :raises LoadEndedError: its process was ended, or it crashed.
     :raises SluicewayError: as load_table.
     """
     work = partial(load_table, spec, url, run=run, try_number=try_number, **options)
-    if spec.limits == Limits():
-        return work()
     attempt = Attempt(run, try_number)
     with connect(url) as ledger:
         attempt.number(ledger, spec.name)
@@ -75,20 +75,20 @@ def load_within_memory(spec: TableSpec, url: str, *, run: RunKey, try_number: in
 def run_within(limits: Limits, work: Callable[[], T], when_ended: Callable[[Ended], None]) -> T:
     """What `work` returns or raises, done in a process that may have so much memory and so many processors.
 
-    Only Linux tells how much another process has; elsewhere it runs in this one, without a limit.
+    Only Linux tells how much another process has; elsewhere it runs in this one, without a limit, and its crash is its
+    task's.
 
     :param when_ended: is told when the process ended without a word, before the error is raised.
     :raises MemoryLimitError: it had more, and was ended.
     :raises LoadEndedError: somebody or something else has ended it.
     """
     if sys.platform != "linux":
-        log.warning("The limits of memory and processors do not hold on this system.")
+        if limits != Limits():
+            log.warning("The limits of memory and processors do not hold on this system.")
         return work()
-    group = cgroup.make(limits)
+    group = cgroup.make(limits) if limits != Limits() else None
     if limits.cpu is not None and not (group and group.holds_cpu):
         log.warning("Nothing limits the load to %g processors: no control group may be made for it here.", limits.cpu)
-    if group is None and limits.memory is None:
-        return work()
     try:
         return _run_in_child(limits, group, work, when_ended)
     finally:
@@ -100,6 +100,7 @@ def _run_in_child(
     limits: Limits, group: Cgroup | None, work: Callable[[], T], when_ended: Callable[[Ended], None]
 ) -> T:
     killed_before = _killed_by_kernel()
+    whereabouts.forget()
     reading, writing = os.pipe()
     if not (pid := os.fork()):
         _work_in_child(work, reading, writing)
@@ -198,22 +199,23 @@ def _killed_by_kernel() -> int:
 
 
 def _error(limit: int | None, peak: int, is_over: bool, status: int, killed_by_kernel: int) -> SluicewayError:
+    where = whereabouts.told()
     of_limit = f" of its {shown(limit)}" if limit is not None else ""
     if is_over and limit is not None:
         return MemoryLimitError(
-            f"Out of memory: the load had {shown(peak)} and its limit is {shown(limit)}, so it was ended. Set `memory` "
-            "in the table's file to more than it needs, or give it to the queue of workers that have as much."
+            f"Out of memory: the load had {shown(peak)} and its limit is {shown(limit)}, so it was ended.{where} Set "
+            "`memory` in the table's file to more than it needs, or give it to the queue of workers that have as much."
         )
     if status == -signal.SIGKILL and killed_by_kernel:
         return MemoryLimitError(
             f"Out of memory: the kernel ended the load, which had {shown(peak)}{of_limit}, for the machine "
-            "or its container had no more. Give the worker more memory or fewer slots, or set `memory` to what it "
-            "really has."
+            f"or its container had no more.{where} Give the worker more memory or fewer slots, or set `memory` to what "
+            "it really has."
         )
     by = f"signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit status {status}"
     return LoadEndedError(
         f"The load's process ended by {by} at {shown(peak)}{of_limit}: by hand or by a crash, for the "
-        "kernel has ended nothing for want of memory meanwhile."
+        f"kernel has ended nothing for want of memory meanwhile.{where}"
     )
 
 

@@ -30,7 +30,6 @@ from sluiceway.sources import open_source, pieces_of
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import located
 from sluiceway.sources.piece import Piece
-from sluiceway.tables.limits import Limits
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
@@ -111,8 +110,8 @@ def load_part(
 ) -> TablePart:
     """Stage one part of a table, all of it or nothing, and write into the ledger what came of it.
 
-    One that is staged already is left as it is: a task may be told so late that it has ended. Where the table's file
-    says `memory` or `cpu`, the part may have as much, in a process of its own.
+    One that is staged already is left as it is: a task may be told so late that it has ended. It is done in a process
+    of its own, which may have what the table's file says of memory and processors.
 
     :param part: its number, from 1.
     :raises PartsError: it is no longer planned, or the source or the table's file is no longer what it was then.
@@ -120,8 +119,6 @@ def load_part(
     :raises SluicewayError: it cannot be loaded; the ledger says why.
     """
     work = partial(_load_part, spec, url, run, part, try_number, connections)
-    if spec.limits == Limits():
-        return work()
 
     def record(ended: Ended) -> None:
         with connect(url) as session:

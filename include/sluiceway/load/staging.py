@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from sluiceway.errors import SchemaDriftError
 from sluiceway.ledger.rejects import Reject
+from sluiceway.load import whereabouts
 from sluiceway.load.cast import Caster, texts_to_null
 from sluiceway.load.loaded_batches import LoadedBatches, digest
 from sluiceway.load.pipeline import hand_over, read_ahead
@@ -129,9 +130,11 @@ class _Typing:
             else:
                 numbers = _numbers(next_number, raw.num_rows, unreadable)
             next_number = int(numbers[-1]) + 1
+            whereabouts.takes_in_hand(int(numbers[0]), int(numbers[-1]))
             unreadable = {number for number in unreadable if number >= next_number}
             self.staged.extracted += raw.num_rows
             ready = self._ready(raw, numbers)
+            whereabouts.lets_go()
             progress(self.staged.extracted, self.extraction.total_rows)
             yield ready
         _spool_unreadable(self.extraction, self.spool, self.staged)
@@ -205,7 +208,10 @@ def _raw_batches(spec: TableSpec, extraction: Extraction) -> Iterator[pa.RecordB
         from sluiceway.load.transform import transformed
 
         batches = transformed(spec, spec.transform, extraction)
+    rows = 0
     for batch in batches:
+        rows += batch.num_rows
+        whereabouts.has_read(rows)
         yield texts_to_null(batch, spec)
 
 

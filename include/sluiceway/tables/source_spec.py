@@ -6,6 +6,9 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
+MOST_COLUMNS = 1_600
+"""Of a table of PostgreSQL (MaxHeapAttributeNumber)."""
+
 
 class Frozen(BaseModel):
     """Parsed once at the edge; an unknown key is an error."""
@@ -16,7 +19,39 @@ class Frozen(BaseModel):
 Character = Annotated[str, Field(min_length=1, max_length=1)]
 
 
-class TextValues(Frozen):
+class Bounded(Frozen):
+    """How much a source may become while it is read. A file of a few hundred bytes can ask for all memory there is."""
+
+    max_columns: PositiveInt = Field(
+        default=MOST_COLUMNS,
+        description="A source of more columns is refused. PostgreSQL takes 1,600 in one table; a table of some of the "
+        "source's columns may come from a wider one.",
+        examples=[5_000],
+    )
+    max_rows: PositiveInt = Field(
+        default=1_000_000_000, description="A source of more rows is refused.", examples=[2_000_000_000]
+    )
+    max_value_bytes: PositiveInt = Field(
+        default=16 * 2**20,
+        description="A source with a longer value is refused: a text, a shape, a record of CSV or JSON. A document "
+        "that is read at once (KML, TopoJSON, Esri's JSON, a GeoJSON of one feature) may have twice as much.",
+        examples=[100_000_000],
+    )
+    max_batch_bytes: PositiveInt = Field(
+        default=256 * 2**20,
+        description="The most that the rows of one batch, and the pages of a Parquet file that they are read from, may "
+        "take once they are unpacked.",
+        examples=[1_000_000_000],
+    )
+    max_seconds: PositiveInt | None = Field(
+        default=None,
+        description="The most seconds that the reading may take. Default: no end; but a view of an SQLite file or a "
+        "GeoPackage must give its next rows within 20 s, and one more for each 4 MB of the file.",
+        examples=[3600],
+    )
+
+
+class TextValues(Bounded):
     """How values that arrive as text are read."""
 
     null: tuple[str, ...] = Field(
@@ -66,6 +101,11 @@ class LocatedSource(Frozen):
         default=8 * 2**30,
         description="A download, or an archive's unpacked content, of more bytes is refused.",
         examples=[2_000_000_000],
+    )
+    max_ratio: PositiveInt = Field(
+        default=1_000,
+        description="A file that becomes more than so many times its own bytes, and more than 32 MiB, is refused.",
+        examples=[10_000],
     )
     sha256: str | None = Field(
         default=None,

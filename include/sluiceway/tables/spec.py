@@ -27,7 +27,7 @@ from sluiceway.tables.checks import Checks
 from sluiceway.tables.files import DEFAULT_GROUP, check_queue
 from sluiceway.tables.limits import Limits, check_cpu, check_memory, memory_bytes
 from sluiceway.tables.needs import Needs
-from sluiceway.tables.source_spec import Frozen, ParquetSource, SheetRows, Source, SqlSource, VectorSource
+from sluiceway.tables.source_spec import Bounded, Frozen, ParquetSource, SheetRows, Source, SqlSource, VectorSource
 from sluiceway.tables.split import check_split
 from sluiceway.tables.targets import Target, refused_by_bigquery
 
@@ -142,7 +142,7 @@ class Column(Frozen):
 _NOT_LOADED: Any = {
     **dict.fromkeys(("description", "group", "checks", "transform", "split", "fresh_within"), True),
     **dict.fromkeys(("queue", "memory", "cpu"), True),
-    "source": {"watermark_lag"},
+    "source": {"watermark_lag", "max_ratio", *Bounded.model_fields},
     "columns": {"__all__": {"description"}},
 }
 """What changes no row that is loaded."""

@@ -347,9 +347,8 @@ def test_a_record_too_long_for_any_block_is_a_named_error_and_never_a_lost_row(
     read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(csv_source, "BLOCK_BYTES", 4096)
-    monkeypatch.setattr(csv_source, "LARGEST_RECORD_BYTES", 8192)
     with pytest.raises(SourceUnreadableError, match=r"city\.csv cannot be read: after row 1, a record is longer"):
-        read(f'id,name\n1,Ponce\n2,"{"x" * 20_000}"\n3,Caguas\n')
+        read(f'id,name\n1,Ponce\n2,"{"x" * 20_000}"\n3,Caguas\n', options="max_value_bytes = 8192")
 
 
 def test_a_source_that_is_not_read_to_its_end_is_closed(spec_of: Callable[..., TableSpec], tmp_path: Path) -> None:

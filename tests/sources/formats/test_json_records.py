@@ -19,7 +19,7 @@ TEXT = (
 
 
 def read(text: bytes, document: Document | None = None, records: str | None = None, cursor: str | None = None) -> Any:
-    found = read_records(io.BytesIO(text), document or Document(), records=records, cursor=cursor)
+    found = read_records(io.BytesIO(text), document or Document(), records=records, cursor=cursor, largest=1 << 24)
     return [value for value, _ in found]
 
 

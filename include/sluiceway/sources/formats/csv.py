@@ -17,7 +17,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 
-from sluiceway.errors import ConfigError, SourceUnreadableError
+from sluiceway.errors import ConfigError, SourceTooLargeError, SourceUnreadableError
+from sluiceway.sources.bounds import check_columns, value_too_long
 from sluiceway.sources.extraction import Extraction, Unreadable
 from sluiceway.sources.formats.archive import open_bytes
 from sluiceway.sources.formats.csv_text import CsvText
@@ -27,14 +28,10 @@ from sluiceway.tables.spec import TableSpec
 
 BLOCK_BYTES = 1 << 20
 """Read at once; about 5,000 rows of a table with 20 columns."""
-LARGEST_RECORD_BYTES = 32 << 20
-"""A file with a record that is larger than a block is read again in blocks of this size."""
 HOPELESS = 10_000
 """So many records at the start, and all of another width than the first one, are no rejects but another dialect."""
 SHOWN = 10_000
 """Characters of an unreadable record that are kept."""
-
-csv.field_size_limit(LARGEST_RECORD_BYTES)
 
 _READ_ERRORS = (csv.Error, OSError)
 
@@ -45,6 +42,7 @@ def open_csv(spec: TableSpec, source: CsvSource, path: Path) -> Iterator[Extract
     place = path.name
     with _named_errors(spec, place):
         first = _first_record(spec, source, path)
+    check_columns(spec, first, place)
     names = column_names(first, header=source.header)
     extraction = Extraction(columns=dict.fromkeys(names, "text"), batches=iter(()))
     if not first:
@@ -76,7 +74,8 @@ def _first_record(spec: TableSpec, source: CsvSource, path: Path) -> list[str]:
     with open_bytes(path, source.member, source.max_bytes) as stream:
         text = CsvText(stream, source)
         with io.TextIOWrapper(io.BufferedReader(text), encoding="utf-8", newline="") as lines:
-            reader = csv.reader(lines, delimiter=source.delimiter, quotechar=source.quote, escapechar=source.escape)
+            given = _lines(spec, lines, path.name)
+            reader = csv.reader(given, delimiter=source.delimiter, quotechar=source.quote, escapechar=source.escape)
             records = (record for record in reader if record)
             first = next(records, [])
             if text.broken is not None and next(records, None) is None:
@@ -84,6 +83,17 @@ def _first_record(spec: TableSpec, source: CsvSource, path: Path) -> list[str]:
                     f"{spec.name}: {path.name} cannot be read: in its first record, {text.broken}"
                 )
     return first
+
+
+def _lines(spec: TableSpec, text: io.TextIOWrapper, place: str) -> Iterator[str]:
+    """The lines of the first record and of what stands above it, all together no longer than a record may be."""
+    left = spec.source.max_value_bytes
+    csv.field_size_limit(left)
+    while line := text.readline(left + 1):
+        left -= len(line)
+        if left < 0:
+            raise value_too_long(spec, place, "its first record")
+        yield line
 
 
 class _RecordTooLongError(Exception):
@@ -107,16 +117,17 @@ class _Reader:
 
     def batches(self) -> Generator[pa.RecordBatch, None, None]:
         """All rows, in the columns of the spec."""
-        for block_bytes in (BLOCK_BYTES, LARGEST_RECORD_BYTES):
+        for block_bytes in (BLOCK_BYTES, max(BLOCK_BYTES, self.source.max_value_bytes)):
             try:
                 with closing(self._in_blocks(block_bytes)) as batches:
                     yield from batches
             except _RecordTooLongError:
                 continue
             return
-        raise self._broken(
-            f"after row {max(self.delivered, self.last_unreadable):,}, a record is longer than "
-            f"{LARGEST_RECORD_BYTES >> 20} MB; perhaps a quote is opened there and never closed"
+        raise SourceTooLargeError(
+            f"{self.spec.name}: {self.path.name} cannot be read: after row "
+            f"{max(self.delivered, self.last_unreadable):,}, a record is longer than source.max_value_bytes = "
+            f"{self.source.max_value_bytes:,}; perhaps a quote is opened there and never closed"
         )
 
     def _in_blocks(self, block_bytes: int) -> Generator[pa.RecordBatch, None, None]:

@@ -22,9 +22,12 @@ import openpyxl
 import pyarrow as pa
 from openpyxl.utils import column_index_from_string
 
-from sluiceway.errors import ConfigError, SourceMissingError, SourceUnreadableError, nearest
+from sluiceway.errors import ConfigError, SourceMissingError, SourceTooLargeError, SourceUnreadableError, nearest
+from sluiceway.sources.bounds import check_columns
 from sluiceway.sources.extraction import Extraction
+from sluiceway.sources.formats import excel_parts
 from sluiceway.sources.formats.archive import check_archive
+from sluiceway.sources.formats.excel_parts import WorkbookReader
 from sluiceway.sources.formats.header import check_width, column_names, declared_positions
 from sluiceway.sources.formats.values import spelled_array, typed_array
 from sluiceway.tables.source_spec import ExcelSource
@@ -61,8 +64,10 @@ def open_excel(spec: TableSpec, source: ExcelSource, path: Path) -> Iterator[Ext
     with _workbook(spec, path) as workbook:
         sheet = _sheet(source, workbook, path)
         reader = _Reader(spec, source, f"{path.name}, sheet {sheet.title}", sheet)
+        excel_parts.check_width(spec, sheet, reader.place)
         with closing(reader.rows()) as rows:
             first = list(islice(rows, FIRST_ROWS))
+            check_columns(spec, reader.header or range(reader.widest), reader.place)
             header = reader.header if source.header else [""] * max(map(len, first), default=0)
             extraction = Extraction(
                 columns=dict.fromkeys(column_names(header, header=source.header), "text"), batches=iter(())
@@ -87,6 +92,7 @@ def _check_workbook(spec: TableSpec, source: ExcelSource, path: Path) -> None:
     if not zipfile.is_zipfile(path):
         raise SourceUnreadableError(f"{place} is no .xlsx workbook, or breaks off")
     check_archive(path, source.max_bytes)
+    excel_parts.check_sheets(spec, path)
 
 
 @contextmanager
@@ -94,11 +100,14 @@ def _workbook(spec: TableSpec, path: Path) -> Iterator[openpyxl.Workbook]:
     with path.open("rb") as file:
         try:
             # not by name: openpyxl goes by the suffix
-            workbook = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+            reader = WorkbookReader(spec, file, path)
+            reader.read()
+        except SourceTooLargeError:
+            raise
         except Exception as error:
             raise SourceUnreadableError(f"{spec.name}: {path.name} is no .xlsx workbook: {_words(error)}") from error
-        with closing(workbook):
-            yield workbook
+        with closing(reader.wb):
+            yield reader.wb
 
 
 def _words(error: Exception) -> str:
@@ -153,6 +162,8 @@ class _Reader:
         while True:
             try:
                 row = next(rows, None)
+            except SourceTooLargeError:
+                raise
             except Exception as error:
                 raise SourceUnreadableError(
                     f"{self.spec.name}: {self.place} cannot be read after line {number:,}: {_words(error)}"
@@ -160,6 +171,7 @@ class _Reader:
             if row is None:
                 return
             number += 1
+            excel_parts.check_height(self.spec, number, self.place)
             values = [_cell(value) for value in row]
             while values and values[-1] is None:
                 values.pop()

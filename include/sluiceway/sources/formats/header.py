@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from sluiceway.errors import SchemaDriftError
@@ -14,10 +15,8 @@ def column_names(record: Sequence[str], *, header: bool) -> list[str]:
 
     A transform sees its columns under these names.
     """
-    return [
-        name if header and name and record.count(name) == 1 else str(position)
-        for position, name in enumerate(record, 1)
-    ]
+    counts = Counter(record)
+    return [name if header and name and counts[name] == 1 else str(position) for position, name in enumerate(record, 1)]
 
 
 def declared_positions(spec: TableSpec, record: Sequence[str], place: str, *, header: bool) -> dict[str, int]:

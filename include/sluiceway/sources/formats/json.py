@@ -17,10 +17,11 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from sluiceway.errors import ConfigError, SourceMissingError, SourceUnreadableError, nearest
+from sluiceway.errors import ConfigError, SourceMissingError, SourceTooLargeError, SourceUnreadableError, nearest
+from sluiceway.sources.bounds import check_columns, value_too_long
 from sluiceway.sources.extraction import Extraction, Unreadable, declared_columns, geometry_columns
 from sluiceway.sources.formats.archive import open_bytes
-from sluiceway.sources.formats.json_records import LARGEST_VALUE, BrokenJsonError, Document, read_records
+from sluiceway.sources.formats.json_records import BrokenJsonError, Document, LongJsonError, check_many, read_records
 from sluiceway.sources.formats.texts import Number, json_text, text_array
 from sluiceway.tables.source_spec import JsonSource
 from sluiceway.tables.spec import TableSpec
@@ -115,6 +116,7 @@ class _Reader:
             for record, length in objects:
                 rows.append(record)
                 self.keys.update(dict.fromkeys(record, "text"))
+                check_columns(self.spec, self.keys, self.path.name)
                 size += length
                 if size >= BATCH_BYTES:
                     yield self._batch(rows)
@@ -145,7 +147,9 @@ class _Reader:
         path = self.source.records
         try:
             with open_bytes(self.path, self.source.member, self.source.max_bytes) as stream:
-                yield from read_records(stream, document, records=path)
+                yield from read_records(stream, document, records=path, largest=self.source.max_value_bytes)
+        except LongJsonError as error:
+            raise self._too_large(f"after record {self.number:,}, {error}") from error
         except BrokenJsonError as error:
             raise self._broken(f"after record {self.number:,}, {error}") from error
         if not document.found:
@@ -158,11 +162,15 @@ class _Reader:
             for line in self._split(stream):
                 try:
                     text = line.decode()
+                    if len(line) > CHUNK_BYTES:
+                        check_many(text, self.source.max_value_bytes)
                     yield _DECODER.decode(text), text
                 except UnicodeDecodeError as error:
                     yield _Broken(f"is no UTF-8: byte 0x{line[error.start]:02x}"), line.decode(errors="replace")
                 except json.JSONDecodeError as error:
                     yield _Broken(f"is no JSON: {error.msg} at character {error.pos + 1}"), text
+                except LongJsonError as error:
+                    raise self._too_large(f"after record {self.number:,}, {error}") from error
                 except RecursionError:
                     yield _Broken("is nested too deeply"), text
 
@@ -174,11 +182,17 @@ class _Reader:
             if at_start and lines:
                 lines[0], at_start = lines[0].removeprefix(codecs.BOM_UTF8), False
             yield from filter(None, (line.strip(_BLANK) for line in lines))
-            if len(rest) > LARGEST_VALUE:
-                raise self._broken(f"after record {self.number:,}, a line is longer than {LARGEST_VALUE >> 20} MB")
+            if len(rest) > self.source.max_value_bytes:
+                raise value_too_long(self.spec, self.path.name, f"record {self.number + 1:,}")
         last = (rest.removeprefix(codecs.BOM_UTF8) if at_start else rest).strip(_BLANK)
         if last:
             yield last
+
+    def _too_large(self, what: str) -> SourceTooLargeError:
+        return SourceTooLargeError(
+            f"{self.spec.name}: {self.path.name}: {what}, and source.max_value_bytes allows "
+            f"{self.source.max_value_bytes:,}; raise it if right"
+        )
 
     def _batch(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
         columns = self._columns()

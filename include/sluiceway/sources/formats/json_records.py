@@ -12,8 +12,9 @@ from typing import IO, Any
 from sluiceway.sources.formats.texts import Number
 
 CHUNK_BYTES = 1 << 16
-LARGEST_VALUE = 64 << 20
-"""Characters of one record or one other value; what is larger is taken for broken."""
+VALUE_CHARACTERS = 16
+"""For each value in a record it may be so much shorter: a list of numbers takes forty times of what it is as text."""
+_SEPARATORS = (",", "[", "{")
 
 _DECODER = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=str, strict=False)
 _BLANK = " \t\r\n"
@@ -25,6 +26,10 @@ class BrokenJsonError(ValueError):
 
 class CutJsonError(BrokenJsonError):
     """The document ends before its time."""
+
+
+class LongJsonError(BrokenJsonError):
+    """One of its values is longer than it may be."""
 
 
 @dataclass
@@ -44,17 +49,25 @@ class Document:
 
 
 def read_records(
-    stream: IO[bytes], document: Document, *, records: str | None, cursor: str | None = None, encoding: str = "utf-8"
+    stream: IO[bytes],
+    document: Document,
+    *,
+    records: str | None,
+    largest: int,
+    cursor: str | None = None,
+    encoding: str = "utf-8",
 ) -> Iterator[tuple[Any, str]]:
     """The records and their spelling, one by one.
 
     :param stream: the document; is read from where it stands.
     :param document: filled on the way.
     :param records: where the records stand, keys joined by dots; None: the document is the records.
+    :param largest: characters of one record, or one other value.
     :param cursor: where the next cursor stands, keys joined by dots.
-    :raises BrokenJsonError: the document is no JSON; CutJsonError where it breaks off.
+    :raises BrokenJsonError: the document is no JSON; CutJsonError where it breaks off, LongJsonError where a value is
+        longer than `largest`, or holds too many others for that.
     """
-    text = _Text(stream, encoding)
+    text = _Text(stream, encoding, largest)
     digest = hashlib.sha256()
     for value, spelling in _walk(text, document, _keys(records), _keys(cursor) if cursor else None, ""):
         digest.update(spelling.encode("utf-8", "surrogatepass") + b"\n")
@@ -135,8 +148,9 @@ def _members(text: _Text) -> Iterator[str]:
 class _Text:
     """A window on the document that moves forward."""
 
-    def __init__(self, stream: IO[bytes], encoding: str) -> None:
+    def __init__(self, stream: IO[bytes], encoding: str, largest: int) -> None:
         self._stream = stream
+        self._largest = largest
         utf_8 = codecs.lookup(encoding).name in {"utf-8", "ascii"}
         self._encoding = "UTF-8" if utf_8 else encoding
         self._decoder = codecs.getincrementaldecoder("utf-8-sig" if utf_8 else encoding)()
@@ -189,7 +203,7 @@ class _Text:
                 # it may be complete with what follows
                 if self._ended and (error.pos >= len(self._window) or error.msg.startswith("Unterminated")):
                     raise CutJsonError("it breaks off") from error
-                if len(self._window) - self._at > LARGEST_VALUE or not self._more(size):
+                if not self._grow(size):
                     raise BrokenJsonError(f"{error.msg}: {self.rest(20)!r}") from error
             else:
                 # 12 may go on as 12.5 or 12e+5, of which the window may hold 12e+
@@ -199,6 +213,14 @@ class _Text:
                     self._at = end
                     return value, spelling
             size *= 2
+            check_many(self._window, self._largest, start=self._at)
+
+    def _grow(self, size: int) -> bool:
+        """Read on for a value that is not complete; False where there is no more."""
+        left = self._largest - (len(self._window) - self._at)
+        if left < 0:
+            raise LongJsonError(f"a value is longer than {self._largest:,} characters")
+        return self._more(min(size, left + 1))
 
     def broken(self, expected: str) -> BrokenJsonError:
         """What to raise where something else was expected."""
@@ -209,3 +231,10 @@ class _Text:
     def rest(self, characters: int) -> str:
         """The next characters; for messages."""
         return self._window[self._at : self._at + characters]
+
+
+def check_many(text: str, largest: int, *, start: int = 0) -> None:
+    """Raises LongJsonError when the record in `text` may hold too many values for one of `largest` characters."""
+    most = largest // VALUE_CHARACTERS
+    if sum(text.count(each, start) for each in _SEPARATORS) > most:
+        raise LongJsonError(f"a record holds more than {most:,} values, one for each {VALUE_CHARACTERS} characters")

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError, nearest
 from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.extraction import Extraction, chosen_columns, family, geometry_columns
+from sluiceway.sources.formats.parquet_bounds import check_schema, rows_at_once
 from sluiceway.sources.formats.texts import not_utf8, text_array
 from sluiceway.tables.source_spec import ParquetSource
 from sluiceway.tables.spec import Geometry, TableSpec
@@ -38,6 +39,7 @@ def open_parquet(spec: TableSpec, source: ParquetSource, path: Path) -> Iterator
     if source.member is not None:
         raise ConfigError(f"{spec.name}: source.member: Parquet is read unpacked; name the file itself as source.uri")
     with _open(spec, path) as file:
+        check_schema(spec, file, path.name)
         schema = file.schema_arrow
         shape = _shape(spec, file, path.name)
         columns = {field.name: family(_read_as(field.type)) for field in schema if field.name != shape.column}
@@ -47,7 +49,7 @@ def open_parquet(spec: TableSpec, source: ParquetSource, path: Path) -> Iterator
                 raise SchemaDriftError(f"{spec.name}: {path.name} holds column {name!r} twice")
         yield Extraction(
             columns=columns,
-            batches=_batches(spec, file, chosen, path.name),
+            batches=_batches(spec, file, chosen, path),
             total_rows=file.metadata.num_rows,
             crs=shape.crs,
         )
@@ -157,12 +159,13 @@ def _named_crs(crs: str, file: pq.ParquetFile) -> str | None:
 
 
 def _batches(
-    spec: TableSpec, file: pq.ParquetFile, chosen: Mapping[str, str], place: str
+    spec: TableSpec, file: pq.ParquetFile, chosen: Mapping[str, str], path: Path
 ) -> Generator[pa.RecordBatch, None, None]:
-    seen = 0
+    seen, place = 0, path.name
     names = list(dict.fromkeys(chosen.values()))
     try:
-        for batch in file.iter_batches(batch_size=_rows(file, names), columns=names, use_threads=False):
+        rows = rows_at_once(spec, file, path, names, most=_rows(file, names))
+        for batch in file.iter_batches(batch_size=rows, columns=names, use_threads=False):
             seen += batch.num_rows
             if not batch.num_rows:
                 continue

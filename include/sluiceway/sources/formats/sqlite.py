@@ -14,7 +14,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest
+from sluiceway.sources.bounds import check_columns
 from sluiceway.sources.extraction import Extraction, chosen_columns, geometry_columns
+from sluiceway.sources.formats.sqlite_bounds import Bounds
 from sluiceway.sources.formats.values import typed_array
 from sluiceway.tables.source_spec import SqliteSource
 from sluiceway.tables.spec import TableSpec
@@ -41,7 +43,7 @@ _AFFINITIES = (
 def open_sqlite(spec: TableSpec, source: SqliteSource, path: Path) -> Iterator[Extraction]:
     """Open one table, read-only."""
     try:
-        with closing(_connect(path)) as connection:
+        with closing(connect(path)) as connection:
             tables = [
                 row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
             ]
@@ -54,14 +56,18 @@ def open_sqlite(spec: TableSpec, source: SqliteSource, path: Path) -> Iterator[E
             # both know the columns: SQLite would read an unknown name in double quotes as a text
             place = f"{path.name}, table {source.table}"
             chosen = chosen_columns(spec, columns, place) | geometry_columns(spec, columns, place)
-            names = ", ".join(_quoted(name) for name in chosen.values())
-            cursor = connection.execute(f"SELECT {names} FROM {_quoted(source.table)}")  # noqa: S608
-            yield Extraction(columns=columns, batches=_batches(cursor, list(chosen)))
+            names = ", ".join(quoted(name) for name in chosen.values())
+            check_columns(spec, columns, place)
+            bounds = Bounds(spec, connection, path, source.table, path.name)
+            with bounds.told():
+                cursor = connection.execute(f"SELECT {names} FROM {quoted(source.table)}")  # noqa: S608
+            yield Extraction(columns=columns, batches=_batches(cursor, bounds, list(chosen)))
     except sqlite3.DatabaseError as error:
         raise SourceUnreadableError(f"{spec.name}: {path.name} cannot be read: {error}") from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file to be read, and leave nothing beside it."""
     mode = "mode=ro"
     if _keeps_a_log(path) and not path.with_name(f"{path.name}-wal").exists():
         # nobody has it open: without this word even a reader would leave a log beside it
@@ -76,7 +82,8 @@ def _keeps_a_log(path: Path) -> bool:
         return file.read(20)[18:] == b"\2\2"
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name in SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -85,9 +92,9 @@ def _family(declared_type: str) -> str:
     return next((family for part, family in _AFFINITIES if part in upper), "text")
 
 
-def _batches(cursor: sqlite3.Cursor, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _batches(cursor: sqlite3.Cursor, bounds: Bounds, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     count = FIRST_ROWS
-    while rows := cursor.fetchmany(count):
+    while rows := bounds.rows(cursor, count):
         batch = pa.RecordBatch.from_arrays([typed_array(values) for values in zip(*rows, strict=True)], names=names)
         count = max(1, min(BATCH_ROWS, len(rows) * BATCH_BYTES // max(batch.nbytes, 1)))
         yield batch

@@ -16,14 +16,22 @@ import pyarrow as pa
 from sluiceway.errors import (
     SettingsError,
     SourceMissingError,
+    SourceTooLargeError,
     SourceUnavailableError,
     SourceUnreadableError,
     nearest,
 )
 from sluiceway.json_path import parse as parse_json
+from sluiceway.sources.bounds import check_columns
 from sluiceway.sources.connections import Connections
 from sluiceway.sources.extraction import Extraction, Unreadable, chosen_columns, geometry_columns
-from sluiceway.sources.formats.json_records import BrokenJsonError, CutJsonError, Document, read_records
+from sluiceway.sources.formats.json_records import (
+    BrokenJsonError,
+    CutJsonError,
+    Document,
+    LongJsonError,
+    read_records,
+)
 from sluiceway.sources.formats.texts import json_text, text_array
 from sluiceway.sources.place import without_secrets
 from sluiceway.sources.services.api_client import Answer, ApiClient
@@ -110,11 +118,17 @@ class _Page:
                 self.answer.body,
                 self.document,
                 records=self.source.records,
+                largest=self.source.max_value_bytes,
                 cursor=cursor,
                 encoding=self.answer.encoding,
             )
         except CutJsonError as error:
             raise SourceUnavailableError(f"{place} breaks off; try again later") from error
+        except LongJsonError as error:
+            raise SourceTooLargeError(
+                f"{place}: {error}, and source.max_value_bytes allows {self.source.max_value_bytes:,}; raise it if "
+                "right"
+            ) from error
         except (BrokenJsonError, LookupError) as error:
             raise SourceUnreadableError(f"{place} is no JSON: {error}") from error
 
@@ -256,6 +270,7 @@ class _Reader:
             if isinstance(record, dict):
                 objects += 1
                 page.keys.update(dict.fromkeys(record))
+                check_columns(self.spec, page.keys, f"the answer of {self.client.shown}")
         place = f"{self.spec.name}: the answer of {self.client.shown}"
         if not page.document.found:
             where = f" at source.records = {self.source.records!r}" if self.source.records else ""

@@ -19,6 +19,7 @@ from sluiceway.errors import (
     SplitError,
     nearest,
 )
+from sluiceway.sources.bounds import check_columns
 from sluiceway.sources.extraction import chosen_columns
 from sluiceway.sources.formats.texts import not_utf8
 from sluiceway.sources.formats.vector import gdal, geojson
@@ -91,6 +92,7 @@ class Layer:
         self.info = self._describe(source)
         self.name = str(self.info["layer_name"])
         self.place = f"{file.place}, layer {self.name}"
+        check_columns(spec, self.info["fields"], self.place)
         self._check_driver()
         self.crs = self._crs()
         self._check_geometry(source)
@@ -241,10 +243,11 @@ class Layer:
             yield meta["geometry_name"] or "wkb_geometry", reader
 
     def _rows_at_once(self) -> int:
-        features = int(self.info["features"])
-        if features < 1 or not self.file.path.is_file():
+        features, path = int(self.info["features"]), self.file.path
+        if features < 1:
             return BATCH_ROWS
-        fit = max(1, features * BATCH_BYTES // max(1, self.file.path.stat().st_size))
+        size = sum(part.stat().st_size for part in ([path] if path.is_file() else path.iterdir()))
+        fit = max(1, features * BATCH_BYTES // max(1, size))
         # a power of two: in a file that has grown a little the batches are the same ones (load/loaded_batches.py)
         return min(BATCH_ROWS, 1 << (fit.bit_length() - 1))
 

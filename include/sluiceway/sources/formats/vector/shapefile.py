@@ -71,6 +71,16 @@ def _check_shapes(path: Path, index: Path) -> int:
     return (int.from_bytes(header[24:28], "big", signed=True) * 2 - _HEADER_BYTES) // 8
 
 
+def longest_shape(path: Path) -> tuple[int, int]:
+    """The row whose shape is longest, as the .shx says, and its bytes."""
+    index = _part(path, ".shx")
+    if index is None or index.stat().st_size < _HEADER_BYTES + 8:
+        return 1, 0
+    lengths = np.fromfile(index, dtype=">i4", offset=_HEADER_BYTES)[1::2]
+    row = int(lengths.argmax())
+    return row + 1, int(lengths[row]) * 2
+
+
 @dataclass(frozen=True)
 class DbaseHeader:
     """What the first bytes of a .dbf say."""

@@ -13,6 +13,7 @@ from sluiceway.errors import SourceUnreadableError, SplitError, nearest
 from sluiceway.sources.extraction import Extraction
 from sluiceway.sources.formats.vector import gdal
 from sluiceway.sources.formats.vector.layer import Layer
+from sluiceway.sources.formats.vector.layer_bounds import check_bounds, too_complex
 from sluiceway.sources.formats.vector.pieces import pieces_of_rows, pieces_of_values
 from sluiceway.sources.formats.vector.vector_files import laid_out
 from sluiceway.sources.piece import Piece
@@ -52,10 +53,13 @@ def open_vector(spec: TableSpec, source: VectorSource, path: Path, piece: Piece 
     with ExitStack() as stack:
         file = stack.enter_context(laid_out(spec.name, source, path))
         try:
+            check_bounds(spec, source, file)
             selection = Layer(spec, source, file).selection(piece) if piece is not None else None
             layer = Layer(spec, source, file, selection)
             batches = stack.enter_context(layer.open())
         except _REFUSED as error:
+            if (too_long := too_complex(spec, file, error)) is not None:
+                raise too_long from error
             raise SourceUnreadableError(f"{spec.name}: {file.place} cannot be read: {_said(error)}") from error
         yield Extraction(
             columns=layer.columns,
@@ -81,6 +85,7 @@ def pieces_of_vector(spec: TableSpec, source: VectorSource, path: Path) -> list[
                 f"GeoPackage of it, or remove split"
             )
         try:
+            check_bounds(spec, source, file)
             layer = Layer(spec, source, file)
             if split.by == BY_ROWS:
                 return pieces_of_rows(spec.name, int(layer.info["features"]), split.rows)
