@@ -35,7 +35,9 @@ def held(rows: int | None) -> TableRun:
 def test_a_source_may_shrink_by_exactly_max_shrink_and_by_no_row_more(rows: int, shrink: float, least: int) -> None:
     check_extracted(spec(max_shrink=shrink), least, held(rows))
     if least > 1:
-        with pytest.raises(ShrunkExtractionError, match=rf"gave {least - 1} rows and {rows} at the last good load \(d/r1"):
+        with pytest.raises(
+            ShrunkExtractionError, match=rf"gave {least - 1} rows and {rows} at the last good load \(d/r1"
+        ):
             check_extracted(spec(max_shrink=shrink), least - 1, held(rows))
 
 

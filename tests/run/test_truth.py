@@ -110,7 +110,9 @@ def asked(config: object, warehouse_url: str) -> Any:
 STATES: dict[str, str | None] = {"opened": "success", "plan": "success"}
 
 
-def test_runs_that_stand_as_they_are_written_cost_one_question_however_many(warehouse_url: str, asked: Counting) -> None:
+def test_runs_that_stand_as_they_are_written_cost_one_question_however_many(
+    warehouse_url: str, asked: Counting
+) -> None:
     judged = [put(warehouse_url, RunKey("shop", f"r{number}"), STATES) for number in range(3)]
     opened = put(warehouse_url, RUN, None)
     shown = [*((each, Seen(state="failed", tasks=STATES)) for each in judged), (opened, Seen(state="running"))]
