@@ -568,3 +568,16 @@ def test_what_had_to_begin_when_a_run_was_opened_first_was_set_by_nobody() -> No
         "by hand"
         not in verdict_of([table("city")], tasks=(at_once,), pending=["final.validate"], opened_at=LATER).sentence
     )
+
+
+def test_a_load_that_stands_for_no_failed_table_is_told_itself() -> None:
+    states = {**GREEN_STATES, "sub.load_table_5": "failed"}
+    tables = [table("city"), table("town", **FAILED)]
+    assert "sub.load_table_5 failed: it never began" in red(verdict_of(tables, states, published=None))
+    of_before = red(verdict_of([table("city")], states, published=AT, enqueued_at=None))
+    assert of_before.startswith("sub.load_table_5 failed: Airflow's log of it says why")
+
+
+def test_what_was_marked_by_hand_is_told_by_name() -> None:
+    verdict = verdict_of([table("city")], never_began=["sub.load_table_0", "plan", "final.validate"])
+    assert verdict.sentence.endswith("Marked success by hand: final.validate, plan, sub.load_table_0.")
