@@ -371,3 +371,8 @@ def test_what_a_table_holds_of_two_commits_is_no_commits_whatever_is_asked_first
     assert environment(facts(**short)).data_commit == A, "the longest way in which it is written"
     assert environment(facts(city=table(), town=table(commit=None, green=A))).data_commit is None
     assert environment(facts(city=table(), town=table(green=None))).data_commit is None
+
+
+def test_a_deployment_without_a_table_is_not_in_step_with_anything() -> None:
+    found = judge(IN_STEP, [], facts())
+    assert (found.state, found.sentence) == ("unknown", "staging is in step: s. There is no table.")
