@@ -103,6 +103,12 @@ def test_a_newer_commit_whose_run_waits_supersedes() -> None:
     assert found.said == f"staging serves the newer commit {SHA}, whose run {RUN} waits; no table was touched"
 
 
+def test_of_several_runs_of_the_newer_commit_that_wait_the_last_is_named() -> None:
+    runs = [run(state="running", enqueued=11), run(2, "queued", enqueued=12), run(3, "failed", enqueued=13)]
+    found = contested(runs, stint(other_seen=9, first_seen=12))
+    assert (found.outcome, f"whose run {RUN}__2 waits" in found.said) == ("superseded", True)
+
+
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_an_older_commit_whose_run_is_retried_while_the_newer_is_rolled_out_does_not(state: str) -> None:
     """The retry queues it again, after the newer one's."""

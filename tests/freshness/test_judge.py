@@ -10,7 +10,7 @@ import pytest
 from sluiceway.deploy.commit import Deployed
 from sluiceway.deploy.stints import Stint
 from sluiceway.freshness.facts import LastTry, LedgerFacts, RunFacts, TableFacts
-from sluiceway.freshness.judge import NOTHING_PROMISED, judge, judge_environment, judge_table, of_broken_file
+from sluiceway.freshness.judge import NOTHING_PROMISED, counted, judge, judge_environment, judge_table, of_broken_file
 from sluiceway.freshness.model import EnvironmentVerdict, State, TableState, TableVerdict
 
 NOW = datetime(2026, 8, 3, 12, tzinfo=UTC)
@@ -248,3 +248,131 @@ def test_the_worst_tables_stand_first_and_the_oldest_of_them() -> None:
     verdict = judge(IN_STEP, tables, facts())
     assert "".join(each.table for each in verdict.tables) == "cbfeda"
     assert "Of 6 tables: 2 stale (b, c), 1 unknown (f), 1 late (e), 1 without a promise, 1 fresh." in verdict.sentence
+
+
+def test_a_bound_is_the_last_moment_at_which_a_promise_is_kept() -> None:
+    at = {"promise": 10.0, "grace": 11.0}
+    second = 1 / 3600
+    for hours, run_began, state in (
+        (at["promise"], None, "fresh"),
+        (at["promise"] + second, None, "late"),
+        (at["grace"], None, "late"),
+        (at["grace"] + second, None, "stale"),
+        (30, at["promise"], "late"),
+        (30, at["promise"] + second, "stale"),
+    ):
+        runs = (run(hours=run_began),) if run_began is not None else ()
+        found = judge_table("city", PROMISE, facts(*runs, city=table(hours)))
+        assert found.state == state, (hours, run_began, found.sentence)
+
+
+def test_an_environment_has_all_of_its_time_and_no_second_more() -> None:
+    for minutes, state in ((60, "behind"), (60 + 1 / 60, "stale")):
+        assert environment(facts(stint=stint(minutes=minutes), **OLD)).state == state
+        assert environment(facts(stint=stint(B, minutes), **OLD)).state == state
+        assert environment(facts(run(hours=minutes / 60), **OLD)).state == state
+
+
+def test_a_run_that_ended_when_another_commit_was_still_seen_says_nothing_of_this_deploy() -> None:
+    for minutes, state in ((10, "behind"), (9.9, "stale")):
+        assert environment(facts(run("failed", minutes / 60), stint=stint(minutes=10), **OLD)).state == state
+    unknown = stint().model_copy(update={"other_seen_at": None})
+    assert environment(facts(run("failed", 0.9), stint=unknown, **OLD)).state == "stale"
+    endless = run("abandoned", 0.9).model_copy(update={"finished_at": None})
+    assert environment(facts(endless, stint=stint(), **OLD)).state == "stale"
+
+
+def test_the_newest_run_of_a_commit_is_told_and_the_newest_that_is_to_load_a_table() -> None:
+    runs = (run(commit=B, run_id="other"), run(run_id="newer"), run(run_id="older"))
+    assert "Its run newer is running" in environment(facts(*runs, stint=stint(), **OLD)).sentence
+    runs = (run(dag_id="shop", run_id="s", tables=frozenset({"town"})), run(run_id="m2"), run(run_id="m1"))
+    assert "master_etl/m2 is to load it" in judge_table("city", PROMISE, facts(*runs, city=table(30))).sentence
+
+
+def test_a_verdict_of_a_table_says_what_it_holds_and_whose_that_is() -> None:
+    found = judge_table("city", PROMISE, facts(city=table(2, data_from=NOW - 5 * HOUR, run_id="r7")))
+    assert found == TableVerdict(
+        table="city",
+        state="fresh",
+        sentence="looked at 2 h ago, 10 h are promised",
+        fresh_within_s=36_000,
+        looked_at=NOW - 2 * HOUR,
+        data_from=NOW - 5 * HOUR,
+        rows=3,
+        commit=A,
+        dag_id="master_etl",
+        run_id="r7",
+    )
+
+
+def test_a_verdict_of_an_environment_says_what_is_deployed_since_when_and_what_the_tables_hold() -> None:
+    seen = stint(minutes=30)
+    known = facts(stint=seen, city=table(4), town=table(2))
+    assert environment(known) == EnvironmentVerdict(
+        name="staging",
+        state="in step",
+        sentence=f"deployed {A}, 30 min ago; data {A}, all 2 tables, each looked at since 2026-08-03 08:00 UTC",
+        data_within_s=3600,
+        deployed_commit=A,
+        deployed_at=seen.first_seen_at,
+        data_commit=A,
+    )
+    assert environment(known, None, "city").sentence.endswith(
+        "its one table, each looked at since 2026-08-03 08:00 UTC"
+    )
+    # which no look has noted
+    other = environment(facts(stint=stint(B), city=table(4), town=table(2)))
+    assert (other.deployed_at, other.sentence.startswith(f"deployed {A}; data")) == (None, True)
+
+
+def test_three_tables_are_named_and_the_rest_counted() -> None:
+    held = {f"t{number}": table(commit=B, green=B) for number in range(5)}
+    for count, rest in ((3, "t2 (" + B + ")."), (5, "t2 (" + B + ") and 2 more.")):
+        names = list(held)[:count]
+        found = environment(facts(stint=stint(), **held), None, *reversed(names))
+        assert f"{count} of {count} tables hold other data: t0 ({B}), t1 ({B}), {rest}" in found.sentence
+    stale = [verdict_of("stale", f"t{number}") for number in range(5)]
+    assert judge(None, stale, facts()).sentence == "Of 5 tables: 5 stale (t0, t1, t2 and 2 more)."
+    assert judge(None, stale[2::-1], facts()).sentence == "Of 3 tables: 3 stale (t0, t1, t2)."
+    assert counted(stale, names=False) == "Of 5 tables: 5 stale."
+    assert counted([verdict_of("no promise")]) == "Of 1 table: 1 without a promise."
+    assert counted([]) == "There is no table."
+
+
+def test_of_tables_that_are_as_bad_and_as_old_the_name_decides_and_one_without_a_look_comes_last() -> None:
+    same = [verdict_of("stale", name, looked_at=NOW - HOUR) for name in ("c", "a", "b")]
+    verdict = judge(IN_STEP, [verdict_of("stale", "0"), *same], facts())
+    assert "".join(each.table for each in verdict.tables) == "abc0"
+    assert (verdict.computed_at, verdict.environment) == (NOW, IN_STEP)
+
+
+def test_a_try_that_renewed_nothing_is_told_and_a_good_one_is_not() -> None:
+    def said(status: str, run_status: str, **more: Any) -> str:
+        last = a_try(status, run_status).model_copy(update=more)
+        return judge_table("city", PROMISE, facts(city=table(1, last_try=last))).sentence
+
+    fresh = "looked at 1 h ago, 10 h are promised"
+    assert said("loaded", "success") == said("loaded", "running") == fresh
+    assert (
+        said("loaded", "abandoned") == f"{fresh}; shop/r2 has come to it since and is abandoned, which renews nothing"
+    )
+    assert said("failed", "running") == f"{fresh}; the last try failed in shop/r2: E: no rows"
+    assert said("failed", "failed", error=None).endswith("failed in shop/r2: no error was told")
+    assert said("failed", "failed", error="E:\n  no   rows").endswith("shop/r2: E: no rows")
+
+
+def test_what_a_table_holds_of_two_commits_is_no_commits_whatever_is_asked_first() -> None:
+    for tables in (
+        {"city": table(), "town": table(commit=B, green=B)},
+        {"city": table(commit=B, green=B), "town": table()},
+    ):
+        assert environment(facts(**tables)).data_commit is None
+    short = {"city": table(commit=A[:7], green=A[:7]), "town": table()}
+    assert environment(facts(**short)).data_commit == A, "the longest way in which it is written"
+    assert environment(facts(city=table(), town=table(commit=None, green=A))).data_commit is None
+    assert environment(facts(city=table(), town=table(green=None))).data_commit is None
+
+
+def test_a_deployment_without_a_table_is_not_in_step_with_anything() -> None:
+    found = judge(IN_STEP, [], facts())
+    assert (found.state, found.sentence) == ("unknown", "staging is in step: s. There is no table.")

@@ -6,11 +6,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import psycopg
 import pytest
+from psycopg import sql
 
+from sluiceway.errors import WarehouseUnavailableError
 from sluiceway.ledger import locks
+from sluiceway.ledger.store import RunKey
+from sluiceway.ledger.warehouse import connect
 
 WAITING = "city: another load of this table is under way; this one waits for its end"
 
@@ -63,3 +68,84 @@ def _until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_lock_keeps_out_its_own_kind_of_work_alone_and_is_let_go_with_its_block(warehouse_url: str) -> None:
+    run, other = RunKey("master_etl", "r1"), RunKey("shop", "r1")
+    held = [
+        locks.of_load("city"),
+        locks.of_part(run, "city", 1),
+        locks.of_writing_part(run, "city", 1),
+        locks.of_run(run),
+    ]
+    free = [
+        locks.of_load("town"),
+        locks.of_writing("city"),
+        locks.of_part(run, "city", 2),
+        locks.of_part(other, "city", 1),
+        locks.of_part(run, "town", 1),
+        locks.of_writing_part(run, "city", 2),
+        locks.of_run(other),
+    ]
+    with ExitStack() as stack:
+        for lock in held:
+            stack.enter_context(locks.hold(warehouse_url, lock, application_name="a", after=locks.of_writing("city")))
+        assert [_is_free(warehouse_url, lock) for lock in held] == [False] * len(held)
+        # what was waited for only, of_writing of city, is nobody's
+        assert [_is_free(warehouse_url, lock) for lock in free] == [True] * len(free)
+    assert [_is_free(warehouse_url, lock) for lock in held] == [True] * len(held)
+
+
+def test_a_lock_that_is_found_free_is_the_transactions_until_its_end(warehouse_url: str) -> None:
+    with connect(warehouse_url) as session:
+        assert locks.is_free(session, locks.of_load("city"))
+        assert not _is_free(warehouse_url, locks.of_load("city"))
+    assert _is_free(warehouse_url, locks.of_load("city"))
+
+
+def test_a_session_that_holds_a_lock_is_found_by_its_name_and_is_not_ended_for_being_idle(warehouse_url: str) -> None:
+    impatient = f"{warehouse_url}?options=-c%20idle_session_timeout%3D1h"
+    name = "sluiceway load " + "x" * 60
+    with locks.hold(impatient, locks.of_load("city"), application_name=name) as held:
+        ((kept, shown),) = held.execute(
+            sql.SQL("SELECT current_setting('idle_session_timeout'), current_setting('application_name')")
+        )
+        with psycopg.connect(warehouse_url) as asker:
+            state = asker.execute("SELECT state FROM pg_stat_activity WHERE application_name = %s", [name[:63]])
+            assert state.fetchall() == [("idle",)], "no transaction is open beside the work"
+    assert (kept, shown) == ("0", name[:63])
+
+
+def test_a_lock_whose_session_the_server_ended_is_no_longer_held(warehouse_url: str) -> None:
+    with locks.hold(warehouse_url, locks.of_load("city"), application_name="a") as held:
+        held.check_held()
+        ((pid,),) = held.execute(sql.SQL("SELECT pg_backend_pid()"))
+        with psycopg.connect(warehouse_url) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        with pytest.raises(WarehouseUnavailableError, match="The warehouse broke off"):
+            held.check_held()
+
+
+def test_work_whose_session_the_server_ended_may_be_tried_again(warehouse_url: str) -> None:
+    with (
+        pytest.raises(WarehouseUnavailableError, match="The warehouse broke off"),
+        locks.hold(warehouse_url, locks.of_load("city"), application_name="a") as held,
+    ):
+        held.execute(sql.SQL("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+def test_statements_of_a_transaction_beside_a_lock_are_all_or_none(warehouse_url: str) -> None:
+    with locks.hold(warehouse_url, locks.of_load("city"), application_name="a") as held:
+        held.execute(sql.SQL("CREATE TEMPORARY TABLE noted (id integer)"))
+        with held.transaction() as ledger:
+            ledger.execute(sql.SQL("INSERT INTO noted VALUES (1)"))
+        with pytest.raises(ZeroDivisionError), held.transaction() as ledger:
+            ledger.execute(sql.SQL("INSERT INTO noted VALUES (2)"))
+            raise ZeroDivisionError
+        assert held.execute(sql.SQL("SELECT id FROM noted")) == [(1,)]
+        held.check_held()
+
+
+def _is_free(url: str, lock: sql.Composed) -> bool:
+    with connect(url) as session:
+        return locks.is_free(session, lock)

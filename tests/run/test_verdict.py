@@ -426,3 +426,158 @@ def test_a_task_that_was_cleared_and_marked_before_it_began_again_is_named() -> 
     assert verdict.status == "success"
     assert verdict.sentence.endswith("Marked success by hand: sub.load_table_0.")
     assert "by hand" not in verdict_of([table("city")], tasks=(load, ran), **{**again, "pending": ["plan"]}).sentence
+
+
+def test_five_tasks_that_have_not_finished_are_named_and_the_rest_counted() -> None:
+    waiting = [f"flow.step_{number}" for number in range(7)]
+    five = red(verdict_of([table("city")], {**GREEN_STATES, **dict.fromkeys(reversed(waiting[:5]), "queued")}))
+    assert five.startswith(f"not finished: {', '.join(f'{name} (queued)' for name in waiting[:5])}. What")
+    seven = red(verdict_of([table("city")], {**GREEN_STATES, **dict.fromkeys(waiting, "queued")}))
+    assert seven.startswith(f"not finished: {', '.join(f'{name} (queued)' for name in waiting[:5])} and 2 more. What")
+
+
+def test_tables_that_a_second_plan_no_longer_names_are_told_in_red_and_in_green() -> None:
+    tries = [table("town", **FAILED), table("lake", "planned"), table("city")]
+    told = "No longer planned: lake, town, which had failed or never reported before."
+    green = verdict_of([table("city")], tries=tries)
+    assert (green.status, green.sentence.endswith(f"rejected. {told}")) == ("success", True)
+    assert red(verdict_of([table("city"), table("park", **FAILED)], tries=tries)).endswith(f"is published. {told}")
+
+
+def test_an_error_that_asks_keeps_its_mark() -> None:
+    asks = {**FAILED, "error": "there is no 'twon'; did you mean 'town'?"}
+    tasks = (task("plan", error_type="E", error="did you mean 'town'?", finished_at=AT),)
+    said = red(verdict_of([table("city")], {**GREEN_STATES, "plan": "failed"}, tasks=tasks, published=None))
+    assert said == "plan failed: E: did you mean 'town'? Nothing was published."
+    assert "'town'?)." in red(verdict_of([table("town", **asks)]))
+
+
+def test_of_two_tasks_that_were_to_load_a_silent_table_the_one_that_began_last_says_why() -> None:
+    older = task("sub.load_table", 7, table_name="city", error_type="E", error="older", finished_at=AT)
+    never = task("sub.load_table", 9, table_name="city", error_type="E", error="never", started_at=None)
+    newer = task("sub.load_table", 1, table_name="city", error_type="E", error="newer", started_at=LATER)
+    other = task("sub.load_table", 2, error_type="E", error="of no table", started_at=LATER)
+    for order in ((older, newer, never, other), (newer, never, other, older)):
+        said = red(verdict_of([table("city", "planned")], tasks=order, published=None))
+        assert "never reported: city (E: newer)" in said
+
+
+def test_a_silent_table_whose_task_ended_well_says_so() -> None:
+    tasks = (task("sub.load_table", 0, table_name="city", finished_at=AT),)
+    said = red(verdict_of([table("city", "planned")], tasks=tasks, published=None))
+    assert said.startswith("1 of 1 tables never reported: city (its task ended and reported nothing).")
+
+
+def test_tasks_that_were_skipped_behind_a_cause_are_not_named_beside_it() -> None:
+    states = {**GREEN_STATES, "final.aggregate": "skipped"}
+    failed = red(verdict_of([table("city")], {**states, "final.validate": "failed"}, published=None))
+    assert failed.startswith("final.validate failed") and "skipped" not in failed
+    silent = red(verdict_of([table("town", **FAILED)], states, published=None))
+    assert "skipped" not in silent
+    followers = {**GREEN_STATES, "sub.b": "upstream_failed", "sub.a": "upstream_failed"}
+    assert "failed tasks: sub.a, sub.b." in red(verdict_of([table("city")], followers))
+
+
+def test_a_superseded_run_whose_loads_still_run_is_not_called_superseded() -> None:
+    """A gate that was marked by hand lets loads begin; nobody may read that no table was touched while they run."""
+    for going in ("sub.load_table_0", "sub.load_table_heavy_3", "sub.load_part_1", "sub.merge_parts_0"):
+        for state in ("running", "queued", "deferred", "up_for_retry", None):
+            verdict = verdict_of(
+                [], {**SKIPPED_STATES, going: state}, outcome="superseded", outcome_note=NOTE, published=None
+            )
+            assert red(verdict).startswith(
+                f"In a run that had nothing to load: not finished: {going} ({state or 'not begun'}). Superseded: "
+            )
+
+
+def test_what_a_superseded_run_has_done_all_the_same_is_told_with_its_note() -> None:
+    states = {**SKIPPED_STATES, "sub.merge_parts_0": "success", "sub.load_part_1": "success", "deploy_gate": "failed"}
+    verdict = verdict_of([], states, outcome="superseded", outcome_note=NOTE, never_began=["deploy_gate"])
+    assert red(verdict).endswith(f"; sub.load_part_1 ran; sub.merge_parts_0 ran. {NOTE}")
+    assert red(verdict).startswith("In a run that had nothing to load: deploy_gate failed: it never began")
+    without = verdict_of([], {**SKIPPED_STATES, "plan": "failed"}, outcome="idle", published=None)
+    assert "None" not in red(without)
+
+
+def test_what_was_not_published_is_never_called_published() -> None:
+    """Whatever is red: the reader of the page has to know whether the map shows it."""
+    kept = (Publication(view_name="map", tables=("city",), withheld="town failed"),)
+    for tables in ([table("town", **FAILED)], [table("city"), table("town", "planned")], []):
+        assert red(verdict_of(tables, published=None)).endswith("Nothing was published.")
+        assert red(verdict_of(tables, published=None, publications=kept)).endswith("Nothing was published.")
+    assert "Nothing was published" not in red(verdict_of([table("town", **FAILED)], published=AT))
+    not_there = {name: state for name, state in GREEN_STATES.items() if name != "final.aggregate"}
+    assert red(verdict_of([table("city")], not_there, published=None)) == (
+        "final.aggregate is not there in Airflow, set by hand, and has not published. Nothing was published."
+    )
+
+
+def test_tasks_that_failed_are_told_by_name_and_one_without_a_beginning_is_killed_all_the_same() -> None:
+    states = {**GREEN_STATES, "sub.z": "failed", "pre.a": "failed"}
+    tasks = (task("sub.z", started_at=None), task("pre.a", error_type="E", error="e", finished_at=AT))
+    said = red(verdict_of([table("city")], states, tasks=tasks, published=None))
+    assert said.startswith("pre.a failed: E: e. sub.z failed: killed: its process ended without a word")
+
+
+def test_in_a_run_of_before_the_loads_that_are_known_and_those_that_are_not_stand_for_the_failed_tables() -> None:
+    states = {
+        **GREEN_STATES,
+        **dict.fromkeys(("sub.load_table_1", "sub.load_table_2", "sub.load_table_3"), "failed"),
+    }
+    tasks = (
+        task("sub.load_table", 1, table_name="town", error_type="E", error="of town", finished_at=AT),
+        task("sub.load_table", 2, error_type="E", error="of no table", finished_at=AT),
+        task("sub.load_table", 3, table_name="city", error_type="E", error="of city", finished_at=AT),
+    )
+    tables = [table("city"), table("town", **FAILED)]
+    said = red(verdict_of(tables, states, tasks=tasks, published=None, enqueued_at=None))
+    assert "of town" not in said and "of no table" not in said
+    assert "sub.load_table_3 failed: E: of city" in said, "its table is good, so that nobody tells it but itself"
+
+
+def test_where_no_view_is_there_a_table_loaded_again_has_nothing_to_be_published() -> None:
+    tries = [table("city", try_number=1), table("city", try_number=2, **LATE)]
+    assert verdict_of(tries[1:], published=AT, tries=tries).status == "success"
+    # what a later release published of a run of before, it has written down
+    fed = (Publication(view_name="map", tables=("town",)),)
+    assert verdict_of(tries[1:], published=AT, tries=tries, publications=fed, enqueued_at=None).status == "success"
+
+
+def test_tables_that_were_loaded_too_late_are_told_by_name() -> None:
+    said = red(verdict_of([table(name, **LATE) for name in ("town", "lake", "city", "park")], published=AT))
+    assert said.startswith("loaded again after the run had published: city, lake, park, town; clear final.aggregate")
+    assert said.endswith("What was loaded before city, lake, park, town is published.")
+
+
+def test_a_publishing_that_never_began_was_set_by_hand_and_one_of_before_that_is_known_as_well() -> None:
+    by_hand = "final.aggregate is success in Airflow, set by hand, and has not published. Nothing was published."
+    assert by_hand in red(verdict_of([table("city")], published=None, never_began=["final.aggregate"]))
+    of_before = red(verdict_of([table("city")], published=None, enqueued_at=None, tasks=(task("final.aggregate"),)))
+    assert by_hand in of_before
+
+
+def test_what_had_to_begin_when_a_run_was_opened_first_was_set_by_nobody() -> None:
+    first = verdict_of([table("city")], pending=list(GREEN_STATES), opened_at=None)
+    assert (first.status, "by hand" in first.sentence) == ("success", False)
+    # a try whose beginning was not written down is not taken for one of before
+    tasks = (task("final.validate", started_at=None, finished_at=AT),)
+    again = verdict_of([table("city")], tasks=tasks, pending=["final.validate"], opened_at=LATER)
+    assert (again.status, "by hand" in again.sentence) == ("success", False)
+    at_once = task("final.validate", started_at=LATER, finished_at=LATER)
+    assert (
+        "by hand"
+        not in verdict_of([table("city")], tasks=(at_once,), pending=["final.validate"], opened_at=LATER).sentence
+    )
+
+
+def test_a_load_that_stands_for_no_failed_table_is_told_itself() -> None:
+    states = {**GREEN_STATES, "sub.load_table_5": "failed"}
+    tables = [table("city"), table("town", **FAILED)]
+    assert "sub.load_table_5 failed: it never began" in red(verdict_of(tables, states, published=None))
+    of_before = red(verdict_of([table("city")], states, published=AT, enqueued_at=None))
+    assert of_before.startswith("sub.load_table_5 failed: Airflow's log of it says why")
+
+
+def test_what_was_marked_by_hand_is_told_by_name() -> None:
+    verdict = verdict_of([table("city")], never_began=["sub.load_table_0", "plan", "final.validate"])
+    assert verdict.sentence.endswith("Marked success by hand: final.validate, plan, sub.load_table_0.")

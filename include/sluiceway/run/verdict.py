@@ -235,13 +235,11 @@ def _unfinished(states: States) -> list[str]:
 
 
 def _late(facts: Facts) -> list[str]:
-    """Tables of which a try has changed rows that no publishing of the run has seen.
+    """Of a run that has published: tables of which a try has changed rows that no publishing has seen.
 
     A table that a publishing has seen, and that feeds no view, has nothing to be published. Of a run that the release
     before published nobody knows which do.
     """
-    if facts.run.published_at is None:
-        return []
     feeding = {table for publication in facts.publications for table in publication.tables}
     seen = {each.table_name for each in facts.tries if each.published_at is not None}
     late = {
