@@ -119,8 +119,21 @@ def code_of(text: str) -> str:
 
 def columns_of(text: str) -> list[str] | None:
     """What a SELECT of PostgreSQL that was checked calls its columns; None where only the database knows."""
-    names = [str(name) for name in _tree(text, POSTGRES).named_selects]
+    from sqlglot import exp
+
+    tree = _tree(text, POSTGRES)
+    names = [str(name) for name in tree.named_selects] if isinstance(tree, exp.Query) else ["*"]
     return None if "*" in names or "" in names else names
+
+
+def tables_of(text: str) -> set[str]:
+    """What a SELECT of PostgreSQL that was checked reads of schema public, by name."""
+    from sqlglot import exp
+
+    tree = _tree(text, POSTGRES)
+    own = {each.alias for each in tree.find_all(exp.CTE)}
+    found = {each.name for each in tree.find_all(exp.Table) if each.db in {"", "public"}}
+    return {name for name in found if name not in own}
 
 
 def unqualified(text: str, schema: str, names: Sequence[str]) -> str:
