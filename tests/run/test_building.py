@@ -175,6 +175,31 @@ def test_many_who_read_while_runs_publish_see_whole_states_and_no_error(
     assert len({value for value, _ in seen}) > 2
 
 
+@pytest.mark.parametrize("order", [("by_id", "total"), ("total", "by_id")], ids=["as-built", "the-other-way"])
+def test_who_reads_several_views_in_one_transaction_does_not_keep_the_new_ones_out_for_ever(
+    publish: Callable[..., None], query: Query, postgres: Cluster, database: str, order: tuple[str, str]
+) -> None:
+    publish(*BARE)
+    query("UPDATE city SET n = 2")
+    both = f"BEGIN; SELECT sum(n) FROM {order[0]}; SELECT pg_sleep(0.02); SELECT sum(n) FROM {order[1]}; COMMIT"
+    stop = threading.Event()
+
+    def read() -> None:
+        with psycopg.connect(postgres.url("sluiceway_reader", database), autocommit=True) as connection:
+            while not stop.is_set():
+                connection.execute(both)
+
+    with ThreadPoolExecutor(3) as threads:
+        reads = [threads.submit(read) for _ in range(3)]
+        try:
+            publish(*BARE)
+        finally:
+            stop.set()
+    for each in reads:
+        each.result()
+    assert query("SELECT n FROM total") == [(200,)]
+
+
 # what stays
 
 
