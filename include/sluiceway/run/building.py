@@ -32,7 +32,7 @@ from sluiceway.sources.services.sql_code import unqualified
 
 log = logging.getLogger(__name__)
 
-LOCK_MS = 100
+LOCK_MS = 50
 """How long the locks that keep readers out are waited for, all together, while those who come later wait behind."""
 PATIENCE_S = 300.0
 """How long they are asked for again and again: a reader that reads for longer is named, and the task is tried again."""

@@ -52,8 +52,11 @@ class View(BaseModel):
         return f"[{hashlib.sha256(self.select.encode()).hexdigest()[:16]}]"
 
 
-def read_view(path: Path) -> View:
-    """The view in one file; raises ConfigError that names the file and the header line."""
+def read_view(path: Path, *, judged: bool = True) -> View:
+    """The view in one file; raises ConfigError that names the file and the header line.
+
+    :param judged: whether its SELECT is looked at, too, which takes the parser.
+    """
     header: dict[str, str] = {}
     lines = path.read_text(encoding="utf-8").splitlines()
     while lines and (match := _HEADER.match(lines[0])):
@@ -77,7 +80,8 @@ def read_view(path: Path) -> View:
         )
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
-    _check_select(path, view)
+    if judged:
+        _check_select(path, view)
     return view
 
 
@@ -92,10 +96,13 @@ def _check_select(path: Path, view: View) -> None:
             raise ConfigError(f"{path}: key: the SELECT gives no column {column!r}{nearest(column, known)}")
 
 
-def deployed_views(settings: Settings | None = None) -> list[View]:
-    """The views this deployment keeps, by file name: a view may read one whose name sorts before it."""
+def deployed_views(settings: Settings | None = None, *, judged: bool = True) -> list[View]:
+    """The views this deployment keeps, by file name: a view may read one whose name sorts before it.
+
+    :param judged: as of `read_view`.
+    """
     settings = settings or load_settings()
-    views = [read_view(path) for path in sorted((settings.config_dir / "sql").glob("*.sql"))]
+    views = [read_view(path, judged=judged) for path in sorted((settings.config_dir / "sql").glob("*.sql"))]
     return [view for view in views if settings.runs_group(view.group)]
 
 
