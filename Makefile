@@ -33,7 +33,7 @@ TARGET ?=
 BUILD_ID ?=
 TAG ?=
 
-.PHONY: help setup up down status workers worker-stop airflow demo test lint audit docs lock histories files soak fuzz chaos bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle bench-jobs bench-workers bench-scale bench-freshness package release clean
+.PHONY: help setup up down status workers worker-stop airflow demo test lint audit docs lock histories files soak fuzz chaos bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle bench-jobs bench-workers bench-scale bench-freshness bench-publish package release clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -154,6 +154,9 @@ bench-scale: setup ## Measure 20, 200 and 1,000 tables against a bare DAG of the
 
 bench-freshness: setup ## Measure page, status.json and metrics with 1,000 tables and 200 runs of history
 	@$(PYTHON) -m bench.freshness $(ARGS)
+
+bench-publish: setup ## Measure what 20 readers notice while 30 runs publish
+	@$(PYTHON) -m bench.publish $(ARGS)
 
 release: setup ## Build what a tag publishes into dist/release, and publish nothing: make release TAG=v0.1.0
 	@$(PYTHON) -m dev.release "$(TAG)"

@@ -129,6 +129,14 @@ class ViewInUseError(SluicewayError):
     """A view was edited, and something that this run does not publish reads the one that stands."""
 
 
+class ViewKeyError(SluicewayError):
+    """A view holds twice what its file, or an index of its, says is there once."""
+
+
+class ViewWritesError(SluicewayError):
+    """A view calls a function that may do more than read, or shows what is not for its readers."""
+
+
 class LedgerMissingError(SluicewayError):
     """The warehouse has no ledger, or one of another version."""
 

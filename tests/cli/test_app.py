@@ -172,6 +172,88 @@ def test_every_problem_of_every_file_is_printed(run: Run, config: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "tables", "select", "said"),
+    [
+        (
+            "city",
+            "demo",
+            "SELECT 1 AS n",
+            "tables/city.toml makes a table 'city', and a view cannot have its name; rename",
+        ),
+        ("wide", "citty", "SELECT 1 AS n", "tables: there is no table or view 'citty'; did you mean 'city'?"),
+        ("wide", "city, wide", "SELECT 1 AS n", "tables: there is no table or view 'wide'"),
+        (
+            "wide",
+            "city",
+            "SELECT 1 AS n FROM city, demo",
+            "tables: the SELECT reads 'demo', which the line does not name",
+        ),
+        (
+            "wide",
+            "city",
+            "SELECT 1 AS n FROM public.big",
+            "tables: the SELECT reads 'big', which the line does not name",
+        ),
+        (
+            "wide",
+            "city",
+            "SELECT 1; DROP TABLE city",
+            "the SELECT holds more than one statement; it must be one SELECT",
+        ),
+        (
+            "wide",
+            "city",
+            "WITH d AS (DELETE FROM city RETURNING 1) SELECT 1",
+            "the SELECT holds DELETE; it must only read",
+        ),
+    ],
+)
+def test_a_view_that_cannot_be_published_is_refused_with_one_sentence(
+    run: Run, config: Path, name: str, tables: str, select: str, said: str
+) -> None:
+    path = config / "sql" / f"{name}.sql"
+    path.write_text(f"-- description: x\n-- tables: {tables}\n{select}\n", encoding="utf-8")
+    result = run("tables", "check")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"error: {path}: {said}")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_view_may_read_views_and_the_results_that_a_job_shows(run: Run, config: Path) -> None:
+    (config / "jobs").mkdir()
+    (config / "jobs" / "shout.py").write_text(
+        "from sluiceway.jobs.definition import Job, Results\n"
+        "RESULTS = Results(table='loud', columns={'said': 'text'}, public=('said',))\n"
+        "JOB = Job(due=\"SELECT 'a' AS item\", work=lambda items: [], results=RESULTS)\n"
+    )
+    select = "WITH demo AS (SELECT 1 AS n) SELECT n FROM big, loud, demo"
+    (config / "sql" / "wide.sql").write_text(f"-- description: x\n-- tables: big, loud\n{select}\n", encoding="utf-8")
+    result = run("tables", "check")
+    assert (result.exit_code, result.stdout) == (0, "4 files are valid.\n"), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELECT 1 AS id; DELETE FROM t", "source.query holds more than one statement; it must be one SELECT"),
+        ("WITH d AS (DELETE FROM t RETURNING 1) SELECT 1", "source.query holds DELETE; it must only read"),
+        ("SELECT TOP 3 [id] FROM t WITH (NOLOCK)", None),
+    ],
+)
+def test_the_query_of_a_source_is_checked_before_anybody_runs_it(
+    run: Run, config: Path, query: str, said: str | None
+) -> None:
+    path = config / "tables" / "city.toml"
+    path.write_text(
+        'description = "c"\nkey = "id"\ncolumns = { id = "integer" }\n'
+        f'source = {{ kind = "sql", connection = "erp", query = "{query}" }}\n'
+    )
+    result = run("tables", "check", path)
+    assert result.exit_code == (0 if said is None else 2)
+    assert result.stderr == ("" if said is None else f"error: {path}: {said}\n")
+
+
 @pytest.mark.parametrize("name", ["none.toml", "none.sql"])
 def test_a_file_to_check_that_is_not_there_is_an_error(run: Run, config: Path, name: str) -> None:
     result = run("tables", "check", config / name)

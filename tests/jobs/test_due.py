@@ -52,11 +52,22 @@ def test_a_condition_that_is_more_than_one_is_refused(session: LockedSession, wh
 
 
 @pytest.mark.parametrize(
-    "statement", ["DELETE FROM etl_jobs.item RETURNING item", "SELECT 1 AS item; SELECT 2 AS item"]
+    "statement",
+    [
+        "DELETE FROM etl_jobs.item RETURNING item",
+        "SELECT 1 AS item; SELECT 2 AS item",
+        "WITH d AS (DELETE FROM etl_jobs.item RETURNING item) SELECT item FROM d",
+        "SELECT lo_import('/etc/hostname')::text AS item",
+    ],
 )
-def test_what_is_no_single_select_is_refused(session: LockedSession, statement: str) -> None:
+def test_what_does_more_than_read_is_refused(session: LockedSession, statement: str) -> None:
     with pytest.raises(ConfigError, match="must be one SELECT"):
         due.find(session, statement)
+
+
+def test_a_condition_that_does_more_than_read_is_refused(session: LockedSession) -> None:
+    with pytest.raises(ConfigError, match="calls lo_unlink, which does more than read"):
+        due.find(session, BIRDS, "lo_unlink(1) = 1")
 
 
 def test_a_select_that_writes_by_a_function_is_refused_and_writes_nothing(session: LockedSession) -> None:

@@ -12,7 +12,7 @@ from sluiceway.errors import (
     ViewInUseError,
 )
 from sluiceway.ledger.store import TableRun
-from sluiceway.ledger.warehouse import Session
+from sluiceway.ledger.warehouse import PsycopgSession
 from sluiceway.load.table import load_table
 from sluiceway.run import publishing, steps
 from sluiceway.run.views import View
@@ -38,15 +38,16 @@ def test_what_is_loaded_while_the_views_are_refreshed_is_not_called_published(
     loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (config / "sql" / "big.sql").write_text(f"{HEAD.format('b')}SELECT count(*) AS n FROM b")
-    publish = publishing.views.publish
+    build = publishing.building.build
 
-    def publish_and_load(session: Session, views: Sequence[View]) -> None:
-        publish(session, views)
+    def build_and_load(session: PsycopgSession, views: Sequence[View]) -> list[str]:
+        built = build(session, views)
         with (config / "tables" / "b.csv").open("a") as file:
             file.write("1000\n")
         load_table(registry.read_one("b"), warehouse_url, run=RUN, try_number=2)
+        return built
 
-    monkeypatch.setattr(publishing.views, "publish", publish_and_load)
+    monkeypatch.setattr(publishing.building, "build", build_and_load)
     publishing.aggregate(warehouse_url, RUN)
     assert (query("SELECT n FROM big"), query("SELECT count(*) FROM b")) == ([(100,)], [(101,)])
     verdict = steps.close_ledger(warehouse_url, opening(RUN), {"plan": "success"})
@@ -89,6 +90,36 @@ def test_a_view_that_reads_a_table_whose_newest_load_failed_is_withheld_with_the
         ("of_none", "none is not in the warehouse"),
         ("reads_both", "it reads both, which was not published"),
     ]
+
+
+def test_a_view_that_no_table_feeds_is_said_and_not_left_out_silently(
+    loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query
+) -> None:
+    (config / "sql" / "of_a.sql").write_text(f"{HEAD.format('a')}SELECT count(*) AS n FROM a")
+    (config / "sql" / "of_aa.sql").write_text(f"{HEAD.format('demoo')}SELECT count(*) AS n FROM a")
+    (config / "sql" / "upon_it.sql").write_text(f"{HEAD.format('of_aa')}SELECT n FROM of_aa")
+    assert publishing.aggregate(warehouse_url, RUN) == ["of_a"]
+    assert query("SELECT view_name, withheld, tables FROM etl.publication ORDER BY 1") == [
+        ("of_a", None, ["a"]),
+        ("of_aa", "it reads demoo, and this deployment has no such table", []),
+        ("upon_it", "it reads of_aa, which no run publishes", []),
+    ]
+    verdict = steps.close_ledger(warehouse_url, opening(RUN), {"plan": "success"})
+    assert verdict.status == "success"
+    assert "of_aa was not published: it reads demoo, and this deployment has no such table." in verdict.sentence
+
+
+@pytest.mark.parametrize("reader", ["VIEW", "MATERIALIZED VIEW"])
+def test_a_view_without_a_key_that_somebody_reads_is_refreshed_where_it_stands(
+    loaded: dict[str, TableRun], warehouse_url: str, config: Path, query: Query, reader: str
+) -> None:
+    (config / "sql" / "of_a.sql").write_text(f"{HEAD.format('a')}SELECT count(*) AS n FROM a")
+    publishing.aggregate(warehouse_url, RUN)
+    query(f"CREATE {reader} by_hand AS SELECT n FROM of_a")
+    query("DELETE FROM a")
+    assert publishing.aggregate(warehouse_url, RUN) == ["of_a"]
+    assert query("SELECT n FROM of_a") == [(0,)]
+    assert query("SELECT to_regclass('by_hand') IS NOT NULL") == [(True,)]
 
 
 def test_a_view_that_was_edited_stays_while_what_reads_it_cannot_be_published(

@@ -255,15 +255,18 @@ def test_a_warehouse_in_which_the_role_can_work_is_fit(warehouse_url: str) -> No
         ("REVOKE USAGE ON SCHEMA etl_staging FROM sluiceway_loader", "the privileges USAGE and CREATE on schema etl_s"),
     ],
 )
+@pytest.mark.parametrize("needs", ["split", "view"])
 def test_what_the_role_that_loads_lacks_is_named(
-    statement: str, lacks: str, warehouse_url: str, postgres: Cluster, database: str, config: Path
+    statement: str, lacks: str, needs: str, warehouse_url: str, postgres: Cluster, database: str, config: Path
 ) -> None:
+    if needs == "view":
+        (config / "sql" / "of_a.sql").write_text("-- description: x\n-- tables: a\nSELECT count(*) AS n FROM a")
     if "etl_staging" in statement:
         with psycopg.connect(postgres.url("postgres", database), autocommit=True) as admin:
             admin.execute("REVOKE ALL ON SCHEMA etl_staging FROM PUBLIC")
-        # nobody misses it before the file of a table says `split`
+        # nobody misses it before the file of a table says `split`, or there is a view
         path = config / "tables" / "a.toml"
-        path.write_text(f'split = "rows:1000"\n{path.read_text()}')
+        path.write_text(f'split = "rows:1000"\n{path.read_text()}' if needs == "split" else path.read_text())
     with psycopg.connect(postgres.url("postgres", database), autocommit=True) as admin:
         admin.execute(statement.format(database=database))
     with pytest.raises(ValidationError) as caught:

@@ -1,6 +1,7 @@
 -- description: Unemployment in 2009 with the outline of each US county, for the map
 -- group: quickstart
 -- tables: county_unemployment_2009, us_county_2010
+-- key: geoid
 SELECT u.state_code || u.county_code AS geoid,
        u.name,
        u.labor_force,

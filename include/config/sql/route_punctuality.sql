@@ -1,6 +1,7 @@
 -- description: Flights, cancellations and mean delay from New York City by airline and destination
 -- group: quickstart
 -- tables: airline, airport_faa, flight
+-- key: carrier, origin, destination
 SELECT f.carrier,
        l.name AS airline,
        f.origin,

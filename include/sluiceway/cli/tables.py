@@ -99,12 +99,28 @@ def tables_check(
                 view = views.read_view(path)
                 if (wrong := views.reads_elsewhere(view)) is not None:
                     raise ConfigError(f"{path}: tables: {wrong}; remove it, or the table's key target")
+                if (wrong := views.wrong_name(view)) is not None:
+                    raise ConfigError(f"{path}: {wrong}")
             else:
                 specs[path] = registry.read_spec(path)
+                _check_query(path, specs[path])
         except ConfigError as error:
             problems += [checked.Problem(path, sentence) for sentence in str(error).split("\n")]
     problems += _broken_promises(specs, config)
     checked.tell(len(paths), problems, style=style, as_json=as_json)
+
+
+def _check_query(path: Path, spec: TableSpec) -> None:
+    """Of which kind the source's database is, nobody knows here."""
+    query = getattr(spec.source, "query", None)
+    if query is None:
+        return
+    from sluiceway.sources.services.sql_code import NotOneSelectError, check_reads_somewhere
+
+    try:
+        check_reads_somewhere(query)
+    except NotOneSelectError as error:
+        raise ConfigError(f"{path}: source.query {error}") from error
 
 
 def _broken_promises(specs: Mapping[Path, TableSpec], config: Path) -> list[checked.Problem]:

@@ -12,7 +12,7 @@ from sluiceway.jobs import results
 from sluiceway.jobs.definition import Job
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.warehouse import Session
-from sluiceway.sources.services.sql_code import READING, code_of, first_word
+from sluiceway.sources.services.sql_code import POSTGRES, NotOneSelectError, check_condition, check_reads, code_of
 
 STATEMENT_TIMEOUT_S = 120
 LONGEST_ITEM = 2_000
@@ -104,9 +104,12 @@ def key_of(text: str, key: Callable[[str], str]) -> str:
 
 def _select(due: str, where: str | None) -> sql.Composed:
     statement = due.strip().rstrip(";")
-    code = code_of(statement)
-    if ";" in code or first_word(code) not in READING:
-        raise ConfigError(f"{statement[:80]!r}: `due` must be one SELECT of `item` and of what the work needs of it")
+    try:
+        check_reads(statement, [POSTGRES])
+    except NotOneSelectError as error:
+        raise ConfigError(
+            f"{statement[:80]!r}: `due` must be one SELECT of `item` and of what the work needs of it; this {error}"
+        ) from error
     condition = sql.SQL("WHERE ({})").format(sql.SQL(_condition(where))) if where else sql.SQL("")
     return sql.SQL(
         "SELECT DISTINCT ON (d.item) d.item::text, to_jsonb(d) - 'item', md5((to_jsonb(d) - 'item')::text) "
@@ -124,4 +127,8 @@ def _condition(where: str) -> str:
             break
     if depth or ";" in code or "--" in where or "/*" in where:
         raise ConfigError(f"{where!r}: write one condition, with brackets that match, no `;` and no comment")
+    try:
+        check_condition(where, [POSTGRES])
+    except NotOneSelectError as error:
+        raise ConfigError(f"{where!r}: {error}") from error
     return where

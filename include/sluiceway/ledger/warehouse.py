@@ -65,9 +65,14 @@ def place(url: str) -> str:
     return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
 
 
+def is_transient(sqlstate: str | None) -> bool:
+    """Whether what PostgreSQL said may go away by itself; it said nothing where the session broke off."""
+    return sqlstate is None or sqlstate[:2] in _TRANSIENT_CLASSES
+
+
 def named_error(message: str, sqlstate: str | None) -> SluicewayError:
     """The named error for what PostgreSQL said."""
-    if sqlstate is None or sqlstate[:2] in _TRANSIENT_CLASSES:
+    if is_transient(sqlstate):
         return WarehouseUnavailableError(f"The warehouse broke off: {message}")
     if sqlstate in {"3F000", "42P01"} and "etl." in message:
         return LedgerMissingError(f"The warehouse has no ledger ({message}); run `sluiceway ledger migrate`.")
@@ -84,6 +89,10 @@ class PsycopgSession:
         """Run one statement; `connect` turns what PostgreSQL refuses into a named error."""
         cursor = self._connection.execute(query)
         return cursor.fetchall() if cursor.description else []
+
+    def execute_alone(self, query: Statement) -> None:
+        """Run a statement that holds a text of somebody's: by this protocol no second one can hide behind it."""
+        self._connection.execute(query, binary=True)
 
 
 class Limits(NamedTuple):

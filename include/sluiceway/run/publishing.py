@@ -11,8 +11,9 @@ from sluiceway.ledger import last_loads, publications, row_locks, store
 from sluiceway.ledger.publications import Publication
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session, connect
-from sluiceway.run import views
+from sluiceway.run import building, standing, views
 from sluiceway.run.views import View
+from sluiceway.tables import files
 
 log = logging.getLogger(__name__)
 
@@ -28,23 +29,27 @@ def aggregate(url: str, run: RunKey) -> list[str]:
         # a load writes its rows and its row of the ledger at once: each view is refreshed with these at least
         seen = [each for each in store.table_tries(session, run) if each.status in {"loaded", "unchanged"}]
         loaded = {each.table_name for each in store.table_runs(session, run)}
-        fed = views.fed_by(views.deployed_views(), loaded)
-        withheld = _withheld(session, list(fed))
+        deployed = views.deployed_views()
+        fed = views.fed_by(deployed, loaded)
+        unfed = views.unfed(deployed, {*loaded, *files.deployed_names()})
+        withheld = _withheld(session, list(fed)) | {view.name: why for view, why in unfed.items()}
         for name, why in withheld.items():
             log.warning("The view %s is not published: %s", name, why)
         published = [view for view in fed if view.name not in withheld]
-        views.publish(session, published)
+        built = building.build(session, published)
         became = [
             Publication(view_name=view.name, tables=tuple(tables), withheld=withheld.get(view.name))
-            for view, tables in fed.items()
+            for view, tables in {**fed, **dict.fromkeys(unfed, ())}.items()
         ]
         publications.record(session, run, became, seen)
+        # last of all: from here to the commit who reads a view that was built anew must wait
+        building.show(session, built)
     return [view.name for view in published]
 
 
 def _withheld(session: Session, fed: Sequence[View]) -> dict[str, str]:
     """The views that stay as they are, each with the reason."""
-    edited = views.edited(session, fed)
+    edited = building.edited(session, fed)
     withheld: dict[str, str] = {}
     # one that stays may keep another from being made anew, and that one those that read it
     while True:
@@ -72,7 +77,7 @@ def _why_withheld(
     for table in view.tables:
         if table in withheld:
             return f"it reads {table}, which was not published"
-        if table not in published and not views.exists(session, table):
+        if table not in published and not standing.exists(session, table):
             return f"{table} is not in the warehouse"
         last = last_loads.last_try(session, table)
         if last is not None and last.status == "failed":

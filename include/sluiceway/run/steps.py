@@ -217,8 +217,8 @@ def check_sources(url: str, run: RunKey, connections: Connections = from_environ
 
 
 def check_warehouse(url: str) -> None:
-    """Raises ValidationError unless the loading role can do its work: PostGIS, temporary and new tables, parts."""
-    has_split = files.any_split(files.deployed_names())
+    """Raises ValidationError unless the loading role can do its work: PostGIS, new and temporary tables, views."""
+    needs_staging = files.any_split(files.deployed_names()) or files.any_view()
     with connect(url) as session:
         check_revision(session)
         postgis, temporary, create, parts = session.execute(
@@ -235,7 +235,7 @@ def check_warehouse(url: str) -> None:
             ("the extension postgis (CREATE EXTENSION postgis)", postgis),
             ("the privilege TEMP on the database", temporary),
             ("the privilege CREATE on schema public", create),
-            ("the privileges USAGE and CREATE on schema etl_staging", parts or not has_split),
+            ("the privileges USAGE and CREATE on schema etl_staging", parts or not needs_staging),
         )
         if not found
     ]

@@ -1,7 +1,7 @@
-"""What the web service reads: the materialized views under include/config/sql/, one file each, refreshed at the end.
+"""What the web service reads: the materialized views under include/config/sql/, one file each.
 
-A file is one SELECT whose first lines say `-- description: ...`, `-- group: ...` and `-- tables: a, b`. All views
-of a run are refreshed in one transaction, so that readers see either the old state or the new one.
+A file is one SELECT whose first lines say `-- description: ...`, `-- group: ...`, `-- tables: a, b` and `-- key: a, b`.
+How they come into the warehouse is in run/building.py.
 """
 
 from __future__ import annotations
@@ -9,33 +9,24 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
-from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.errors import ConfigError, UnknownTableError, ViewInUseError, nearest
-from sluiceway.ledger.warehouse import Session
+from sluiceway.errors import ConfigError, UnknownTableError, nearest
 from sluiceway.settings import Settings, load_settings
+from sluiceway.sources.services.sql_code import NotOneSelectError, check_select, columns_of, tables_of
 from sluiceway.tables import registry
+from sluiceway.tables.files import table_files
 from sluiceway.tables.spec import Name
 
 _HEADER = re.compile(r"^--\s*(?P<key>\w+):\s*(?P<value>.*)$")
-_KEYS = ("description", "group", "tables")
-# a view is read by the rule that another one is
-_READERS = """
-    WITH RECURSIVE reader (oid) AS (
-        SELECT to_regclass({0})::oid
-        UNION
-        SELECT rule.ev_class FROM reader
-            JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = reader.oid
-                AND d.classid = 'pg_rewrite'::regclass
-            JOIN pg_rewrite rule ON rule.oid = d.objid
-    )
-    SELECT n.nspname || '.' || c.relname FROM reader JOIN pg_class c USING (oid)
-        JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.oid <> to_regclass({0})
-"""
+_KEYS = ("description", "group", "tables", "key")
+_LISTS = ("tables", "key")
+_WAITS_OR_SETS = r"pg_sleep\w*|nextval|setval|set_config|setseed"
+"""Functions that `tables check` knows for what publishing would see in the warehouse: they do more than read."""
 
 
 class View(BaseModel):
@@ -48,15 +39,24 @@ class View(BaseModel):
     group: Name = "warehouse"
     tables: tuple[Name, ...]
     """The tables it reads: it is refreshed once all of them are in the warehouse."""
+    key: tuple[Name, ...] = ()
+    """The columns that identify a row: so readers of it need not wait while it is refreshed. None: it has no such."""
     select: str
 
     def fingerprint(self) -> str:
         """Identifies the definition; kept as the view's comment."""
-        return f"{self.description} [{hashlib.sha256(self.select.encode()).hexdigest()[:16]}]"
+        return f"{self.description} {self.mark()}"
+
+    def mark(self) -> str:
+        """Identifies the SELECT; ends the comment."""
+        return f"[{hashlib.sha256(self.select.encode()).hexdigest()[:16]}]"
 
 
-def read_view(path: Path) -> View:
-    """The view in one file; raises ConfigError that names the file and the header line."""
+def read_view(path: Path, *, judged: bool = True) -> View:
+    """The view in one file; raises ConfigError that names the file and the header line.
+
+    :param judged: whether its SELECT is looked at, too, which takes the parser.
+    """
     header: dict[str, str] = {}
     lines = path.read_text(encoding="utf-8").splitlines()
     while lines and (match := _HEADER.match(lines[0])):
@@ -70,22 +70,39 @@ def read_view(path: Path) -> View:
     if not any(line.strip() for line in lines):
         raise ConfigError(f"{path}: holds no SELECT below its first lines")
     try:
-        return View.model_validate(
+        view = View.model_validate(
             {
                 "name": path.stem,
                 **header,
-                "tables": [name.strip() for name in header["tables"].split(",")],
+                **{key: [name.strip() for name in header[key].split(",")] for key in _LISTS if key in header},
                 "select": "\n".join(lines).strip().rstrip(";"),
             }
         )
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
+    if judged:
+        _check_select(path, view)
+    return view
 
 
-def deployed_views(settings: Settings | None = None) -> list[View]:
-    """The views this deployment keeps, by file name: a view may read one whose name sorts before it."""
+def _check_select(path: Path, view: View) -> None:
+    try:
+        check_select(view.select, refused=_WAITS_OR_SETS)
+    except NotOneSelectError as error:
+        raise ConfigError(f"{path}: the SELECT {error}") from error
+    known = columns_of(view.select)
+    for column in view.key:
+        if known is not None and column not in known:
+            raise ConfigError(f"{path}: key: the SELECT gives no column {column!r}{nearest(column, known)}")
+
+
+def deployed_views(settings: Settings | None = None, *, judged: bool = True) -> list[View]:
+    """The views this deployment keeps, by file name: a view may read one whose name sorts before it.
+
+    :param judged: as of `read_view`.
+    """
     settings = settings or load_settings()
-    views = [read_view(path) for path in sorted((settings.config_dir / "sql").glob("*.sql"))]
+    views = [read_view(path, judged=judged) for path in sorted((settings.config_dir / "sql").glob("*.sql"))]
     return [view for view in views if settings.runs_group(view.group)]
 
 
@@ -102,6 +119,53 @@ def reads_elsewhere(view: View, settings: Settings | None = None) -> str | None:
     return None
 
 
+def wrong_name(view: View, settings: Settings | None = None) -> str | None:
+    """What is wrong with a view's name, or with those of the tables that it reads; None: nothing."""
+    settings = settings or load_settings()
+    tables = {path.stem for path in table_files(settings.config_dir)}
+    if view.name in tables:
+        return f"tables/{view.name}.toml makes a table {view.name!r}, and a view cannot have its name; rename the file"
+    known = tables | {path.stem for path in (settings.config_dir / "sql").glob("*.sql")} - {view.name}
+    for name in view.tables:
+        if name not in known and name not in _shown_results(settings):
+            return f"tables: there is no table or view {name!r}{nearest(name, known)}"
+    for name in sorted(tables_of(view.select) & known - set(view.tables)):
+        return f"tables: the SELECT reads {name!r}, which the line does not name; add it, or its loads publish no view"
+    return None
+
+
+@cache
+def _shown_results(settings: Settings) -> frozenset[str]:
+    """The views that jobs keep in schema public; of a job whose file is wrong `sluiceway jobs check` says so."""
+    from sluiceway.jobs import files
+
+    found: set[str] = set()
+    for name in files.names(settings):
+        with suppress(ConfigError):
+            results = files.read(name, settings).results
+            found |= {results.table} if results.public else set()
+    return frozenset(found)
+
+
+def unfed(views: Sequence[View], tables: Collection[str]) -> dict[View, str]:
+    """The views that no run of this deployment publishes, each with the reason.
+
+    :param tables: all that the deployment loads.
+    """
+    fed = fed_by(views, tables)
+    known = {*tables, *(view.name for view in views)}
+    found: dict[View, str] = {}
+    for view in views:
+        if view not in fed:
+            missing = next((name for name in view.tables if name not in known), None)
+            if missing is None:
+                found[view] = f"it reads {view.tables[0]}, which no run publishes"
+            else:
+                hint = nearest(missing, known, listing=False)
+                found[view] = f"it reads {missing}, and this deployment has no such table{hint}"
+    return found
+
+
 def fed_by(views: Iterable[View], tables: Collection[str]) -> dict[View, list[str]]:
     """The views that read one of these tables, or a view that does, in the order in which they can be refreshed.
 
@@ -114,65 +178,3 @@ def fed_by(views: Iterable[View], tables: Collection[str]) -> dict[View, list[st
             fed[view] = sorted(found)
             feeding[view.name] = found
     return fed
-
-
-def edited(session: Session, views: Iterable[View]) -> dict[str, frozenset[str]]:
-    """The views that stand in the warehouse with another definition than their file's.
-
-    :returns: by name, with what reads each there, also through others: `schema.name`.
-    """
-    return {view.name: _readers(session, view) for view in views if _comment(session, view) != view.fingerprint()}
-
-
-def publish(session: Session, views: Sequence[View]) -> None:
-    """Create each view, or refresh it, in this order; what they read beyond each other must stand in the warehouse.
-
-    A view that was edited is dropped first, with those among the views that read it.
-
-    :raises ViewInUseError: something else reads it, which a drop would take away.
-    """
-    kept = {f"public.{view.name}": view for view in views}
-    dropped: dict[str, None] = {}
-    for name, readers in edited(session, views).items():
-        if others := sorted(readers - kept.keys()):
-            raise ViewInUseError(
-                f"The view {name} was edited, and {others[0]} reads it, which this run does not publish: to make "
-                f"{name} anew would take it away. Drop {others[0]}, or write it as a file of sql/ whose line "
-                f"`-- tables:` names {name}."
-            )
-        dropped |= dict.fromkeys(sorted({f"public.{name}", *readers}))
-    if standing := [kept[name].name for name in dropped if exists(session, kept[name].name)]:
-        names = sql.SQL(", ").join(sql.Identifier("public", name) for name in standing)
-        session.execute(sql.SQL("DROP MATERIALIZED VIEW {}").format(names))
-    for view in views:
-        _refresh(session, view)
-
-
-def _refresh(session: Session, view: View) -> None:
-    name = sql.Identifier("public", view.name)
-    if exists(session, view.name):
-        session.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name))
-        return
-    # the SELECT is the deployment's own code, like its DAG files
-    session.execute(sql.SQL("CREATE MATERIALIZED VIEW {} AS {}").format(name, sql.SQL(view.select)))
-    session.execute(sql.SQL("COMMENT ON MATERIALIZED VIEW {} IS {}").format(name, sql.Literal(view.fingerprint())))
-
-
-def _comment(session: Session, view: View) -> str | None:
-    """That of what stands under the view's name; of what does not stand, the comment that it would have."""
-    name = sql.Literal(sql.Identifier("public", view.name).as_string(None))
-    stands, comment = session.execute(
-        sql.SQL("SELECT to_regclass({0}) IS NOT NULL, obj_description(to_regclass({0}))").format(name)
-    )[0]
-    return comment if stands else view.fingerprint()
-
-
-def _readers(session: Session, view: View) -> frozenset[str]:
-    name = sql.Literal(sql.Identifier("public", view.name).as_string(None))
-    return frozenset(row[0] for row in session.execute(sql.SQL(_READERS).format(name)))
-
-
-def exists(session: Session, table: str) -> bool:
-    """Whether a table or a view of that name stands in the warehouse."""
-    name = sql.Literal(sql.Identifier("public", table).as_string(None))
-    return bool(session.execute(sql.SQL("SELECT to_regclass({}) IS NOT NULL AS found").format(name))[0][0])

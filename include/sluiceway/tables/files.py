@@ -63,6 +63,11 @@ def any_split(names: Iterable[str], settings: Settings | None = None) -> bool:
     return any(_SPLIT.search(head) for head in _heads(names, settings))
 
 
+def any_view(settings: Settings | None = None) -> bool:
+    """Whether there is the file of a view; none is read."""
+    return any(((settings or load_settings()).config_dir / "sql").glob("*.sql"))
+
+
 def _needs(head: str) -> Needs:
     queue, memory, cpu = _QUEUE.search(head), _MEMORY.search(head), _CPU.search(head)
     return Needs(

@@ -318,7 +318,14 @@ def test_a_query_gives_its_columns(
             SourceUnreadableError,
             "read-only transaction; a source is only read",
         ),
-        ("WITH d AS (DELETE FROM city RETURNING *) SELECT * FROM d", SourceUnreadableError, "must not|read-only"),
+        ("WITH d AS (DELETE FROM city RETURNING *) SELECT * FROM d", ConfigError, "source.query holds DELETE; it must"),
+        ("SELECT id, name INTO made FROM city", ConfigError, "source.query holds INTO, which writes what it selects"),
+        ("SELECT id, name FROM city FOR UPDATE", ConfigError, "source.query holds FOR UPDATE or FOR SHARE"),
+        (
+            "SELECT lo_import('/etc/hostname') AS id, 'x' AS name",
+            ConfigError,
+            "source.query calls lo_import, which does",
+        ),
     ],
 )
 def test_a_wrong_query_is_one_sentence(
@@ -338,18 +345,27 @@ def test_a_wrong_query_is_one_sentence(
     assert query("SELECT count(*) FROM src.city") == [(2,)]
 
 
-def test_a_second_statement_that_hides_is_refused_by_the_server_too(
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        # COMMIT would end the read-only transaction
+        ("SELECT 1 AS id, 'a' AS name; COMMIT; DELETE FROM src.city", "multiple commands"),
+        ("WITH d AS (DELETE FROM src.city RETURNING *) SELECT * FROM d", "must not|read-only"),
+    ],
+)
+def test_what_hides_from_the_check_is_refused_by_the_server_too(
     write_spec: WriteSpec,
     run: Callable[..., None],
     read: Callable[..., pa.Table],
     query: Query,
     monkeypatch: pytest.MonkeyPatch,
+    statement: str,
+    said: str,
 ) -> None:
-    # COMMIT would end the read-only transaction
     run(CITY, ROWS, "GRANT ALL ON city TO sluiceway_loader")
     monkeypatch.setattr(module, "_check_query", lambda *_: None)
-    with pytest.raises(SourceUnreadableError, match="multiple commands"):
-        read(write_spec("city", query_of("SELECT 1 AS id, 'a' AS name; COMMIT; DELETE FROM src.city")))
+    with pytest.raises(SourceUnreadableError, match=said):
+        read(write_spec("city", query_of(statement)))
     assert query("SELECT count(*) FROM src.city") == [(2,)]
 
 

@@ -19,25 +19,22 @@ from sluiceway.flows.registry import TriggerRegistry
 from sluiceway.flows.trigger import SensorConfig, SensorTrigger
 from sluiceway.settings import load_settings
 from sluiceway.sources.connections import Connection, Connections, from_uri
-from sluiceway.sources.services.sql_code import READING, code_of, first_word
+from sluiceway.sources.services.sql_code import POSTGRES, check_condition, check_reads
 
 WAREHOUSE = "warehouse"
 _ENDLESS = {"nan", "inf"}
 _WITHOUT_ZONE = re.compile(r":\d\d(\.\d+)?$")
+DIALECTS = (POSTGRES, "sqlite")
+"""Of the databases that are sent a text of the user's; see database_look.GUARDED."""
 
 
 def _one_condition(text: str) -> str:
-    if ";" in code_of(text):
-        raise ValueError("holds more than one statement; write what would stand behind WHERE")
+    check_condition(text, DIALECTS)
     return text.strip().rstrip("; \n")
 
 
 def _one_select(text: str) -> str:
-    code = code_of(text)
-    if ";" in code:
-        raise ValueError("holds more than one statement; it must be one SELECT")
-    if (word := first_word(code)) not in READING:
-        raise ValueError(f"begins with {word.upper()!r}; it must be one SELECT")
+    check_reads(text, DIALECTS)
     return text.strip().rstrip("; \n")
 
 

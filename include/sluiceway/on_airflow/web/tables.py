@@ -197,7 +197,9 @@ def _drawn(url: str, spec: TableSpec | None, tries: list[PastTry]) -> Drawn:
 
 def _users(table: str, flows: Collection[str], counted: set[str]) -> Users:
     try:
-        found = tuple((view.name, view.description) for view in views.fed_by(views.deployed_views(), [table]))
+        found = tuple(
+            (view.name, view.description) for view in views.fed_by(views.deployed_views(judged=False), [table])
+        )
         why = None
     except ConfigError as error:
         found, why = (), str(error)

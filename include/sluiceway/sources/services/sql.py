@@ -33,7 +33,7 @@ from sluiceway.errors import (
 from sluiceway.sources.connections import Connections
 from sluiceway.sources.extraction import Extraction, chosen_columns, geometry_columns
 from sluiceway.sources.formats.texts import json_text
-from sluiceway.sources.services.sql_code import READING, code_of, first_word
+from sluiceway.sources.services.sql_code import DIALECTS, NotOneSelectError, check_reads
 from sluiceway.sources.services.sql_engine import WRONG_LOGIN, engine_of
 from sluiceway.sources.services.watermark import before
 from sluiceway.tables.source_spec import SqlSource
@@ -74,9 +74,9 @@ def open_sql(
         read, and those where it is null.
     """
     place = f"{source.connection}: {source.table or 'query'}"
-    if source.query is not None:
-        _check_query(spec, source.query)
     engine = engine_of(spec.name, connections(source.connection))
+    if source.query is not None:
+        _check_query(spec, source.query, engine.dialect.name)
     try:
         with _named_errors(spec, source, place), engine.connect() as session:
             if engine.dialect.name == "postgresql":
@@ -91,12 +91,11 @@ def open_sql(
         engine.dispose()
 
 
-def _check_query(spec: TableSpec, query: str) -> None:
-    code = code_of(query)
-    if ";" in code:
-        raise ConfigError(f"{spec.name}: source.query holds more than one statement; it must be one SELECT")
-    if (word := first_word(code)) not in READING:
-        raise ConfigError(f"{spec.name}: source.query begins with {word.upper()!r}; it must be one SELECT")
+def _check_query(spec: TableSpec, query: str, database: str) -> None:
+    try:
+        check_reads(query, [DIALECTS.get(database, "")])
+    except NotOneSelectError as error:
+        raise ConfigError(f"{spec.name}: source.query {error}") from error
 
 
 @dataclass
