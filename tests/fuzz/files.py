@@ -28,6 +28,8 @@ from tests.sources.conformance.kinds import kind_of
 from tests.sources.formats.vector.vector_cases import frame
 
 COLUMNS = {"id": "integer", "name": "text", "people": "numeric(12,2)"}
+OF_KML = {"id": "text", "name": {"source": "Name", "type": "text"}, "people": "numeric(12,2)"}
+"""It has names and ids of its own."""
 SHAPE = {"type": "Geometry", "srid": 4326, "source_crs": "EPSG:4326", "required": False}
 ODD = Table(
     {"id": list(range(len(SPELLINGS))), "name": [each[:200] for each in SPELLINGS], "people": [7] * len(SPELLINGS)}
@@ -38,8 +40,7 @@ ODD = Table(
 def _fed(ending: str, source: dict[str, Any], geometry: dict[str, Any] | None) -> Iterator[Feed]:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         path = Path(folder) / f"city{ending}"
-        # KML has names of its own
-        columns = {**COLUMNS, "name": {"source": ["name", "Name"], "type": "text"}}
+        columns = OF_KML if ending == ".kml" else COLUMNS
         declared = {"name": "city", "description": "Cities", "key": "id", "columns": columns}
         shape = {"geometry": geometry} if geometry is not None else {}
         spec = TableSpec.model_validate({**declared, **shape, "source": {**source, "uri": str(path)}})
