@@ -54,6 +54,8 @@ def seen(state: str | None = "success", tasks: dict[str, str | None] = ALL_STATE
         ),
         pytest.param(OPEN, seen(), NO_VERDICT, id="it has ended and nobody judged it"),
         pytest.param({**OPEN, "note": None}, seen("failed"), NO_VERDICT, id="it was ended and nobody judged it"),
+        pytest.param(AGAIN, seen("failed"), NO_VERDICT, id="a cleared part has ended, as red as it runs"),
+        pytest.param({**OPEN, "started_at": LATER}, seen(), NO_VERDICT, id="it was enqueued before it began"),
         pytest.param(JUDGED, seen(None, {}), None, id="gone from Airflow"),
         pytest.param(
             {**JUDGED, "remark": "Changed."}, seen(enqueued_at=LATER), None, id="another run has its id since"
@@ -116,7 +118,7 @@ def test_runs_that_stand_as_they_are_written_cost_one_question_however_many(
     judged = [put(warehouse_url, RunKey("shop", f"r{number}"), STATES) for number in range(3)]
     opened = put(warehouse_url, RUN, None)
     shown = [*((each, Seen(state="failed", tasks=STATES)) for each in judged), (opened, Seen(state="running"))]
-    assert truths_of(asked, shown) == [as_written(each) for each, _ in shown]
+    assert truths_of(asked, iter(shown)) == [as_written(each) for each, _ in shown]
     assert asked.asked == 1
 
 

@@ -51,8 +51,8 @@ def truths_of(session: Session, runs: Iterable[tuple[Run, Seen]]) -> list[Truth]
 
 def _truth_of(session: Session, run: Run, seen: Seen, rows: str | None) -> Truth:
     is_judged_anew = (run.status == "running" and run.judged is not None) or (
-        seen.has_ended
-        and (run.status == "running" or run.judged != judged_states(seen.tasks) or run.judged_rows != rows)
+        # what was never judged is another than any states
+        seen.has_ended and (run.judged != judged_states(seen.tasks) or run.judged_rows != rows)
     )
     facts = facts_of(session, run) if is_judged_anew else Facts(run=run, rows_seen=run.judged_rows)
     return named(reconcile(facts, seen), seen)
