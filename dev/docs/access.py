@@ -133,6 +133,7 @@ OURS: Sequence[Route] = (
     Route("GET", "/", 401, 403, 200),
     Route("GET", "/runs", 401, 403, 200),
     Route("GET", "/runs/compare", 401, 403, 400),
+    Route("GET", "/runs/{dag_id}", 401, 404, 404, "/runs/master_etl"),
     Route("GET", "/runs/{dag_id}/{run_id:path}", 401, 403, 404, "/runs/master_etl/none"),
     Route("GET", "/reports", 401, 307, 307),
     Route("GET", "/reports/{run_id}", 401, 403, 307, "/reports/none"),

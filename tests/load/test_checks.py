@@ -31,7 +31,10 @@ def held(rows: int | None) -> TableRun:
     return TableRun(dag_id="d", run_id="r1", table_name="city", status="loaded", source_rows=rows)
 
 
-@pytest.mark.parametrize(("rows", "shrink", "least"), [(100, 0.25, 75), (8, 0.5, 4), (3, 0.0, 3), (10, 1.0, 1)])
+@pytest.mark.parametrize(
+    ("rows", "shrink", "least"),
+    [(100, 0.25, 75), (8, 0.5, 4), (3, 0.0, 3), (10, 1.0, 1), (100, 0.43, 57), (10, 0.25, 8)],
+)
 def test_a_source_may_shrink_by_exactly_max_shrink_and_by_no_row_more(rows: int, shrink: float, least: int) -> None:
     check_extracted(spec(max_shrink=shrink), least, held(rows))
     if least > 1:
@@ -41,7 +44,10 @@ def test_a_source_may_shrink_by_exactly_max_shrink_and_by_no_row_more(rows: int,
             check_extracted(spec(max_shrink=shrink), least - 1, held(rows))
 
 
-@pytest.mark.parametrize(("before", "shrink", "most"), [(100, 0.25, 25), (8, 0.5, 4), (3, 0.0, 0), (10, 1.0, 10)])
+@pytest.mark.parametrize(
+    ("before", "shrink", "most"),
+    [(100, 0.25, 25), (8, 0.5, 4), (3, 0.0, 0), (10, 1.0, 10), (100, 0.29, 29), (10, 0.25, 2)],
+)
 @pytest.mark.parametrize("missing", ["delete", "mark"])
 def test_exactly_max_shrink_of_a_tables_rows_may_be_taken_away_and_no_row_more(
     before: int, shrink: float, most: int, missing: str

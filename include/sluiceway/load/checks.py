@@ -46,7 +46,7 @@ def check_extracted(spec: TableSpec, extracted: int, last: TableRun | None) -> N
             f"{spec.name}: the source gave {found}, checks.min_rows is {spec.checks.min_rows:,}. Nothing was changed."
         )
     held = held_by_source(last)
-    if last is not None and extracted < held * (1 - spec.checks.max_shrink):
+    if last is not None and extracted < spec.checks.least(held):
         raise ShrunkExtractionError(
             f"{spec.name}: the source gave {extracted:,} rows and {held:,} at the last good load "
             f"({last.key}), a fall of more than checks.max_shrink = {spec.checks.max_shrink:g}. Nothing was "
@@ -60,7 +60,7 @@ def check_taken_away(spec: TableSpec, gone: int, before: int) -> None:
     :param before: the table's live rows.
     :raises ShrunkExtractionError: it is more of them than checks.max_shrink allows.
     """
-    if gone > before * spec.checks.max_shrink:
+    if gone > spec.checks.most_gone(before):
         raise ShrunkExtractionError(
             f"{spec.name}: on_missing = {spec.on_missing!r} would take away {gone:,} of {before:,} rows, more than "
             f"checks.max_shrink = {spec.checks.max_shrink:g} allows. If that is right, raise max_shrink for one load."

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import ceil
+
 from pydantic import Field, PositiveInt, field_validator
 
 from sluiceway.tables.source_spec import Frozen
@@ -35,4 +38,17 @@ class Checks(Frozen):
     def rejects_allowed(self, extracted: int) -> int:
         """How many of `extracted` rows may be rejects."""
         limit = self.max_rejects
-        return limit if isinstance(limit, int) else int(limit * extracted)
+        return limit if isinstance(limit, int) else int(_exactly(limit) * extracted)
+
+    def least(self, held: int) -> int:
+        """How many rows a source must give that held so many."""
+        return ceil(held * (1 - _exactly(self.max_shrink)))
+
+    def most_gone(self, before: int) -> int:
+        """How many of `before` rows may be taken away."""
+        return int(before * _exactly(self.max_shrink))
+
+
+def _exactly(share: float) -> Fraction:
+    """What is written: 0.29 of 100 rows is 29, and a little less as a double."""
+    return Fraction(repr(share))

@@ -86,9 +86,9 @@ def test_sixty_webhooks_that_wait_for_a_lock_leave_the_server_alone_and_are_acce
     assert door.post("bare", bodies[0], headers[0]).status_code == 409
 
 
-def test_a_reader_of_the_ledger_holds_up_no_webhook(door: Door) -> None:
+def test_another_role_of_the_ledger_holds_up_no_webhook(door: Door) -> None:
     key = "hashtextextended('flow/deploys/trigger/bare', 0)"
-    with locked(door.as_role("sluiceway_reader"), f"SELECT pg_advisory_lock({key})"):
+    with locked(door.as_role("sluiceway_jobs"), f"SELECT pg_advisory_lock({key})"):
         answer, seconds = timed_answer(lambda: door.post("bare", unique()))
     assert (answer.status_code, seconds < HOOK_S) == (202, True)
 
