@@ -156,7 +156,9 @@ def statements(text: str) -> set[str]:
 
 def test_the_roles_are_those_of_the_ledgers_page() -> None:
     page = (ROOT / "docs" / "reference" / "ledger.md").read_text(encoding="utf-8")
-    told = "".join(re.findall(r"```sql\n(.*?)```", page.split("## Roles")[1].split("## Migrations")[0], re.DOTALL))
+    told = "".join(
+        re.findall(r"```(?:postgre)?sql\n(.*?)```", page.split("## Roles")[1].split("## Migrations")[0], re.DOTALL)
+    )
     script = (DEPLOY / "create-roles.sh").read_text(encoding="utf-8").split("<<'SQL'\n")[1].removesuffix("SQL\n")
     assert statements(script) == statements(told)
     assert len(statements(told)) > 10

@@ -61,7 +61,7 @@ def test_what_a_registry_sends_is_run_only_where_it_can_change_nothing(path: Pat
 
 def test_what_builds_is_seen_to_build() -> None:
     assert {name for path in WORKFLOWS for name, job in jobs(path).items() if builds(job)} == {
-        *("check", "versions", "audit", "build", "package", "lives", "chaos", "next", "chart")
+        *("check", "versions", "audit", "build", "package", "lives", "hostile", "chaos", "next", "chart")
     }
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -23,7 +25,6 @@ from sluiceway.tables.spec import TableSpec
 from tests.fuzz.target import Feed, Target, enter
 
 SECRET = "not known to anybody else"
-NOW = 1_790_000_000
 COMMIT = b"0123456789abcdef0123456789abcdef01234567"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
 DEPLOYED = b'{"deployment": {"sha": "' + COMMIT + b'"}, "deployment_status": {"state": "success"}}'
@@ -138,15 +139,21 @@ def _hook(provider: str) -> Iterator[Feed]:
     assert isinstance(trigger, ApiTrigger)
 
     def feed(content: bytes) -> None:
-        body = content
-        signed = body if trigger.timestamp_header is None else b"%d.%s" % (NOW, body)
-        headers = {
-            trigger.signature_header: hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest(),
-            "X-GitHub-Event": "deployment_status",
-        }
+        # the library compares with the clock
+        body, now = content, int(time.time())
+        signed = body if trigger.timestamp_header is None else b"%d.%s" % (now, body)
+        headers = {"X-GitHub-Event": "deployment_status", trigger.delivery_header: "msg_1"}
         if trigger.timestamp_header is not None:
-            headers[trigger.timestamp_header] = str(NOW)
-        authenticate(trigger, SECRET, headers, body, NOW)
+            headers[trigger.timestamp_header] = str(now)
+        if provider == "standard":
+            key = base64.b64encode(SECRET.encode()).decode()
+            content = b"msg_1.%d.%s" % (now, body)
+            digest = hmac.new(SECRET.encode(), content, hashlib.sha256).digest()
+            secret, headers[trigger.signature_header] = f"whsec_{key}", f"v1,{base64.b64encode(digest).decode()}"
+        else:
+            secret = SECRET
+            headers[trigger.signature_header] = hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
+        authenticate(trigger, [secret], headers, body, now)
         params_of(trigger, headers, body)
 
     yield feed
@@ -161,5 +168,6 @@ enter(
         Target("api_body", lambda: [RECORDS], partial(_served, _api)),
         Target("hook_github", lambda: [DEPLOYED], partial(_hook, "github"), refuses_by=WebhookRefusedError),
         Target("hook_generic", lambda: [DEPLOYED], partial(_hook, "generic"), refuses_by=WebhookRefusedError),
+        Target("hook_standard", lambda: [DEPLOYED], partial(_hook, "standard"), refuses_by=WebhookRefusedError),
     )
 )

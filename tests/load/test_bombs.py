@@ -272,4 +272,5 @@ def test_a_file_of_more_columns_than_a_table_can_have_is_told_at_once(
     print(f"{found.peak / MB:,.0f} MB in {found.seconds:.1f} s: {found.said}")  # noqa: T201  # the figures
     said = r"SourceTooLargeError: \w+: a\.\w+.* has [\d,]+ columns and source\.max_columns allows 1,600"
     assert re.match(said, found.said), found.said
-    assert (found.peak < MOST_BYTES, found.seconds < 10) == (True, True)
+    assert found.peak < MOST_BYTES
+    assert found.seconds < MOST_S

@@ -51,7 +51,7 @@ def grants() -> str:
         "SELECT ON ALL TABLES IN SCHEMA etl",
         *(f"{verbs} ON etl.{table}" for table, verbs in LOADER_WRITES.items()),
         "USAGE, CREATE ON SCHEMA etl_staging",
-        f"SELECT ON {items}",
+        f"SELECT ON {items}, etl_jobs.lock",
     ]
     jobs = [
         "SELECT ON etl.alembic_version, etl.compatible",
@@ -61,7 +61,7 @@ def grants() -> str:
     ]
     reader = [
         *(f"{_select(columns)} ON etl.{table}" for table, columns in READER_READS.items()),
-        f"SELECT ON {items}",
+        f"SELECT ON {items}, etl_jobs.lock",
     ]
     roles = {LOADER: loader, JOBS: jobs, READER: reader}
     return "DO $$ BEGIN\n" + "\n".join(_given(role, rights) for role, rights in roles.items()) + "\nEND $$"

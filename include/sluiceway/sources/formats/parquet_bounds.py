@@ -61,7 +61,7 @@ def _check_pages(spec: TableSpec, file: pq.ParquetFile, path: Path, leaves: Sequ
         for group in range(file.metadata.num_row_groups):
             chunks = file.metadata.row_group(group)
             for leaf in leaves:
-                largest[leaf] = max(largest[leaf], *pages_of(content, chunks.column(leaf)))
+                largest[leaf] = max((largest[leaf], *pages_of(content, chunks.column(leaf))))
     for leaf, page in largest.items():
         if page.size > max(SMALL_BYTES, MAX_RATIO * page.packed):
             name = file.schema.column(leaf).path
