@@ -53,6 +53,7 @@ def environment(tmp_path: Path, warehouse_url: str) -> dict[str, str]:
         "SLUICEWAY_CONFIG_DIR": str(tmp_path),
         "SLUICEWAY_WAREHOUSE_URL": warehouse_url,
         "SLUICEWAY_ENV_FILE": os.environ["SLUICEWAY_ENV_FILE"],
+        "SLUICEWAY_PRIVATE_HOSTS": "127.0.0.1",
     }
 
 

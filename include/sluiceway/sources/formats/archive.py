@@ -114,10 +114,11 @@ def member_of(path: Path, member: str | None, files: list[str]) -> str:
 
 
 @contextmanager
-def unpacking(what: str) -> Iterator[None]:
+def unpacking(what: str, remedy: str = "") -> Iterator[None]:
     """Within it, whatever a decompressor raises of a broken archive is one sentence.
 
     :param what: how the sentence begins: what cannot be unpacked.
+    :param remedy: how it ends: what to do.
     :raises SourceUnreadableError: the archive is broken.
     :raises OSError: the disk is full, which is no fault of the archive.
     """
@@ -126,7 +127,7 @@ def unpacking(what: str) -> Iterator[None]:
     except _BROKEN as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             raise
-        raise SourceUnreadableError(f"{what}: {error}") from error
+        raise SourceUnreadableError(f"{what}: {error}{remedy}") from error
 
 
 @contextmanager
@@ -159,7 +160,7 @@ def open_bytes(path: Path, member: str | None, max_bytes: int, *, once: bool = F
 @contextmanager
 def _opened_member(path: Path, name: str) -> Iterator[tuple[IO[bytes], int]]:
     with ExitStack() as stack:
-        with unpacking(f"{path.name}: {name!r} cannot be unpacked; pack it anew by deflate"):
+        with unpacking(f"{path.name}: {name!r} cannot be unpacked", "; pack it anew by deflate"):
             archive = stack.enter_context(zipfile.ZipFile(path))
             inner = stack.enter_context(archive.open(name))
         yield inner, archive.getinfo(name).file_size
