@@ -63,6 +63,13 @@ def test_a_header_that_no_database_takes_is_drafted(tmp_path: Path, names: str) 
     assert len(drafted(tmp_path, "a.csv", f"{names}\n{lines}").types) == width
 
 
+@pytest.mark.parametrize("text", ['{"a": [1], "b\\u00": [{"id": 1}]}', '{"a\\x": {"b": [{"id": 1}]}}'])
+def test_a_document_with_a_broken_key_is_called_broken(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(SluicewayError, match=r"a\.json"):
+        infer(Asked(str(tmp_path / "a.json")))
+
+
 def test_utf_8_is_not_declared(tmp_path: Path) -> None:
     assert "encoding" not in drafted(tmp_path, "a.csv", "id,name\n1,Zürich\n").source
 

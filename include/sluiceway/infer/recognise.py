@@ -164,7 +164,11 @@ def records_path(text: str) -> str | None:
             kinds.pop()
             keys.pop()
         elif shown.startswith('"') and number + 1 < len(tokens) and tokens[number + 1][0] == ":":
-            key = str(json.loads(shown, strict=False))
+            try:
+                key = str(json.loads(shown, strict=False))
+            except ValueError:
+                # who reads it says where it is broken
+                return None
     return None
 
 
