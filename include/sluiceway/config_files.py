@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sluiceway.errors import ConfigError, nearest, said_by, shortened
+from sluiceway.errors import ConfigError, nearest, quoted, said_by, shortened
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ _LOGIN = re.compile(r"(\w://)[^\s/@'\"]+@")
 _ASKED = re.compile(r"(\w://[^\s?'\"]*\?)[^\s'\"]+")
 LONGEST, LONGEST_VALUE = 2_000, 300
 """Characters of a sentence, and of a value in it."""
+DEEPEST = 50
+"""Tables and lists within each other; what is longer Python itself cannot show."""
 Stamp = tuple[int, int, int]
 
 
@@ -90,15 +92,29 @@ def stamp(path: Path) -> Stamp:
 def read_toml(path: Path) -> dict[str, Any]:
     """What the file holds; raises ConfigError when it is not there or no TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such file.") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: is not valid TOML: {said_by(error)}.") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """What the text holds; raises ValueError when it is no TOML, or nests deeper than anybody writes."""
+    deep = ValueError("it is nested too deeply")
+    try:
+        document = tomllib.loads(text)
     except RecursionError:
-        raise ConfigError(f"{path}: is nested too deeply: there are too many [ or {{ within each other.") from None
+        raise deep from None
+    level: list[Any] = [document]
+    for _ in range(DEEPEST):
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+        level = [each for each in level if isinstance(each, dict | list)]
+        if not level:
+            return document
+    raise deep
 
 
 def sentences(where: object, problems: Iterable[Any], words: Words, *, prefix: str = "") -> list[str]:
@@ -126,7 +142,7 @@ def _sentence(where: object, problem: Any, words: Words, prefix: str) -> str:
         location.append(context["discriminator"].strip("'"))
         value = context.get("tag")
     shown = (
-        f" = {shortened(without_secrets(repr(value)), LONGEST_VALUE)}"
+        f" = {shortened(without_secrets(quoted(value, LONGEST)), LONGEST_VALUE)}"
         if isinstance(value, str | int | float | bool)
         else ""
     )

@@ -29,6 +29,14 @@ def shortened(text: str, longest: int = LONGEST_NAME) -> str:
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
+def quoted(value: object, longest: int = 300) -> str:
+    """As an error shows a value that somebody else has written: its beginning, where it is long."""
+    if isinstance(value, int) and value.bit_length() > longest:
+        # 0x... may be longer than Python writes in tens
+        return "a number of hundreds of digits"
+    return shortened(repr(value), longest)
+
+
 def said_by(error: BaseException) -> str:
     """What a library's error says, on one line of at most 300 characters: it may quote all that a server sent.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from sluiceway.errors import nearest
+from sluiceway.errors import nearest, quoted, said_by
 
 PRESETS = {
     "@hourly": "0 * * * *",
@@ -39,13 +39,15 @@ def check(expression: str) -> None:
         alone = ["*"] * len(FIELDS)
         alone[number] = part
         if not croniter.is_valid(" ".join(alone)):
-            raise ValueError(f"{name} {part!r} is wrong; write {_RANGES[number]}, *, a list 1,2, a range 1-5 or */10")
+            raise ValueError(
+                f"{name} {quoted(part)} is wrong; write {_RANGES[number]}, *, a list 1,2, a range 1-5 or */10"
+            )
     try:
         croniter(expression, _ANY_DAY).get_next()
     except CroniterBadDateError as error:
         raise ValueError(f"names no time that ever comes; look at {FIELDS[2]} and {FIELDS[3]}") from error
     except ValueError as error:
-        raise ValueError(f"is no cron expression: {error}") from error
+        raise ValueError(f"is no cron expression: {said_by(error)}") from error
 
 
 _ANY_DAY = datetime(2024, 1, 1, tzinfo=UTC)

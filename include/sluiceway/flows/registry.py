@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from sluiceway.config_files import sentences, without_secrets
-from sluiceway.errors import ConfigError, nearest
+from sluiceway.errors import ConfigError, nearest, quoted
 from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerType
 from sluiceway.flows.words import words_of
 
@@ -125,7 +125,8 @@ def _kind_problem(definition: Mapping[str, Any]) -> str | None:
         if key not in definition:
             return f"{key}: is missing; write one of {', '.join(known)}"
         if (value := definition[key]) not in known:
-            return f"{key} = {value!r}: is not one of {', '.join(known)}{nearest(str(value), known, listing=False)}"
+            hint = nearest(value, known, listing=False) if isinstance(value, str) else ""
+            return f"{key} = {quoted(value)}: is not one of {', '.join(known)}{hint}"
     return None
 
 

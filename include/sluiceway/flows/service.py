@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -16,7 +15,8 @@ from uuid import uuid4
 
 from pydantic_core import from_json
 
-from sluiceway.errors import AirflowApiError, ConfigError, nearest
+from sluiceway.config_files import parse_toml
+from sluiceway.errors import AirflowApiError, ConfigError, nearest, said_by
 from sluiceway.flows.params import check_conf
 from sluiceway.flows.trigger import Trigger, TriggerConfig, TriggerContext, TriggerResult, TriggerType
 from sluiceway.ids import triggered_runs
@@ -61,9 +61,9 @@ class TriggerService:
         else:
             if isinstance(definition, str):
                 try:
-                    definition = tomllib.loads(definition)
-                except tomllib.TOMLDecodeError as error:
-                    raise ConfigError(f"The flow's definition is not valid TOML: {error}.") from error
+                    definition = parse_toml(definition)
+                except ValueError as error:
+                    raise ConfigError(f"The flow's definition is not valid TOML: {said_by(error)}.") from error
             flow = flow_of(definition)
         self._loaded[flow.id] = flow
         return list(flow.triggers.values())

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sluiceway.errors import nearest
+from sluiceway.errors import nearest, quoted
 from sluiceway.flows.trigger import SensorConfig, Trigger, TriggerType
 
 
@@ -60,9 +60,9 @@ def check(expression: Expression, triggers: Mapping[str, Trigger[Any]]) -> None:
     named = list(names(expression))
     for name in named:
         if name not in triggers:
-            raise ValueError(f"{name!r} is no trigger of this flow{nearest(name, triggers)}")
+            raise ValueError(f"{quoted(name)} is no trigger of this flow{nearest(name, triggers)}")
     if twice := next((name for name in named if named.count(name) > 1), None):
-        raise ValueError(f"{twice!r} stands there twice; name each trigger once")
+        raise ValueError(f"{quoted(twice)} stands there twice; name each trigger once")
     for trigger_id, trigger in triggers.items():
         if trigger_id not in named and trigger.config.enabled and trigger.trigger_type is not TriggerType.CLI:
             raise ValueError(
@@ -111,12 +111,12 @@ class _Parser:
 
     def whole(self) -> Expression:
         found = self._any()
-        if (sign := self._peek()) is not None:
-            raise ValueError(
-                "a bracket ) closes none; remove it"
-                if sign == ")"
-                else f"between {self._tokens[self._at - 1]!r} and {sign!r} stands neither & nor |; write one"
-            )
+        sign = self._peek()
+        if sign == ")":
+            raise ValueError("a bracket ) closes none; remove it")
+        if sign is not None:
+            before = quoted(self._tokens[self._at - 1])
+            raise ValueError(f"between {before} and {quoted(sign)} stands neither & nor |; write one")
         return found
 
     def _any(self) -> Expression:
@@ -135,7 +135,7 @@ class _Parser:
     def _one(self) -> Expression:
         sign = self._peek()
         if sign is None or sign in "&|)":
-            where = "at its end" if sign is None else f"before {sign!r}"
+            where = "at its end" if sign is None else f"before {quoted(sign)}"
             raise ValueError(f"an id is missing {where}")
         self._at += 1
         if sign != "(":
@@ -161,5 +161,5 @@ def _tokens(text: str) -> Iterator[str]:
         if sign.lower() in _WORDS:
             raise ValueError(f"{sign!r} is none of its signs; write {_WORDS[sign.lower()]!r}")
         if not re.fullmatch(r"[A-Za-z_]\w*|[&|()]", sign, re.ASCII):
-            raise ValueError(f"{sign!r} is neither an id nor one of & | ( )")
+            raise ValueError(f"{quoted(sign)} is neither an id nor one of & | ( )")
         yield sign

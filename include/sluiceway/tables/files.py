@@ -102,7 +102,7 @@ def _group(head: str) -> str | None:
     """The group that a file's head names; None: it names one that cannot be read."""
     try:
         group = tomllib.loads(head).get("group", DEFAULT_GROUP)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         named = _GROUP.search(head)
         return named["name"] if named else None if _NAMES_GROUP.search(head) else DEFAULT_GROUP
     return group if isinstance(group, str) else None
