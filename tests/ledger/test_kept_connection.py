@@ -9,8 +9,9 @@ import pytest
 from psycopg import sql
 
 from dev.cluster import Cluster
-from sluiceway.errors import WarehouseError
+from sluiceway.errors import WarehouseError, WarehouseUnavailableError
 from sluiceway.ledger.kept import KeptConnection
+from sluiceway.ledger.warehouse import Session
 
 PID = sql.SQL("SELECT pg_backend_pid()")
 
@@ -38,3 +39,21 @@ def test_one_that_broke_while_nobody_asked_is_opened_anew(kept: KeptConnection, 
     with psycopg.connect(postgres.url("postgres", "postgres")) as superuser:
         superuser.execute("SELECT pg_terminate_backend(%s, 10000)", [first])
     assert kept.ask(lambda session: session.execute(PID)[0][0]) != first
+
+
+def test_a_question_that_waits_for_a_lock_is_ended_once(kept: KeptConnection, postgres: Cluster, database: str) -> None:
+    kept.ask(lambda session: session.execute(sql.SQL("SELECT 1")))
+    asked = 0
+
+    def ask(session: Session) -> None:
+        nonlocal asked
+        asked += 1
+        session.execute(sql.SQL("SELECT count(*) FROM etl.run"))
+
+    with psycopg.connect(postgres.url("sluiceway_owner", database)) as holder:
+        holder.execute("LOCK TABLE etl.run IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(WarehouseUnavailableError, match="lock timeout"):
+            kept.ask(ask)
+    assert asked == 1
+    kept.ask(ask)
+    assert asked == 2

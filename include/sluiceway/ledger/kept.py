@@ -19,6 +19,8 @@ AGAIN_S = 5.0
 """A warehouse that did not answer is asked again after this long: two hundred watches ask it, one after the other."""
 OPTIONS = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000 -c jit=off"
 """Of a thousand tables the server thinks so much that compiling the plan would take it as long as the answer."""
+READING = f"{OPTIONS} -c lock_timeout=3000 -c statement_timeout=20000"
+"""Of what somebody waits for: whoever reads waits for the lock of a migration alone."""
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class KeptConnection:
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._connected_to = ""
         self._failed: tuple[float, str] | None = None
+        self._broke = False
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         """Where `run` must be called."""
 
@@ -50,6 +53,7 @@ class KeptConnection:
             with connection.transaction():
                 return work(PsycopgSession(connection))
         except psycopg.Error as error:
+            self._broke = connection.closed
             self._drop()
             raise error_of(error, self._connected_to) from error
 
@@ -59,7 +63,7 @@ class KeptConnection:
         try:
             return self.run(work)
         except WarehouseUnavailableError:
-            if not had_one:
+            if not (had_one and self._broke):
                 raise
             return self.run(work)
 
@@ -76,7 +80,11 @@ class KeptConnection:
         url = self._url()
         try:
             self._connection = psycopg.connect(
-                url, connect_timeout=10, application_name=self._name, autocommit=True, options=OPTIONS
+                url,
+                connect_timeout=10,
+                application_name=self._name,
+                autocommit=True,
+                options=READING if self._is_snapshot else OPTIONS,
             )
         except psycopg.Error as error:
             named = error_of(error, url)
