@@ -239,7 +239,6 @@ def test_a_small_file_that_becomes_much_ends_in_one_sentence(loads: WatchedLoads
         f"[columns]\n{column}\n{shape}"
     )
     found = loads.load(tmp_path / "bomb.toml")
-    print(f"{found.peak / MB:,.0f} MB in {found.seconds:.1f} s: {found.said}")  # noqa: T201  # the figures
     assert re.match(case.says, found.said), found.said
     assert "\n" not in found.said
     assert found.peak < MOST_BYTES, f"{found.peak / MB:,.0f} MB"
@@ -269,7 +268,6 @@ def test_a_file_of_more_columns_than_a_table_can_have_is_told_at_once(
         f'description = "Bomb"\nkey = "content"\n[source]\n{case.source}\nuri = "{case.file}"\n[columns]\nc1 = "text"\n'
     )
     found = loads.load(tmp_path / case.file if how == "infer" else toml, how)
-    print(f"{found.peak / MB:,.0f} MB in {found.seconds:.1f} s: {found.said}")  # noqa: T201  # the figures
     said = r"SourceTooLargeError: \w+: a\.\w+.* has [\d,]+ columns and source\.max_columns allows 1,600"
     assert re.match(said, found.said), found.said
     assert found.peak < MOST_BYTES
