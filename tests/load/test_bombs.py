@@ -211,7 +211,7 @@ CASES = {
         "a.zip", bombs.zipped_layer("a.shp", "ESRI Shapefile"), LAYER, f"{TOO_LARGE}a.zip, a.shp{VALUE}"
     ),
     "a FlatGeobuf of one long shape": Case(
-        "a.zip", bombs.zipped_layer("a.fgb", "FlatGeobuf"), LAYER, f"{TOO_LARGE}a.zip: row 1{VALUE}"
+        "a.zip", bombs.zipped_layer("a.fgb", "FlatGeobuf"), LAYER, f"{TOO_LARGE}a.zip, a.fgb: row 1 is{VALUE}"
     ),
     "a FileGDB of one long shape": Case(
         "a.zip", bombs.zipped_layer("a.gdb", "OpenFileGDB"), LAYER, f"{TOO_LARGE}a.zip: row 1{VALUE}"

@@ -20,7 +20,7 @@ MOST_S = 45.0
 """It is ended then."""
 MOST_BYTES = 2 << 30
 """It is ended then, for the sake of the machine."""
-USED_BYTES = 200 << 20
+USED_BYTES = 150 << 20
 """What libraries keep of earlier loads is no part of the next one: there is another process then."""
 
 LOADS = """

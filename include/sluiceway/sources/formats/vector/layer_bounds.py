@@ -9,6 +9,7 @@ from pathlib import Path
 from sluiceway.errors import SourceTooLargeError
 from sluiceway.sources.bounds import check_value
 from sluiceway.sources.formats.vector import gdal
+from sluiceway.sources.formats.vector.flatgeobuf import longest_feature
 from sluiceway.sources.formats.vector.geopackage import check_computed
 from sluiceway.sources.formats.vector.shapefile import longest_shape
 from sluiceway.sources.formats.vector.vector_files import HEAD_BYTES, VectorFile
@@ -37,6 +38,9 @@ def check_bounds(spec: TableSpec, source: VectorSource, file: VectorFile) -> Non
     elif name == "shapefile":
         row, size = longest_shape(file.path)
         check_value(spec, size, file.place, f"row {row:,} holds a shape of")
+    elif name == "FlatGeobuf file" and file.path.stat().st_size > _WHOLE_FACTOR * most:
+        row, size = longest_feature(file.path)
+        _check_whole(spec, size, file.place, f"row {row:,} is read at once, and it has")
     elif name == "KML file":
         _check_whole(spec, file.path.stat().st_size, file.place, "KML is read at once, and it has")
     elif name == "GML file":
