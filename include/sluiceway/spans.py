@@ -13,6 +13,8 @@ GRACE = 0.1
 """By this share of its promise a table may be older before it is stale: a load takes its time."""
 
 
+# a thousand tables have a handful of promises between them
+@lru_cache(maxsize=1024)
 def span(text: str) -> timedelta:
     """Of `90s`, `30m` or `30min`, `6h`, `2d`.
 
@@ -36,7 +38,7 @@ def lasting(length: timedelta) -> str:
     return _lasting(max(int(length.total_seconds()), 0))
 
 
-# a thousand tables have a handful of ages between them, and of promises
+# and of ages
 @lru_cache(maxsize=1024)
 def _lasting(seconds: int) -> str:
     parts = [(seconds // 86_400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")]

@@ -164,17 +164,18 @@ def read_in(session: Session, tables: Collection[str], environment: str | None =
 
 def _tables(session: Session, tables: Collection[str]) -> tuple[datetime, dict[str, TableFacts]]:
     rows = session.execute(sql.SQL(_TABLES).format(sql.Literal(list(tables))))
+    tallied, tried = list(Tally.model_fields), list(LastTry.model_fields)
     own = [name for name in TableFacts.model_fields if name not in {"tally", "last_try"}]
     found: dict[str, dict[str, object]] = {}
     for _, table, *values in rows:
         if table is None:
             continue
         facts = dict(zip(own, values, strict=False))
-        tally, last = values[len(own) : len(own) + len(Tally.model_fields)], values[-len(LastTry.model_fields) :]
+        tally, last = values[len(own) : len(own) + len(tallied)], values[-len(tried) :]
         if tally[0] is not None:
-            facts["tally"] = dict(zip(Tally.model_fields, tally, strict=True))
+            facts["tally"] = dict(zip(tallied, tally, strict=True))
         if last[0] is not None:
-            facts["last_try"] = dict(zip(LastTry.model_fields, last, strict=True))
+            facts["last_try"] = dict(zip(tried, last, strict=True))
         found[table] = facts
     # at once: a call for each of a thousand takes three times as long
     return rows[0][0], _FOUND.validate_python(found)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import get_args
+from functools import partial
+from typing import Any, NamedTuple, cast, get_args
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -20,7 +21,6 @@ from prometheus_client.metrics_core import (
     SummaryMetricFamily,
 )
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
 
 from sluiceway.freshness.ask import Survey
 from sluiceway.freshness.facts import LedgerFacts
@@ -31,23 +31,32 @@ Labels = tuple[str, ...]
 """Their names, or their values."""
 
 
-class Drawn:
-    """The metrics of one survey after the other. A family whose samples are those of before is not drawn again.
+class _Family(NamedTuple):
+    """Metrics of one name, before they are drawn."""
 
-    A family of a thousand tables takes 4 ms, and most of them change once a day.
+    name: str
+    values: object
+    """Two families of a name whose values are alike are drawn alike."""
+    metric: Callable[[], Metric]
+
+
+class Drawn:
+    """The metrics of one survey after the other. A family whose values are those of before is not drawn again.
+
+    A family of a thousand tables takes 5 ms, and most of them change once a day.
     """
 
     def __init__(self) -> None:
-        self._families: dict[str, tuple[list[Sample], bytes]] = {}
+        self._families: dict[str, tuple[object, bytes]] = {}
 
     def metrics(self, survey: Survey) -> bytes:
         """The metrics of a survey, in Prometheus' text format."""
-        return b"".join(self._family(each) for each in _Surveyed(survey).collect())
+        return b"".join(map(self._drawn, _families(survey)))
 
-    def _family(self, family: Metric) -> bytes:
+    def _drawn(self, family: _Family) -> bytes:
         known = self._families.get(family.name)
-        if known is None or known[0] != family.samples:
-            known = family.samples, _drawn(family)
+        if known is None or known[0] != family.values:
+            known = family.values, _drawn(family.metric())
             self._families[family.name] = known
         return known[1]
 
@@ -74,39 +83,28 @@ class _One(Collector):
         yield self._family
 
 
-class _Surveyed:
-    """Collects what one survey says, and keeps nothing from one to the next."""
-
-    def __init__(self, survey: Survey) -> None:
-        self._verdict, self._facts = survey
-
-    def collect(self) -> Iterator[Metric]:
-        verdict, facts = self._verdict, self._facts
-        yield GaugeMetricFamily(
-            "sluiceway_up", "1 if the ledger answered; 0: all that it would tell is missing.",
-            value=not isinstance(facts, str),
-        )  # fmt: skip
-        yield GaugeMetricFamily(
-            "sluiceway_computed_timestamp_seconds", "When this was computed.", value=verdict.computed_at.timestamp()
-        )
-        yield _states("sluiceway_state", "1 for the state of the whole.", {(): verdict.state}, ())
-        if verdict.environment is not None:
-            yield from _of_environment(verdict.environment)
-        yield from _of_tables(verdict.tables)
-        if isinstance(facts, LedgerFacts):
-            yield from _counted(facts)
-            yield from _of_runs(facts)
+def _families(survey: Survey) -> Iterator[_Family]:
+    """All that one survey says."""
+    verdict, facts = survey
+    yield _value(
+        "sluiceway_up", "1 if the ledger answered; 0: all that it would tell is missing.", not isinstance(facts, str)
+    )
+    yield _value("sluiceway_computed_timestamp_seconds", "When this was computed.", verdict.computed_at.timestamp())
+    yield _states("sluiceway_state", "1 for the state of the whole.", {(): verdict.state}, ())
+    if verdict.environment is not None:
+        yield from _of_environment(verdict.environment)
+    yield from _of_tables(verdict.tables)
+    if isinstance(facts, LedgerFacts):
+        yield from _counted(facts)
+        yield from _of_runs(facts)
 
 
-def _of_environment(found: EnvironmentVerdict) -> Iterator[Metric]:
+def _of_environment(found: EnvironmentVerdict) -> Iterator[_Family]:
     name, label = (found.name,), ("environment",)
     yield _states("sluiceway_environment_state", "1 for the environment's state.", {name: found.state}, label)
     for kind, commit in (("deployed", found.deployed_commit), ("data", found.data_commit)):
         said = "serves" if kind == "deployed" else "has the data of, in all of its tables"
-        info = InfoMetricFamily(f"sluiceway_environment_{kind}", f"The commit that it {said}.", labels=label)
-        if commit is not None:
-            info.add_metric(name, {"commit": commit})
-        yield info
+        yield _info(f"sluiceway_environment_{kind}", f"The commit that it {said}.", label, {name: commit})
     deployed = "sluiceway_environment_deployed_timestamp_seconds", "When the deployed commit was seen first."
     yield _gauge(*deployed, label, [(name, _seconds(found.deployed_at))])
     promise = (
@@ -116,7 +114,7 @@ def _of_environment(found: EnvironmentVerdict) -> Iterator[Metric]:
     yield _gauge(*promise, label, [(name, found.data_within_s)])
 
 
-def _of_tables(tables: Iterable[TableVerdict]) -> Iterator[Metric]:
+def _of_tables(tables: Iterable[TableVerdict]) -> Iterator[_Family]:
     known = sorted(tables, key=lambda each: each.table)
     families: dict[str, tuple[str, Callable[[TableVerdict], float | None]]] = {
         "sluiceway_table_last_load_timestamp_seconds": (
@@ -141,29 +139,32 @@ def _of_tables(tables: Iterable[TableVerdict]) -> Iterator[Metric]:
         yield _gauge(name, said, ("table",), [((each.table,), value(each)) for each in known])
 
 
-def _counted(facts: LedgerFacts) -> Iterator[Metric]:
+def _counted(facts: LedgerFacts) -> Iterator[_Family]:
     """What only grows, also when the ledger forgets the runs that it was counted of."""
-    rejected = CounterMetricFamily(
-        "sluiceway_run_rows_rejected", "Rows that runs did not load, by all tries.", labels=("table",)
+    tallies = {name: table.tally for name, table in sorted(facts.tables.items())}
+    yield _per_table(
+        partial(CounterMetricFamily, "sluiceway_run_rows_rejected", "Rows that runs did not load, by all tries."),
+        [(name, tally.rejected) for name, tally in tallies.items()],
     )
-    failed = CounterMetricFamily("sluiceway_load_failures", "Tries at the table that failed.", labels=("table",))
-    took = SummaryMetricFamily(
-        "sluiceway_load_duration_seconds", "Good loads of the table, and how long they took.", labels=("table",)
+    yield _per_table(
+        partial(CounterMetricFamily, "sluiceway_load_failures", "Tries at the table that failed."),
+        [(name, tally.failures) for name, tally in tallies.items()],
     )
-    for name, table in sorted(facts.tables.items()):
-        rejected.add_metric((name,), table.tally.rejected)
-        failed.add_metric((name,), table.tally.failures)
-        took.add_metric((name,), table.tally.loads, table.tally.seconds)
-    yield from (rejected, failed, took)
+    yield _per_table(
+        partial(
+            SummaryMetricFamily, "sluiceway_load_duration_seconds", "Good loads of the table, and how long they took."
+        ),
+        [(name, tally.loads, tally.seconds) for name, tally in tallies.items()],
+    )
 
 
-def _of_runs(facts: LedgerFacts) -> Iterator[Metric]:
+def _of_runs(facts: LedgerFacts) -> Iterator[_Family]:
     waiting = [run for run in facts.runs if run.is_waiting]
     running = [run for run in facts.runs if run.status == "running" and not run.is_waiting]
-    yield GaugeMetricFamily(
-        "sluiceway_runs_waiting", "Runs that have begun and wait, for their commit or their turn.", value=len(waiting)
+    yield _value(
+        "sluiceway_runs_waiting", "Runs that have begun and wait, for their commit or their turn.", len(waiting)
     )
-    yield GaugeMetricFamily("sluiceway_runs_running", "Runs that load tables.", value=len(running))
+    yield _value("sluiceway_runs_running", "Runs that load tables.", len(running))
     ended = {"success": "was green", "failed": "was red"}
     for status, said in ended.items():
         moments = [run.finished_at for run in facts.runs if run.status == status and run.finished_at is not None]
@@ -171,22 +172,41 @@ def _of_runs(facts: LedgerFacts) -> Iterator[Metric]:
         yield _gauge(name, f"When the newest run ended that {said}.", (), [((), _seconds(max(moments, default=None)))])
 
 
-def _gauge(name: str, said: str, labels: Labels, values: Iterable[tuple[Labels, float | None]]) -> Metric:
+def _value(name: str, said: str, value: float) -> _Family:
+    return _gauge(name, said, (), [((), value)])
+
+
+def _gauge(name: str, said: str, labels: Labels, values: Iterable[tuple[Labels, float | None]]) -> _Family:
     """A gauge without what is not known."""
-    found = GaugeMetricFamily(name, said, labels=labels)
-    for label, value in values:
-        if value is not None:
-            found.add_metric(label, value)
-    return found
+    known = [(label, value) for label, value in values if value is not None]
+    return _Family(name, known, partial(_filled, partial(GaugeMetricFamily, name, said, labels=labels), known))
 
 
-def _states(name: str, said: str, of: dict[Labels, State], labels: Labels) -> Metric:
+def _per_table(kind: Callable[..., Metric], values: list[tuple[str, *tuple[float, ...]]]) -> _Family:
+    """A counter or a summary of each table."""
+    family = partial(kind, labels=("table",))
+    return _Family(family().name, values, lambda: _filled(family, (((table,), *of) for table, *of in values)))
+
+
+def _info(name: str, said: str, labels: Labels, commits: dict[Labels, str | None]) -> _Family:
+    """The commit, where one is known."""
+    known = [(label, {"commit": commit}) for label, commit in commits.items() if commit is not None]
+    return _Family(name, known, partial(_filled, partial(InfoMetricFamily, name, said, labels=labels), known))
+
+
+def _states(name: str, said: str, of: dict[Labels, State], labels: Labels) -> _Family:
     """A series of each state, of which one is 1."""
-    found = GaugeMetricFamily(name, said, labels=(*labels, "state"))
-    for label, state in of.items():
-        for each in get_args(State):
-            found.add_metric((*label, each.replace(" ", "_")), each == state)
-    return found
+    each_state = [
+        ((*label, each.replace(" ", "_")), each == state) for label, state in of.items() for each in get_args(State)
+    ]
+    return _gauge(name, said, (*labels, "state"), each_state)
+
+
+def _filled(family: Callable[[], Metric], rows: Iterable[tuple[Any, ...]]) -> Metric:
+    found: Any = family()
+    for row in rows:
+        found.add_metric(*row)
+    return cast("Metric", found)
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import cache, partial
 
 from sluiceway.deploy.spec import Environment, read_environment
@@ -34,9 +35,9 @@ def survey_now() -> Survey:
     return memory.soon("survey", _survey).result()
 
 
-def around_now() -> Around:
-    """What stands around the verdict, for such a page, and kept as that is."""
-    return memory.soon("around", _around).result()
+def around_soon() -> Future[Around]:
+    """What stands around the verdict, kept as that is; or that it will be there, while the verdict is made."""
+    return memory.soon("around", _around)
 
 
 async def drawn(name: str, draw: Callable[[Survey], bytes]) -> Rendered:

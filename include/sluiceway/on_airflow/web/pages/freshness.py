@@ -24,7 +24,7 @@ from sluiceway.on_airflow.web.pages.beside import beside
 from sluiceway.on_airflow.web.pages.site import page
 from sluiceway.on_airflow.web.pages.table_rows import Asked, shown
 from sluiceway.on_airflow.web.threads import page_threads
-from sluiceway.on_airflow.web.verdict import around_now, survey_now
+from sluiceway.on_airflow.web.verdict import around_soon, survey_now
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -41,12 +41,13 @@ def show(request: Request, user: GetUserDep, state: str = "", sort: str = "", q:
     with create_session(scoped=False) as airflow:
         if not readable_dags(user, {MASTER}, airflow):
             raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+    around = around_soon()
     try:
         verdict, why = survey_now().verdict, None
     except SluicewayError as error:
         log.error("It is unknown how fresh the data is: %s", error)
         verdict, why = None, str(error)
-    known = around_now() if verdict is not None else Around()
+    known = around.result() if verdict is not None else Around()
     with create_session(scoped=False) as airflow:
         readable = readable_dags(user, {MASTER, *declared.flows(), *known.dag_ids()} - {CLI}, airflow)
         open_runs = queue(airflow, readable)
