@@ -85,6 +85,14 @@ def test_a_short_commit_that_the_service_publishes_is_the_same(airflow: AirflowR
     assert wait() == 0
 
 
+def test_of_one_table_it_is_not_said_that_there_are_several(
+    airflow: AirflowRest, wait: Wait, capsys: pytest.CaptureFixture[str]
+) -> None:
+    airflow.data, airflow.reports[RUN] = data(SHA, all_of=SHA), said("success")
+    assert wait() == 0
+    assert f"The data of the one table belongs to {SHA}.\n" in capsys.readouterr().err
+
+
 def test_a_table_that_a_red_run_has_loaded_for_the_commit_is_not_enough(airflow: AirflowRest, wait: Wait) -> None:
     airflow.data, airflow.reports[RUN] = data(SHA, SHA, all_of=None), said("failed")
     assert wait() == 6

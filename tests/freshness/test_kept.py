@@ -49,6 +49,19 @@ def test_a_value_is_kept_for_two_seconds_and_then_made_anew(
     assert ask() == 2
 
 
+def test_who_wants_a_newer_value_has_it_made_anew_and_no_oftener(
+    memory: Memory, clock: Clock, counted: Iterator[int]
+) -> None:
+    def ask(**options: float) -> int:
+        return memory.soon("verdict", lambda: next(counted), **options).result()
+
+    assert (ask(), ask(seconds=0.5)) == (1, 1)
+    clock.now = 0.6
+    assert (ask(), ask(seconds=0.5), ask(seconds=0.5), ask()) == (1, 2, 2, 2)
+    clock.now = 2.5
+    assert ask() == 2, "two seconds count from when it was made anew"
+
+
 def test_two_seconds_count_from_when_a_value_is_there(memory: Memory, clock: Clock, counted: Iterator[int]) -> None:
     def slowly() -> int:
         clock.now += 60

@@ -37,6 +37,10 @@ def test_the_ledger_says_how_the_data_stands_to_a_commit(
     assert (outlook.state, said in outlook.sentence) == (state, True), outlook.sentence
 
 
+def test_of_one_table_it_is_not_said_that_there_are_several() -> None:
+    assert look(A, NAMES[:1], facts(**GOOD)).sentence == f"The data of the one table belongs to {A}."
+
+
 def test_a_commit_that_no_run_names_may_come_and_the_nearest_is_named() -> None:
     wrong = f"{A[:10]}f"
     outlook = look(wrong, NAMES, facts(run("failed", commit=A[:11]), **OLD))

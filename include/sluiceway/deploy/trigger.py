@@ -632,7 +632,8 @@ def _outlook(airflow: Airflow, order: Order, run_id: str) -> tuple[str, str]:
     # where an environment is named, the document knows of each table whether a green run has loaded it
     is_green = _same(environment.get("data_commit"), order.commit) if environment else status == "success"
     if tables and not other and is_green:
-        return "reached", f"The data of all {len(tables)} tables belongs to {order.commit}."
+        count = f"all {len(tables)} tables" if len(tables) > 1 else "the one table"
+        return "reached", f"The data of {count} belongs to {order.commit}."
     if report is not None and status in RED:
         said = str(report.get("sentence") or "no reason was told")
         return "lost", f"its run {run_id} is {status}: {airflow.shown(said)}"

@@ -36,18 +36,20 @@ class Memory:
         self._seconds, self._clock = seconds, clock
         self._lock = Lock()
         self._made: dict[Hashable, tuple[Future[Any], float | None]] = {}
+        """Each value, and since when it is there; None: it is being made."""
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="kept")
 
-    def soon(self, key: Hashable, make: Callable[[], T]) -> Future[T]:
+    def soon(self, key: Hashable, make: Callable[[], T], *, seconds: float | None = None) -> Future[T]:
         """The value, or that it will be there. `make` must not wait for another value of this memory.
 
         :param make: called in a thread of the memory's, if the value is not there.
+        :param seconds: one that is there for longer is made anew for whoever asks now, and for all who come after.
         """
         with self._lock:
             now = self._clock()
             # whatever is asked for is made of what is asked for, so what is over is let go of here
-            self._made = {each: entry for each, entry in self._made.items() if entry[1] is None or entry[1] > now}
-            if key in self._made:
+            self._made = {each: entry for each, entry in self._made.items() if _lasts(entry[1], now, self._seconds)}
+            if key in self._made and (seconds is None or _lasts(self._made[key][1], now, seconds)):
                 return cast("Future[T]", self._made[key][0])
             coming: Future[T] = self._threads.submit(make)
             self._made[key] = coming, None
@@ -55,9 +57,9 @@ class Memory:
         coming.add_done_callback(lambda done: self._keep(key, done))
         return coming
 
-    async def get(self, key: Hashable, make: Callable[[], T]) -> T:
+    async def get(self, key: Hashable, make: Callable[[], T], *, seconds: float | None = None) -> T:
         """As `soon`, for a coroutine. One that is cancelled takes the value from nobody else."""
-        return await asyncio.shield(asyncio.wrap_future(self.soon(key, make)))
+        return await asyncio.shield(asyncio.wrap_future(self.soon(key, make, seconds=seconds)))
 
     def forget(self) -> None:
         """Have everything made anew that is asked for from now on."""
@@ -67,7 +69,11 @@ class Memory:
     def _keep(self, key: Hashable, done: Future[Any]) -> None:
         with self._lock:
             if key in self._made and self._made[key][0] is done:
-                self._made[key] = done, self._clock() + self._seconds
+                self._made[key] = done, self._clock()
+
+
+def _lasts(since: float | None, now: float, seconds: float) -> bool:
+    return since is None or since + seconds > now
 
 
 class Rendered(NamedTuple):

@@ -53,7 +53,8 @@ def _look(commit: str, tables: Collection[str], facts: LedgerFacts) -> Outlook:
         return Outlook(state="lost", sentence="there is no table whose data could belong to it")
     missing = others(tables, commit, facts)
     if not missing:
-        return Outlook(state="reached", sentence=f"The data of all {len(tables)} tables belongs to {commit}.")
+        count = f"all {len(tables)} tables" if len(tables) > 1 else "the one table"
+        return Outlook(state="reached", sentence=f"The data of {count} belongs to {commit}.")
     run = newest_run_of(commit, facts.runs)
     left = f"{len(missing)} of {len(tables)} tables hold other data: {told(missing, facts)}"
     if run is None:

@@ -16,12 +16,14 @@ from tests.integration.pages.staging import Staging
 PAGES = {
     "freshness": PATH,
     "freshness of nothing": f"{PATH}?q=nothing",
+    "freshness of a long name": f"{PATH}?q={'x' * 3000}",
     "runs": "/sluiceway/runs",
     "run": "/sluiceway/runs/master_etl/{run}",
     "table": "/sluiceway/tables/t02",
     "no such table": "/sluiceway/tables/t00",
     "comparison": "/sluiceway/runs/compare?a=master_etl/{before}&b=master_etl/{run}",
     "refused": "/sluiceway/runs/master_etl/no_such_run",
+    "nowhere": f"/sluicewaytables/{'x' * 3000}",
 }
 """By name. A new page is a line here; `{run}` is a red run's id, `{before}` that of a green one before it."""
 CONTROLS = 'a[href], button, input:not([type=hidden]), select, [tabindex="0"]'

@@ -46,6 +46,11 @@ type = "api"
 connection = "hook_secret"
 per_minute = 2
 [[triggers]]
+id = "slow"
+type = "api"
+connection = "hook_secret"
+per_minute = 1
+[[triggers]]
 id = "small"
 type = "api"
 connection = "hook_secret"
@@ -132,7 +137,7 @@ triggers = [{ id = "deaf", type = "api", connection = "hook_secret" }]
 HOOK_DAGS = """
 from airflow.sdk import DAG, Asset, AssetAny
 HOOKS = {
-    "deploys": ["github", "generic", "bare", "hurried", "small", "off", "unset", "unknown_secret", "shared"]
+    "deploys": ["github", "generic", "bare", "hurried", "slow", "small", "off", "unset", "unknown_secret", "shared"]
     + ["standard", "renewed", "rotated", "misplaced"],
     "loads": ["chosen", "undeclared"],
     "other": ["shared"],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -11,12 +13,14 @@ import httpx
 import psycopg
 import pytest
 
-from sluiceway.ledger.store import RunKey
+from sluiceway.ledger import locks, store
+from sluiceway.ledger.store import RunKey, RunStatus
+from sluiceway.ledger.warehouse import connect
 from sluiceway.run.opening import Opening
 from sluiceway.run.report.model import TableMap
 from sluiceway.run.report.write import report_file, write_report
 from sluiceway.run.steps import close_ledger
-from tests.on_airflow.web.door import Door
+from tests.on_airflow.web.door import Door, timed
 from tests.on_airflow.web.runs import GOOD, SENTENCE, in_airflow, in_ledger
 from tests.run.report.builders import a_report, a_table
 
@@ -235,6 +239,79 @@ def test_a_run_of_the_command_line_has_its_page_and_is_in_no_list(reader: httpx.
     assert "There is no run cli__2 of `sluiceway tables run`; `sluiceway runs list` shows those there are." in gone.text
 
 
+def of_command_line(
+    door: Door, run_id: str, status: RunStatus, note: str | None = None, table: dict[str, Any] | None = None
+) -> RunKey:
+    """A run as `sluiceway tables run` leaves it, beside which there is a job."""
+    key = RunKey("cli", run_id)
+    with connect(door.warehouse) as session:
+        store.open_run(session, key, commit_sha=None, trigger_kind="cli")
+        store.plan_tables(session, key, ["a"])
+        if table:
+            store.write_table_run(session, store.TableRun(**key._asdict(), table_name="a", **table))
+        if status != "running":
+            store.close_run(session, key, status, note)
+    with psycopg.connect(door.as_role("sluiceway_owner")) as ledger:
+        ledger.execute(
+            "INSERT INTO etl_jobs.item (job, item, state) VALUES ('others_job', 'one', 'due') ON CONFLICT DO NOTHING"
+        )
+    return key
+
+
+@pytest.mark.parametrize(
+    ("status", "note", "table", "sentence"),
+    [
+        (
+            "success",
+            None,
+            {"status": "loaded", "extracted": 1_234, "inserted": 1_200, "updated": 4, "unchanged": 29, "rejected": 1},
+            "The table was loaded: 1,234 rows read, 1,200 inserted, 4 updated, 0 deleted, 1 rejected.",
+        ),
+        (
+            "success",
+            None,
+            {"status": "loaded", "extracted": 1, "inserted": 1},
+            "The table was loaded: 1 row read, 1 inserted, 0 updated, 0 deleted, 0 rejected.",
+        ),
+        ("success", None, {"status": "unchanged"}, "The source is unchanged since its last load: nothing was loaded."),
+        ("failed", "a: no rows", {"status": "failed", "error_type": "E", "error": "a: no rows"}, "a: no rows"),
+        ("running", None, {}, "The table is being loaded."),
+        (
+            "abandoned",
+            None,
+            {},
+            "Its process is gone without a word (killed, or its machine went down): `sluiceway runs",
+        ),
+    ],
+)
+def test_a_run_of_the_command_line_tells_of_itself_alone(
+    status: RunStatus, note: str | None, table: dict[str, Any], sentence: str, reader: httpx.Client, door: Door
+) -> None:
+    written: RunStatus = "running" if status == "abandoned" else status
+    key = of_command_line(door, f"cli__{uuid4().hex[:6]}", written, note, table)
+    lives = locks.hold(door.warehouse, locks.of_run(key), application_name="a test")
+    try:
+        with lives if status == "running" else nullcontext():
+            text = reader.get(address(key)).text
+            as_json = reader.get(address(key), headers={"Accept": "application/json"}).json()
+        assert sentence in text
+        for not_its_own in (
+            "others_job", "<h2>Jobs</h2>", "verdict yet", "1 tables", "All tables", "as the verdict saw it",
+            "Published", "Served when", "its task",
+        ):  # fmt: skip
+            assert not_its_own not in text, not_its_own
+        assert "did to its table." in text and "as the command left it" in text
+        assert as_json["sentence"].startswith(sentence)
+        assert as_json == {**key._asdict(), "status": status, "sentence": as_json["sentence"]}
+        of_a_dag = RunKey("shop", key.run_id)
+        in_ledger(door, of_a_dag)
+        assert "others_job" in reader.get(address(of_a_dag)).text, "beside a run of tables all jobs are shown"
+    finally:
+        with psycopg.connect(door.as_role("sluiceway_owner")) as ledger:
+            ledger.execute("DELETE FROM etl_jobs.item WHERE job = 'others_job'")
+            ledger.execute("DELETE FROM etl.run WHERE dag_id = 'cli' AND run_id = %s", [key.run_id])
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -269,6 +346,33 @@ def test_without_the_ledger_the_page_as_it_was_written_is_served_and_says_so(
         gone = client.get(address(RunKey("shop", "nobody")))
         assert gone.status_code == 503 and "Not at the moment" in gone.text
         assert client.get("/sluiceway/runs").status_code == 503
+
+
+def test_whatever_cannot_be_answered_at_the_moment_says_when_to_ask_again(
+    without_ledger: str, reader: httpx.Client
+) -> None:
+    with httpx.Client(base_url=without_ledger, cookies=reader.cookies) as client:
+        asked = [
+            client.get(f"/sluiceway/{path}", headers={"Accept": accept})
+            for path in (
+                "runs",
+                "runs/shop/x",
+                "runs/cli/x",
+                "runs/compare?a=shop/a&b=shop/b",
+                "tables/t",
+                "api/triggers",
+            )
+            for accept in ("text/html", "application/json")
+        ]
+    faces = ("api/status.json", "badge.json", "badge.svg", "metrics")
+    token = {"Authorization": "Bearer slw_" + "x" * 43}
+    asked += [httpx.get(f"{without_ledger}/sluiceway/{face}", headers=token) for face in faces]
+    asked += [
+        httpx.post(f"{without_ledger}/sluiceway/hooks/bare", content=body, headers=timed(body)) for body in [b"{}"]
+    ]
+    for answer in asked:
+        assert answer.status_code == 503, answer.url
+        assert int(answer.headers["Retry-After"]) > 0, answer.url
 
 
 def test_a_hundred_runs_are_listed_with_the_statements_of_ten(

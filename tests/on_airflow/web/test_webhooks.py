@@ -192,8 +192,15 @@ def test_another_api_server_knows_the_replay_and_the_rate(door: Door) -> None:
         ]
     assert [answer.status_code for answer in answers] == [202, 202, 429]
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    assert answers[-1].json() == {"detail": "The webhook takes 2 requests a minute."}
     assert len([event for event in door.events() if event["trigger_id"] == "hurried"]) == 2
     assert len([name for name, _ in door.woken() if name.endswith("/hurried")]) == 2
+
+
+def test_of_one_request_a_minute_it_is_not_said_that_there_are_several(door: Door) -> None:
+    assert door.post("slow", unique()).status_code == 202
+    refused = door.post("slow", unique())
+    assert (refused.status_code, refused.json()) == (429, {"detail": "The webhook takes 1 request a minute."})
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["announced", "chunked"])

@@ -33,6 +33,12 @@ def test_a_run_without_a_verdict_says_how_far_it_is_and_has_no_colour_yet() -> N
     assert headline(open_run, [a_table("a")]).sentence == "1 of 1 table done; no verdict yet."
 
 
+def test_only_a_run_that_goes_on_waits_for_its_verdict() -> None:
+    ended = Truth(status="success", sentence=None)
+    assert headline(ended, [a_table("a")]).sentence == "1 of 1 table done."
+    assert headline(ended, [a_table("a"), failed("b")]).sentence == "1 of 2 tables done, 1 failed."
+
+
 def test_a_task_that_was_marked_good_is_no_culprit() -> None:
     tasks = tuple(
         TaskReport(name=name, state=state, error_type=None, error="no")

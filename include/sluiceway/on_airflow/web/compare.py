@@ -6,22 +6,22 @@ import logging
 from datetime import UTC, datetime
 
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.utils.session import create_session
 from fastapi import APIRouter, HTTPException, Request, status
 from fastapi.responses import HTMLResponse
 
-from sluiceway.errors import SluicewayError, nearest
+from sluiceway.errors import SluicewayError, nearest, shortened
 from sluiceway.ledger import history, store
 from sluiceway.ledger import newest as newest_runs
 from sluiceway.ledger.store import Run, RunKey
 from sluiceway.ledger.warehouse import Session, connect
 from sluiceway.on_airflow.web.airflow import conf_of, readable_dags
 from sluiceway.on_airflow.web.connections import warehouse_url
-from sluiceway.on_airflow.web.pages.site import page
+from sluiceway.on_airflow.web.pages.site import METHODS, page
 from sluiceway.on_airflow.web.runs import SILENT, is_text, listed_runs
 from sluiceway.on_airflow.web.tables import with_command_line
 from sluiceway.on_airflow.web.threads import page_threads
+from sluiceway.on_airflow.web.users import UserDep
 from sluiceway.run.report.changes import changed, comparison_url
 
 NEAREST = 200
@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 router = APIRouter()
 
 
-@router.get("/runs/compare")
+@router.api_route("/runs/compare", methods=METHODS)
 @page_threads.bounded
-def compare_runs(request: Request, user: GetUserDep, a: str = "", b: str = "") -> HTMLResponse:
+def compare_runs(request: Request, user: UserDep, a: str = "", b: str = "") -> HTMLResponse:
     """What became of the tables after the earlier of two runs and until the later.
 
     :param a: one of them, <dag_id>/<run_id>.
@@ -77,7 +77,7 @@ def _run(ledger: Session, dags: set[str], name: str, text: str) -> Run:
             return found
     known = [str(run.key) for run in newest_runs.runs_of(ledger, dags, limit=NEAREST)]
     hint = nearest(text, known, listing=False) or _known(ledger, dags)
-    raise HTTPException(status.HTTP_404_NOT_FOUND, f"{name} = {text!r} is no run that you may read{hint}")
+    raise HTTPException(status.HTTP_404_NOT_FOUND, f"{name} = {shortened(text)!r} is no run that you may read{hint}")
 
 
 def _known(ledger: Session, dags: set[str]) -> str:

@@ -14,6 +14,7 @@ from sluiceway.freshness.ask import Survey
 from sluiceway.freshness.document import document, public_document
 from sluiceway.freshness.kept import Rendered
 from sluiceway.ledger.face_tokens import Face
+from sluiceway.on_airflow.web.pages.site import METHODS
 from sluiceway.on_airflow.web.readers import Reader, readers
 from sluiceway.on_airflow.web.verdict import drawn
 from sluiceway.settings import load_settings
@@ -26,7 +27,6 @@ SAFE = {
 }
 BADGE_CACHE = f"max-age={badge.MAX_AGE_S}"
 ASKED_ANEW = "no-cache"
-METHODS = ["GET", "HEAD"]
 
 router = APIRouter()
 _drawing_metrics = metrics.Drawn()

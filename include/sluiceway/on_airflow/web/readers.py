@@ -5,15 +5,15 @@ A token goes into the header alone. One in an address would end in the logs of e
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Literal
 
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 from fastapi import HTTPException, Request
 
 from sluiceway.errors import ConfigError, FaceRefusedError, SluicewayError
@@ -24,13 +24,16 @@ from sluiceway.ledger.kept import KeptConnection
 from sluiceway.on_airflow.web import astray
 from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.on_airflow.web.limit import Limit
-from sluiceway.on_airflow.web.threads import page_threads
+from sluiceway.on_airflow.web.threads import AGAIN_S, page_threads
+from sluiceway.on_airflow.web.users import user_of
 from sluiceway.on_airflow.web.verdict import memory
 from sluiceway.settings import load_settings
 
 Reader = Literal["token", "user", "anybody"]
 KNOWN_S = 900.0
 """So long tokens are known to a process whose ledger does not answer: also one that is revoked meanwhile."""
+ANEW_S = 0.25
+"""A token that is not among them may be new: after this time they are read anew, once for all who send such a one."""
 CREATE = "`sluiceway access token create`"
 
 log = logging.getLogger(__name__)
@@ -39,8 +42,14 @@ log = logging.getLogger(__name__)
 class Readers:
     """Who may read which face, for one process."""
 
-    def __init__(self, kept: Memory, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._kept, self._clock = kept, clock
+    def __init__(
+        self,
+        kept: Memory,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._kept, self._clock, self._sleep = kept, clock, sleep
         self._limits: dict[Face, Limit] = {"status": Limit(), "badge": Limit(), "metrics": Limit()}
         self._tokens: tuple[float, tuple[KnownToken, ...]] | None = None
         self._complained: str | None = None
@@ -73,9 +82,14 @@ class Readers:
         known = await self._known()
         if known is None:
             raise FaceRefusedError(
-                "The ledger, which knows the tokens, does not answer.", status=HTTPStatus.SERVICE_UNAVAILABLE
+                "The ledger, which knows the tokens, does not answer.",
+                status=HTTPStatus.SERVICE_UNAVAILABLE,
+                headers={"Retry-After": str(AGAIN_S)},
             )
         opened = opened_by(token, known)
+        if opened is None:
+            await self._sleep(ANEW_S)
+            opened = opened_by(token, await self._known(seconds=ANEW_S) or ())
         if opened is None:
             raise _unauthorized(f"Nobody made this token, or it is revoked: {CREATE} makes one.")
         if face not in opened:
@@ -84,10 +98,13 @@ class Readers:
             )
         return "token"
 
-    async def _known(self) -> tuple[KnownToken, ...] | None:
-        """The tokens that open something; None: nobody knows."""
+    async def _known(self, *, seconds: float | None = None) -> tuple[KnownToken, ...] | None:
+        """The tokens that open something; None: nobody knows.
+
+        :param seconds: read no longer ago than this.
+        """
         try:
-            self._tokens = await self._kept.get("tokens", self._read_tokens)
+            self._tokens = await self._kept.get("tokens", self._read_tokens, seconds=seconds)
         except SluicewayError as error:
             self._complain(f"The tokens cannot be read: {error}")
         if self._tokens is None or self._clock() - self._tokens[0] > KNOWN_S:
@@ -100,7 +117,7 @@ class Readers:
     async def _check_user(self, request: Request) -> Reader:
         """As Airflow's own pages take who asks: by the header, else by the session's cookie."""
         try:
-            user = await get_user(request, None, await bearer_scheme(request))
+            user = await user_of(request)
         except HTTPException as error:
             raise _unauthorized(str(error.detail)) from None
         if not await page_threads.run(may_see, user):
@@ -114,8 +131,9 @@ class Readers:
         # behind a proxy that Airflow is told to trust (--proxy-headers) it is the one that the proxy names
         host = request.client.host if request.client is not None else None
         if wait := self._limits[face].wait_s(host, access.per_minute):
+            often = "Once a minute" if access.per_minute == 1 else f"{access.per_minute} times a minute"
             raise FaceRefusedError(
-                f"{access.per_minute} times a minute without a token.",
+                f"{often} without a token.",
                 status=HTTPStatus.TOO_MANY_REQUESTS,
                 headers={"Retry-After": str(math.ceil(wait))},
             )

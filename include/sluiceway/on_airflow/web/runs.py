@@ -12,25 +12,25 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, HTTPException, Request, status
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
-from sluiceway.errors import SluicewayError
+from sluiceway.errors import SluicewayError, shortened
 from sluiceway.ids import MASTER, VERDICT_TASK
-from sluiceway.ledger import history, newest, store
+from sluiceway.ledger import history, locks, newest, store
 from sluiceway.ledger.store import RunKey, RunStatus
 from sluiceway.ledger.warehouse import Session as LedgerSession
 from sluiceway.ledger.warehouse import connect
 from sluiceway.on_airflow.web.airflow import readable_dags, seen_runs
 from sluiceway.on_airflow.web.connections import warehouse_url
-from sluiceway.on_airflow.web.pages.site import HEADERS, RUN_PAGE, page
+from sluiceway.on_airflow.web.pages.site import HEADERS, METHODS, RUN_PAGE, page
 from sluiceway.on_airflow.web.threads import page_threads
+from sluiceway.on_airflow.web.users import UserDep
 from sluiceway.run.facts import Facts
-from sluiceway.run.reconcile import Truth, as_written, is_shown, reconcile
+from sluiceway.run.reconcile import Truth, is_shown, reconcile
 from sluiceway.run.report.collect import collect
 from sluiceway.run.report.html import shown, without_logs
 from sluiceway.run.report.model import RunReport
@@ -74,7 +74,7 @@ class ListedRun(BaseModel):
     seconds: float | None
 
 
-def run_asked_for(dag_id: str, run_id: str, user: GetUserDep) -> RunKey:
+def run_asked_for(dag_id: str, run_id: str, user: UserDep) -> RunKey:
     """The run of the address; whether there is one nobody learns who may not read its DAG's runs."""
     key = RunKey(dag_id, run_id)
     _check_text(key)
@@ -97,9 +97,9 @@ def _check_text(key: RunKey) -> None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such run.")
 
 
-@router.get("/runs")
+@router.api_route("/runs", methods=METHODS)
 @page_threads.bounded
-def list_runs(request: Request, user: GetUserDep) -> HTMLResponse:
+def list_runs(request: Request, user: UserDep) -> HTMLResponse:
     """The newest runs of the DAGs whose runs the user may read."""
     if not get_auth_manager().is_authorized_dag(method="GET", user=user):
         raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
@@ -134,15 +134,15 @@ def _listed(run: store.Run, truth: Truth) -> ListedRun:
     )
 
 
-@router.get("/runs/{dag_id}")
-def name_a_run(dag_id: str, user: GetUserDep) -> Response:
+@router.api_route("/runs/{dag_id}", methods=METHODS)
+def name_a_run(dag_id: str, user: UserDep) -> Response:
     """Say what is missing in an address that ends with the DAG."""
     raise HTTPException(status.HTTP_404_NOT_FOUND, NAMELESS)
 
 
-@router.get("/runs/{dag_id}/{run_id:path}")
+@router.api_route("/runs/{dag_id}/{run_id:path}", methods=METHODS)
 @page_threads.bounded
-def show_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> Response:
+def show_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: UserDep) -> Response:
     """One run's report; its status and sentence alone for who asks for JSON, as CI does (deploy/trigger.py)."""
     is_json = _asks_for_json(request)
     folder = load_settings().reports_dir
@@ -178,14 +178,20 @@ def _of_command_line(
 ) -> Response:
     """The page of a run of `sluiceway tables run`, of which Airflow knows nothing: as the ledger has it."""
     if run is None:
-        raise HTTPException(
-            status.HTTP_404_NOT_FOUND,
-            f"There is no run {key.run_id} of `sluiceway tables run`; `sluiceway runs list` shows those there are.",
-        )
+        none = f"There is no run {shortened(key.run_id)} of `sluiceway tables run`"
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"{none}; `sluiceway runs list` shows those there are.")
+    is_gone = run.status == "running" and _is_gone(key)
+    report = collect(ledger, key, registry.read().right, seen=None, maps={}, is_gone=is_gone)
     if is_json:
-        return _document(key, as_written(run))
-    report = collect(ledger, key, registry.read().right, seen=None, maps={})
+        return _document(key, Truth(status=report.verdict.status, sentence=report.note))
     return page(request, "run.html", **shown(report), before=None, unmapped=[], in_airflow=False)
+
+
+def _is_gone(key: RunKey) -> bool:
+    """Whether the process of a run of the command line lives no more."""
+    # in a transaction of its own, for a lock that is free is the asker's until its end
+    with connect(warehouse_url()) as asking:
+        return locks.is_free(asking, locks.of_run(key))
 
 
 def _unmapped(report: RunReport, specs: Mapping[str, TableSpec]) -> list[str]:
@@ -205,32 +211,33 @@ def _without_row(airflow: Session, key: RunKey, user: Any, *, is_json: bool) -> 
     begun = store.Run(**key._asdict(), **NO_ROW, started_at=datetime.now(UTC))
     seen = seen_runs(airflow, [begun], user)[key]
     if not seen.has_ended or VERDICT_TASK not in seen.tasks:
-        raise HTTPException(status.HTTP_404_NOT_FOUND, f"There is no report of run {key.run_id}.")
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"There is no report of run {shortened(key.run_id)}.")
     truth = reconcile(Facts(run=begun), seen)
     if is_json:
         return _document(key, truth)
-    raise HTTPException(status.HTTP_404_NOT_FOUND, f"There is no report of run {key.run_id} yet. {truth.text}")
+    said = f"There is no report of run {shortened(key.run_id)} yet. {truth.text}"
+    raise HTTPException(status.HTTP_404_NOT_FOUND, said)
 
 
 def _document(key: RunKey, truth: Truth) -> JSONResponse:
     return JSONResponse({**key._asdict(), "status": truth.status, "sentence": truth.text}, headers=HEADERS)
 
 
-@router.get("/reports")
-def move_list(request: Request, user: GetUserDep) -> RedirectResponse:
+@router.api_route("/reports", methods=METHODS)
+def move_list(request: Request, user: UserDep) -> RedirectResponse:
     """Where the list of runs was before tables had pages, too."""
     return _moved(request)
 
 
-@router.get("/reports/{run_id}")
+@router.api_route("/reports/{run_id}", methods=METHODS)
 @page_threads.bounded
-def move_run_of_master(request: Request, run_id: str, user: GetUserDep) -> RedirectResponse:
+def move_run_of_master(request: Request, run_id: str, user: UserDep) -> RedirectResponse:
     """Where links lead that Airflow keeps of runs before DAGs had reports of their own."""
     return _moved(request, *run_asked_for(MASTER, run_id, user))
 
 
-@router.get("/reports/{dag_id}/{run_id:path}")
-async def move_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: GetUserDep) -> Response:
+@router.api_route("/reports/{dag_id}/{run_id:path}", methods=METHODS)
+async def move_run(request: Request, key: Annotated[RunKey, Depends(run_asked_for)], user: UserDep) -> Response:
     """Where links lead that Airflow keeps of runs before tables had pages, too."""
     if _asks_for_json(request):
         # a trigger.py of before loses its token on the way of a redirect

@@ -11,13 +11,12 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.utils.session import create_session
 from fastapi import APIRouter, HTTPException, Request, status
 from fastapi.responses import HTMLResponse
 from psycopg import sql
 
-from sluiceway.errors import ConfigError, SluicewayError, UnknownTableError, nearest
+from sluiceway.errors import ConfigError, SluicewayError, UnknownTableError, nearest, shortened
 from sluiceway.freshness import facts as ledger_facts
 from sluiceway.freshness.ask import promise
 from sluiceway.freshness.judge import judge_table
@@ -30,9 +29,10 @@ from sluiceway.ledger.warehouse import connect, one_connection
 from sluiceway.on_airflow.web.airflow import readable_dags
 from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.on_airflow.web.declared import declared
-from sluiceway.on_airflow.web.pages.site import TABLE_PAGE, page
+from sluiceway.on_airflow.web.pages.site import METHODS, TABLE_PAGE, page
 from sluiceway.on_airflow.web.runs import SILENT, is_text
 from sluiceway.on_airflow.web.threads import page_threads
+from sluiceway.on_airflow.web.users import UserDep
 from sluiceway.run import views
 from sluiceway.run.report import charts
 from sluiceway.run.report.collect import reject_groups
@@ -80,9 +80,9 @@ class Users(NamedTuple):
     """Why the views are not known."""
 
 
-@router.get("/tables/{table}")
+@router.api_route("/tables/{table}", methods=METHODS)
 @page_threads.bounded
-def show_table(request: Request, table: str, user: GetUserDep) -> HTMLResponse:
+def show_table(request: Request, table: str, user: UserDep) -> HTMLResponse:
     """One table's page."""
     if not get_auth_manager().is_authorized_dag(method="GET", user=user):
         raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
@@ -137,7 +137,7 @@ def _dags_told(url: str, table: str, declaration: Declaration, flows: Collection
     # a table without a file is known by its loads alone
     if not (told if has_file else told & loaded_by):
         hint = _nearest(url, table, user) or "."
-        raise HTTPException(status.HTTP_404_NOT_FOUND, f"There is no table {table!r} that you may see{hint}")
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"There is no table {shortened(table)!r} that you may see{hint}")
     return told
 
 

@@ -19,6 +19,8 @@ from sluiceway.ledger.warehouse import Limits, limited
 
 P = ParamSpec("P")
 R = TypeVar("R")
+AGAIN_S = 5
+"""When to ask again what found no thread free, or a ledger that did not answer."""
 MOST_WAITING = 200
 """Who comes when so many are there already is refused at once."""
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
-from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
@@ -25,7 +24,9 @@ from sluiceway.ledger import events
 from sluiceway.ledger.warehouse import connect
 from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.on_airflow.web.declared import declared
+from sluiceway.on_airflow.web.pages.site import METHODS
 from sluiceway.on_airflow.web.threads import page_threads
+from sluiceway.on_airflow.web.users import UserDep
 
 RUNS = 200
 """The newest runs of a flow among which each trigger's last is looked for."""
@@ -33,9 +34,9 @@ log = logging.getLogger(__name__)
 router = APIRouter()
 
 
-@router.get("/api/triggers")
+@router.api_route("/api/triggers", methods=METHODS)
 @page_threads.bounded
-def list_triggers(user: GetUserDep) -> JSONResponse:
+def list_triggers(user: UserDep) -> JSONResponse:
     """The triggers of the flows that the user may read, none of the others."""
     with create_session(scoped=False) as session:
         flows = [flow for flow in declared.flows().values() if _may_read(user, flow.id, session)]

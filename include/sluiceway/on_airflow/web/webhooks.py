@@ -26,12 +26,12 @@ from sluiceway.on_airflow.web import wake
 from sluiceway.on_airflow.web.bodies import HELD_BYTES, Body, Room
 from sluiceway.on_airflow.web.connections import password_of, warehouse_url
 from sluiceway.on_airflow.web.declared import declared
-from sluiceway.on_airflow.web.threads import Threads
+from sluiceway.on_airflow.web.threads import AGAIN_S, Threads
 
+ADDRESS = "/sluiceway/hooks/<trigger_id>"
+"""Where they are, for sentences."""
 UNKNOWN = "There is no such webhook. Where two flows have a trigger of that id, its address is <flow_id>.<trigger_id>."
 ACCEPTED_BEFORE = "This request was accepted before."
-AGAIN_S = 5
-"""When to send again what found no thread free."""
 LOST_S = 10.0
 """An event that old which Airflow was not told of was left behind by an API server that was killed."""
 
@@ -168,8 +168,9 @@ def _start(config: ApiConfig, signed: Signed, params: dict[str, Any]) -> int | N
     with connect(url) as session:
         taken = ledger.take(session, *names, signed, params, per_minute=config.per_minute, window_s=config.window_s)
         if isinstance(taken, ledger.TooMany):
+            often = "1 request" if config.per_minute == 1 else f"{config.per_minute} requests"
             raise WebhookRefusedError(
-                f"The webhook takes {config.per_minute} requests a minute.",
+                f"The webhook takes {often} a minute.",
                 status=HTTPStatus.TOO_MANY_REQUESTS,
                 retry_after_s=taken.retry_after_s,
             )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from sluiceway.ids import VERDICT_TASK
+from sluiceway.ledger.rows import CLI
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.run.facts import Facts
+from sluiceway.run.local_sentence import UNTOLD
 from sluiceway.run.reconcile import Truth
 from sluiceway.run.report.model import TaskReport
 from sluiceway.run.verdict import States, bad_tables, loads_of, newest_loads, said, why, why_silent
@@ -38,8 +40,10 @@ def causes_of(facts: Facts, truth: Truth, states: States | None) -> Causes:
         if each.status == "failed":
             quoted.append(f" ({each.error_type}: {each.error})")
         elif each.status == "planned" and not is_open:
-            quoted.append(f" ({why_silent(task)})")
-            tables[each.table_name]["error"] = _without_log(why_silent(task), task)
+            # a run of the command line has no tasks of which to tell what became
+            silent = UNTOLD if facts.run.dag_id == CLI else why_silent(task)
+            quoted.append(f" ({silent})")
+            tables[each.table_name]["error"] = _without_log(silent, task)
     told = bad_tables(facts)
     tries = {task.name: task for task in facts.tasks if task.table_name is None or task.table_name not in told}
     tasks = []

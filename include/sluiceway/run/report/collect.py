@@ -14,9 +14,10 @@ from sluiceway.errors import SluicewayError
 from sluiceway.jobs import letters, status
 from sluiceway.jobs.letters import Chosen
 from sluiceway.ledger import store
-from sluiceway.ledger.store import PLANNED_TRY, RunKey, is_of
+from sluiceway.ledger.store import CLI, PLANNED_TRY, RunKey, is_of
 from sluiceway.ledger.warehouse import Session
 from sluiceway.run.facts import facts_of
+from sluiceway.run.local_sentence import of_command_line
 from sluiceway.run.reconcile import Seen, as_written, reconcile
 from sluiceway.run.report.causes import causes_of
 from sluiceway.run.report.maps import draw_maps
@@ -134,6 +135,7 @@ def collect(
     *,
     seen: Seen | None = None,
     maps: Mapping[str, TableMap] | None = None,
+    is_gone: bool = False,
 ) -> RunReport:
     """The report of one run as the ledger tells it now.
 
@@ -142,13 +144,17 @@ def collect(
     :param specs: the tables' specs by name; a table without one keeps its numbers and has no map.
     :param seen: the run as Airflow shows it now, to be compared with; None: the ledger's word stands.
     :param maps: by table, in place of drawing them, which takes seconds.
+    :param is_gone: the process of a run of `sluiceway tables run` that is open does not live any more.
     :raises UnknownRunError: the ledger holds no such run.
     """
     run = store.run(session, key)
     if run is None:
         raise UnknownRunError(f"The ledger holds no run {key}; `sluiceway runs list` shows the newest.")
     facts = facts_of(session, run)
+    is_local = key.dag_id == CLI
     truth = named(reconcile(facts, seen), seen) if seen else as_written(run)
+    if is_local:
+        truth = of_command_line(truth, facts.tables, is_gone=is_gone)
     causes = causes_of(facts, truth, seen.tasks if seen else None)
     rejects = reject_groups(session, facts.tables)
     if maps is None:
@@ -171,8 +177,8 @@ def collect(
         withheld=tuple(
             WithheldView(name=each.view_name, reason=each.withheld) for each in facts.publications if each.withheld
         ),
-        services=tuple(status.services(session)),
-        jobs=_job_reports(session, own=facts.asked[0].job if facts.asked else None),
+        services=tuple(status.services(session)) if not is_local else (),
+        jobs=_job_reports(session, own=facts.asked[0].job if facts.asked else None) if not is_local else (),
         totals=total(tables),
         finished_at=None if truth.status == "running" else run.finished_at,
         compared_at=datetime.now(UTC) if seen else None,

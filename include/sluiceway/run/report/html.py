@@ -79,6 +79,14 @@ def thousands(number: int | None) -> str:
     return "–" if number is None else f"{number:,}"
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """1 row, and 1,234 rows.
+
+    :param many: how several of them are called; None: as one, and an s.
+    """
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def size(number: int | None) -> str:
     """Bytes as kB, MB or GB of 1,000."""
     if number is None:
@@ -124,7 +132,7 @@ def environment(pages: Path | None = None) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"thousands": thousands, "size": size, "duration": duration, "moment": moment}
+    found.filters |= {"thousands": thousands, "counted": counted, "size": size, "duration": duration, "moment": moment}
     found.filters["quoted"] = partial(quote, safe="")
     found.tests["web_address"] = lambda address: address is not None and _WEB.fullmatch(address) is not None
     found.globals["words"] = VERDICT_WORDS

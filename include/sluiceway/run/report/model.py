@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sluiceway.jobs.letters import Letter
 from sluiceway.jobs.status import JobStatus, ServiceStatus
-from sluiceway.ledger.store import RunKey, TableStatus
+from sluiceway.ledger.store import CLI, RunKey, TableStatus
 from sluiceway.run.reconcile import Truth
 from sluiceway.run.verdict import Verdict
 
@@ -163,7 +163,7 @@ class RunReport(_Frozen):
     services: tuple[ServiceStatus, ...] = ()
     """That jobs have asked."""
     jobs: tuple[JobReport, ...] = ()
-    """Of a job's run: the job. Of any other: all that there are."""
+    """Of a job's run: the job. Of `sluiceway tables run`: none. Of any other: all that there are."""
     totals: Totals
     compared_at: datetime | None = None
     """When it was compared with what Airflow shows; None: it is as the ledger says."""
@@ -172,6 +172,11 @@ class RunReport(_Frozen):
     def key(self) -> RunKey:
         """Which run it is."""
         return RunKey(self.dag_id, self.run_id)
+
+    @property
+    def is_of_command_line(self) -> bool:
+        """Whether `sluiceway tables run` was the run, which Airflow does not know and no verdict judges."""
+        return self.dag_id == CLI
 
     @property
     def seconds(self) -> float | None:
@@ -217,14 +222,15 @@ def headline(truth: Truth, tables: Iterable[TableReport], quoted: Iterable[str] 
 
     :param quoted: parts of the sentence that are told elsewhere, and are left out of it.
     """
-    sentence = truth.sentence or _progress(list(tables))
+    sentence = truth.sentence or _progress(list(tables), is_open=truth.status == "running")
     for part in quoted:
         sentence = sentence.replace(part, "")
     return Verdict(status=truth.status, sentence=sentence)
 
 
-def _progress(tables: list[TableReport]) -> str:
+def _progress(tables: list[TableReport], *, is_open: bool) -> str:
     failed = sum(table.status == "failed" for table in tables)
     done = sum(table.status in {"loaded", "unchanged"} for table in tables)
     noun = "table" if len(tables) == 1 else "tables"
-    return f"{done:,} of {len(tables):,} {noun} done{f', {failed:,} failed' if failed else ''}; no verdict yet."
+    said = f"{done:,} of {len(tables):,} {noun} done{f', {failed:,} failed' if failed else ''}"
+    return f"{said}; no verdict yet." if is_open else f"{said}."

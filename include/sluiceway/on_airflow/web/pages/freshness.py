@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 
-from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.utils.session import create_session
 from fastapi import APIRouter, HTTPException, Request, status
 from fastapi.responses import HTMLResponse
@@ -21,18 +20,19 @@ from sluiceway.on_airflow.web.airflow import readable_dags
 from sluiceway.on_airflow.web.airflow_runs import queue
 from sluiceway.on_airflow.web.declared import declared
 from sluiceway.on_airflow.web.pages.beside import beside
-from sluiceway.on_airflow.web.pages.site import page
+from sluiceway.on_airflow.web.pages.site import METHODS, page
 from sluiceway.on_airflow.web.pages.table_rows import Asked, shown
 from sluiceway.on_airflow.web.threads import page_threads
+from sluiceway.on_airflow.web.users import UserDep
 from sluiceway.on_airflow.web.verdict import around_soon, survey_now
 
 log = logging.getLogger(__name__)
 router = APIRouter()
 
 
-@router.get("/")
+@router.api_route("/", methods=METHODS)
 @page_threads.bounded
-def show(request: Request, user: GetUserDep, state: str = "", sort: str = "", q: str = "") -> HTMLResponse:
+def show(request: Request, user: UserDep, state: str = "", sort: str = "", q: str = "") -> HTMLResponse:
     """The page. What cannot be known is unknown, and the page says so in one sentence: that is an answer, too (200)."""
     try:
         asked = Asked.parse(state=state, sort=sort, q=q)

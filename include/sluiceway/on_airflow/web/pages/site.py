@@ -18,12 +18,15 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 from markupsafe import Markup
 
+from sluiceway.errors import shortened
 from sluiceway.run.report import html as report
 from sluiceway.spans import lasting
 
 FOLDER = Path(__file__).parent
 RUN_PAGE, TABLE_PAGE = "/sluiceway/runs/<dag_id>/<run_id>", "/sluiceway/tables/<table>"
 """Where they are, for sentences."""
+METHODS = ["GET", "HEAD"]
+"""Of whatever is only read."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 STYLE = (report.TEMPLATES / "style.css").read_text(encoding="utf-8") + (FOLDER / "site.css").read_text(encoding="utf-8")
 """The stylesheet of reports, which are files of their own too, and what pages have beyond them."""
@@ -70,7 +73,7 @@ def page(request: Request, template: str, *, code: int = status.HTTP_200_OK, **v
 def templates() -> Environment:
     """The templates of pages; everything is escaped."""
     found = report.environment(FOLDER)
-    found.filters |= {"clock": clock, "span": span, "short_commits": short_commits}
+    found.filters |= {"clock": clock, "span": span, "short_commits": short_commits, "shortened": shortened}
     return found
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, get_args
 from urllib.parse import urlencode
 
+from sluiceway.errors import LONGEST_NAME, shortened
 from sluiceway.freshness.around import LastLoads
 from sluiceway.freshness.model import TableState, TableVerdict, Verdict
 from sluiceway.ledger.rows import CLI
@@ -37,9 +38,9 @@ class Asked(NamedTuple):
         """
         for name, value, known in (("state", state, STATES), ("sort", sort, SORTS)):
             if value and value not in known:
-                near = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
+                near = difflib.get_close_matches(value[:LONGEST_NAME], known, n=1, cutoff=0.5)
                 hint = f"; did you mean {near[0]}?" if near else f": there are {', '.join(known)}."
-                raise ValueError(f"There is no {name} {value!r}{hint}")
+                raise ValueError(f"There is no {name} {shortened(value)!r}{hint}")
         return cls(state, sort or SORTS[0], q.strip())
 
     def address(self, **changed: str) -> str:
