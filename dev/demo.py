@@ -233,14 +233,16 @@ def verdict(
         if report.is_file():
             console.print(f"Report: {report}")
     data = ask(stack.warehouse_url, None, Settings(groups=_groups()))
-    console.print(f"Data:   {data.state}. {escape(data.sentence)} `sluiceway status` says it again.")
+    again = " `sluiceway status` says it again." if stays else ""
+    console.print(f"Data:   {data.state}. {escape(data.sentence)}{again}")
     path = f"/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
     if stays:
         console.print(f"Run:    {stack.url}{path}")
         console.print(f"Page:   {stack.url}/sluiceway/ shows how old each table is")
     else:
         console.print("Everything that was started is stopped again. `make up` starts it once more and prints its")
-        console.print(f"address; the run is then at {path}, and how old each table is at /sluiceway/")
+        console.print(f"address; the run is then at {path}, how old each table is at /sluiceway/,")
+        console.print("and `sluiceway status` says the same.")
 
 
 def _groups() -> str:

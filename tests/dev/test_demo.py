@@ -98,6 +98,7 @@ def test_a_link_is_given_into_a_stack_that_stays_alone(
     demo.verdict(cast(Stack, stack), "deploy__1", "success", [], 1.0, stays=stays)
     said = capsys.readouterr().out
     assert ("http://" in said) is stays
+    assert ("`sluiceway status` says it again" in said) is stays
     assert "/dags/master_etl/runs/deploy__1" in said
     assert "Data:   unknown." in said and "/sluiceway/" in said
 
