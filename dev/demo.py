@@ -9,10 +9,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from rich.console import Console
@@ -35,6 +36,8 @@ from sluiceway.rest.airflow_api import AirflowApi
 from sluiceway.run.report.write import report_file
 from sluiceway.settings import Settings
 from sluiceway.tables import registry
+
+Answer = TypeVar("Answer")
 
 DAG_ID = "master_etl"
 POLL_S = 0.5
@@ -85,7 +88,7 @@ def wait_for_tables(api: AirflowApi, tables: Sequence[str], *, within_s: float =
 
 
 def _known_tables(api: AirflowApi) -> set[str]:
-    tables = api.get(f"dags/{DAG_ID}/details")["params"]["tables"]
+    tables = _answered(lambda: api.get(f"dags/{DAG_ID}/details"))["params"]["tables"]
     return set(tables["schema"]["items"].get("enum", ()))
 
 
@@ -96,16 +99,41 @@ def enqueue(api: AirflowApi, sha: str, tables: Sequence[str]) -> str:
     """
     conf = {"commit_sha": sha, **({"tables": list(tables)} if tables else {})}
     for run_id in _run_ids(f"demo__{sha[:SHORTEST]}" if tables else f"{DEPLOY_RUNS}{sha}"):
+        if _is_made(api, run_id, conf):
+            return run_id
+        console.print(f"That run exists: {run_id} ({_state(api, run_id)}). Starting the next one.")
+    raise AssertionError("unreachable: run ids never end")
+
+
+def _is_made(api: AirflowApi, run_id: str, conf: dict[str, Any]) -> bool:
+    """Ask for the run; False where it was there before."""
+    asked = count()
+
+    def ask() -> bool:
+        again = next(asked) > 0
         try:
             api.trigger(DAG_ID, run_id, conf)
         except AirflowApiError as error:
             if error.status != CONFLICT:
                 raise
-            state = api.run(DAG_ID, run_id)["state"]
-            console.print(f"That run exists: {run_id} ({state}). Starting the next one.")
-            continue
-        return run_id
-    raise AssertionError("unreachable: run ids never end")
+            # what was not answered in time may have been done all the same
+            return again and _state(api, run_id) not in FINISHED
+        return True
+
+    return _answered(ask)
+
+
+def _state(api: AirflowApi, run_id: str) -> str:
+    return str(_answered(lambda: api.run(DAG_ID, run_id))["state"])
+
+
+def _answered(question: Callable[[], Answer]) -> Answer:
+    for _ in range(SILENT - 1):
+        try:
+            return question()
+        except AirflowUnreachableError:
+            console.print("Airflow did not answer in time; asking again ...")
+    return question()
 
 
 def _run_ids(first: str) -> Iterator[str]:
@@ -130,17 +158,8 @@ def follow(api: AirflowApi, warehouse_url: str, run_id: str) -> tuple[str, list[
 
 
 def _progress(api: AirflowApi, warehouse_url: str, run_id: str) -> Iterator[tuple[str, list[TableRun]]]:
-    silent = 0
     while True:
-        try:
-            state = str(api.run(DAG_ID, run_id)["state"])
-        except AirflowUnreachableError:
-            silent += 1
-            if silent == SILENT:
-                raise
-            console.print("Airflow did not answer in time; asking again ...")
-            continue
-        silent = 0
+        state = _state(api, run_id)
         with connect(warehouse_url) as session:
             tables = store.table_runs(session, store.RunKey(DAG_ID, run_id))
         yield state, tables
@@ -214,14 +233,16 @@ def verdict(
         if report.is_file():
             console.print(f"Report: {report}")
     data = ask(stack.warehouse_url, None, Settings(groups=_groups()))
-    console.print(f"Data:   {data.state}. {escape(data.sentence)} `sluiceway status` says it again.")
+    again = " `sluiceway status` says it again." if stays else ""
+    console.print(f"Data:   {data.state}. {escape(data.sentence)}{again}")
     path = f"/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
     if stays:
         console.print(f"Run:    {stack.url}{path}")
         console.print(f"Page:   {stack.url}/sluiceway/ shows how old each table is")
     else:
         console.print("Everything that was started is stopped again. `make up` starts it once more and prints its")
-        console.print(f"address; the run is then at {path}, and how old each table is at /sluiceway/")
+        console.print(f"address; the run is then at {path}, how old each table is at /sluiceway/,")
+        console.print("and `sluiceway status` says the same.")
 
 
 def _groups() -> str:
@@ -239,7 +260,7 @@ def main() -> int:
         console.print("Using the stack that `make up` started." if was_up else "Starting PostgreSQL and Airflow ...")
         with Stack.running(workers=workers_asked_for()) as stack:
             with AirflowApi(stack.url, stack.username, stack.password) as api:
-                api.patch(f"dags/{DAG_ID}", {"is_paused": False})
+                _answered(lambda: api.patch(f"dags/{DAG_ID}", {"is_paused": False}))
                 wait_for_tables(api, tables)
                 started = time.monotonic()
                 run_id = enqueue(api, sha, tables)

@@ -41,7 +41,7 @@ class Settings(BaseModel):
 
     config_dir: Path = Field(
         default=CONFIG_DIR,
-        description="Where tables/, flows/, environments/, transforms/ and sql/ lie. "
+        description="Where tables/, transforms/, sql/, flows/, jobs/, environments/, alerts.toml and faces.toml lie. "
         "Default: config/ beside the library.",
         examples=["/opt/airflow/include/config"],
     )

@@ -39,20 +39,29 @@ def wait(form: Form, tables: list[str], within_s: float = 5) -> None:
 class Asked:
     """An Airflow that has runs already, and misses some questions."""
 
-    def __init__(self, *taken: str, misses: int = 0) -> None:
+    def __init__(self, *taken: str, misses: int = 0, hears: bool = True, state: str = "success") -> None:
         self.runs: dict[str, dict[str, Any]] = {run_id: {} for run_id in taken}
         self.misses = misses
+        self.hears = hears
+        """It does what it is asked, also where its answer does not come."""
+        self.state = state
 
     def trigger(self, _dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
-        if run_id in self.runs:
+        exists = run_id in self.runs
+        if self.hears or not self.misses:
+            self.runs.setdefault(run_id, conf)
+        self._answer()
+        if exists:
             raise AirflowApiError("it exists", status=409)
-        self.runs[run_id] = conf
 
     def run(self, _dag_id: str, _run_id: str) -> dict[str, str]:
+        self._answer()
+        return {"state": self.state}
+
+    def _answer(self) -> None:
         if self.misses:
             self.misses -= 1
             raise AirflowUnreachableError("it takes too long")
-        return {"state": "success"}
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +98,7 @@ def test_a_link_is_given_into_a_stack_that_stays_alone(
     demo.verdict(cast(Stack, stack), "deploy__1", "success", [], 1.0, stays=stays)
     said = capsys.readouterr().out
     assert ("http://" in said) is stays
+    assert ("`sluiceway status` says it again" in said) is stays
     assert "/dags/master_etl/runs/deploy__1" in said
     assert "Data:   unknown." in said and "/sluiceway/" in said
 
@@ -111,3 +121,20 @@ def test_an_answer_that_does_not_come_in_time_is_asked_for_again(
     assert capsys.readouterr().out.count("asking again") == demo.SILENT - 1
     with pytest.raises(AirflowUnreachableError):
         list(demo._progress(cast(AirflowApi, Asked(misses=demo.SILENT)), warehouse_url, "r1"))
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_a_run_whose_enqueueing_was_not_answered_is_asked_for_again_and_is_one_run(
+    hears: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    airflow = Asked(misses=demo.SILENT - 1, hears=hears, state="queued")
+    assert demo.enqueue(cast(AirflowApi, airflow), SHA, ()) == f"deploy__{SHA}"
+    assert list(airflow.runs) == [f"deploy__{SHA}"]
+    assert capsys.readouterr().out.count("asking again") == demo.SILENT - 1
+    with pytest.raises(AirflowUnreachableError):
+        demo.enqueue(cast(AirflowApi, Asked(misses=demo.SILENT)), SHA, ())
+
+
+def test_a_run_that_has_ended_is_not_taken_for_the_one_that_was_not_answered() -> None:
+    airflow = Asked(f"deploy__{SHA}", misses=1)
+    assert demo.enqueue(cast(AirflowApi, airflow), SHA, ()) == f"deploy__{SHA}__2"

@@ -1,4 +1,4 @@
-"""From the staging table into the warehouse table: shape, duplicates, upsert, missing rows. SQL only."""
+"""From the staging table into the warehouse table: shape, upsert, missing rows. SQL only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rejects that have reached the warehouse: into the ledger with their keys, and beside the rows they are. SQL only."""
+"""Rejects that have reached the warehouse, and rows that repeat a key: into the ledger with their keys. SQL only."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from playwright.sync_api import Page
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,6 +26,7 @@ class Said(NamedTuple):
     state: str
     tables: dict[str, str] | None
     """None: it names none."""
+    why: str = ""
 
 
 def page(staging: Staging, tab: Page) -> Said:
@@ -57,14 +58,14 @@ def command(staging: Staging, _tab: Page) -> Said:
     )
     document = json.loads(done.stdout)
     assert document["state"] in EXIT_CODES[done.returncode], done.stderr
-    return Said(document["state"], {each["table"]: each["state"] for each in document["tables"]})
+    return _said(document)
 
 
 def status(staging: Staging, tab: Page) -> Said:
     """The document for programs."""
     document = json.loads(_answer(staging, tab, "api/status.json"))
     assert document["page"]["id"] == "sluiceway.staging"
-    return Said(document["state"], {each["table"]: each["state"] for each in document["tables"]})
+    return _said(document)
 
 
 def badge(staging: Staging, tab: Page) -> Said:
@@ -84,6 +85,11 @@ def metrics(staging: Staging, tab: Page) -> Said:
         if sample.name == "sluiceway_state" and sample.value == 1
     ]
     return Said(state[-1].replace("_", " "), None)
+
+
+def _said(document: dict[str, Any]) -> Said:
+    tables = {each["table"]: each["state"] for each in document["tables"]}
+    return Said(document["state"], tables, document["status"]["description"])
 
 
 def _answer(staging: Staging, tab: Page, path: str) -> str:
@@ -107,6 +113,6 @@ def agree(staging: Staging, tab: Page, state: str, **tables: str) -> None:
     """Every face says that state, and of these tables theirs; the page is left open."""
     for name, face in FACES.items():
         said = face(staging, tab)
-        assert said.state == state, f"{name} says {said.state}"
+        assert said.state == state, f"{name} says {said.state}: {said.why}"
         if said.tables is not None:
             assert said.tables | tables == said.tables, f"{name} says {said.tables}"

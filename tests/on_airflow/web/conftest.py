@@ -23,6 +23,8 @@ from tests.warehouses import Warehouses
 ROOT = Path(__file__).parents[3]
 PASSWORDS = {"reader": "reads", "stranger": "knocks", "starter": "starts"}
 START_SECONDS = 180
+PATIENT_S = 60.0
+"""For an answer: Airflow imports much at a first question, and makes `/openapi.json` only then."""
 DAGS = """
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
@@ -170,9 +172,10 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 def logged_in(server: str, user: str) -> Iterator[httpx.Client]:
     password = PASSWORDS.get(user, user)
-    answer = httpx.post(f"{server}/auth/token", json={"username": user, "password": password})
+    answer = httpx.post(f"{server}/auth/token", json={"username": user, "password": password}, timeout=PATIENT_S)
     token = answer.raise_for_status().json()["access_token"]
-    with httpx.Client(base_url=server, cookies={"_token": token}, headers={"Accept": "text/html"}) as client:
+    session = {"_token": token}
+    with httpx.Client(base_url=server, cookies=session, headers={"Accept": "text/html"}, timeout=PATIENT_S) as client:
         yield client
 
 

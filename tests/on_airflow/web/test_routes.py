@@ -9,14 +9,14 @@ import pytest
 from fastapi.routing import APIRoute
 
 from dev.docs.access import ASKERS, OPEN_DOORS, OURS, Route
-from tests.on_airflow.web.conftest import logged_in
+from tests.on_airflow.web.conftest import PATIENT_S, logged_in
 
 
 @pytest.fixture(scope="module")
 def askers(server: str) -> Iterator[dict[str, httpx.Client]]:
     """A client of each who asks."""
     stranger, reader = logged_in(server, "stranger"), logged_in(server, "reader")
-    with httpx.Client(base_url=server) as nobody:
+    with httpx.Client(base_url=server, timeout=PATIENT_S) as nobody:
         found = {"nobody": nobody, "stranger": next(stranger), "reader": next(reader)}
         for client in found.values():
             client.headers["Accept"] = "*/*"
