@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -11,12 +12,13 @@ import typer
 
 from sluiceway.cli import checked
 from sluiceway.cli.checked import FormatOption
-from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sentences
+from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, say_error, sentences
 from sluiceway.cli.items import span, who
+from sluiceway.cli.numbers import whole
 from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
 from sluiceway.cli.program import Commands
 from sluiceway.cli.records import print_records
-from sluiceway.errors import ConfigError, nearest
+from sluiceway.errors import ConfigError, nearest, quoted
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 app = Commands(help="Who is told of what is wrong, and what is.")
 
-IncidentArgument = Annotated[int, typer.Argument(metavar="ID", help="An incident's number, as `alerts list` has it.")]
+IncidentArgument = Annotated[str, typer.Argument(metavar="ID", help="An incident's number, as `alerts list` has it.")]
 COLUMNS = ("id", "state", "what", "since (UTC)", "cause")
 
 
@@ -60,7 +62,7 @@ def alerts_check(style: FormatOption = None, as_json: JsonOption = False) -> Non
 
 @app.command("list")
 def alerts_list(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many; the open ones first.")] = 20,
+    limit: Annotated[str, typer.Option("--limit", metavar="N", help="At most so many; the open ones first.")] = "20",
     warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -73,10 +75,12 @@ def alerts_list(
     from sluiceway.ledger.revision import check_revision
     from sluiceway.ledger.warehouse import connect
 
-    with sentences(), connect(warehouse_url(warehouse)) as session:
-        check_revision(session)
-        found = incidents.newest(session, limit=limit)
-        untold, looked = notices.untold(session), incidents.looked_at(session)
+    with sentences():
+        most = whole("--limit", limit)
+        with connect(warehouse_url(warehouse)) as session:
+            check_revision(session)
+            found = incidents.newest(session, limit=most)
+            untold, looked = notices.untold(session), incidents.looked_at(session)
     if as_json:
         shown = [
             {**each.model_dump(mode="json", exclude={"cause_key"}), "state": _state(each), "title": title(each)}
@@ -125,7 +129,7 @@ def alerts_run(warehouse: WarehouseOption = None, as_json: JsonOption = False) -
     else:
         out.print(f"{_incidents(found.open)}; {told.sent} {'message' if told.sent == 1 else 'messages'} sent.")
     for sentence in (*told.failed, *([heartbeat.error] if heartbeat is not None and heartbeat.error else [])):
-        err.print(f"[red]error:[/] {plain(sentence)}")
+        say_error(sentence)
     for sentence in (*told.left, *(each.sentence for each in found.waiting if not as_json)):
         err.print(plain(sentence))
     if is_bad:
@@ -174,10 +178,11 @@ def alerts_acknowledge(
     from sluiceway.alerts import incidents
     from sluiceway.ledger.warehouse import connect
 
-    with sentences(), connect(warehouse_url(warehouse)) as session:
-        person = who()
-        changed, is_first = incidents.acknowledge(session, incident, who=person, note=note)
-    said = f"Incident {incident} is acknowledged by {changed.acknowledged_by}"
+    with sentences():
+        number, person = _number(incident), who()
+        with connect(warehouse_url(warehouse)) as session:
+            changed, is_first = incidents.acknowledge(session, number, who=person, note=note)
+    said = f"Incident {number} is acknowledged by {changed.acknowledged_by}"
     too = f" since {changed.acknowledged_at:%Y-%m-%d %H:%M} UTC; what {person} says is noted, too"
     _say_changed(changed, f"{said}{'' if is_first else too}.", as_json=as_json)
 
@@ -196,16 +201,18 @@ def alerts_snooze(
     from sluiceway.alerts import incidents
     from sluiceway.ledger.warehouse import connect
 
-    with sentences(), connect(warehouse_url(warehouse)) as session:
-        changed = incidents.snooze(session, incident, lasting=span(lasting))
+    with sentences():
+        number, length = _number(incident), span("--for", lasting)
+        with connect(warehouse_url(warehouse)) as session:
+            changed = incidents.snooze(session, number, lasting=length)
     if changed.acknowledged_at is not None:
         said = (
-            f"Incident {incident} stays acknowledged by {changed.acknowledged_by}: nobody is told of it until it has "
+            f"Incident {number} stays acknowledged by {changed.acknowledged_by}: nobody is told of it until it has "
             f"recovered, however long it is snoozed."
         )
     else:
         until = f"{changed.snoozed_until:%Y-%m-%d %H:%M} UTC"
-        said = f"Nobody is told of incident {incident} until {until}, unless it recovers before."
+        said = f"Nobody is told of incident {number} until {until}, unless it recovers before."
     _say_changed(changed, said, as_json=as_json)
 
 
@@ -236,6 +243,16 @@ def _declared() -> AlertsSpec:
     if not path_of().is_file():
         raise ConfigError(f"There is no {path_of()}, so nobody is told of anything; docs/how-to/alerts.md has one.")
     return read_file(path_of())
+
+
+def _number(given: str) -> int:
+    """An incident's number.
+
+    :raises ConfigError: it is none, or longer than those of the ledger.
+    """
+    if re.fullmatch("[0-9]{1,18}", given) is None:
+        raise ConfigError(f"ID {quoted(given)} is no incident's number; `sluiceway alerts list` has those there are.")
+    return int(given)
 
 
 def _say_changed(changed: Incident, sentence: str, *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from sluiceway.cli.console import EXIT_USAGE, err, out, plain, print_json
+from sluiceway.cli.console import EXIT_USAGE, out, print_json, say_error, visible
 from sluiceway.settings import runs_on_github
 
 AT_LINE = re.compile(r"\(at line (\d+), column \d+\)")
@@ -54,7 +54,7 @@ def tell(count: int, problems: Sequence[Problem], *, style: Format | None, as_js
         if chosen == Format.GITHUB:
             sys.stderr.write(annotation(problem) + "\n")
         else:
-            err.print(f"[red]error:[/] {plain(problem.sentence)}")
+            say_error(problem.sentence)
     if as_json:
         found = [{"file": str(each.file), "line": each.line, "sentence": each.sentence} for each in problems]
         print_json({"files": count, "problems": found})
@@ -72,11 +72,11 @@ def annotation(problem: Problem) -> str:
 
 
 def _message(text: str) -> str:
-    return _replaced(text, {"%": "%25", "\r": "%0D", "\n": "%0A"})
+    return visible(_replaced(text, {"%": "%25", "\r": "%0D", "\n": "%0A"}))
 
 
 def _property(text: str) -> str:
-    return _replaced(text, {"%": "%25", "\r": "%0D", "\n": "%0A", ":": "%3A", ",": "%2C"})
+    return visible(_replaced(text, {"%": "%25", "\r": "%0D", "\n": "%0A", ":": "%3A", ",": "%2C"}))
 
 
 def _replaced(text: str, codes: Mapping[str, str]) -> str:

@@ -805,10 +805,14 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
 
 
 def seconds(text: str) -> float:
-    """An option's value; argparse names this function in its error."""
-    found = float(text)
+    """An option's value; argparse names the option beside what is wrong."""
+    wrong = argparse.ArgumentTypeError(f"{text[:SHOWN]!r} is no number of seconds; write one from 0 to {LONGEST_S:g}")
+    try:
+        found = float(text)
+    except ValueError:
+        raise wrong from None
     if not 0 <= found <= LONGEST_S:
-        raise ValueError
+        raise wrong
     return found
 
 

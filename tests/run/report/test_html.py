@@ -167,9 +167,9 @@ def test_durations_read_like_durations(seconds: float | None, text: str) -> None
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(None, "–"), (0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (236_000_000, "236 MB"), (999_600_000, "1.0 GB")],
+    [(None, "–"), (0, "0 B"), (999, "999 B"), (1536, "1.5 KiB"), (236 << 20, "236 MiB"), (3 << 29, "1.50 GiB")],
 )
-def test_sizes_are_decimal(number: int | None, text: str) -> None:
+def test_sizes_have_the_units_of_a_tables_file(number: int | None, text: str) -> None:
     assert size(number) == text
 
 

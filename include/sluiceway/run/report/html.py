@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from sluiceway import amounts
 from sluiceway.run.report.model import RunReport, TableReport
 
 TEMPLATES = Path(__file__).parent
@@ -80,15 +81,8 @@ def thousands(number: int | None) -> str:
 
 
 def size(number: int | None) -> str:
-    """Bytes as kB, MB or GB of 1,000."""
-    if number is None:
-        return "–"
-    amount = float(number)
-    for unit in ("B", "kB", "MB"):
-        if amount < 999.5:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
+    """236 MiB; a dash for what is not known."""
+    return "–" if number is None else amounts.size(number)
 
 
 def duration(seconds: float | None) -> str:
