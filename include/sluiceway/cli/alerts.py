@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sluiceway.amounts import counted
 from sluiceway.cli import checked
 from sluiceway.cli.checked import FormatOption
 from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, say_error, sentences
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 app = Commands(help="Who is told of what is wrong, and what is.")
 
 IncidentArgument = Annotated[str, typer.Argument(metavar="ID", help="An incident's number, as `alerts list` has it.")]
-COLUMNS = ("id", "state", "what", "since (UTC)", "cause")
+COLUMNS = ("id", "state", "what", "seen since (UTC)", "cause")
 
 
 @app.command("check")
@@ -48,16 +49,19 @@ def alerts_check(style: FormatOption = None, as_json: JsonOption = False) -> Non
     settings = load_settings()
     path = path_of(settings)
     said: list[str] = []
-    if path.is_file():
+    remark = ""
+    if path.exists():
         tables = [each.stem for each in table_files(settings.config_dir)]
         dags = [MASTER, *(each.stem for each in flow_files(settings.config_dir))]
         try:
             spec = read_file(path)
+            remark = "" if spec.alerts else f"{path} names no alert, so nobody is told of anything."
             said = [*names_unknown(path, spec, tables, dags), *_notifiers_wrong(path, spec)]
         except ConfigError as error:
             said = str(error).split("\n")
     problems = [checked.Problem(path, sentence) for sentence in said]
-    checked.tell(int(path.is_file()), problems, style=style, as_json=as_json)
+    nothing = f"There is no {path}, so nobody is told of anything; docs/how-to/alerts.md has one."
+    checked.tell(int(path.exists()), problems, nothing=nothing, remark=remark, style=style, as_json=as_json)
 
 
 @app.command("list")
@@ -66,7 +70,7 @@ def alerts_list(
     warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List incidents: what is wrong, since when, by which cause, who takes care of it; and what could not be told.
+    """List incidents: what is wrong, since when it is seen, by which cause, who takes care; and what could not be told.
 
     Example: sluiceway alerts list
     """
@@ -114,7 +118,6 @@ def alerts_run(warehouse: WarehouseOption = None, as_json: JsonOption = False) -
     with sentences():
         found = watch(surroundings(warehouse_url(warehouse), load_settings()), _declared())
     told, heartbeat = found.told, found.heartbeat
-    is_bad = bool(told.failed) or (heartbeat is not None and not heartbeat.is_sent)
     if as_json:
         print_json(
             {
@@ -127,12 +130,12 @@ def alerts_run(warehouse: WarehouseOption = None, as_json: JsonOption = False) -
             }
         )
     else:
-        out.print(f"{_incidents(found.open)}; {told.sent} {'message' if told.sent == 1 else 'messages'} sent.")
-    for sentence in (*told.failed, *([heartbeat.error] if heartbeat is not None and heartbeat.error else [])):
+        out.print(f"{_incidents(found.open)}; {counted(told.sent, 'message')} sent.")
+    for sentence in found.failed:
         say_error(sentence)
-    for sentence in (*told.left, *(each.sentence for each in found.waiting if not as_json)):
+    for sentence in (*told.left, *(each.sentence for each in found.waiting if each.error is None)):
         err.print(plain(sentence))
-    if is_bad:
+    if found.failed:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -181,10 +184,16 @@ def alerts_acknowledge(
     with sentences():
         number, person = _number(incident), who()
         with connect(warehouse_url(warehouse)) as session:
-            changed, is_first = incidents.acknowledge(session, number, who=person, note=note)
-    said = f"Incident {number} is acknowledged by {changed.acknowledged_by}"
-    too = f" since {changed.acknowledged_at:%Y-%m-%d %H:%M} UTC; what {person} says is noted, too"
-    _say_changed(changed, f"{said}{'' if is_first else too}.", as_json=as_json)
+            changed, noted = incidents.acknowledge(session, number, who=person, note=note)
+    since = f"since {changed.acknowledged_at:%Y-%m-%d %H:%M} UTC"
+    more = {
+        "all": "",
+        "note": f" {since}; what {person} says is noted, too",
+        "name": f" {since}; that {person} takes care of it is noted, too",
+        "nothing": f" {since}, and there is nothing new to note",
+    }
+    said = f"Incident {number} is acknowledged by {changed.acknowledged_by}{more[noted]}."
+    _say_changed(changed, said, as_json=as_json)
 
 
 @app.command("snooze")
@@ -240,7 +249,7 @@ def _declared() -> AlertsSpec:
     """
     from sluiceway.alerts.spec import path_of, read_file
 
-    if not path_of().is_file():
+    if not path_of().exists():
         raise ConfigError(f"There is no {path_of()}, so nobody is told of anything; docs/how-to/alerts.md has one.")
     return read_file(path_of())
 
@@ -268,7 +277,7 @@ def _record(incident: Incident, title: str) -> dict[str, str]:
         "id": str(incident.id),
         "state": _state(incident),
         "what": title,
-        "since (UTC)": f"{incident.opened_at:%Y-%m-%d %H:%M}",
+        "seen since (UTC)": f"{incident.opened_at:%Y-%m-%d %H:%M}",
         "cause": incident.cause,
         "acknowledged by": incident.acknowledged_by or "",
         "snoozed until (UTC)": f"{incident.snoozed_until:%Y-%m-%d %H:%M}" if _is_snoozed(incident) else "",
@@ -303,4 +312,4 @@ def _is_snoozed(incident: Incident) -> bool:
 
 
 def _incidents(count: int) -> str:
-    return "No incident is open" if not count else f"{count} {'incident is' if count == 1 else 'incidents are'} open"
+    return f"{counted(count, 'incident is', 'incidents are')} open" if count else "No incident is open"

@@ -80,7 +80,8 @@ def jobs_check(style: FormatOption = None, as_json: JsonOption = False) -> None:
                 raise ConfigError(f"{said}; two jobs would overwrite each other")
         except ConfigError as error:
             problems.append(checked.Problem(path, _of_file(path, error)))
-    checked.tell(len(names), problems, style=style, as_json=as_json)
+    nothing = f"There is no job under {folder}: nothing was checked."
+    checked.tell(len(names), problems, nothing=nothing, style=style, as_json=as_json)
 
 
 def _of_file(path: Path, error: ConfigError) -> str:

@@ -107,8 +107,8 @@ def tables_check(
     specs: dict[Path, TableSpec] = {}
     for path in paths:
         try:
-            if not path.is_file():
-                raise ConfigError(f"{path}: there is no such file.")
+            if (wrong := checked.is_no_file(path)) is not None:
+                raise ConfigError(wrong)
             if path.suffix == ".sql":
                 view = views.read_view(path)
                 if (wrong := views.reads_elsewhere(view)) is not None:
@@ -121,7 +121,8 @@ def tables_check(
         except ConfigError as error:
             problems += [checked.Problem(path, sentence) for sentence in str(error).split("\n")]
     problems += _broken_promises(specs, config)
-    checked.tell(len(paths), problems, style=style, as_json=as_json)
+    nothing = f"There is no table and no view under {config}: nothing was checked."
+    checked.tell(len(paths), problems, nothing=nothing, style=style, as_json=as_json)
 
 
 def _check_query(path: Path, spec: TableSpec) -> None:

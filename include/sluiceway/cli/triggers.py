@@ -124,11 +124,15 @@ def triggers_check(
     """
     from sluiceway.flows.check import all_files, problems_of
 
+    folder = load_settings().config_dir
     with sentences():
-        found = problems_of(files)
-        count = len(files or all_files(load_settings().config_dir))
-    problems = [checked.Problem(path, sentence) for path, said in found for sentence in said.split("\n")]
-    checked.tell(count, problems, style=style, as_json=as_json)
+        named = {path: checked.is_no_file(path) for path in files or []}
+        found = problems_of([path for path, wrong in named.items() if wrong is None]) if named else problems_of(None)
+        count = len(files or all_files(folder))
+    problems = [checked.Problem(path, wrong) for path, wrong in named.items() if wrong is not None]
+    problems += [checked.Problem(path, sentence) for path, said in found for sentence in said.split("\n")]
+    nothing = f"There is no flow and no environment under {folder}: nothing was checked."
+    checked.tell(count, problems, nothing=nothing, style=style, as_json=as_json)
 
 
 @app.command("test")
