@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sluiceway.amounts import counted
 from sluiceway.cli import complete
 from sluiceway.cli.console import data, err, out, plain, print_json, sentences
 from sluiceway.cli.items import span, who
@@ -210,4 +211,4 @@ def _change(
         print_json(changed)
         return
     total = sum(changed.values())
-    out.print(f"{total:,} {'item is' if total == 1 else 'items are'} {done}.")
+    out.print(f"{counted(total, 'item is', 'items are')} {done}.")

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import typer
 
+from sluiceway.amounts import counted
 from sluiceway.cli import checked, complete
 from sluiceway.cli.checked import FormatOption
 from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sentences
@@ -142,7 +143,7 @@ def _print_due(job: str, asked: Asked, url: str, *, as_json: bool) -> None:
     for each in found[:SHOWN]:
         out.print(plain(each))
     more = f", {len(found) - SHOWN:,} of them not shown" if len(found) > SHOWN else ""
-    err.print(plain(f"{job}: {len(found):,} {'item' if len(found) == 1 else 'items'} would be due{more}."))
+    err.print(plain(f"{job}: {counted(len(found), 'item')} would be due{more}."))
 
 
 def _work_here(job: str, asked: Asked, url: str, *, as_json: bool) -> None:
@@ -230,14 +231,14 @@ def jobs_status(
     columns = ("job", "done", "due", "worked on", "waiting", "dead", "oldest due", "items/s", "why dead", "paused by")
     print_records(columns, [_row(each) for each in found], right=set(columns[1:8]))
     for service in services:
-        said = f"{service.service}: {service.requests:,} requests, {service.waited_s:,.0f} s waited for turns"
+        said = f"{service.service}: {counted(service.requests, 'request')}, {service.waited_s:,.0f} s waited for turns"
         if service.paused_until:
             said += f", paused until {service.paused_until:%Y-%m-%d %H:%M} UTC: {service.pause_reason}"
         out.print(plain(said))
     out.print(
         plain(
-            f"warehouse: {database.connections} connections of lanes, {database.all_connections} of "
-            f"{database.max_connections} in all; {database.dead_rows:,} dead rows"
+            f"warehouse: {counted(database.connections, 'connection')} of lanes, {database.all_connections} of "
+            f"{database.max_connections} in all; {counted(database.dead_rows, 'dead row')}"
         )
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sluiceway.amounts import counted
 from sluiceway.cli import complete
 from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sentences
 from sluiceway.cli.numbers import whole
@@ -186,7 +187,8 @@ def runs_retry(run_id: RunArgument, dag_id: DagOption = None, as_json: JsonOptio
     if as_json:
         print_json({**key._asdict(), "cleared": sorted(cleared)})
         return
-    out.print(f"{len(cleared)} tasks of {plain(str(key))} run again: {plain(', '.join(sorted(cleared)))}")
+    verb = "runs" if len(cleared) == 1 else "run"
+    out.print(f"{counted(len(cleared), 'task')} of {plain(str(key))} {verb} again: {plain(', '.join(sorted(cleared)))}")
 
 
 def _asked(runs: Sequence[Run]) -> Mapping[RunKey, Seen]:

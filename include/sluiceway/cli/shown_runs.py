@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sluiceway.amounts import size
+from sluiceway.amounts import counted, size
 from sluiceway.cli.console import lines, out, plain
 from sluiceway.cli.records import print_records
 from sluiceway.ledger.commit_statuses import CommitStatus
@@ -43,7 +43,7 @@ def others(runs: Sequence[Run]) -> None:
     if runs:
         names = ", ".join(f"{each.key} ({each.status})" for each in runs[:SHOWN])
         more = f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
-        out.print(f"\n{len(runs)} other {'run' if len(runs) == 1 else 'runs'} of this commit: {plain(names + more)}")
+        out.print(f"\n{counted(len(runs), 'other run')} of this commit: {plain(names + more)}")
 
 
 def not_told(statuses: Iterable[CommitStatus]) -> None:

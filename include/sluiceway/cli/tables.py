@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sluiceway.amounts import size
+from sluiceway.amounts import counted, size
 from sluiceway.cli import checked
 from sluiceway.cli.checked import FormatOption
 from sluiceway.cli.console import (
@@ -196,7 +196,7 @@ def tables_run(
         out.print(
             f"{plain(spec.name)}: {result.status}, {result.extracted:,} extracted = {result.inserted:,} inserted + "
             f"{result.updated:,} updated + {result.unchanged:,} unchanged + {result.rejected:,} rejected; "
-            f"{result.table_rows or 0:,} rows in the table; {result.seconds or 0:.1f} s, "
+            f"{counted(result.table_rows or 0, 'row')} in the table; {result.seconds or 0:.1f} s, "
             f"{size(result.peak_rss_bytes or 0)}"
         )
     if result.note is not None:

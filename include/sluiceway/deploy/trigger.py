@@ -632,7 +632,8 @@ def _outlook(airflow: Airflow, order: Order, run_id: str) -> tuple[str, str]:
     # where an environment is named, the document knows of each table whether a green run has loaded it
     is_green = _same(environment.get("data_commit"), order.commit) if environment else status == "success"
     if tables and not other and is_green:
-        return "reached", f"The data of all {len(tables)} tables belongs to {order.commit}."
+        of = f"all {len(tables)} tables" if len(tables) > 1 else "the one table"
+        return "reached", f"The data of {of} belongs to {order.commit}."
     if report is not None and status in RED:
         said = str(report.get("sentence") or "no reason was told")
         return "lost", f"its run {run_id} is {status}: {airflow.shown(said)}"
@@ -643,7 +644,8 @@ def _outlook(airflow: Airflow, order: Order, run_id: str) -> tuple[str, str]:
         )
     held = ", ".join(f"{table.get('table')} ({table.get('commit') or 'of no commit'})" for table in other[:3])
     more = f" and {len(other) - 3} more" if len(other) > 3 else ""
-    left = f"{len(other)} of {len(tables)} tables hold other data" + (f": {held}{more}" if other else "")
+    noun, verb = "table" if len(tables) == 1 else "tables", "holds" if len(other) == 1 else "hold"
+    left = f"{len(other)} of {len(tables)} {noun} {verb} other data" + (f": {held}{more}" if other else "")
     if status == "success":
         return "green", f"its run {run_id} was green, and {left}"
     return "waiting", f"its run {run_id} {'is ' + str(status) if status else 'has no report yet'}; {left}"

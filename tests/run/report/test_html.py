@@ -42,7 +42,7 @@ class Page(HTMLParser):
 
 def test_a_green_page_shows_verdict_commit_and_counts() -> None:
     page = Page(render(a_report(a_table(extracted=1234567, inserted=1234567))))
-    assert "Green" in page.text and "1 of 1 tables loaded." in page.text
+    assert "Green" in page.text and "1 of 1 table loaded." in page.text
     assert "9f3c2a71b4" in page.text and "1,234,567" in page.text and "8.00 s" in page.text
 
 

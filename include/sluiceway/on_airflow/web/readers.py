@@ -16,6 +16,7 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 from fastapi import HTTPException, Request
 
+from sluiceway.amounts import counted
 from sluiceway.errors import ConfigError, FaceRefusedError, SluicewayError
 from sluiceway.freshness.faces import Faces, read_faces
 from sluiceway.freshness.kept import Memory
@@ -115,7 +116,7 @@ class Readers:
         host = request.client.host if request.client is not None else None
         if wait := self._limits[face].wait_s(host, access.per_minute):
             raise FaceRefusedError(
-                f"{access.per_minute} times a minute without a token.",
+                f"{counted(access.per_minute, 'time')} a minute without a token.",
                 status=HTTPStatus.TOO_MANY_REQUESTS,
                 headers={"Retry-After": str(math.ceil(wait))},
             )

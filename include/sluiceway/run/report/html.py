@@ -118,7 +118,13 @@ def environment(pages: Path | None = None) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"thousands": thousands, "size": size, "duration": duration, "moment": moment}
+    found.filters |= {
+        "thousands": thousands,
+        "size": size,
+        "duration": duration,
+        "moment": moment,
+        "counted": amounts.counted,
+    }
     found.filters["quoted"] = partial(quote, safe="")
     found.tests["web_address"] = lambda address: address is not None and _WEB.fullmatch(address) is not None
     found.globals["words"] = VERDICT_WORDS
