@@ -25,6 +25,7 @@ from dev import demo_job
 from dev.environment import ROOT
 from dev.errors import StackError
 from dev.stack import Stack, workers_asked_for
+from sluiceway.amounts import size
 from sluiceway.deploy.commit import SHORTEST
 from sluiceway.errors import AirflowApiError, AirflowUnreachableError, SluicewayError, UnknownTableError
 from sluiceway.freshness.ask import ask
@@ -180,7 +181,7 @@ def _table(tables: Sequence[TableRun]) -> Table:
     view = Table(title=f"{done} of {len(tables)} tables", box=None, pad_edge=False)
     view.add_column("table", no_wrap=True)
     view.add_column("status", no_wrap=True)
-    for name in ("extracted", "inserted", "updated", "unchanged", "rejected", "rows", "seconds", "MB"):
+    for name in ("extracted", "inserted", "updated", "unchanged", "rejected", "rows", "seconds", "memory"):
         view.add_column(name, justify="right", no_wrap=True)
     for table in tables:
         if table.status == "planned":
@@ -199,7 +200,7 @@ def _table(tables: Sequence[TableRun]) -> Table:
             MARKS[table.status],
             *(f"{count:,}" for count in counts),
             f"{table.seconds or 0:.1f}",
-            f"{(table.peak_rss_bytes or 0) / 2**20:.0f}",
+            size(table.peak_rss_bytes or 0),
         )
     return view
 

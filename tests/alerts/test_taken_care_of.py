@@ -44,13 +44,16 @@ def test_a_message_that_waits_for_its_next_try_is_said_with_its_reason(
     failed = alerts("run")
     assert failed.exit_code == 1 and re.search(waits, failed.stderr)
     quiet = alerts("run")
-    assert (quiet.exit_code, quiet.stdout) == (0, "1 incident is open; 0 messages sent.\n")
-    assert re.fullmatch(waits + r".*\n", quiet.stderr) and SECRET not in quiet.stderr
-    (waiting,) = json.loads(alerts("run", "--json").stdout)["waiting"]
+    assert (quiet.exit_code, quiet.stdout) == (1, "1 incident is open; 0 messages sent.\n"), "somebody does not know"
+    assert re.fullmatch("error: " + waits + r".*\n", quiet.stderr) and SECRET not in quiet.stderr
+    as_json = alerts("run", "--json")
+    assert (as_json.exit_code, as_json.stderr) == (1, quiet.stderr)
+    (waiting,) = json.loads(as_json.stdout)["waiting"]
     assert (waiting["alert"], waiting["channel"], waiting["messages"]) == ("team", "on_call", 1)
     assert "503" in waiting["error"] and waiting["next_at"].endswith("+00:00")
     later(query, HOUR)
-    assert alerts("run").stderr == ""
+    told = alerts("run")
+    assert (told.exit_code, told.stderr) == (0, "")
 
 
 def test_nothing_waits_of_what_nobody_is_told_any_more(
@@ -110,8 +113,41 @@ def test_a_second_acknowledgement_keeps_the_first(alerts: Alerts, number: str, p
     assert who == "ana"
     assert re.fullmatch(rf"the vendor knows\nbob, {MOMENT}: back at noon", note)
     person[:] = ["eve"]
-    alerts("acknowledge", number)
+    third = alerts("acknowledge", number)
+    assert re.fullmatch(
+        rf"Incident {number} is acknowledged by ana since {MOMENT}; that eve takes care of it is noted, too.\n",
+        third.stdout,
+    )
     assert re.search(rf"noon\neve, {MOMENT}$", query("SELECT acknowledged_note FROM etl.incident")[0][0])
+
+
+def test_an_acknowledgement_that_says_nothing_new_leaves_no_line(
+    alerts: Alerts, number: str, person: list[str], query: Query
+) -> None:
+    alerts("acknowledge", number)
+    again = alerts("acknowledge", number)
+    nothing = rf"Incident {number} is acknowledged by ana since {MOMENT}, and there is nothing new to note.\n"
+    assert re.fullmatch(nothing, again.stdout)
+    assert query("SELECT acknowledged_note FROM etl.incident") == [(None,)]
+    person[:] = ["bob"]
+    alerts("acknowledge", number)
+    assert re.fullmatch(nothing, alerts("acknowledge", number).stdout)
+    assert query("SELECT acknowledged_note ~ E'^bob, [^\n]+ UTC$' FROM etl.incident") == [(True,)]
+    assert json.loads(alerts("acknowledge", number, "--json").stdout)["acknowledged_by"] == "ana"
+
+
+def test_since_when_is_said_to_be_since_when_it_is_seen(
+    alerts: Alerts, sink: HttpSink, warehouse_url: str, query: Query
+) -> None:
+    finished(warehouse_url, "r1", "failed", "failed", ago=3 * HOUR)
+    alerts("run")
+    (opened,) = query("SELECT to_char(opened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') FROM etl.incident")[0]
+    head, row = alerts("list").stdout.splitlines()[1:3]
+    assert row[head.index("seen since (UTC)") :].startswith(opened)
+    assert f"Seen since: {opened} UTC (0 s)" in sink.arrived()[0].body
+    finished(warehouse_url, "r2", "success", "loaded", ago=HOUR)
+    alerts("run")
+    assert "It was seen for " in sink.arrived()[1].body
 
 
 def test_a_note_that_is_too_long_or_cannot_be_shown_is_refused_and_nothing_is_noted(

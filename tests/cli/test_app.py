@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -391,6 +392,14 @@ def test_a_run_is_shown_with_its_tables_and_rejects(run: Run, wired: Path) -> No
     assert "  row 3: id: 'x' is no integer" in shown.stdout
     document = json.loads(run("runs", "show", run_id, "--json").stdout)
     assert (document["run_id"], [table["table_name"] for table in document["tables"]]) == (run_id, ["city"])
+
+
+def test_memory_has_one_unit_in_what_a_load_says_in_its_run_and_on_its_page(run: Run, wired: Path) -> None:
+    loaded = run("tables", "run", "city").stdout
+    (said,) = re.findall(r", ([0-9]+ MiB)\n$", loaded)
+    run_id = json.loads(run("runs", "list", "--json").stdout)[0]["run_id"]
+    head, row = run("runs", "show", run_id).stdout.splitlines()[2:4]
+    assert (head.split()[-1], row.split()[-2:]) == ("memory", said.split())
 
 
 def test_the_error_of_a_failed_run_is_shown(run: Run, wired: Path) -> None:

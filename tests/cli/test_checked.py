@@ -77,3 +77,54 @@ def test_on_github_the_annotations_need_no_option(run: Run, folder: Path, monkey
 def test_what_github_would_take_for_its_own_is_written_as_codes() -> None:
     problem = Problem(Path("/a,b:c%/\r\nd.toml"), "50% of: a,\r\n::error::b")
     assert annotation(problem) == "::error file=/a%2Cb%3Ac%25/%0D%0Ad.toml,line=1::50%25 of: a,%0D%0A::error::b"
+
+
+NOTHING = {
+    "tables": "There is no table and no view under {0}: nothing was checked.",
+    "jobs": "There is no job under {0}/jobs: nothing was checked.",
+    "triggers": "There is no flow and no environment under {0}: nothing was checked.",
+    "alerts": "There is no {0}/alerts.toml, so nobody is told of anything; docs/how-to/alerts.md has one.",
+}
+
+
+@pytest.mark.parametrize("group", NOTHING)
+def test_where_there_is_no_file_none_is_said_to_be_valid(
+    run: Run, tmp_path: Path, setting: Callable[..., None], group: str
+) -> None:
+    setting(config_dir=tmp_path)
+    result = run(group, "check")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == NOTHING[group].format(tmp_path) + "\n"
+    assert json.loads(run(group, "check", "--json").stdout) == {"files": 0, "problems": []}
+    setting(config_dir=tmp_path / "none")
+    missing = run(group, "check")
+    assert (missing.exit_code, missing.stdout) == (2, "")
+    assert missing.stderr == f"error: {tmp_path}/none: there is no such folder; SLUICEWAY_CONFIG_DIR names it.\n"
+
+
+@pytest.mark.parametrize("group", ["tables", "triggers"])
+def test_a_folder_and_what_is_not_there_are_said_to_be_what_they_are(run: Run, folder: Path, group: str) -> None:
+    named = folder / "tables"
+    result = run(group, "check", named, folder / "none.toml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
+        f"error: {named}: is a folder; name the files in it, such as {named}/*.toml",
+        f"error: {folder}/none.toml: there is no such file.",
+    ]
+
+
+def test_a_file_of_alerts_without_one_is_valid_and_said_to_tell_nobody(
+    run: Run, tmp_path: Path, setting: Callable[..., None]
+) -> None:
+    setting(config_dir=tmp_path)
+    path = tmp_path / "alerts.toml"
+    path.write_text("")
+    result = run("alerts", "check")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"1 file is valid. {path} names no alert, so nobody is told of anything.\n"
+    path.unlink()
+    path.mkdir()
+    for command in ("check", "run"):
+        wrong = run("alerts", command, *(["--warehouse", "postgresql://x@y/z"] if command == "run" else []))
+        assert (wrong.exit_code, wrong.stdout) == (2, "")
+        assert wrong.stderr == f"error: {path}: cannot be read: Is a directory.\n"

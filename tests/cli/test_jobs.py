@@ -182,7 +182,7 @@ def test_without_an_address_of_the_warehouse_one_sentence_says_which_variable(ru
 def test_a_service_that_was_asked_stands_in_the_status(ran: Run) -> None:
     with connect(load_settings().jobs_url or "") as session:
         rate.reserve(session, "gbif", per_second=1)
-    assert "gbif: 1 requests, 0 s waited for turns\n" in ran("jobs", "status").stdout
+    assert "gbif: 1 request, 0 s waited for turns\n" in ran("jobs", "status").stdout
     with connect(load_settings().jobs_url or "") as session:
         rate.pause(session, "gbif", seconds=3600, reason="it moves")
     assert "paused until 20" in ran("jobs", "status").stdout

@@ -33,8 +33,8 @@ def run(warehouse_url: str) -> Run:
     """Runs one command on a ledger of four runs."""
     with connect(warehouse_url) as session:
         for key, status, note in (
-            (GREEN, "success", "1 of 1 tables loaded."),
-            (RED, "failed", f"1 of 1 tables failed: city (E: no rows). plan failed: X: what (log: {LOG}). Nothing."),
+            (GREEN, "success", "1 of 1 table loaded."),
+            (RED, "failed", f"1 of 1 table failed: city (E: no rows). plan failed: X: what (log: {LOG}). Nothing."),
             (TWIN, "running", None),
             (BY_HAND, "success", None),
         ):
@@ -118,7 +118,7 @@ def test_what_no_id_begins_with_is_a_usage_error(run: Run, typed: str) -> None:
 def test_a_red_run_exits_with_1_and_says_each_cause_once_with_its_log(run: Run) -> None:
     result = run("show", "r2")
     assert result.exit_code == 1
-    assert "shop/r2: failed. 1 of 1 tables failed: city. plan failed" in words(result)
+    assert "shop/r2: failed. 1 of 1 table failed: city. plan failed" in words(result)
     assert result.stdout.count("no rows") == 1 and "city: E: no rows" in result.stdout
     assert "plan: KeyError: 'what'" in result.stdout and f"  log: {LOG}" in result.stdout
     document = json.loads(run("show", "r2", "--json").stdout)

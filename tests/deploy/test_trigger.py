@@ -681,9 +681,9 @@ def test_https_needs_a_trusted_certificate(tmp_path: Path, certificate: Path) ->
     [
         (["--commit", SHA[:12]], "give all 40 digits"),
         (["--commit", SHA + "0"], "give all 40 digits"),
-        (["--timeout", "soon"], "--timeout: invalid seconds value: 'soon'"),
-        (["--timeout", "nan"], "--timeout: invalid seconds value: 'nan'"),
-        (["--wait-for-dag", "-1"], "invalid seconds value"),
+        (["--timeout", "soon"], "--timeout: 'soon' is no number of seconds; write one from 0 to 86400"),
+        (["--timeout", "nan"], "--timeout: 'nan' is no number of seconds; write one from 0 to 86400"),
+        (["--wait-for-dag", "-1"], "--wait-for-dag: '-1' is no number of seconds; write one from 0 to 86400"),
         (["--composer", "env"], "--composer needs --location and --project"),
         (["--composer", "--format=json", "--location", "l", "--project", "p"], "expected one argument"),
         (["--composer=--format=json", "--location", "l", "--project", "p"], "is no such name"),

@@ -66,7 +66,7 @@ def test_it_waits_until_the_data_belongs_to_the_commit(
     assert wait() == 0
     shown = capsys.readouterr()
     assert shown.out == f"{airflow.uri}/dags/master_etl/runs/{RUN}\n"
-    assert f"its run {RUN} is running; 1 of 2 tables hold other data: table_0 ({OTHER})" in shown.err
+    assert f"its run {RUN} is running; 1 of 2 tables holds other data: table_0 ({OTHER})" in shown.err
     assert shown.err.endswith(f"The data of all 2 tables belongs to {SHA}.\n")
     assert shown.err.count("is running;") == 1, "told once"
 
@@ -111,7 +111,7 @@ def test_other_data_after_a_green_run_ends_the_wait(
 ) -> None:
     airflow.data, airflow.reports[RUN] = data(SHA, OTHER), said("success")
     assert wait() == 6
-    assert f"was green, and 1 of 2 tables hold other data: table_1 ({OTHER})" in capsys.readouterr().err
+    assert f"was green, and 1 of 2 tables holds other data: table_1 ({OTHER})" in capsys.readouterr().err
 
 
 def test_when_the_time_is_over_the_last_answer_is_told(

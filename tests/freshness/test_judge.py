@@ -106,7 +106,7 @@ ENVIRONMENTS: list[tuple[str, dict[str, TableFacts], tuple[RunFacts, ...], Stint
     ("in step", GOOD, (), stint(), "in step", f"deployed {A}, 10 min ago; data {A}, all 2 tables"),
     ("in step for long", GOOD, (), stint(minutes=6000), "in step", "all 2 tables"),
     ("nobody looked before", GOOD, (), None, "in step", f"deployed {A}; data {A}"),
-    ("no run yet", OLD, (), stint(), "behind", f"1 of 2 tables hold other data: town ({B}). No run of it has begun"),
+    ("no run yet", OLD, (), stint(), "behind", f"1 of 2 tables holds other data: town ({B}). No run of it has begun"),
     ("a run goes on", OLD, (run(),), stint(), "behind", f"Its run deploy__{A} is running"),
     (
         "no run in time",
@@ -132,7 +132,7 @@ ENVIRONMENTS: list[tuple[str, dict[str, TableFacts], tuple[RunFacts, ...], Stint
         (run("failed", 0.05),),
         stint(),
         "stale",
-        f"1 of 2 tables hold other data: city ({A}, by a run that is not green)",
+        f"1 of 2 tables holds other data: city ({A}, by a run that is not green)",
     ),
     ("never loaded", {"city": table()}, (), stint(), "behind", "town (never loaded)"),
     (

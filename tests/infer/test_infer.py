@@ -209,7 +209,7 @@ def test_one_value_in_the_last_row_decides(tmp_path: Path) -> None:
     rows = "".join(f"k{number},{number}\n" for number in range(30_000))
     draft = drafted(tmp_path, "a.csv", f"code,v\n{rows}last,12a\n")
     assert draft.types["v"] == "text"
-    assert "1 of 30,001 values are no number, such as '12a'" in draft.comment("v")
+    assert "1 of 30,001 values is no number, such as '12a'" in draft.comment("v")
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_a_small_source_is_read_to_its_end(city: TableSpec) -> None:
     found = preview(city)
     assert found.complete
     assert found.sentence("city") == (
-        "city: of 4 rows 2 can be loaded and 2 would be rejects (1 of them repeat a key)."
+        "city: of 4 rows 2 can be loaded and 2 would be rejects (1 of them repeats a key)."
     )
 
 

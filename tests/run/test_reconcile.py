@@ -64,7 +64,7 @@ def test_a_task_that_ended_badly_after_the_verdict_turns_the_run_red_although_ai
 def test_a_run_that_was_reopened_and_ended_as_it_was_is_judged_as_before() -> None:
     truth = reconcile(facts(**{**GREEN, "status": "running", "finished_at": None, "note": "runs again"}), seen())
     assert (truth.status, truth.remark) == ("success", None)
-    assert "1 of 1 tables loaded" in (truth.sentence or "")
+    assert "1 of 1 table loaded" in (truth.sentence or "")
 
 
 def test_a_person_who_marks_a_run_does_not_change_what_the_warehouse_holds() -> None:
@@ -93,7 +93,7 @@ def test_a_run_whose_time_was_over_says_so_and_names_what_had_not_ended() -> Non
     truth = reconcile(found, at)
     assert (truth.status, truth.sentence) == (
         "failed",
-        "Ended before its verdict: timed out after 360 min. 1 of 1 tables never reported: city (its task never began). "
+        "Ended before its verdict: timed out after 360 min. 1 of 1 table never reported: city (its task never began). "
         "not finished: final.aggregate (cut off), sub.load_table_0 (cut off). Nothing was published.",
     )
 
@@ -128,7 +128,7 @@ def test_what_is_said_once_is_said_again() -> None:
 def test_a_run_that_was_cleared_and_deleted_before_that_began_keeps_its_verdict() -> None:
     cleared = facts(**{**GREEN, "status": "running", "finished_at": None, "note": "A part of the run runs again."})
     truth = reconcile(cleared, seen(None, {}))
-    assert truth.status == "success" and "1 of 1 tables loaded" in (truth.sentence or "")
+    assert truth.status == "success" and "1 of 1 table loaded" in (truth.sentence or "")
     assert truth.remark == "A part of it was cleared, and the run deleted in Airflow before that began."
     begun = facts()
     assert reconcile(begun, seen(None, {})).status == "abandoned", "what began again takes away what was judged"

@@ -134,7 +134,7 @@ def test_a_run_that_is_judged_anew_is_judged_by_what_the_ledger_knows_of_its_tab
     judged: dict[str, str | None] | None, at: Seen, warehouse_url: str, asked: Counting
 ) -> None:
     (truth,) = truths_of(asked, [(put(warehouse_url, RUN, judged), at)])
-    assert "1 of 1 tables never reported: a" in truth.text
+    assert "1 of 1 table never reported: a" in truth.text
     assert truth.judged == at.tasks
 
 
@@ -144,7 +144,7 @@ def test_a_run_that_was_cleared_and_then_deleted_is_judged_by_its_tables_too(
     found = put(warehouse_url, RUN, STATES)
     store.rewrite(asked, RUN, "running", "runs again", found.judged, found.judged_rows, None)
     (truth,) = truths_of(asked, [(run_of(warehouse_url, RUN), Seen(state=None))])
-    assert truth.status == "failed" and "1 of 1 tables never reported: a" in truth.text
+    assert truth.status == "failed" and "1 of 1 table never reported: a" in truth.text
 
 
 def test_whoever_marked_a_run_is_named_beside_what_is_said_of_it(warehouse_url: str, asked: Counting) -> None:

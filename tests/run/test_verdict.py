@@ -465,7 +465,7 @@ def test_of_two_tasks_that_were_to_load_a_silent_table_the_one_that_began_last_s
 def test_a_silent_table_whose_task_ended_well_says_so() -> None:
     tasks = (task("sub.load_table", 0, table_name="city", finished_at=AT),)
     said = red(verdict_of([table("city", "planned")], tasks=tasks, published=None))
-    assert said.startswith("1 of 1 tables never reported: city (its task ended and reported nothing).")
+    assert said.startswith("1 of 1 table never reported: city (its task ended and reported nothing).")
 
 
 def test_tasks_that_were_skipped_behind_a_cause_are_not_named_beside_it() -> None:

@@ -5,9 +5,11 @@ Every function runs in the caller's transaction.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 
 from psycopg import sql
 
@@ -23,6 +25,8 @@ HELD = timedelta(minutes=1)
 """So long what is held is not told, unless it is held again."""
 LONGEST_NOTE, LONGEST_NOTES = 500, 5_000
 """Characters of what one person says to an incident, and of what all say together."""
+Noted = Literal["all", "note", "name", "nothing"]
+"""What is new of an acknowledgement: nobody had done so before; a note; who else does so; or nothing."""
 _ORDER: tuple[Kind, ...] = ("red", "stale", "waiting", "blind", "dead_letters")
 """Whose words an incident of several kinds has."""
 
@@ -129,19 +133,24 @@ def looked_at(session: Session) -> datetime | None:
     return rows[0][0] if rows else None
 
 
-def acknowledge(session: Session, number: int, *, who: str, note: str | None) -> tuple[Incident, bool]:
+def acknowledge(session: Session, number: int, *, who: str, note: str | None) -> tuple[Incident, Noted]:
     """Note that a person takes care of it: nobody is told of it again until it has recovered.
 
     Who did so first stays; whoever does so after that is a line below the first one's note, with the moment.
 
-    :returns: the incident, and whether nobody had acknowledged it before.
+    :returns: the incident, and what of it is new.
     :raises ConfigError: no such incident is open, or the note cannot be kept.
     """
     said, at = _note(note), session.execute(sql.SQL("SELECT clock_timestamp()"))[0][0]
     before = _open_one(session, number)
     values: dict[str, object] = {"acknowledged_at": at, "acknowledged_by": who, "acknowledged_note": said}
+    noted: Noted = "all"
     if before.acknowledged_at is not None:
-        line = f"{' '.join(who.split())}, {at:%Y-%m-%d %H:%M} UTC{f': {said}' if said else ''}"
+        name = " ".join(who.split())
+        if said is None and _has_said(before, name):
+            return before, "nothing"
+        noted = "note" if said else "name"
+        line = f"{name}, {at:%Y-%m-%d %H:%M} UTC{f': {said}' if said else ''}"
         notes = "\n".join(filter(None, [before.acknowledged_note, line]))
         if len(notes) > LONGEST_NOTES:
             raise ConfigError(
@@ -152,7 +161,15 @@ def acknowledge(session: Session, number: int, *, who: str, note: str | None) ->
     change = sql.SQL(", ").join(
         sql.SQL("{} = {}").format(sql.Identifier(name), store.literal(value)) for name, value in values.items()
     )
-    return _change(session, number, change), before.acknowledged_at is None
+    return _change(session, number, change), noted
+
+
+def _has_said(incident: Incident, name: str) -> bool:
+    """Whether the person has acknowledged it before."""
+    line = rf"^{re.escape(name)}, \d{{4}}-\d\d-\d\d \d\d:\d\d UTC(:|$)"
+    return name == incident.acknowledged_by or bool(
+        re.search(line, incident.acknowledged_note or "", re.MULTILINE | re.ASCII)
+    )
 
 
 def _note(note: str | None) -> str | None:

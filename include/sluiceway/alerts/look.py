@@ -11,6 +11,7 @@ from psycopg import sql
 from sluiceway.alerts import cause, incidents
 from sluiceway.alerts.cause import Cause, error_key, key_of
 from sluiceway.alerts.model import DAG, TABLE, Observed, Problem
+from sluiceway.amounts import counted
 from sluiceway.deploy.commit import Deployed
 from sluiceway.deploy.spec import Environment
 from sluiceway.errors import ConfigError
@@ -219,7 +220,7 @@ def _dead_letters(job: str, code: str, count: int, error: str) -> Problem:
         kind="dead_letters",
         key=key_of("dead letters", f"{job} {code}"),
         cause=f"{code}: {error}",
-        sentence=f"{job} has {count:,} dead {'letter' if count == 1 else 'letters'} of class {code}: {error}",
+        sentence=f"{job} has {counted(count, 'dead letter')} of class {code}: {error}",
         subjects=frozenset({f"job:{job}", DAG + job}),
     )
 

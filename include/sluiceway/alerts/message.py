@@ -100,12 +100,15 @@ def _told(notice: Notice, at: datetime, airflow_url: str | None) -> str:
     if ended is not None:
         lines = [
             f"{_sentence(title(incident))} It has recovered.",
-            f"It lasted {lasting(ended - incident.opened_at)}, from {since} to {ended:%Y-%m-%d %H:%M} UTC.",
+            f"It was seen for {lasting(ended - incident.opened_at)}, from {since} to {ended:%Y-%m-%d %H:%M} UTC.",
         ]
         if notice.told_at is None:
             lines.append("That it had begun could not be told.")
     else:
-        lines = [_cut(_one_line(incident.sentence), LONGEST), f"Since: {since} ({lasting(at - incident.opened_at)})"]
+        lines = [
+            _cut(_one_line(incident.sentence), LONGEST),
+            f"Seen since: {since} ({lasting(at - incident.opened_at)})",
+        ]
     return "\n".join(filter(None, [*lines, *_facts(incident, url)]))
 
 

@@ -16,6 +16,7 @@ from psycopg import sql
 from sluiceway.alerts.incidents import interval
 from sluiceway.alerts.model import Incident, Notice, What
 from sluiceway.alerts.spec import Alert
+from sluiceway.amounts import counted
 from sluiceway.ledger.warehouse import Session
 
 LEASE = timedelta(minutes=2)
@@ -132,7 +133,7 @@ class Untold(NamedTuple):
     @property
     def sentence(self) -> str:
         """How many wait for whom, until when, and why."""
-        waits = "1 incident waits" if self.incidents == 1 else f"{self.incidents} incidents wait"
+        waits = counted(self.incidents, "incident waits", "incidents wait")
         return (
             f"{waits} to be told to {self.alert} ({self.channel}), next at {self.next_at:%Y-%m-%d %H:%M:%S} UTC: "
             f"{self.error or 'another process is telling it'}"

@@ -192,7 +192,7 @@ def read_alerts(settings: Settings | None = None) -> AlertsSpec:
     :raises ConfigError: the file is wrong; a sentence per problem.
     """
     path = path_of(settings)
-    return read_file(path) if path.is_file() else AlertsSpec()
+    return read_file(path) if path.exists() else AlertsSpec()
 
 
 def read_file(path: Path) -> AlertsSpec:

@@ -47,6 +47,13 @@ class Watched(NamedTuple):
     heartbeat: Heartbeat | None
     """None: the file names none."""
 
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Why this look, or one before, has not told all that it should: somebody does not know what is wrong."""
+        silent = self.heartbeat.error if self.heartbeat is not None else None
+        waiting = (each.sentence for each in self.waiting if each.error is not None)
+        return tuple(filter(None, [*self.told.failed, silent, *waiting]))
+
 
 class Surroundings(NamedTuple):
     """Where and how to look and to tell."""

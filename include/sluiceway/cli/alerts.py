@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -9,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sluiceway.amounts import counted
 from sluiceway.cli import checked
 from sluiceway.cli.checked import FormatOption
-from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sentences
+from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, say_error, sentences
 from sluiceway.cli.items import span, who
+from sluiceway.cli.numbers import whole
 from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
 from sluiceway.cli.program import Commands
 from sluiceway.cli.records import print_records
-from sluiceway.errors import ConfigError, nearest
+from sluiceway.errors import ConfigError, nearest, quoted
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
@@ -26,8 +29,8 @@ if TYPE_CHECKING:
 
 app = Commands(help="Who is told of what is wrong, and what is.")
 
-IncidentArgument = Annotated[int, typer.Argument(metavar="ID", help="An incident's number, as `alerts list` has it.")]
-COLUMNS = ("id", "state", "what", "since (UTC)", "cause")
+IncidentArgument = Annotated[str, typer.Argument(metavar="ID", help="An incident's number, as `alerts list` has it.")]
+COLUMNS = ("id", "state", "what", "seen since (UTC)", "cause")
 
 
 @app.command("check")
@@ -46,25 +49,28 @@ def alerts_check(style: FormatOption = None, as_json: JsonOption = False) -> Non
     settings = load_settings()
     path = path_of(settings)
     said: list[str] = []
-    if path.is_file():
+    remark = ""
+    if path.exists():
         tables = [each.stem for each in table_files(settings.config_dir)]
         dags = [MASTER, *(each.stem for each in flow_files(settings.config_dir))]
         try:
             spec = read_file(path)
+            remark = "" if spec.alerts else f"{path} names no alert, so nobody is told of anything."
             said = [*names_unknown(path, spec, tables, dags), *_notifiers_wrong(path, spec)]
         except ConfigError as error:
             said = str(error).split("\n")
     problems = [checked.Problem(path, sentence) for sentence in said]
-    checked.tell(int(path.is_file()), problems, style=style, as_json=as_json)
+    nothing = f"There is no {path}, so nobody is told of anything; docs/how-to/alerts.md has one."
+    checked.tell(int(path.exists()), problems, nothing=nothing, remark=remark, style=style, as_json=as_json)
 
 
 @app.command("list")
 def alerts_list(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many; the open ones first.")] = 20,
+    limit: Annotated[str, typer.Option("--limit", metavar="N", help="At most so many; the open ones first.")] = "20",
     warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List incidents: what is wrong, since when, by which cause, who takes care of it; and what could not be told.
+    """List incidents: what is wrong, since when it is seen, by which cause, who takes care; and what could not be told.
 
     Example: sluiceway alerts list
     """
@@ -73,10 +79,12 @@ def alerts_list(
     from sluiceway.ledger.revision import check_revision
     from sluiceway.ledger.warehouse import connect
 
-    with sentences(), connect(warehouse_url(warehouse)) as session:
-        check_revision(session)
-        found = incidents.newest(session, limit=limit)
-        untold, looked = notices.untold(session), incidents.looked_at(session)
+    with sentences():
+        most = whole("--limit", limit)
+        with connect(warehouse_url(warehouse)) as session:
+            check_revision(session)
+            found = incidents.newest(session, limit=most)
+            untold, looked = notices.untold(session), incidents.looked_at(session)
     if as_json:
         shown = [
             {**each.model_dump(mode="json", exclude={"cause_key"}), "state": _state(each), "title": title(each)}
@@ -110,7 +118,6 @@ def alerts_run(warehouse: WarehouseOption = None, as_json: JsonOption = False) -
     with sentences():
         found = watch(surroundings(warehouse_url(warehouse), load_settings()), _declared())
     told, heartbeat = found.told, found.heartbeat
-    is_bad = bool(told.failed) or (heartbeat is not None and not heartbeat.is_sent)
     if as_json:
         print_json(
             {
@@ -123,12 +130,12 @@ def alerts_run(warehouse: WarehouseOption = None, as_json: JsonOption = False) -
             }
         )
     else:
-        out.print(f"{_incidents(found.open)}; {told.sent} {'message' if told.sent == 1 else 'messages'} sent.")
-    for sentence in (*told.failed, *([heartbeat.error] if heartbeat is not None and heartbeat.error else [])):
-        err.print(f"[red]error:[/] {plain(sentence)}")
-    for sentence in (*told.left, *(each.sentence for each in found.waiting if not as_json)):
+        out.print(f"{_incidents(found.open)}; {counted(told.sent, 'message')} sent.")
+    for sentence in found.failed:
+        say_error(sentence)
+    for sentence in (*told.left, *(each.sentence for each in found.waiting if each.error is None)):
         err.print(plain(sentence))
-    if is_bad:
+    if found.failed:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -174,12 +181,19 @@ def alerts_acknowledge(
     from sluiceway.alerts import incidents
     from sluiceway.ledger.warehouse import connect
 
-    with sentences(), connect(warehouse_url(warehouse)) as session:
-        person = who()
-        changed, is_first = incidents.acknowledge(session, incident, who=person, note=note)
-    said = f"Incident {incident} is acknowledged by {changed.acknowledged_by}"
-    too = f" since {changed.acknowledged_at:%Y-%m-%d %H:%M} UTC; what {person} says is noted, too"
-    _say_changed(changed, f"{said}{'' if is_first else too}.", as_json=as_json)
+    with sentences():
+        number, person = _number(incident), who()
+        with connect(warehouse_url(warehouse)) as session:
+            changed, noted = incidents.acknowledge(session, number, who=person, note=note)
+    since = f"since {changed.acknowledged_at:%Y-%m-%d %H:%M} UTC"
+    more = {
+        "all": "",
+        "note": f" {since}; what {person} says is noted, too",
+        "name": f" {since}; that {person} takes care of it is noted, too",
+        "nothing": f" {since}, and there is nothing new to note",
+    }
+    said = f"Incident {number} is acknowledged by {changed.acknowledged_by}{more[noted]}."
+    _say_changed(changed, said, as_json=as_json)
 
 
 @app.command("snooze")
@@ -196,16 +210,18 @@ def alerts_snooze(
     from sluiceway.alerts import incidents
     from sluiceway.ledger.warehouse import connect
 
-    with sentences(), connect(warehouse_url(warehouse)) as session:
-        changed = incidents.snooze(session, incident, lasting=span(lasting))
+    with sentences():
+        number, length = _number(incident), span("--for", lasting)
+        with connect(warehouse_url(warehouse)) as session:
+            changed = incidents.snooze(session, number, lasting=length)
     if changed.acknowledged_at is not None:
         said = (
-            f"Incident {incident} stays acknowledged by {changed.acknowledged_by}: nobody is told of it until it has "
+            f"Incident {number} stays acknowledged by {changed.acknowledged_by}: nobody is told of it until it has "
             f"recovered, however long it is snoozed."
         )
     else:
         until = f"{changed.snoozed_until:%Y-%m-%d %H:%M} UTC"
-        said = f"Nobody is told of incident {incident} until {until}, unless it recovers before."
+        said = f"Nobody is told of incident {number} until {until}, unless it recovers before."
     _say_changed(changed, said, as_json=as_json)
 
 
@@ -233,9 +249,19 @@ def _declared() -> AlertsSpec:
     """
     from sluiceway.alerts.spec import path_of, read_file
 
-    if not path_of().is_file():
+    if not path_of().exists():
         raise ConfigError(f"There is no {path_of()}, so nobody is told of anything; docs/how-to/alerts.md has one.")
     return read_file(path_of())
+
+
+def _number(given: str) -> int:
+    """An incident's number.
+
+    :raises ConfigError: it is none, or longer than those of the ledger.
+    """
+    if re.fullmatch("[0-9]{1,18}", given) is None:
+        raise ConfigError(f"ID {quoted(given)} is no incident's number; `sluiceway alerts list` has those there are.")
+    return int(given)
 
 
 def _say_changed(changed: Incident, sentence: str, *, as_json: bool) -> None:
@@ -251,7 +277,7 @@ def _record(incident: Incident, title: str) -> dict[str, str]:
         "id": str(incident.id),
         "state": _state(incident),
         "what": title,
-        "since (UTC)": f"{incident.opened_at:%Y-%m-%d %H:%M}",
+        "seen since (UTC)": f"{incident.opened_at:%Y-%m-%d %H:%M}",
         "cause": incident.cause,
         "acknowledged by": incident.acknowledged_by or "",
         "snoozed until (UTC)": f"{incident.snoozed_until:%Y-%m-%d %H:%M}" if _is_snoozed(incident) else "",
@@ -286,4 +312,4 @@ def _is_snoozed(incident: Incident) -> bool:
 
 
 def _incidents(count: int) -> str:
-    return "No incident is open" if not count else f"{count} {'incident is' if count == 1 else 'incidents are'} open"
+    return f"{counted(count, 'incident is', 'incidents are')} open" if count else "No incident is open"

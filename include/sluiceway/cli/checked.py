@@ -11,8 +11,9 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from sluiceway.cli.console import EXIT_USAGE, err, out, plain, print_json
-from sluiceway.settings import runs_on_github
+from sluiceway.amounts import counted
+from sluiceway.cli.console import EXIT_USAGE, out, plain, print_json, say_error, visible
+from sluiceway.settings import load_settings, runs_on_github
 
 AT_LINE = re.compile(r"\(at line (\d+), column \d+\)")
 """How Python's TOML parser says where it stopped."""
@@ -47,21 +48,38 @@ class Problem(NamedTuple):
         return int(found[1]) if found else 1
 
 
-def tell(count: int, problems: Sequence[Problem], *, style: Format | None, as_json: bool) -> None:
-    """Write the problems and end with 2, or say how many files are valid."""
+def tell(
+    count: int, problems: Sequence[Problem], *, nothing: str, style: Format | None, as_json: bool, remark: str = ""
+) -> None:
+    """Write the problems and end with 2, or say how many files are valid.
+
+    :param nothing: what is said where there was no file to look at.
+    :param remark: what is said of valid files beyond that they are.
+    """
+    folder = load_settings().config_dir
+    if not count and not folder.is_dir():
+        problems = [*problems, Problem(folder, f"{folder}: there is no such folder; SLUICEWAY_CONFIG_DIR names it.")]
     chosen = style or (Format.GITHUB if runs_on_github() and not as_json else Format.TEXT)
     for problem in problems:
         if chosen == Format.GITHUB:
             sys.stderr.write(annotation(problem) + "\n")
         else:
-            err.print(f"[red]error:[/] {plain(problem.sentence)}")
+            say_error(problem.sentence)
     if as_json:
         found = [{"file": str(each.file), "line": each.line, "sentence": each.sentence} for each in problems]
         print_json({"files": count, "problems": found})
     elif not problems:
-        out.print(f"{count} {'file is' if count == 1 else 'files are'} valid.")
+        said = f"{counted(count, 'file is', 'files are')} valid."
+        out.print(plain(" ".join(filter(None, [said, remark])) if count else nothing))
     if problems:
         raise typer.Exit(EXIT_USAGE)
+
+
+def is_no_file(path: Path) -> str | None:
+    """Why there is nothing to look at, of a path that somebody has named; None: it is a file."""
+    if path.is_dir():
+        return f"{path}: is a folder; name the files in it, such as {path / '*.toml'}"
+    return None if path.exists() else f"{path}: there is no such file."
 
 
 def annotation(problem: Problem) -> str:
@@ -72,11 +90,11 @@ def annotation(problem: Problem) -> str:
 
 
 def _message(text: str) -> str:
-    return _replaced(text, {"%": "%25", "\r": "%0D", "\n": "%0A"})
+    return visible(_replaced(text, {"%": "%25", "\r": "%0D", "\n": "%0A"}))
 
 
 def _property(text: str) -> str:
-    return _replaced(text, {"%": "%25", "\r": "%0D", "\n": "%0A", ":": "%3A", ",": "%2C"})
+    return visible(_replaced(text, {"%": "%25", "\r": "%0D", "\n": "%0A", ":": "%3A", ",": "%2C"}))
 
 
 def _replaced(text: str, codes: Mapping[str, str]) -> str:

@@ -76,7 +76,8 @@ def runs(context: typer.Context, incomplete: str) -> Offered:
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(WITHIN_S)
-    return [(run_id, dag_id) for run_id, dag_id in [*found] if run_id.startswith(incomplete)]
+    # the shell writes them to the terminal as they are
+    return [each for each in [*found] if each[0].startswith(incomplete) and all(map(str.isprintable, each))]
 
 
 def _newest(url: str, dag_id: str | None) -> Offered:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sluiceway.amounts import counted
 from sluiceway.cli import complete
-from sluiceway.cli.console import err, out, plain, print_json, sentences
+from sluiceway.cli.console import data, err, out, plain, print_json, sentences
 from sluiceway.cli.items import span, who
-from sluiceway.cli.options import JobArgument, JobsWarehouseOption, JsonOption, WhyOption, jobs_url
+from sluiceway.cli.numbers import whole
+from sluiceway.cli.options import JobArgument, JobsWarehouseOption, JsonOption, LimitOption, WhyOption, jobs_url
 from sluiceway.cli.program import Commands
 from sluiceway.cli.records import print_records
 from sluiceway.errors import ConfigError
@@ -36,7 +37,6 @@ OlderOption = Annotated[
     str | None, typer.Option("--older-than", metavar="AGE", help="That died so long ago: 30m, 6h, 2d.")
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="All dead letters, where nothing else chooses.")]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest first.")]
 CLASSES = ("item", "service", "answer", "code", "hang", "lapse")
 
 
@@ -45,7 +45,7 @@ def letters_list(
     job: JobOption = None,
     code: ClassOption = None,
     older_than: OlderOption = None,
-    limit: LimitOption = 100,
+    limit: LimitOption = "100",
     warehouse: JobsWarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -57,11 +57,11 @@ def letters_list(
     from sluiceway.ledger.warehouse import connect
 
     with sentences():
-        chosen = _chosen(job, (), code, older_than)
+        chosen, most = _chosen(job, (), code, older_than), whole("--limit", limit)
         with connect(jobs_url(warehouse)) as session:
             if job is not None:
                 letters.check_job(session, job)
-            found = letters.find(session, chosen, limit=limit)
+            found = letters.find(session, chosen, limit=most)
             count = letters.count(session, chosen)
     if as_json:
         print_json([each.model_dump(mode="json") for each in found])
@@ -160,7 +160,7 @@ def letters_export(
     if as_json:
         print_json([each.model_dump(mode="json") for each in found])
         return
-    writer = csv.DictWriter(sys.stdout, list(Letter.model_fields), lineterminator="\n")
+    writer = csv.DictWriter(data, list(Letter.model_fields), lineterminator="\n")
     writer.writeheader()
     writer.writerows(_flat(each) for each in found)
 
@@ -176,7 +176,9 @@ def _chosen(job: str | None, items: tuple[str, ...], code: str | None, older_tha
 
     if code is not None and code not in CLASSES:
         raise ConfigError(f"--class {code!r}: there is no such class{nearest(code, CLASSES)}")
-    return Chosen(job=job, items=items, code=code, older_than=None if older_than is None else span(older_than))
+    return Chosen(
+        job=job, items=items, code=code, older_than=None if older_than is None else span("--older-than", older_than)
+    )
 
 
 def _change(
@@ -209,4 +211,4 @@ def _change(
         print_json(changed)
         return
     total = sum(changed.values())
-    out.print(f"{total:,} {'item is' if total == 1 else 'items are'} {done}.")
+    out.print(f"{counted(total, 'item is', 'items are')} {done}.")

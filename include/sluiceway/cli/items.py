@@ -6,7 +6,7 @@ import getpass
 from datetime import timedelta
 
 from sluiceway import spans
-from sluiceway.errors import ConfigError
+from sluiceway.errors import ConfigError, quoted, shortened
 
 
 def who() -> str:
@@ -18,12 +18,17 @@ def who() -> str:
         return "unknown"
 
 
-def span(text: str) -> timedelta:
-    """`30m`, `6h`, `2d`.
+def span(name: str, text: str) -> timedelta:
+    """`30m`, `6h`, `2d` of the option of that name.
 
-    :raises ConfigError: it is none of these.
+    :raises ConfigError: it is none of these, or more than ten years.
     """
     try:
-        return spans.span(text)
+        found = spans.span(text)
     except ValueError as error:
-        raise ConfigError(f"{text!r} is no age; write a number with s, m, h or d, such as 30m, 6h or 2d.") from error
+        raise ConfigError(
+            f"{name} {quoted(text)} is no time; write a number with s, m, h or d, such as 30m, 6h or 2d."
+        ) from error
+    if found > spans.LONGEST:
+        raise ConfigError(f"{name} {shortened(text)} is too long; the longest is {spans.LONGEST.days}d.")
+    return found

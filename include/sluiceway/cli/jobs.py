@@ -9,10 +9,12 @@ from uuid import uuid4
 
 import typer
 
+from sluiceway.amounts import counted
 from sluiceway.cli import checked, complete
 from sluiceway.cli.checked import FormatOption
 from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sentences
 from sluiceway.cli.items import who
+from sluiceway.cli.numbers import decimal
 from sluiceway.cli.options import JobArgument, JobsWarehouseOption, JsonOption, WhyOption, jobs_url
 from sluiceway.cli.program import Commands
 from sluiceway.cli.records import print_fields, print_records
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 app = Commands(help="Work on items, one by one, against other services; the files of include/config/jobs/.")
 
+SHORTEST_HOURS, LONGEST_HOURS = 0.01, 87_600
+"""Of a service's pause: half a minute, and ten years."""
 SHOWN = 100
 """Items that a dry run names."""
 
@@ -77,7 +81,8 @@ def jobs_check(style: FormatOption = None, as_json: JsonOption = False) -> None:
                 raise ConfigError(f"{said}; two jobs would overwrite each other")
         except ConfigError as error:
             problems.append(checked.Problem(path, _of_file(path, error)))
-    checked.tell(len(names), problems, style=style, as_json=as_json)
+    nothing = f"There is no job under {folder}: nothing was checked."
+    checked.tell(len(names), problems, nothing=nothing, style=style, as_json=as_json)
 
 
 def _of_file(path: Path, error: ConfigError) -> str:
@@ -138,7 +143,7 @@ def _print_due(job: str, asked: Asked, url: str, *, as_json: bool) -> None:
     for each in found[:SHOWN]:
         out.print(plain(each))
     more = f", {len(found) - SHOWN:,} of them not shown" if len(found) > SHOWN else ""
-    err.print(plain(f"{job}: {len(found):,} {'item' if len(found) == 1 else 'items'} would be due{more}."))
+    err.print(plain(f"{job}: {counted(len(found), 'item')} would be due{more}."))
 
 
 def _work_here(job: str, asked: Asked, url: str, *, as_json: bool) -> None:
@@ -226,14 +231,14 @@ def jobs_status(
     columns = ("job", "done", "due", "worked on", "waiting", "dead", "oldest due", "items/s", "why dead", "paused by")
     print_records(columns, [_row(each) for each in found], right=set(columns[1:8]))
     for service in services:
-        said = f"{service.service}: {service.requests:,} requests, {service.waited_s:,.0f} s waited for turns"
+        said = f"{service.service}: {counted(service.requests, 'request')}, {service.waited_s:,.0f} s waited for turns"
         if service.paused_until:
             said += f", paused until {service.paused_until:%Y-%m-%d %H:%M} UTC: {service.pause_reason}"
         out.print(plain(said))
     out.print(
         plain(
-            f"warehouse: {database.connections} connections of lanes, {database.all_connections} of "
-            f"{database.max_connections} in all; {database.dead_rows:,} dead rows"
+            f"warehouse: {counted(database.connections, 'connection')} of lanes, {database.all_connections} of "
+            f"{database.max_connections} in all; {counted(database.dead_rows, 'dead row')}"
         )
     )
 
@@ -283,15 +288,15 @@ def jobs_show(
     for each in history:
         why = f" ({each.why})" if each.why else ""
         was = f"was {each.state}: {each.last_error}" if each.last_error else f"was {each.state}"
-        out.print(plain(f"\n{each.at:%Y-%m-%d %H:%M} UTC {each.action} by {each.who}{why}; it {was}"))
+        out.print("\n" + plain(f"{each.at:%Y-%m-%d %H:%M} UTC {each.action} by {each.who}{why}; it {was}"))
 
 
 @app.command("pause")
 def jobs_pause(
     name: Annotated[str, typer.Argument(metavar="JOB|SERVICE", help="A job, or a service that jobs ask.")],
     hours: Annotated[
-        float | None,
-        typer.Option("--hours", min=0.01, metavar="N", help="Of a service: how long; default: until resumed."),
+        str | None,
+        typer.Option("--hours", metavar="N", help="Of a service: how long; default: until resumed."),
     ] = None,
     why: WhyOption = None,
     warehouse: JobsWarehouseOption = None,
@@ -319,28 +324,31 @@ def jobs_resume(
 
 
 def _switch(
-    name: str, action: Any, hours: float | None, why: str | None, warehouse: str | None, *, as_json: bool
+    name: str, action: Any, hours: str | None, why: str | None, warehouse: str | None, *, as_json: bool
 ) -> None:
     from sluiceway.jobs import files, rate, requests, status
     from sluiceway.jobs.requests import Request
     from sluiceway.ledger.warehouse import connect
 
-    with sentences(), connect(jobs_url(warehouse)) as session:
-        jobs = files.names()
-        services = [each.service for each in status.services(session)]
-        if name in jobs:
-            if hours is not None:
-                raise ConfigError("--hours is a service's: a job stays paused until it is resumed.")
-            requests.write(session, Request(job=name, action=action, who=who(), why=why))
-        elif name in services:
-            reason = f"paused by {who()}" + (f": {why}" if why else "")
-            if action == "pause":
-                rate.pause(session, name, seconds=rate.FOR_EVER_S if hours is None else hours * 3600, reason=reason)
+    with sentences():
+        lasting = rate.FOR_EVER_S
+        if hours is not None:
+            lasting = decimal("--hours", hours, least=SHORTEST_HOURS, most=LONGEST_HOURS) * 3600
+        with connect(jobs_url(warehouse)) as session:
+            jobs, services = files.names(), [each.service for each in status.services(session)]
+            if name in jobs:
+                if hours is not None:
+                    raise ConfigError("--hours is a service's: a job stays paused until it is resumed.")
+                requests.write(session, Request(job=name, action=action, who=who(), why=why))
+            elif name in services:
+                reason = f"paused by {who()}" + (f": {why}" if why else "")
+                if action == "pause":
+                    rate.pause(session, name, seconds=lasting, reason=reason)
+                else:
+                    rate.resume(session, name)
+                requests.write(session, Request(service=name, action=action, who=who(), why=why))
             else:
-                rate.resume(session, name)
-            requests.write(session, Request(service=name, action=action, who=who(), why=why))
-        else:
-            raise ConfigError(f"There is no job and no service {name!r}{nearest(name, [*jobs, *services])}")
+                raise ConfigError(f"There is no job and no service {name!r}{nearest(name, [*jobs, *services])}")
     done = "is paused" if action == "pause" else "goes on"
     if as_json:
         print_json({"name": name, "action": action})

@@ -25,6 +25,7 @@ JobsWarehouseOption = Annotated[
     str | None, typer.Option("--warehouse", metavar="URL", help="postgresql:// URL; else SLUICEWAY_JOBS_URL.")
 ]
 WhyOption = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Kept beside who did it.")]
+LimitOption = Annotated[str, typer.Option("--limit", metavar="N", help="At most so many, the newest first.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from rich.cells import cell_len, set_cell_size
 from rich.table import Table
 
-from sluiceway.cli.console import out, plain
+from sluiceway.cli.console import one_line, out, plain
 
 GAP = "  "
 NARROWEST_TEXT = 24
@@ -26,7 +26,7 @@ def print_records(
     :param prose: columns that may be folded.
     :param right: columns whose values end at the same place.
     """
-    records = [[" ".join(value.split("\n")) for value in record] for record in records]
+    records = [[one_line(value) for value in record] for record in records]
     widths = [max(map(cell_len, values)) for values in zip(columns, *records, strict=True)]
     gaps = len(GAP) * (len(columns) - 1)
     if not out.is_terminal or sum(widths) + gaps <= out.width:

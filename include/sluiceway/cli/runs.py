@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sluiceway.amounts import counted
 from sluiceway.cli import complete
 from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sentences
-from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
+from sluiceway.cli.numbers import whole
+from sluiceway.cli.options import JsonOption, LimitOption, WarehouseOption, warehouse_url
 from sluiceway.cli.program import Commands
 from sluiceway.cli.records import print_records
 from sluiceway.cli.run_names import the_commit, the_one
@@ -43,7 +45,7 @@ DagOption = Annotated[
 
 @app.command("list")
 def runs_list(
-    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
+    limit: LimitOption = "20",
     warehouse: WarehouseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -58,10 +60,10 @@ def runs_list(
     from sluiceway.run.truth import truths_of
 
     with sentences():
-        url = warehouse_url(warehouse)
+        most, url = whole("--limit", limit), warehouse_url(warehouse)
         with connect(url) as session:
             close_left_behind(session)
-            found = store.runs(session, limit=limit)
+            found = store.runs(session, limit=most)
             loads = newest.tables_of(session, found)
         seen = _asked(found)
         with connect(url) as session:
@@ -185,7 +187,8 @@ def runs_retry(run_id: RunArgument, dag_id: DagOption = None, as_json: JsonOptio
     if as_json:
         print_json({**key._asdict(), "cleared": sorted(cleared)})
         return
-    out.print(f"{len(cleared)} tasks of {plain(str(key))} run again: {plain(', '.join(sorted(cleared)))}")
+    verb = "runs" if len(cleared) == 1 else "run"
+    out.print(f"{counted(len(cleared), 'task')} of {plain(str(key))} {verb} again: {plain(', '.join(sorted(cleared)))}")
 
 
 def _asked(runs: Sequence[Run]) -> Mapping[RunKey, Seen]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sluiceway.cli.console import out, plain
+from sluiceway.amounts import counted, size
+from sluiceway.cli.console import lines, out, plain
 from sluiceway.cli.records import print_records
 from sluiceway.ledger.commit_statuses import CommitStatus
 from sluiceway.ledger.rejects import Reject
@@ -21,14 +22,14 @@ def run(report: RunReport) -> None:
     if report.remark:
         out.print(plain(report.remark))
     out.print(
-        f"commit {report.commit_sha or '(none)'}, started {report.started_at:%Y-%m-%d %H:%M:%S} UTC "
-        f"by {report.trigger_kind}"
+        f"commit {plain(report.commit_sha or '(none)')}, started {report.started_at:%Y-%m-%d %H:%M:%S} UTC "
+        f"by {plain(report.trigger_kind)}"
     )
     if report.tables:
         _print_tables(report.tables)
     for table in report.tables:
         if table.note:
-            out.print(f"\n{table.name}: {plain(table.note)}")
+            out.print(f"\n{plain(table.name)}: {lines(table.note)}")
         if table.error:
             _problem(table.name, table.error_type, table.error, table.log_url)
     for task in report.tasks:
@@ -42,7 +43,7 @@ def others(runs: Sequence[Run]) -> None:
     if runs:
         names = ", ".join(f"{each.key} ({each.status})" for each in runs[:SHOWN])
         more = f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
-        out.print(f"\n{len(runs)} other {'run' if len(runs) == 1 else 'runs'} of this commit: {plain(names + more)}")
+        out.print(f"\n{counted(len(runs), 'other run')} of this commit: {plain(names + more)}")
 
 
 def not_told(statuses: Iterable[CommitStatus]) -> None:
@@ -55,13 +56,13 @@ def not_told(statuses: Iterable[CommitStatus]) -> None:
 def rejects(found: Mapping[str, Iterable[Reject]]) -> None:
     """The first rows of each table that were not loaded."""
     for name, some in found.items():
-        out.print(f"\nRejects of {name}:")
+        out.print(f"\nRejects of {plain(name)}:")
         for reject in some:
             out.print(f"  row {reject.row_number}: {plain(reject.reason)}")
 
 
 def _print_tables(tables: Iterable[TableReport]) -> None:
-    numbers = ("tries", *COUNTS, "rows", "seconds", "MB")
+    numbers = ("tries", *COUNTS, "rows", "seconds", "memory")
     rows = [
         (
             table.name,
@@ -70,7 +71,7 @@ def _print_tables(tables: Iterable[TableReport]) -> None:
             *(f"{getattr(table, name):,}" for name in COUNTS),
             f"{table.table_rows:,}" if table.table_rows is not None else "",
             f"{table.seconds:.1f}" if table.seconds is not None else "",
-            f"{table.peak_rss_bytes / 2**20:.0f}" if table.peak_rss_bytes else "",
+            size(table.peak_rss_bytes) if table.peak_rss_bytes else "",
         )
         for table in tables
     ]
@@ -78,6 +79,6 @@ def _print_tables(tables: Iterable[TableReport]) -> None:
 
 
 def _problem(name: str, kind: str | None, error: str, log_url: str | None) -> None:
-    out.print(f"\n[red]{plain(name)}[/]: {plain(f'{kind}: {error}' if kind else error)}")
+    out.print(f"\n[red]{plain(name)}[/]: {lines(f'{kind}: {error}' if kind else error)}")
     if log_url:
         out.print(f"  log: {plain(log_url)}")

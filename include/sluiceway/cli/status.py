@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sluiceway.cli.console import EXIT_FAILED, EXIT_UNKNOWN, err, out, plain, sentences
+from sluiceway.cli.console import EXIT_FAILED, EXIT_UNKNOWN, err, out, plain, say_error, sentences, write_json
 from sluiceway.cli.items import span
 from sluiceway.cli.options import JsonOption, WarehouseOption, warehouse_url
 from sluiceway.cli.records import print_records
@@ -70,7 +69,7 @@ def status(
         from sluiceway.freshness.document import document
 
         shown = document(verdict, airflow_url=load_settings().airflow_url)
-        sys.stdout.write(shown.model_dump_json(indent=2) + "\n")
+        write_json(shown.model_dump_json(indent=2))
     else:
         _print(verdict)
     raise typer.Exit(STATE_CODES[verdict.state] if code is None else code)
@@ -99,7 +98,7 @@ def _wait(commit: str, timeout: str, url: str) -> int:
     from sluiceway.freshness.wait import checked, look, wait
     from sluiceway.tables.files import deployed_names
 
-    wanted, limit, names = checked(commit), span(timeout), deployed_names()
+    wanted, limit, names = checked(commit), span("--timeout", timeout), deployed_names()
 
     def ask() -> Outlook:
         return look(wanted, names, facts_or_why(url, names))
@@ -111,9 +110,9 @@ def _wait(commit: str, timeout: str, url: str) -> int:
     if outlook.state == "reached":
         err.print(plain(outlook.sentence))
     elif outlook.state == "lost":
-        err.print(f"[red]error:[/] {plain(f'The data does not come to belong to {wanted}: {outlook.sentence}')}")
+        say_error(f"The data does not come to belong to {wanted}: {outlook.sentence}")
     else:
-        err.print(f"[red]error:[/] {plain(f'The {timeout} are over, and {outlook.sentence}')}")
+        say_error(f"The {timeout} are over, and {outlook.sentence}")
     return OUTLOOK_CODES[outlook.state]
 
 

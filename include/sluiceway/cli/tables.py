@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sluiceway.amounts import counted, size
 from sluiceway.cli import checked
 from sluiceway.cli.checked import FormatOption
-from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, out, plain, print_json, sentences
+from sluiceway.cli.console import (
+    EXIT_FAILED,
+    EXIT_USAGE,
+    data,
+    err,
+    out,
+    plain,
+    print_json,
+    say_error,
+    sentences,
+    write_json,
+)
+from sluiceway.cli.numbers import whole
 from sluiceway.cli.options import JsonOption, TableArgument, WarehouseOption, named_warehouse, warehouse_url
 from sluiceway.cli.program import Commands
 from sluiceway.cli.progress_log import logged_progress
@@ -26,6 +38,8 @@ if TYPE_CHECKING:
 
 CELL = 40
 """Of a value as long as a polygon a preview shows as many characters."""
+MOST_ROWS = 5_000
+"""That a preview shows: about as many as it reads."""
 
 app = Commands(help="The tables under include/config/tables/.")
 
@@ -52,7 +66,7 @@ def tables_list(
     if not specs and not wrong and not as_json:
         err.print("No table: this deployment's groups are chosen by SLUICEWAY_GROUPS; --all shows every one.")
     for problem in wrong.values():
-        err.print(f"[red]error:[/] {plain(problem)}")
+        say_error(problem)
     if wrong:
         raise typer.Exit(EXIT_USAGE)
 
@@ -93,8 +107,8 @@ def tables_check(
     specs: dict[Path, TableSpec] = {}
     for path in paths:
         try:
-            if not path.is_file():
-                raise ConfigError(f"{path}: there is no such file.")
+            if (wrong := checked.is_no_file(path)) is not None:
+                raise ConfigError(wrong)
             if path.suffix == ".sql":
                 view = views.read_view(path)
                 if (wrong := views.reads_elsewhere(view)) is not None:
@@ -107,7 +121,8 @@ def tables_check(
         except ConfigError as error:
             problems += [checked.Problem(path, sentence) for sentence in str(error).split("\n")]
     problems += _broken_promises(specs, config)
-    checked.tell(len(paths), problems, style=style, as_json=as_json)
+    nothing = f"There is no table and no view under {config}: nothing was checked."
+    checked.tell(len(paths), problems, nothing=nothing, style=style, as_json=as_json)
 
 
 def _check_query(path: Path, spec: TableSpec) -> None:
@@ -176,18 +191,18 @@ def tables_run(
             )
     result = ended.table
     if as_json:
-        sys.stdout.write(result.model_dump_json(exclude={"source_columns"}, indent=2) + "\n")
+        write_json(result.model_dump_json(exclude={"source_columns"}, indent=2))
     elif ended.failure is None:
         out.print(
-            f"{spec.name}: {result.status}, {result.extracted:,} extracted = {result.inserted:,} inserted + "
+            f"{plain(spec.name)}: {result.status}, {result.extracted:,} extracted = {result.inserted:,} inserted + "
             f"{result.updated:,} updated + {result.unchanged:,} unchanged + {result.rejected:,} rejected; "
-            f"{result.table_rows or 0:,} rows in the table; {result.seconds or 0:.1f} s, "
-            f"{(result.peak_rss_bytes or 0) / 2**20:.0f} MB"
+            f"{counted(result.table_rows or 0, 'row')} in the table; {result.seconds or 0:.1f} s, "
+            f"{size(result.peak_rss_bytes or 0)}"
         )
     if result.note is not None:
         err.print(plain(f"{spec.name}: {result.note}"))
     if ended.failure is not None:
-        err.print(f"[red]error:[/] {plain(ended.failure)}")
+        say_error(ended.failure)
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -243,7 +258,7 @@ def tables_infer(
     if as_json:
         print_json({"draft": draft, "output": None if output is None else str(output)})
     elif output is None:
-        sys.stdout.write(draft)
+        data.write(draft)
     if output is None:
         return
     err.print(f"Wrote {plain(output)}. Decide its comments, then: sluiceway tables check {plain(output)}")
@@ -252,7 +267,7 @@ def tables_infer(
 @app.command("preview")
 def tables_preview(
     table: TableArgument,
-    rows: Annotated[int, typer.Option(min=0, help="How many rows to show.")] = 10,
+    rows: Annotated[str, typer.Option(metavar="N", help=f"How many rows to show, at most {MOST_ROWS}.")] = "10",
     warehouse: Annotated[
         str | None, typer.Option("--warehouse", metavar="URL", help="Also see whether this warehouse's table fits.")
     ] = None,
@@ -267,11 +282,12 @@ def tables_preview(
     from sluiceway.tables import registry
 
     with sentences():
+        most = whole("--rows", rows, least=0, most=MOST_ROWS)
         url = named_warehouse(warehouse) if warehouse is not None else None
         spec = registry.read_spec(Path(table)) if table.endswith(".toml") else registry.read_one(table)
         if uri is not None:
             spec = registry.read_from(spec, uri)
-        found = preview(spec, rows=rows)
+        found = preview(spec, rows=most)
         stands = standing(spec, url) if url is not None else None
     if as_json:
         print_json({**found.document(), "warehouse": stands})

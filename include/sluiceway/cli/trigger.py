@@ -6,14 +6,13 @@ the shell's completion, and it is handed what was given.
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 from urllib.parse import quote
 
 import typer
 
 from sluiceway.cli import complete
-from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, err, plain, print_json, sentences
+from sluiceway.cli.console import EXIT_FAILED, EXIT_USAGE, data, err, plain, print_json, say_error, sentences
 from sluiceway.cli.options import JsonOption
 from sluiceway.errors import AirflowApiError, ConfigError
 from sluiceway.settings import load_settings
@@ -157,7 +156,7 @@ def trigger_run(
             _trigger_flow(flow_id, trigger_id, batch_id, param or [], dry_run=dry_run, as_json=as_json)
         return
     if trigger_id is not None or batch_id is not None or param or dry_run:
-        err.print("[red]error:[/] --trigger-id, --batch-id, --param and --dry-run are a flow's: add --flow-id.")
+        say_error("--trigger-id, --batch-id, --param and --dry-run are a flow's: add --flow-id.")
         raise typer.Exit(EXIT_USAGE)
     raise typer.Exit(_trigger_commit([*given, *(["--json"] if as_json else [])]))
 
@@ -198,4 +197,4 @@ def _trigger_flow(
         run_url = f"{url.rstrip('/')}/dags/{quote(flow_id, safe='')}/runs/{quote(result.run_id, safe='')}"
         print_json({"dag_id": flow_id, "run_id": result.run_id, "run_url": run_url, "trigger_id": result.trigger_id})
     else:
-        sys.stdout.write(f"{result.run_id}\n")
+        data.write(f"{result.run_id}\n")

@@ -12,6 +12,7 @@ import typer
 from sluiceway.cli import checked, complete
 from sluiceway.cli.checked import FormatOption
 from sluiceway.cli.console import EXIT_FAILED, err, out, plain, print_json, sentences
+from sluiceway.cli.numbers import whole
 from sluiceway.cli.options import JsonOption, named_warehouse
 from sluiceway.cli.program import Commands
 from sluiceway.cli.records import print_fields, print_records
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from sluiceway.flows.evaluate import Evaluated
     from sluiceway.flows.files import Flow
     from sluiceway.flows.overview import TriggerView
+
+MOST_TIMES = 1_000
 
 app = Commands(help="What starts the flows under include/config/flows/.")
 
@@ -97,7 +100,7 @@ def triggers_show(
     out.print(plain(f"starts when: {flow.spec.when or ' | '.join(flow.triggers) or 'never by itself'}"))
     for each in chosen:
         view = views[each]
-        out.print(plain(f"\n{each}"))
+        out.print(f"\n{plain(each)}")
         print_fields(
             {
                 key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -121,11 +124,15 @@ def triggers_check(
     """
     from sluiceway.flows.check import all_files, problems_of
 
+    folder = load_settings().config_dir
     with sentences():
-        found = problems_of(files)
-        count = len(files or all_files(load_settings().config_dir))
-    problems = [checked.Problem(path, sentence) for path, said in found for sentence in said.split("\n")]
-    checked.tell(count, problems, style=style, as_json=as_json)
+        named = {path: checked.is_no_file(path) for path in files or []}
+        found = problems_of([path for path, wrong in named.items() if wrong is None]) if named else problems_of(None)
+        count = len(files or all_files(folder))
+    problems = [checked.Problem(path, wrong) for path, wrong in named.items() if wrong is not None]
+    problems += [checked.Problem(path, sentence) for path, said in found for sentence in said.split("\n")]
+    nothing = f"There is no flow and no environment under {folder}: nothing was checked."
+    checked.tell(count, problems, nothing=nothing, style=style, as_json=as_json)
 
 
 @app.command("test")
@@ -164,7 +171,7 @@ def triggers_test(
 @app.command("next")
 def triggers_next(
     flow_id: FlowArgument,
-    count: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many times.")] = 5,
+    count: Annotated[str, typer.Option("-n", metavar="N", help=f"How many times, at most {MOST_TIMES}.")] = "5",
     after: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d"], help="In UTC; default: now.")
     ] = None,
@@ -178,8 +185,8 @@ def triggers_next(
     from sluiceway.flows.evaluate import next_times
 
     with sentences():
-        flow = _flow(flow_id, None)
-        found = next_times(flow, after.replace(tzinfo=UTC) if after else datetime.now(UTC), count)
+        most, flow = whole("-n", count, most=MOST_TIMES), _flow(flow_id, None)
+        found = next_times(flow, after.replace(tzinfo=UTC) if after else datetime.now(UTC), most)
         if not found:
             raise ConfigError(f"Flow {flow_id!r} has no schedule that is enabled; add a trigger of type schedule.")
     if as_json:

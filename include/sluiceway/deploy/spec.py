@@ -104,7 +104,7 @@ class HttpEnvironment(_Environment):
     kind: Literal["http"] = Field(description="A service that publishes its commit at an address.")
     url: str = Field(
         pattern=URL,
-        description="The address. No redirect is followed, and no answer over 64 kB is read.",
+        description="The address. No redirect is followed, and no answer over 64 KiB is read.",
         examples=["https://staging.example.org/version"],
     )
     json_path: str | None = Field(

@@ -644,7 +644,8 @@ def _outlook(airflow: Airflow, order: Order, run_id: str) -> tuple[str, str]:
         )
     held = ", ".join(f"{table.get('table')} ({table.get('commit') or 'of no commit'})" for table in other[:3])
     more = f" and {len(other) - 3} more" if len(other) > 3 else ""
-    left = f"{len(other)} of {len(tables)} tables hold other data" + (f": {held}{more}" if other else "")
+    noun, verb = "table" if len(tables) == 1 else "tables", "holds" if len(other) == 1 else "hold"
+    left = f"{len(other)} of {len(tables)} {noun} {verb} other data" + (f": {held}{more}" if other else "")
     if status == "success":
         return "green", f"its run {run_id} was green, and {left}"
     return "waiting", f"its run {run_id} {'is ' + str(status) if status else 'has no report yet'}; {left}"
@@ -806,10 +807,14 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
 
 
 def seconds(text: str) -> float:
-    """An option's value; argparse names this function in its error."""
-    found = float(text)
+    """An option's value; argparse names the option beside what is wrong."""
+    wrong = argparse.ArgumentTypeError(f"{text[:SHOWN]!r} is no number of seconds; write one from 0 to {LONGEST_S:g}")
+    try:
+        found = float(text)
+    except ValueError:
+        raise wrong from None
     if not 0 <= found <= LONGEST_S:
-        raise ValueError
+        raise wrong
     return found
 
 

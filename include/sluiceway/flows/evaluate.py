@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic_core import from_json
 
+from sluiceway.amounts import counted
 from sluiceway.errors import ConfigError, SluicewayError
 from sluiceway.flows.files import Flow
 from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerContext, TriggerType
@@ -152,7 +153,7 @@ def _cursor(trigger: Trigger[Any], warehouse: str | None) -> JsonValue:
 def _reason(trigger: Trigger[Any], context: TriggerContext, *, fires: bool, is_first: bool) -> str:
     from sluiceway.flows.kinds.schedule import ScheduleTrigger
 
-    events = f"{len(context.events):,} event{'s' if len(context.events) != 1 else ''}"
+    events = counted(len(context.events), "event")
     if isinstance(trigger, ScheduleTrigger):
         (at,) = trigger.next_times(datetime.now(UTC), 1)
         return f"its next time is {at.astimezone(ZoneInfo(trigger.config.timezone)):%a %Y-%m-%d %H:%M %Z}"

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import get_args
 
+from sluiceway import amounts
 from sluiceway.deploy.commit import Deployed, same
 from sluiceway.freshness.facts import LedgerFacts, RunFacts, TableFacts
 from sluiceway.freshness.model import EnvironmentVerdict, State, TableState, TableVerdict, Verdict
@@ -206,7 +207,7 @@ def _environment_state(
         oldest = min(each for name in tables if (each := facts.tables[name].looked_at) is not None)
         return "in step", f"{deployed}; data {commit}, {count}, each looked at since {oldest:%Y-%m-%d %H:%M} UTC"
     run = newest_run_of(commit, facts.runs)
-    held = f"{deployed}; {len(behind)} of {len(tables)} tables hold other data: {told(behind, facts)}"
+    held = f"{deployed}; {hold_other_data(len(behind), len(tables))}: {told(behind, facts)}"
     if run is not None and run.status in RED and _is_of_this_deploy(run, commit, facts):
         return "stale", f"{held}. Its run {run.run_id} is {run.status}: {run.note or 'no reason was told'}"
     became = f"Its run {run.run_id} is {run.status}" if run is not None else "No run of it has begun"
@@ -240,6 +241,12 @@ def judge(environment: EnvironmentVerdict | None, tables: Sequence[TableVerdict]
     )
 
 
+def hold_other_data(behind: int, tables: int) -> str:
+    """`1 of 20 tables holds other data`."""
+    of = f"of {amounts.counted(tables, 'table')}"
+    return amounts.counted(behind, f"{of} holds other data", f"{of} hold other data")
+
+
 def counted(tables: Sequence[TableVerdict], *, names: bool = True) -> str:
     """How many tables are in which state, the first of the bad ones by name."""
     if not tables:
@@ -252,4 +259,4 @@ def counted(tables: Sequence[TableVerdict], *, names: bool = True) -> str:
             parts.append(f"{len(found)} {state} ({', '.join(found[:SHOWN])}{more})")
         elif found:
             parts.append(f"{len(found)} {'without a promise' if state == 'no promise' else state}")
-    return f"Of {len(tables)} {'table' if len(tables) == 1 else 'tables'}: {', '.join(parts)}."
+    return f"Of {amounts.counted(len(tables), 'table')}: {', '.join(parts)}."

@@ -11,7 +11,7 @@ from typing import Literal
 from sluiceway.deploy.commit import FULL, SHORTEST, same
 from sluiceway.errors import ConfigError, nearest
 from sluiceway.freshness.facts import LedgerFacts, RunFacts, TableFacts
-from sluiceway.freshness.judge import RED, newest_run_of, others, told
+from sluiceway.freshness.judge import RED, hold_other_data, newest_run_of, others, told
 from sluiceway.freshness.model import Frozen
 
 POLL_S = 5.0
@@ -56,7 +56,7 @@ def _look(commit: str, tables: Collection[str], facts: LedgerFacts) -> Outlook:
         count = f"all {len(tables)} tables" if len(tables) > 1 else "the one table"
         return Outlook(state="reached", sentence=f"The data of {count} belongs to {commit}.")
     run = newest_run_of(commit, facts.runs)
-    left = f"{len(missing)} of {len(tables)} tables hold other data: {told(missing, facts)}"
+    left = f"{hold_other_data(len(missing), len(tables))}: {told(missing, facts)}"
     if run is None:
         hint = "" if beginning else nearest(commit, known, listing=False)
         return Outlook(state="waiting", sentence=f"no run of {commit} has begun{hint}; {left}")

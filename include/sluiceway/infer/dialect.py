@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from sluiceway.amounts import counted
+
 DELIMITERS = (",", ";", "\t", "|")
 """Of two that fit equally well, the first."""
 MOST_ABOVE = 50
@@ -271,7 +273,8 @@ def _footer(reading: _Reading, end: str) -> tuple[int, str | None]:
     if len(last) == reading.width and _TOTAL.match(next((value for value in last if value.strip()), "")):
         return 0, f"the last record begins with {last[0]!r}: if it is a total and no data, set skip_footer = 1"
     if len(last) != reading.width and not end.endswith(("\n", "\r")):
-        return 0, f"the last record has {len(last)} values instead of {reading.width}: the file may be cut off"
+        held = counted(len(last), "value")
+        return 0, f"the last record has {held} instead of {reading.width}: the file may be cut off"
     return 0, None
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
+from sluiceway.amounts import counted
 from sluiceway.errors import SourceUnreadableError
 
 CHUNK_BYTES = 1 << 20
@@ -214,7 +215,7 @@ def _judged(seen: _Bytes, place: str) -> Found:
         line, byte = seen.first_bad
         raise SourceUnreadableError(
             f"{place}: byte 0x{byte:02x} in line {line:,} is no UTF-8, but the rest of the text is "
-            f"({seen.invalid:,} such place{'s' if seen.invalid != 1 else ''}); repair the file, or write its table "
+            f"({counted(seen.invalid, 'such place')}); repair the file, or write its table "
             f"file by hand, with source.encoding"
         )
     best = max(_scores(seen).items(), key=lambda scored: scored[1])[0]
@@ -230,7 +231,7 @@ def _with_nulls(seen: _Bytes, place: str) -> Found:
         return Found("utf-16-le")
     if even > 0.3 * half and odd < 0.05 * half:
         return Found("utf-16-be")
-    raise SourceUnreadableError(f"{place} holds {even + odd:,} NUL bytes: it is no text")
+    raise SourceUnreadableError(f"{place} holds {counted(even + odd, 'NUL byte')}: it is no text")
 
 
 def _scores(seen: _Bytes) -> dict[str, float]:

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
+from sluiceway.amounts import counted
 from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError
 from sluiceway.infer import naming
 from sluiceway.infer.asked import (
@@ -340,7 +341,8 @@ def _describe_geometry(draft: Draft, shapes: Shapes, where: dict[str, str], crs:
     if crs is None and shapes.kinds:
         _describe_crs(draft, shapes)
     if shapes.missing or not rows:
-        remark = f"{shapes.missing:,} of {rows:,} rows have none" if rows else None
+        of = f"of {counted(rows, 'row')}"
+        remark = f"{counted(shapes.missing, f'{of} has', f'{of} have')} none" if rows else None
         draft.geometry["required"] = Entry(False, remark)
     if shapes.invalid:
         draft.geometry["invalid"] = Entry(
@@ -387,12 +389,12 @@ def _why_rejects(found: Preview, spec: TableSpec) -> str:
     if found.rejected:
         first = found.rejects[0]
         reasons.append(
-            f"{found.rejected:,} of {found.extracted:,} rows cannot be loaded, such as row {first.row_number:,}: "
-            f"{first.reason[:200]}"
+            f"{found.rejected:,} of {counted(found.extracted, 'row')} cannot be loaded, such as row "
+            f"{first.row_number:,}: {first.reason[:200]}"
         )
     if found.repeated:
         what = "repeated in full by later ones" if spec.key == "content" else "with the key of a later one"
         example = found.repeated_example
         shown = f", such as rows {example[0]:,} and {example[1]:,}" if example else ""
-        reasons.append(f"{found.repeated:,} row{'s' if found.repeated > 1 else ''} {what}{shown}")
+        reasons.append(f"{counted(found.repeated, 'row')} {what}{shown}")
     return "; ".join(reasons)

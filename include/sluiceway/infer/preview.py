@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sluiceway.amounts import counted
 from sluiceway.ledger.rejects import Reject
 from sluiceway.sources import open_source
 from sluiceway.sources.connections import Connections, from_environment
@@ -48,11 +49,11 @@ class Preview:
         """The counts."""
         first = "" if self.complete else "the first "
         good = self.extracted - self.rejected - self.repeated
-        repaired = f", {self.repaired:,} geometries repaired" if self.repaired else ""
-        repeated = f" ({self.repeated:,} of them repeat a key)" if self.repeated else ""
+        repaired = f", {counted(self.repaired, 'geometry', 'geometries')} repaired" if self.repaired else ""
+        repeated = f" ({counted(self.repeated, 'of them repeats', 'of them repeat')} a key)" if self.repeated else ""
         return (
-            f"{table}: of {first}{self.extracted:,} rows {good:,} can be loaded and {self.rejected + self.repeated:,} "
-            f"would be rejects{repeated}{repaired}."
+            f"{table}: of {first}{counted(self.extracted, 'row')} {good:,} can be loaded and "
+            f"{counted(self.rejected + self.repeated, 'would be a reject', 'would be rejects')}{repeated}{repaired}."
         )
 
     def document(self) -> dict[str, Any]:
@@ -122,8 +123,8 @@ def standing(spec: TableSpec, url: str, connections: Connections = from_environm
         if count is None:
             return f"{where} has no table {spec.name} yet; a load makes it."
         if dataset is not None:
-            return f"{where} has {count:,} rows in its table {spec.name}."
-        found = f"The warehouse's table {spec.name} has {count:,} rows"
+            return f"{where} has {counted(count, 'row')} in its table {spec.name}."
+        found = f"The warehouse's table {spec.name} has {counted(count, 'row')}"
         try:
             ensure_table(session, spec)
         except psycopg.errors.ReadOnlySqlTransaction:

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from sluiceway.amounts import size
 from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceUnreadableError, nearest
 from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.formats.archive import open_bytes, unpacking
@@ -125,7 +126,7 @@ def _json(name: str, path: Path, member: str | None, head: bytes) -> Recognised:
     records = records_path(text.decode(errors="ignore"))
     if records is None:
         raise SourceUnreadableError(
-            f"{name} begins with an object that holds no array of objects in its first {HEAD_BYTES >> 10} KB; "
+            f"{name} begins with an object that holds no array of objects in its first {size(HEAD_BYTES)}; "
             f"write the table file by hand, with source.records"
         )
     return Recognised("json", member, records=records)

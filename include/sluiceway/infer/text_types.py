@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 
+from sluiceway.amounts import counted
 from sluiceway.infer.values import SourceColumn, Values, literal
 from sluiceway.load.cast import cast_of_text
 from sluiceway.tables.source_spec import TextValues
@@ -114,7 +115,9 @@ def number(question: Question, look: Look, name: str) -> ColumnType | None:
         odd = question.filled - question.matches(pattern)
         if odd * 20 <= question.filled:
             shown = ", ".join(repr(value[:30]) for value, _ in others)
-            return ColumnType("text", remark=f"{odd:,} of {question.filled:,} values are no number, such as {shown}")
+            of = f"of {counted(question.filled, 'value')}"
+            are = counted(odd, f"{of} is", f"{of} are")
+            return ColumnType("text", remark=f"{are} no number, such as {shown}")
         return None
     if question.matches(r"[+-]?0[0-9].*"):
         return ColumnType("text", remark="a code: some values have leading zeros")

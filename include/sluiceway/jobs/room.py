@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
+from sluiceway.amounts import counted
 from sluiceway.errors import WarehouseUnavailableError
 from sluiceway.ledger.warehouse import Session
 
@@ -26,6 +27,6 @@ def check_room(session: Session, lanes: int) -> None:
     if free < lanes:
         raise WarehouseUnavailableError(
             f"The warehouse allows {allowed} connections (max_connections), {reserved} are reserved and {taken} taken "
-            f"by others, so that {free} are left for {lanes} lanes of jobs; raise max_connections, or write fewer "
-            f"`lanes` into the flows of jobs."
+            f"by others, so that {free} are left for {counted(lanes, 'lane')} of jobs; raise max_connections, or write "
+            f"fewer `lanes` into the flows of jobs."
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
+from sluiceway.amounts import counted
 from sluiceway.ledger import locks, store
 from sluiceway.ledger.store import CLI, RunKey, TableRun
 from sluiceway.ledger.warehouse import Session
@@ -68,7 +69,7 @@ def close_stopped(session: Session, key: RunKey, why: str) -> str:
 def _as_it_ended(table: TableRun) -> str:
     if table.status == "unchanged":
         return f"the source of {table.table_name} was unchanged, and there was nothing to load"
-    return f"the load of {table.table_name} had been committed ({table.extracted:,} rows extracted)"
+    return f"the load of {table.table_name} had been committed ({counted(table.extracted, 'row')} extracted)"
 
 
 def _write_stopped(session: Session, table: TableRun, sentence: str) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sluiceway.amounts import counted
 from sluiceway.errors import SchemaDriftError
 from sluiceway.sources.extraction import family
 from sluiceway.tables.source_spec import TextValues
@@ -334,7 +335,7 @@ def check_types(spec: TableSpec, values: Counter[str], failures: Counter[str]) -
     """
     problems = [
         f"column {str(spec.source_names(name)[0])!r} is declared {spec.columns[name].type} "
-        f"and none of its {count:,} values is one"
+        f"and none of its {counted(count, 'value')} is one"
         for name, count in values.items()
         if count > 0 and failures[name] == count
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from sluiceway.amounts import counted
 from sluiceway.errors import EmptyExtractionError, SchemaDriftError, ShrunkExtractionError
 from sluiceway.ledger.store import TableRun
 from sluiceway.tables.spec import TableSpec
@@ -41,14 +42,14 @@ def check_extracted(spec: TableSpec, extracted: int, last: TableRun | None) -> N
     :raises ShrunkExtractionError: it gave far fewer than it held at the last good load.
     """
     if extracted < spec.checks.min_rows:
-        found = f"only {extracted:,} row{'s' if extracted != 1 else ''}" if extracted else "no rows"
+        found = f"only {counted(extracted, 'row')}" if extracted else "no rows"
         raise EmptyExtractionError(
             f"{spec.name}: the source gave {found}, checks.min_rows is {spec.checks.min_rows:,}. Nothing was changed."
         )
     held = held_by_source(last)
     if last is not None and extracted < spec.checks.least(held):
         raise ShrunkExtractionError(
-            f"{spec.name}: the source gave {extracted:,} rows and {held:,} at the last good load "
+            f"{spec.name}: the source gave {counted(extracted, 'row')} and {held:,} at the last good load "
             f"({last.key}), a fall of more than checks.max_shrink = {spec.checks.max_shrink:g}. Nothing was "
             f"changed. If that is right, raise max_shrink for one load."
         )
@@ -62,8 +63,9 @@ def check_taken_away(spec: TableSpec, gone: int, before: int) -> None:
     """
     if gone > spec.checks.most_gone(before):
         raise ShrunkExtractionError(
-            f"{spec.name}: on_missing = {spec.on_missing!r} would take away {gone:,} of {before:,} rows, more than "
-            f"checks.max_shrink = {spec.checks.max_shrink:g} allows. If that is right, raise max_shrink for one load."
+            f"{spec.name}: on_missing = {spec.on_missing!r} would take away {gone:,} of {counted(before, 'row')}, more "
+            f"than checks.max_shrink = {spec.checks.max_shrink:g} allows. If that is right, raise max_shrink for one "
+            f"load."
         )
 
 

@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from sluiceway.amounts import size
 from sluiceway.errors import LoadEndedError, MemoryLimitError, SluicewayError
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect, forget_connection
@@ -36,7 +37,6 @@ from sluiceway.tables.spec import TableSpec
 
 T = TypeVar("T")
 LOOK_S = 0.05
-GIB = 1 << 30
 VMSTAT = Path("/proc/vmstat")
 
 log = logging.getLogger(__name__)
@@ -200,25 +200,20 @@ def _killed_by_kernel() -> int:
 
 def _error(limit: int | None, peak: int, is_over: bool, status: int, killed_by_kernel: int) -> SluicewayError:
     where = whereabouts.told()
-    of_limit = f" of its {shown(limit)}" if limit is not None else ""
+    of_limit = f" of its {size(limit)}" if limit is not None else ""
     if is_over and limit is not None:
         return MemoryLimitError(
-            f"Out of memory: the load had {shown(peak)} and its limit is {shown(limit)}, so it was ended.{where} Set "
+            f"Out of memory: the load had {size(peak)} and its limit is {size(limit)}, so it was ended.{where} Set "
             "`memory` in the table's file to more than it needs, or give it to the queue of workers that have as much."
         )
     if status == -signal.SIGKILL and killed_by_kernel:
         return MemoryLimitError(
-            f"Out of memory: the kernel ended the load, which had {shown(peak)}{of_limit}, for the machine "
+            f"Out of memory: the kernel ended the load, which had {size(peak)}{of_limit}, for the machine "
             f"or its container had no more.{where} Give the worker more memory or fewer slots, or set `memory` to what "
             "it really has."
         )
     by = f"signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit status {status}"
     return LoadEndedError(
-        f"The load's process ended by {by} at {shown(peak)}{of_limit}: by hand or by a crash, for the "
+        f"The load's process ended by {by} at {size(peak)}{of_limit}: by hand or by a crash, for the "
         f"kernel has ended nothing for want of memory meanwhile.{where}"
     )
-
-
-def shown(size: int) -> str:
-    """`1.5 GiB`, `300 MiB`."""
-    return f"{size / GIB:.2f} GiB" if size >= GIB else f"{size / (1 << 20):.0f} MiB"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from psycopg import sql
 
+from sluiceway.amounts import counted
 from sluiceway.errors import SluicewayError, TooManyRejectsError
 from sluiceway.ledger import loaded_batches, locks, store
 from sluiceway.ledger.locks import LockedSession
@@ -348,8 +349,9 @@ class _Load:
         self._take_sample(session)
         first = self.attempt.sample[0]
         raise TooManyRejectsError(
-            f"{self.spec.name}: {rejected:,} of {extracted:,} rows cannot be loaded and checks.max_rejects allows "
-            f"{allowed:,}. The first: row {first.row_number}: {first.reason}. Nothing was changed."
+            f"{self.spec.name}: {rejected:,} of {counted(extracted, 'row')} cannot be loaded and "
+            f"checks.max_rejects allows {allowed:,}. The first: row {first.row_number}: {first.reason}. Nothing was "
+            f"changed."
         )
 
     def _take_sample(self, session: BulkSession) -> None:
@@ -380,7 +382,7 @@ def _note(spec: TableSpec, without_key: int) -> str | None:
     if spec.on_missing == "keep" or not without_key:
         return None
     note = (
-        f"the key of {without_key:,} reject{'s' if without_key != 1 else ''} cannot be read, and any row may be one of "
+        f"the key of {counted(without_key, 'reject')} cannot be read, and any row may be one of "
         f"them: no row was taken away (on_missing = {spec.on_missing!r})"
     )
     log.warning("%s: %s", spec.name, note)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import mmap
 import struct
 
+from sluiceway.amounts import counted
+
 _MARKS = struct.Struct("<qqq")
 _shared = mmap.mmap(-1, _MARKS.size)
 """A process that is forked writes into the same memory: rows read, and the first and last row in hand (0: none)."""
@@ -39,4 +41,4 @@ def told() -> str:
     rows, first, last = _MARKS.unpack_from(_shared)
     if first:
         return f" It had rows {first:,} to {last:,} in hand, and had read {rows:,}."
-    return f" It had read {rows:,} rows, and was to read on or to write." if rows else ""
+    return f" It had read {counted(rows, 'row')}, and was to read on or to write." if rows else ""

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 def declared() -> bool:
     """Whether there is a file of alerts, right or wrong."""
-    return path_of().is_file()
+    return path_of().exists()
 
 
 def surroundings(url: str) -> Surroundings:

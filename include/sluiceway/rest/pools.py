@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sluiceway.amounts import counted
 from sluiceway.config_files import wrong
 from sluiceway.errors import AirflowApiError, ConfigError
 from sluiceway.rest.airflow_api import AirflowApi
@@ -94,7 +95,7 @@ def _apply_one(api: AirflowApi, pool: Pool, would: str, is_dry: bool) -> str:
             raise
         if not is_dry:
             api.post("pools", pool.body)
-        return f"The pool {pool.pool_name!r} {would}created with {pool.pool_slot} slots."
+        return f"The pool {pool.pool_name!r} {would}created with {counted(pool.pool_slot, 'slot')}."
     differing = {key: value for key, value in pool.body.items() if (found.get(key) or "") != (value or "")}
     if not differing:
         return f"The pool {pool.pool_name!r} was right already."

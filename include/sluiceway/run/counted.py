@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sluiceway.amounts import counted
 from sluiceway.ledger import last_loads, locks
 from sluiceway.ledger.store import TableRun
 from sluiceway.ledger.warehouse import Session
@@ -33,4 +34,4 @@ def _differs(count: int | None, ledger: Session, own: TableRun, where: str) -> s
         return f"is not in {where}"
     newest = last_loads.last_good_look(ledger, own.table_name) or own
     rows = newest.table_rows or 0
-    return f"holds {count:,} rows, the ledger says {rows:,}" if count != rows else None
+    return f"holds {counted(count, 'row')}, the ledger says {rows:,}" if count != rows else None

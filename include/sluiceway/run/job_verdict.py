@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sluiceway.amounts import counted
 from sluiceway.jobs.lanes import LaneRun, causes_of
 from sluiceway.jobs.requests import Request
 
@@ -23,11 +24,11 @@ def problems_of(lanes: Sequence[LaneRun]) -> list[str]:
     problems = []
     if dead := sum(each.dead for each in lanes):
         problems.append(
-            f"{dead:,} {_items(dead)} died{_causes(lanes)}; `sluiceway dead-letters list` names {_them(dead)}"
+            f"{counted(dead, 'item')} died{_causes(lanes)}; `sluiceway dead-letters list` names {_them(dead)}"
         )
     last = max(lanes, key=_end, default=None)
     if last is not None and last.paused and last.left_due:
-        problems.append(f"{last.left_due:,} {_items(last.left_due)} could not be asked for: {last.paused}")
+        problems.append(f"{counted(last.left_due, 'item')} could not be asked for: {last.paused}")
     return problems
 
 
@@ -37,14 +38,18 @@ def counts_of(asked: Sequence[Request], lanes: Sequence[LaneRun]) -> str:
     done, waiting, dead = (sum(getattr(each, name) for each in lanes) for name in ("done", "waiting", "dead"))
     parts = [f"{done:,} done", f"{waiting:,} waiting for a person", f"{dead:,} dead"]
     if retried := sum(each.due for each in lanes):
-        parts.append(f"{retried:,} attempts that failed and come again")
+        parts.append(counted(retried, "attempt that failed and comes again", "attempts that failed and come again"))
     if back := sum(each.back for each in lanes):
         parts.append(f"{back:,} put back because the service failed")
     if lost := sum(each.lost for each in lanes):
-        parts.append(f"{lost:,} answers that came too late and were thrown away")
+        parts.append(
+            counted(
+                lost, "answer that came too late and was thrown away", "answers that came too late and were thrown away"
+            )
+        )
     left = next((each.left_due for each in sorted(lanes, key=_end, reverse=True) if each.left_due is not None), 0)
-    rest = f" {left:,} {_items(left)} {'is' if left == 1 else 'are'} still due." if left else ""
-    return f"{due:,} {_items(due)} became due: {', '.join(parts)}.{rest}"
+    rest = f" {counted(left, 'item is', 'items are')} still due." if left else ""
+    return f"{counted(due, 'item')} became due: {', '.join(parts)}.{rest}"
 
 
 def _end(lane: LaneRun) -> float:
@@ -55,10 +60,6 @@ def _causes(lanes: Sequence[LaneRun]) -> str:
     """The classes of failures that there were; of several, nobody knows here which item died of which."""
     found = [f"{CAUSES[code]} ({count:,})" for code, count in causes_of(lanes).most_common() if code in CAUSES]
     return f" ({'; '.join(found)})" if found else ""
-
-
-def _items(count: int) -> str:
-    return "item" if count == 1 else "items"
 
 
 def _them(count: int) -> str:

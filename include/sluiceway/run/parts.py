@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from sluiceway.amounts import counted
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect
 from sluiceway.load import parts, staged_parts
@@ -43,7 +44,7 @@ def plan_parts(
     for name in split_tables(only=only):
         numbers = parts.plan_parts(registry.read_one(name), url, run=run, force=force, connections=connections)
         planned += [{"table": name, "part": number, "of": len(numbers)} for number in numbers]
-        log.info("%s: %s", name, f"{len(numbers)} parts" if numbers else "is loaded in one, or is unchanged")
+        log.info("%s: %s", name, counted(len(numbers), "part") if numbers else "is loaded in one, or is unchanged")
     return sorted(planned, key=lambda each: int(each["part"]))
 
 

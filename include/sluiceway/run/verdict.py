@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
+from sluiceway.amounts import counted
 from sluiceway.ids import (
     ENQUEUE_TASK,
     FOLLOWERS_GROUP,
@@ -126,10 +127,10 @@ def _table_problems(facts: Facts) -> list[str]:
     problems = []
     if failed:
         told = "; ".join(f"{each.table_name} ({each.error_type}: {each.error})" for each in failed)
-        problems.append(f"{len(failed)} of {count} tables failed: {told}")
+        problems.append(f"{len(failed)} of {counted(count, 'table')} failed: {told}")
     if silent:
         told = "; ".join(f"{name} ({why_silent(loads.get(name))})" for name in silent)
-        problems.append(f"{len(silent)} of {count} tables never reported: {told}")
+        problems.append(f"{len(silent)} of {counted(count, 'table')} never reported: {told}")
     return problems
 
 
@@ -292,9 +293,10 @@ def _counts(tables: Iterable[TableRun]) -> str:
     runs = list(tables)
     loaded = [each for each in runs if each.status == "loaded"]
     return (
-        f"{len(loaded)} of {len(runs)} tables loaded, {len(runs) - len(loaded)} unchanged since their last load: "
-        f"{sum(each.inserted for each in loaded):,} rows inserted, {sum(each.updated for each in loaded):,} updated, "
-        f"{sum(each.unchanged for each in loaded):,} unchanged, {sum(each.rejected for each in loaded):,} rejected."
+        f"{len(loaded)} of {counted(len(runs), 'table')} loaded, {len(runs) - len(loaded)} unchanged since their last "
+        f"load: {counted(sum(each.inserted for each in loaded), 'row')} inserted, "
+        f"{sum(each.updated for each in loaded):,} updated, {sum(each.unchanged for each in loaded):,} unchanged, "
+        f"{sum(each.rejected for each in loaded):,} rejected."
     )
 
 

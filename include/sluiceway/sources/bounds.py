@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterator, Sized
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sluiceway.amounts import counted
 from sluiceway.errors import SourceTooLargeError
 from sluiceway.sources.extraction import Extraction, family
 from sluiceway.tables.source_spec import MOST_COLUMNS, LocatedSource
@@ -29,7 +30,7 @@ def check_columns(spec: TableSpec, columns: Sized, place: str) -> None:
     if count > most:
         why = f", as many as PostgreSQL takes in one table; a table of some of them may say max_columns = {count}"
         raise SourceTooLargeError(
-            f"{spec.name}: {place} has {count:,} columns and source.max_columns allows {most:,}"
+            f"{spec.name}: {place} has {counted(count, 'column')} and source.max_columns allows {most:,}"
             f"{why if most == MOST_COLUMNS else '; raise it if right'}"
         )
 
@@ -70,8 +71,8 @@ def check_rows(spec: TableSpec, rows: int, place: str) -> None:
     """Raises SourceTooLargeError when there are more than source.max_rows."""
     if rows > spec.source.max_rows:
         raise SourceTooLargeError(
-            f"{spec.name}: {place} has more than the {spec.source.max_rows:,} rows that source.max_rows allows; raise "
-            "it if right"
+            f"{spec.name}: {place} has more than the {counted(spec.source.max_rows, 'row')} that source.max_rows "
+            f"allows; raise it if right"
         )
 
 
@@ -80,8 +81,8 @@ def check_ratio(spec: TableSpec, size: int, of: int, place: str, when: str) -> N
     source = spec.source
     if isinstance(source, LocatedSource) and size > max(SMALL_BYTES, of * source.max_ratio):
         raise SourceTooLargeError(
-            f"{spec.name}: {place} has {of:,} bytes and becomes more than {size:,} {when}, and source.max_ratio allows "
-            f"{source.max_ratio:,} times as much; raise it if the file is no bomb"
+            f"{spec.name}: {place} has {counted(of, 'byte')} and becomes more than {size:,} {when}, and "
+            f"source.max_ratio allows {source.max_ratio:,} times as much; raise it if the file is no bomb"
         )
 
 

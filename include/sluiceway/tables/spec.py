@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from sluiceway.amounts import counted
 from sluiceway.errors import nearest
 from sluiceway.spans import check_span
 from sluiceway.tables.checks import Checks
@@ -94,7 +95,7 @@ class SqlType(Frozen):
         args = tuple(int(part) for part in (match["args"] or "").split(",") if part.strip())
         limit = {"varchar": 1, "numeric": 2}.get(base, 0)
         if len(args) > limit:
-            raise ValueError(f"{text!r} takes at most {limit} number{'s' if limit != 1 else ''} in brackets")
+            raise ValueError(f"{text!r} takes at most {counted(limit, 'number')} in brackets")
         if base == "numeric" and args and not (1 <= args[0] <= 38 and (len(args) == 1 or args[1] <= args[0])):
             raise ValueError(f"{text!r}: precision is 1 to 38 and scale at most the precision")
         return cls(base=base, args=args)

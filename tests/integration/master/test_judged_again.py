@@ -193,7 +193,7 @@ def test_a_task_of_a_green_run_that_is_marked_failed_is_noted_within_a_minute(tw
     assert "sub.cleanup_history failed: marked so by hand" in sentence
     assert "Changed after its verdict: sub.cleanup_history success -> failed" in sentence
     two.mark(run_id, "sub.cleanup_history", "success")
-    assert "1 of 1 tables loaded" in judged(two, run_id, "success")
+    assert "1 of 1 table loaded" in judged(two, run_id, "success")
 
 
 def test_a_green_run_that_is_marked_failed_is_called_what_the_warehouse_holds_and_the_mark_is_noted(
@@ -239,7 +239,7 @@ def test_a_load_whose_task_is_killed_at_every_try_is_named_as_killed(two: Deploy
         blocker.rollback()
     assert len(killed) == 3
     sentence = judged(two, run_id, "failed", state="failed")
-    assert "1 of 1 tables never reported: t02 (killed: its process that began" in sentence
+    assert "1 of 1 table never reported: t02 (killed: its process that began" in sentence
     assert "?try_number=3" in sentence
 
 

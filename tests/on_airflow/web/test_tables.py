@@ -85,7 +85,7 @@ def city(door: Door, config: Path) -> RunKey:
         store.open_run(session, key, commit_sha="c0ffee" * 6 + "abcd", trigger_kind="manual")
     load_table(spec, door.warehouse, run=key)
     with connect(door.warehouse) as session:
-        store.close_run(session, key, "success", "1 of 1 tables loaded.")
+        store.close_run(session, key, "success", "1 of 1 table loaded.")
     return key
 
 

@@ -30,7 +30,7 @@ def a_report(*tables: TableReport, status: RunStatus = "success", **fields: Any)
         "trigger_kind": "deploy",
         "started_at": STARTED,
         "finished_at": STARTED + timedelta(seconds=8),
-        "note": "1 of 1 tables loaded." if status == "success" else None,
+        "note": "1 of 1 table loaded." if status == "success" else None,
     } | fields
     truth = Truth(status=status, sentence=run["note"])
     return RunReport(verdict=headline(truth, rows), tables=rows, totals=total(rows), **run)

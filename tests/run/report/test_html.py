@@ -42,7 +42,7 @@ class Page(HTMLParser):
 
 def test_a_green_page_shows_verdict_commit_and_counts() -> None:
     page = Page(render(a_report(a_table(extracted=1234567, inserted=1234567))))
-    assert "Green" in page.text and "1 of 1 tables loaded." in page.text
+    assert "Green" in page.text and "1 of 1 table loaded." in page.text
     assert "9f3c2a71b4" in page.text and "1,234,567" in page.text and "8.00 s" in page.text
 
 
@@ -167,9 +167,9 @@ def test_durations_read_like_durations(seconds: float | None, text: str) -> None
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(None, "–"), (0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (236_000_000, "236 MB"), (999_600_000, "1.0 GB")],
+    [(None, "–"), (0, "0 B"), (999, "999 B"), (1536, "1.5 KiB"), (236 << 20, "236 MiB"), (3 << 29, "1.50 GiB")],
 )
-def test_sizes_are_decimal(number: int | None, text: str) -> None:
+def test_sizes_have_the_units_of_a_tables_file(number: int | None, text: str) -> None:
     assert size(number) == text
 
 

@@ -188,7 +188,7 @@ def test_a_record_of_other_width_is_no_row_and_says_why(spec_of: Callable[..., T
     spec = spec_of("id,name\n1,Ponce\n2\n3,Caguas,x\n")
     assert rows(spec) == [("1", "Ponce")]
     assert [(bad.row_number, bad.reason) for bad in unreadable(spec)] == [
-        (2, "has 1 columns instead of 2"),
+        (2, "has 1 column instead of 2"),
         (3, "has 3 columns instead of 2"),
     ]
 
@@ -659,7 +659,7 @@ def test_unreadable_records_and_the_character_0_are_rejects(
     assert query("SELECT row_number, reason FROM etl.reject ORDER BY 1") == [
         (2, "has 3 columns instead of 2"),
         (3, "name: 'a\\x00b' is no text"),
-        (5, "has 1 columns instead of 2"),
+        (5, "has 1 column instead of 2"),
     ]
 
 

@@ -143,7 +143,7 @@ def test_a_column_whose_name_stands_twice_is_declared_by_position(read: Read, sh
 
 def test_a_position_beyond_the_sheet_is_drift(read: Read, sheets: GoogleSheets) -> None:
     sheets.sheets["Cities"] = [["a"], ["b"]]
-    with pytest.raises(SchemaDriftError, match="column 'id' is declared at position 2, the sheet has 1 columns"):
+    with pytest.raises(SchemaDriftError, match="column 'id' is declared at position 2, the sheet has 1 column"):
         read(BY_POSITION + "header = false\n")
 
 

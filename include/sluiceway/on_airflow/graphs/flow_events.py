@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException, DownstreamTasksSkipped
 
+from sluiceway.amounts import counted
 from sluiceway.on_airflow.connections import connections, warehouse_url
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def take_events(context: Context) -> list[dict[str, Any]]:
         log.info("%s", idle)
         rest = [task for task in context["dag"].task_ids if task not in {context["ti"].task_id, VERDICT_TASK}]
         raise DownstreamTasksSkipped(tasks=rest)  # type: ignore[no-untyped-call]
-    log.info("%d events", len(found))
+    log.info("%s", counted(len(found), "event"))
     return [told(event) for event in found[:TOLD]]
 
 
@@ -131,7 +132,10 @@ def start_runs_of(flow_id: str, trigger_ids: Sequence[str]) -> Callable[[Context
             if not batch:
                 break
         if refused:
-            raise RunFailedError(f"{len(refused)} of {started} runs of {flow_id} were refused: {'; '.join(refused)}")
+            raise RunFailedError(
+                f"Of {counted(started, 'run')} of {flow_id} {counted(len(refused), 'was', 'were')} refused: "
+                f"{'; '.join(refused)}"
+            )
         if not started:
             raise AirflowSkipException("Every event has its run")
         return started

@@ -26,10 +26,10 @@ def look_and_tell(_context: Context) -> int:
 
     found = watch(surroundings(warehouse_url()), read_alerts())
     for each in found.waiting:
-        log.warning("%s", each.sentence)
-    failed = [*found.told.failed, *([found.heartbeat.error] if found.heartbeat and found.heartbeat.error else [])]
-    if failed:
-        raise NotToldError("\n".join(failed))
+        if each.error is None:
+            log.warning("%s", each.sentence)
+    if found.failed:
+        raise NotToldError("\n".join(found.failed))
     return found.told.sent
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from sluiceway.amounts import counted
 from sluiceway.deploy import history
 from sluiceway.deploy.commit import Deployed, Sighting, require_full, same
 from sluiceway.deploy.pace import Pace
@@ -101,7 +102,7 @@ class DeployWatchTrigger(BaseEventTrigger):
                     "%s: %s (%d in a row); asking again in %.0f s", self.environment, error, pace.errors, wait
                 )
                 if pace.errors >= BLIND_AFTER and not await memory.get(BLIND):
-                    yield {"problem": f"{error} ({pace.errors} times in a row)"}
+                    yield {"problem": f"{error} ({counted(pace.errors, 'time')} in a row)"}
                     await memory.set(BLIND, True)
             await asyncio.sleep(wait)
 

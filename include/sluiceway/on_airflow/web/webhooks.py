@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 
+from sluiceway.amounts import counted
 from sluiceway.errors import BusyError, ConfigError, SettingsError, SluicewayError, WebhookRefusedError
 from sluiceway.events import Signed
 from sluiceway.flows import webhooks
@@ -168,9 +169,8 @@ def _start(config: ApiConfig, signed: Signed, params: dict[str, Any]) -> int | N
     with connect(url) as session:
         taken = ledger.take(session, *names, signed, params, per_minute=config.per_minute, window_s=config.window_s)
         if isinstance(taken, ledger.TooMany):
-            often = "1 request" if config.per_minute == 1 else f"{config.per_minute} requests"
             raise WebhookRefusedError(
-                f"The webhook takes {often} a minute.",
+                f"The webhook takes {counted(config.per_minute, 'request')} a minute.",
                 status=HTTPStatus.TOO_MANY_REQUESTS,
                 retry_after_s=taken.retry_after_s,
             )

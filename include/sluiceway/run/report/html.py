@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from sluiceway import amounts
 from sluiceway.run.report.model import RunReport, TableReport
 
 TEMPLATES = Path(__file__).parent
@@ -79,24 +80,9 @@ def thousands(number: int | None) -> str:
     return "–" if number is None else f"{number:,}"
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """1 row, and 1,234 rows.
-
-    :param many: how several of them are called; None: as one, and an s.
-    """
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
-
-
 def size(number: int | None) -> str:
-    """Bytes as kB, MB or GB of 1,000."""
-    if number is None:
-        return "–"
-    amount = float(number)
-    for unit in ("B", "kB", "MB"):
-        if amount < 999.5:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
+    """236 MiB; a dash for what is not known."""
+    return "–" if number is None else amounts.size(number)
 
 
 def duration(seconds: float | None) -> str:
@@ -132,7 +118,13 @@ def environment(pages: Path | None = None) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"thousands": thousands, "counted": counted, "size": size, "duration": duration, "moment": moment}
+    found.filters |= {
+        "thousands": thousands,
+        "size": size,
+        "duration": duration,
+        "moment": moment,
+        "counted": amounts.counted,
+    }
     found.filters["quoted"] = partial(quote, safe="")
     found.tests["web_address"] = lambda address: address is not None and _WEB.fullmatch(address) is not None
     found.globals["words"] = VERDICT_WORDS

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from sluiceway.amounts import counted
 from sluiceway.jobs.letters import Letter
 from sluiceway.jobs.status import JobStatus, ServiceStatus
 from sluiceway.ledger.store import CLI, RunKey, TableStatus
@@ -231,6 +232,5 @@ def headline(truth: Truth, tables: Iterable[TableReport], quoted: Iterable[str] 
 def _progress(tables: list[TableReport], *, is_open: bool) -> str:
     failed = sum(table.status == "failed" for table in tables)
     done = sum(table.status in {"loaded", "unchanged"} for table in tables)
-    noun = "table" if len(tables) == 1 else "tables"
-    said = f"{done:,} of {len(tables):,} {noun} done{f', {failed:,} failed' if failed else ''}"
+    said = f"{done:,} of {counted(len(tables), 'table')} done{f', {failed:,} failed' if failed else ''}"
     return f"{said}; no verdict yet." if is_open else f"{said}."

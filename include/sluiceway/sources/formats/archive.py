@@ -20,6 +20,7 @@ from typing import IO, Protocol
 
 import zstandard
 
+from sluiceway.amounts import counted
 from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest
 
 MAX_RATIO = 500
@@ -66,7 +67,8 @@ def check_archive(path: Path, max_bytes: int) -> list[str]:
     total = sum(member.file_size for member in members)
     if total > max_bytes:
         raise SourceUnreadableError(
-            f"{path.name} unpacks to {total:,} bytes and source.max_bytes allows {max_bytes:,}; raise it if right"
+            f"{path.name} unpacks to {counted(total, 'byte')} and source.max_bytes allows {max_bytes:,}; raise it if "
+            f"right"
         )
     seen = set()
     for member in members:
@@ -227,12 +229,13 @@ class _Limited(io.RawIOBase):
         self._size += len(data)
         if self._size > self._max:
             raise SourceUnreadableError(
-                f"{self._path.name} unpacks to more than source.max_bytes = {self._max:,} bytes; raise it if right"
+                f"{self._path.name} unpacks to more than source.max_bytes = {counted(self._max, 'byte')}; raise it if "
+                f"right"
             )
         if not data and self._announced is not None and self._size != self._announced:
             raise SourceUnreadableError(
-                f"{self._path.name} is broken or cut off: {self._size:,} bytes came and its directory announces "
-                f"{self._announced:,}"
+                f"{self._path.name} is broken or cut off: {counted(self._size, 'byte')} came and its directory "
+                f"announces {self._announced:,}"
             )
         buffer[: len(data)] = data
         return len(data)

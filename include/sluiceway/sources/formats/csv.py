@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 
+from sluiceway.amounts import counted
 from sluiceway.errors import ConfigError, SourceTooLargeError, SourceUnreadableError
 from sluiceway.sources.bounds import check_columns, value_too_long
 from sluiceway.sources.extraction import Extraction, Unreadable
@@ -144,7 +145,7 @@ class _Reader:
             if number == 0:
                 first_row = 0
             elif number > self.last_unreadable:
-                reason = f"has {record.actual_columns} columns instead of {record.expected_columns}"
+                reason = f"has {counted(record.actual_columns, 'column')} instead of {record.expected_columns}"
                 self.last_unreadable = number
                 # PostgreSQL has no character 0
                 self.unreadable.append(Unreadable(number, reason, record.text[:SHOWN].replace("\0", "\\0")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from sluiceway.amounts import counted
 from sluiceway.errors import SchemaDriftError
 from sluiceway.sources.extraction import chosen_columns, geometry_columns
 from sluiceway.tables.spec import TableSpec
@@ -61,5 +62,5 @@ def check_width(spec: TableSpec, positions: dict[str, int], width: int, place: s
         if position >= width:
             raise SchemaDriftError(
                 f"{spec.name}: {place}: column {target!r} is declared at position {position + 1}, "
-                f"the file has {width} column{'s' if width != 1 else ''}"
+                f"the file has {counted(width, 'column')}"
             )

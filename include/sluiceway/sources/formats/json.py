@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from sluiceway.amounts import counted
 from sluiceway.errors import ConfigError, SourceMissingError, SourceTooLargeError, SourceUnreadableError, nearest
 from sluiceway.sources.bounds import check_columns, value_too_long
 from sluiceway.sources.extraction import Extraction, Unreadable, declared_columns, geometry_columns
@@ -222,7 +223,7 @@ class _Reader:
 
     def _no_objects(self) -> SourceUnreadableError:
         why = f"; the first one {self.unreadable[0].reason}" if self.unreadable else ""
-        return self._broken(f"none of its {self.number:,} records is a JSON object{why}")
+        return self._broken(f"none of its {counted(self.number, 'record')} is a JSON object{why}")
 
     def _broken(self, what: str) -> SourceUnreadableError:
         return SourceUnreadableError(f"{self.spec.name}: {self.path.name} cannot be read: {what}")

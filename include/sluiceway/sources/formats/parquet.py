@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sluiceway.amounts import counted
 from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError, nearest
 from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.extraction import Extraction, chosen_columns, family, geometry_columns
@@ -181,7 +182,7 @@ def _batches(
         ) from error
     if seen != file.metadata.num_rows:
         raise SourceUnreadableError(
-            f"{spec.name}: {place} says it holds {file.metadata.num_rows:,} rows and gave {seen:,}"
+            f"{spec.name}: {place} says it holds {counted(file.metadata.num_rows, 'row')} and gave {seen:,}"
         )
 
 

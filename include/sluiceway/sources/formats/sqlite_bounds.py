@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sluiceway.amounts import counted
 from sluiceway.errors import SourceTooLargeError
 from sluiceway.sources.bounds import value_too_long
 from sluiceway.tables.spec import TableSpec
@@ -70,7 +71,7 @@ class Bounds:
         if self._declared is not None:
             return SourceTooLargeError(
                 f"{name}: {self._place} was not read within source.max_seconds = {self._declared:,}, and gave "
-                f"{self._rows:,} rows; raise it if right"
+                f"{counted(self._rows, 'row')}; raise it if right"
             )
         return SourceTooLargeError(
             f"{name}: {self._place} is computed by the file, and gave nothing in {self._patience:.0f} s after row "

@@ -19,6 +19,7 @@ from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.auth.transport.requests import Request
 
+from sluiceway.amounts import counted
 from sluiceway.errors import ConfigError, SettingsError, SourceMissingError, SourceUnavailableError, said_by
 from sluiceway.sources.connections import Connection, Connections
 from sluiceway.sources.place import without_secrets
@@ -66,7 +67,7 @@ class GoogleStore:
                 _, part = self._files.call("GET", address, headers={"Range": f"bytes={begin}-{end - 1}", **packed})
             if len(part) != end - begin:
                 raise SourceUnavailableError(
-                    f"{without_secrets(self._source.uri)}: the store sent {len(part):,} bytes of "
+                    f"{without_secrets(self._source.uri)}: the store sent {counted(len(part), 'byte')} of "
                     f"{end - begin:,}; try again later"
                 )
             yield part

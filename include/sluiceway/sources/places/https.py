@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
+from sluiceway.amounts import counted
 from sluiceway.errors import (
     ConfigError,
     PrivateAddressError,
@@ -111,7 +112,7 @@ def _retried(shown: str, attempt: Callable[[], T], progress: Callable[[], int] =
             reached = max(reached, here)
             pause_s = error.wait_s if error.wait_s is not None else FIRST_WAIT_S * 2 ** (failures - 1)
             waited_s += pause_s
-            problem = f"{error} after {here:,} bytes" if here else str(error)
+            problem = f"{error} after {counted(here, 'byte')}" if here else str(error)
             if failures == TRIES or waited_s > PATIENCE_S:
                 asks = f" and asks to wait {error.wait_s:,.0f} s" if error.wait_s else ""
                 times = f"{tries} tries" if tries > 1 else "1 try"
@@ -322,7 +323,7 @@ class _Download:
     def _why_not(self, answer: httpx.Response) -> str:
         total = re.search(r"/(\d+)$", answer.headers.get("content-range", ""))
         if total is not None and self.length is not None and int(total[1]) != self.length:
-            return f"the server announced {self.length:,} bytes and now has {int(total[1]):,}"
+            return f"the server announced {counted(self.length, 'byte')} and now has {int(total[1]):,}"
         return "the server sent another part of the file, or of another file, than it was asked for"
 
     def _note(self, answer: httpx.Response) -> None:
@@ -350,7 +351,7 @@ class _Download:
                 check_size(self.server.source, self.server.shown, size)
                 self.file.write(chunk)
                 if size == end and sends_more(answer, end - begin):
-                    raise self._anew(f"the server sends more than the {end:,} bytes it announces")
+                    raise self._anew(f"the server sends more than the {counted(end, 'byte')} it announces")
             self.file.flush()
         except OSError as error:
             raise SourceUnavailableError(f"{self.server.shown}: the file cannot be stored here: {error}") from error
@@ -359,9 +360,9 @@ class _Download:
         size = self.file.tell()
         if self.length is not None:
             if size > self.length:
-                raise self._anew(f"{size:,} bytes came and {self.length:,} were announced")
+                raise self._anew(f"{counted(size, 'byte')} came and {self.length:,} were announced")
             if size < self.length:
-                raise _BrokenOff(f"the answer ended before its {self.length:,} bytes")
+                raise _BrokenOff(f"the answer ended before its {counted(self.length, 'byte')}")
         elif not is_chunked(answer) and self.server.source.sha256 is None:
             # the end of the connection is the end of the file, so a broken one looks whole: it must come twice
             self.file.seek(0)

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
+from sluiceway.amounts import counted
 from sluiceway.errors import ConfigError, SourceUnavailableError
 from sluiceway.sources.connections import Connections
 from sluiceway.sources.place import Place, without_secrets
@@ -91,5 +92,6 @@ def _copy(store: Store, source: LocatedSource, found: Found, path: Path) -> None
             file.write(part)
     if size != found.size:
         raise SourceUnavailableError(
-            f"{without_secrets(source.uri)}: {size:,} bytes came and {found.size:,} were announced; try again later"
+            f"{without_secrets(source.uri)}: {counted(size, 'byte')} came and {found.size:,} were announced; try again "
+            f"later"
         )

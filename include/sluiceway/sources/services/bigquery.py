@@ -17,6 +17,7 @@ from google.cloud.bigquery_storage_v1 import types
 from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryReadClient
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
+from sluiceway.amounts import counted
 from sluiceway.errors import (
     SettingsError,
     SluicewayError,
@@ -145,8 +146,8 @@ class _Server:
                 )
                 if batch.num_rows != response.row_count:
                     raise SourceUnreadableError(
-                        f"{self.spec.name}: {self.source.table}: BigQuery announced {response.row_count:,} rows and "
-                        f"sent {batch.num_rows:,}"
+                        f"{self.spec.name}: {self.source.table}: BigQuery announced "
+                        f"{counted(response.row_count, 'row')} and sent {batch.num_rows:,}"
                     )
                 arrays = [self._sound(name, _exact(batch.column(name))) for name in chosen.values()]
                 renamed = pa.RecordBatch.from_arrays(arrays, names=list(chosen))

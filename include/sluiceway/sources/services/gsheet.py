@@ -18,6 +18,7 @@ from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.auth.transport.requests import Request
 
+from sluiceway.amounts import counted
 from sluiceway.errors import (
     SchemaDriftError,
     SettingsError,
@@ -213,7 +214,7 @@ def _positions(spec: TableSpec, source: GSheetSource, names: Sequence[str], plac
                 if wanted > len(names):
                     raise SchemaDriftError(
                         f"{spec.name}: {place}: column {target!r} is declared at position {wanted}, the sheet has "
-                        f"{len(names)} columns"
+                        f"{counted(len(names), 'column')}"
                     )
                 sources[target] = wanted
             else:

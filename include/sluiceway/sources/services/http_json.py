@@ -13,6 +13,7 @@ from urllib.parse import urljoin
 
 import pyarrow as pa
 
+from sluiceway.amounts import counted
 from sluiceway.errors import (
     SettingsError,
     SourceMissingError,
@@ -278,7 +279,7 @@ class _Reader:
             hint = nearest(self.source.records or last, page.document.keys)
             raise SourceUnreadableError(f"{place} holds no records{where}{hint}{self._said(page.document.other)}")
         if page.count and not objects:
-            raise SourceUnreadableError(f"{place} holds {page.count:,} records and none is a JSON object")
+            raise SourceUnreadableError(f"{place} holds {counted(page.count, 'record')} and none is a JSON object")
         return page
 
     def _said(self, members: Mapping[str, Any]) -> str:

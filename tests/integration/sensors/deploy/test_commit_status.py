@@ -27,7 +27,7 @@ def test_a_commit_says_how_its_run_goes_and_ends_and_what_it_comes_to_again(stag
     assert "answers 500" in problem
     staging.query(f"UPDATE etl.commit_status SET next_try_at = now() WHERE commit_sha = '{sha}'")
     told = said(staging, hub, sha, "failure")
-    assert told["description"].startswith(f"1 of 1 tables failed: {name_of(1)} (EmptyExtractionError")
+    assert told["description"].startswith(f"1 of 1 table failed: {name_of(1)} (EmptyExtractionError")
     assert told["target_url"].startswith(f"{staging.stack.url}/sluiceway/")
     assert told["target_url"].endswith(f"/{DAG_ID}/{run_id}")
 

@@ -59,7 +59,7 @@ def test_a_deploy_is_behind_then_in_step_and_a_red_run_is_stale(
     assert staging.wait(staging.enqueue(third)) == "failed"
     assert waits.wait(timeout=120) == 1
     assert shown(staging) == (1, "stale", third, second)
-    assert _said(staging, f"Its run deploy__{third} is failed: 1 of 1 tables failed: {name_of(1)}")
+    assert _said(staging, f"Its run deploy__{third} is failed: 1 of 1 table failed: {name_of(1)}")
 
 
 def shown(staging: Staging) -> tuple[int, str, str, str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from sluiceway.amounts import counted
 from sluiceway.errors import SourceUnreadableError
 from sluiceway.sources.formats.texts import text_array
 from sluiceway.sources.formats.vector.vector_files import VectorFile, codec_named
@@ -166,7 +167,7 @@ class DbaseTexts:
             return {DOUBT: None}
         return {
             DOUBT: f"{self._table}: {self._place} was read as {self.codec} ({self._how}), and each of its "
-            f'{self._foreign:,} values with letters beyond ASCII is UTF-8; declare source.encoding = "utf-8"'
+            f'{counted(self._foreign, "value")} with letters beyond ASCII is UTF-8; declare source.encoding = "utf-8"'
         }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sluiceway.amounts import counted
 from sluiceway.errors import SourceUnreadableError
 
 _AROUND_BYTES = 1 << 16
@@ -68,8 +69,8 @@ def check_alone(table: str, place: str, path: Path, seen: int) -> None:
     """Raises SourceUnreadableError when more than one document stands in the file, of which GDAL reads the first."""
     if _count_features(path) > seen and _more_behind_first(path):
         raise SourceUnreadableError(
-            f"{table}: {place} holds more than one document, and only the first, with {seen:,} features, would be "
-            f"read; write each feature in a line of its own, or all into one FeatureCollection"
+            f"{table}: {place} holds more than one document, and only the first, with {counted(seen, 'feature')}, "
+            f"would be read; write each feature in a line of its own, or all into one FeatureCollection"
         )
 
 

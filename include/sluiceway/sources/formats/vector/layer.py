@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sluiceway.amounts import counted
 from sluiceway.errors import (
     EmptyExtractionError,
     SchemaDriftError,
@@ -327,8 +328,8 @@ class Layer:
             if seen + deleted != self.expected:
                 # GDAL ends a broken .dbf as if it were complete
                 raise SourceUnreadableError(
-                    f"{self.spec.name}: {self.file.place} says it holds {self.expected:,} features and gave {seen:,}; "
-                    f"it is broken or cut off"
+                    f"{self.spec.name}: {self.file.place} says it holds {counted(self.expected, 'feature')} and gave "
+                    f"{seen:,}; it is broken or cut off"
                 )
         if self.info["driver"] == "GeoJSON":
             geojson.check_alone(self.spec.name, self.file.place, self.file.path, seen)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sluiceway.amounts import counted
 from sluiceway.errors import SourceUnreadableError
 
 _HEADER_BYTES = 100
@@ -35,8 +36,8 @@ def check_whole(path: Path) -> None:
     rows = dbase_header(dbf).rows
     if rows != shapes:
         raise SourceUnreadableError(
-            f"{path.name}: its .shx says there are {shapes:,} shapes, and its .dbf {rows:,} rows; they do not belong "
-            f"together, or one is cut off: fetch all parts again"
+            f"{path.name}: its .shx says there {'is' if shapes == 1 else 'are'} {counted(shapes, 'shape')}, and its "
+            f".dbf {counted(rows, 'row')}; they do not belong together, or one is cut off: fetch all parts again"
         )
 
 
@@ -49,7 +50,9 @@ def _check_shapes(path: Path, index: Path) -> int:
     with index.open("rb") as file:
         header = file.read(_HEADER_BYTES)
     if len(header) < _HEADER_BYTES:
-        raise SourceUnreadableError(f"{path.name}: its .shx is cut off: it has {len(header):,} bytes; fetch it again")
+        raise SourceUnreadableError(
+            f"{path.name}: its .shx is cut off: it has {counted(len(header), 'byte')}; fetch it again"
+        )
     with path.open("rb") as file:
         kind = int.from_bytes(file.read(_HEADER_BYTES)[32:36], "little")
     if kind == _MULTIPATCH:
@@ -64,8 +67,9 @@ def _check_shapes(path: Path, index: Path) -> int:
     missing = int((ends > size).sum())
     if missing:
         raise SourceUnreadableError(
-            f"{path.name} is cut off: it has {size:,} bytes, and {missing:,} of its {len(ends):,} shapes lie behind "
-            f"them or reach beyond; fetch it again"
+            f"{path.name} is cut off: it has {counted(size, 'byte')}, and of its {counted(len(ends), 'shape')} "
+            f"{missing:,} {'lies behind them or reaches' if missing == 1 else 'lie behind them or reach'} beyond; "
+            f"fetch it again"
         )
     # GDAL reads as many as the .shx's header says
     return (int.from_bytes(header[24:28], "big", signed=True) * 2 - _HEADER_BYTES) // 8
@@ -101,7 +105,7 @@ def dbase_header(path: Path) -> DbaseHeader:
     with path.open("rb") as file:
         head = file.read(32)
     if len(head) < 32:
-        raise SourceUnreadableError(f"{path.name} is cut off: it has {len(head):,} bytes; fetch it again")
+        raise SourceUnreadableError(f"{path.name} is cut off: it has {counted(len(head), 'byte')}; fetch it again")
     return DbaseHeader(*_DBF_HEADER.unpack_from(head))
 
 
@@ -123,7 +127,8 @@ def check_dbase(path: Path) -> None:
     needed = header.header_bytes + header.rows * header.row_bytes
     if size < needed:
         raise SourceUnreadableError(
-            f"{path.name} is cut off: its {header.rows:,} rows need {needed:,} bytes, it has {size:,}; fetch it again"
+            f"{path.name} is cut off: its {counted(header.rows, 'row needs', 'rows need')} {counted(needed, 'byte')}, "
+            f"it has {size:,}; fetch it again"
         )
 
 
