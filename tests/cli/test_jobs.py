@@ -141,7 +141,7 @@ def test_dead_letters_are_listed_exported_replayed_and_put_away(ran: Run) -> Non
         ("dead-letters replay --all --job shout", "--all goes without"),
         ("dead-letters replay --item i1", "No such dead letter: 'i1'; nothing was changed."),
         ("dead-letters list --class itm", "--class 'itm': there is no such class; did you mean 'item'?"),
-        ("dead-letters list --older-than 3weeks", "'3weeks' is no age; write a number with s, m, h or d"),
+        ("dead-letters list --older-than 3weeks", "--older-than '3weeks' is no time; write a number with s, m, h or d"),
     ],
 )
 def test_what_cannot_be_is_one_sentence_and_changes_nothing(ran: Run, arguments: str, said: str, query: Query) -> None:

@@ -213,7 +213,7 @@ def test_without_an_environment_and_a_promise_nothing_is_called_fresh(
         (("--commit", A), "--commit says what --wait waits for"),
         (("--timeout", "5m"), "--timeout says what --wait waits for"),
         (("--wait", "--commit", "main"), "'main' is no commit: write 7 to 40"),
-        (("--wait", "--commit", A, "--timeout", "soon"), "'soon' is no age"),
+        (("--wait", "--commit", A, "--timeout", "soon"), "--timeout 'soon' is no time"),
         (("--warehouse", "mysql://x"), "--warehouse"),
     ],
 )
