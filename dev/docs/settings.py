@@ -18,10 +18,10 @@ def variables() -> dict[str, FieldInfo]:
 
 def _table() -> str:
     rows = [
-        (code(name), _values(field), _default(field), cell(field.description or ""))
+        (code(name), _default(field), cell(field.description or ""), _values(field))
         for name, field in variables().items()
     ]
-    return table(("variable", "example", "default", "meaning"), *rows)
+    return table(("variable", "default", "meaning", "example"), *rows)
 
 
 def _values(field: FieldInfo) -> str:

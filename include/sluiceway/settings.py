@@ -155,7 +155,7 @@ class Settings(BaseModel):
     broker_url: str | None = Field(
         default=None,
         description="Celery's broker, for `sluiceway workers`. Default: Airflow's own setting, "
-        "AIRFLOW__CELERY__BROKER_URL.",
+        "`AIRFLOW__CELERY__BROKER_URL`.",
         examples=["redis://:...@redis.example.org:6379/0"],
     )
     ci_password: str | None = Field(

@@ -72,10 +72,14 @@ def headings(page: Path) -> set[str]:
     return found
 
 
+def sentences(page: Path) -> str:
+    """A page without any code, and without the marks between which a program writes."""
+    return re.sub(r"`[^`\n]*`|<!--.*?-->", "", prose(page))
+
+
 def links(page: Path) -> list[str]:
     """Where its links and pictures lead."""
-    without_code = re.sub(r"`[^`\n]*`", "", prose(page))
-    return re.findall(r"\]\(([^)\s]+)\)", without_code)
+    return re.findall(r"\]\(([^)\s]+)\)", sentences(page))
 
 
 def commands(block: Block) -> Iterator[list[str]]:

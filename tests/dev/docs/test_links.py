@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from dev.environment import ROOT
-from tests.dev.docs.markdown import PAGES, blocks, headings, links
+from tests.dev.docs.markdown import PAGES, blocks, headings, links, sentences
 
 OUTSIDE = re.compile(r"https?://|mailto:")
+SHOWN = [*PAGES, ROOT / "CHANGELOG.md"]
 
 
 def dead(page: Path) -> list[str]:
@@ -45,6 +46,22 @@ def test_a_dead_link_and_a_dead_anchor_are_found(tmp_path: Path) -> None:
 
 def test_there_are_links_to_look_at() -> None:
     assert sum(len(links(page)) for page in PAGES) > 100
+
+
+def as_a_browser_would_not_show_them(page: Path) -> list[str]:
+    """What a browser takes for a tag, and shows nothing of: `<sha>` is a name only in code."""
+    return re.findall(r"</?[A-Za-z](?![A-Za-z+.-]*:)[^>]*>", sentences(page))
+
+
+@pytest.mark.parametrize("page", SHOWN, ids=[str(page.relative_to(ROOT)) for page in SHOWN])
+def test_no_name_in_angle_brackets_is_swallowed_as_a_tag(page: Path) -> None:
+    assert as_a_browser_would_not_show_them(page) == []
+
+
+def test_a_name_that_would_be_swallowed_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("plan_<queue> of `<sha>` &lt;id> <https://example.org> <!-- end --> 1 < 2 > 0\n", encoding="utf-8")
+    assert as_a_browser_would_not_show_them(page) == ["<queue>"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
