@@ -189,8 +189,10 @@ def test_a_connection_that_was_changed_counts_at_once(s3: Any, watch: Watch, mon
 def test_more_objects_than_can_be_kept_are_an_error(s3: Any, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "MOST_OBJECTS", 3)
     looks = watch()
-    for number in range(4):
+    for number in range(3):
         s3.put_object(Bucket="own", Key=str(number), Body=b"1")
+    assert len(looks.facts()) == 3
+    s3.put_object(Bucket="own", Key="3", Body=b"1")
     with pytest.raises(SourceUnreadableError, match=r"^s3://own/: there are more than 3 objects; narrow prefix$"):
         looks.events()
 
