@@ -112,6 +112,12 @@ def test_list_and_show_warn_of_what_a_sensor_cannot_see(
     assert str(of(result, "files")["warning"]).startswith(said)
     shown = run("show", "orders", "files", "--json", "--warehouse", warehouse_url)
     assert str(of(shown, "files")["warning"]).startswith(said)
+    for trigger in ((), ("files",)):
+        read = run("show", "orders", *trigger, "--warehouse", warehouse_url)
+        assert f"warning: {said}" in " ".join(read.stdout.split()), "who reads it is told too"
+    file = tmp_path / "include" / "config" / "flows" / "orders.toml"
+    file.write_text(file.read_text().replace("settle_seconds = 0", "enabled = false"))
+    assert of(run("list", "--json", "--warehouse", warehouse_url), "files")["warning"] is None, "nobody looks any more"
 
 
 def test_a_test_says_that_a_file_still_settles(run: Callable[..., Result], warehouse_url: str, tmp_path: Path) -> None:

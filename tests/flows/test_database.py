@@ -32,6 +32,9 @@ NEWEST = {"table_name": "orders", "detection_mode": "timestamp_column", "timesta
 COUNT = {"table_name": "orders", "detection_mode": "row_count"}
 
 
+SHOP = {"connection": "shop"}
+
+
 def query_of(statement: str) -> dict[str, str]:
     return {"detection_mode": "custom_query", "custom_query": statement}
 
@@ -228,6 +231,13 @@ def test_a_query_that_gives_several_rows_is_an_error(run: Run, watch: Callable[.
         looks.events()
 
 
+def test_a_value_that_is_too_long_to_be_kept_is_an_error(watch: Callable[..., Looks]) -> None:
+    most = database_look.LONGEST_VALUE
+    assert watch(**query_of(f"SELECT repeat('x', {most})"))
+    with pytest.raises(SourceUnreadableError, match=r"a value of more than 10,000 characters; compare its md5 instead"):
+        watch(**query_of(f"SELECT repeat('x', {most + 1})"))
+
+
 # what cannot be seen
 
 
@@ -290,6 +300,25 @@ def test_a_session_that_the_server_ended_is_replaced(run: Run, watch: Callable[.
     run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = user")
     run(day(1))
     assert len(looks.events()) == 1
+
+
+def test_only_the_projects_own_database_is_known_without_a_connection(
+    run: Run, warehouse_url: str, setting: Callable[..., None]
+) -> None:
+    """Outside of Airflow; and another one's name must not lead there."""
+
+    def unknown(conn_id: str) -> Connection:
+        raise SettingsError(f"{conn_id} is unknown")
+
+    own, others = (Looks(trigger_of(sensor_type="database", **NEWEST, **keys), unknown) for keys in ({}, SHOP))
+    with pytest.raises(SettingsError, match="warehouse is unknown"):
+        own.events()
+    setting(warehouse_url=warehouse_url)
+    assert own.events() == ()
+    run(day(1))
+    assert len(own.events()) == 1
+    with pytest.raises(SettingsError, match="shop is unknown"):
+        others.events()
 
 
 def test_a_password_that_was_changed_counts_at_once(watch: Callable[..., Looks], warehouse_url: str) -> None:

@@ -58,6 +58,8 @@ def test_a_row_from_the_future_hides_none_that_comes_after(
     add(run, future)
     assert looks.events() == ()
     assert "orders: rows have a created_at after now by the database's clock, up to " in str(warning(looks))
+    says_no_zone = type_ == "timestamp" and future != "'infinity'"
+    assert ("if they are another's, set timezone" in str(warning(looks))) == says_no_zone
     for days in (8, 7, 6):
         add(run, f"now() - interval '{days} days'")
         assert [facts["rows"] for facts in looks.facts()] == [1]
@@ -125,7 +127,21 @@ def test_times_without_a_zone_are_those_of_the_one_that_is_named(
     assert len(zoned.events()) == 1
     add(run, f"now() AT TIME ZONE 'UTC' + interval '{offset}' + interval '1 hour'")
     assert zoned.events() == ()
-    assert warning(zoned) is not None
+    assert str(warning(zoned)).endswith("each counts when its time comes, or correct it")
+
+
+def test_a_column_that_became_one_of_another_type_is_an_event() -> None:
+    trigger = trigger_of(sensor_type="database", **NEWEST)
+    before = trigger.compare({"at": 1, "value": {"newest": "2024-05-01", "rows": 1}}, None)
+    assert len(trigger.compare({"at": 2, "value": {"newest": 1714521600, "rows": 1}}, before.cursor).events) == 1
+
+
+def test_before_the_first_look_and_of_what_is_no_time_there_is_nothing_to_warn_of(
+    run: Run, watch: Callable[..., Looks]
+) -> None:
+    for keys in (NEWEST, COUNT, query_of("SELECT count(*) FROM orders")):
+        looks = watch(**keys)
+        assert looks.trigger.warning(None) is warning(looks) is None
 
 
 def test_times_without_a_zone_are_those_that_the_database_writes_by_itself(

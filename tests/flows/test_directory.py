@@ -174,8 +174,10 @@ def test_more_files_than_can_be_kept_are_an_error(
 ) -> None:
     monkeypatch.setattr(files, "MOST_FILES", 3)
     looks = watch()
-    for number in range(4):
+    for number in range(3):
         (folder / f"{number}.csv").write_text("1")
+    assert len(looks.facts()) == 3
+    (folder / "3.csv").write_text("1")
     with pytest.raises(SourceUnreadableError, match="holds more than 3 files that match; narrow pattern"):
         looks.events()
 

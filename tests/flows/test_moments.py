@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -32,6 +33,18 @@ CLOCK = Clock(NOON, TOKYO)
 def test_a_databases_now_is_read_however_it_is_said(said: Any, zone: str | None, now: datetime, found: str) -> None:
     clock = Clock.of(said, zone)
     assert (clock.now, clock.now.tzinfo, str(clock.zone)) == (now, UTC, found)
+
+
+def test_a_now_without_a_zone_is_in_utc_wherever_this_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As SQLite says it."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        try:
+            assert Clock.of("2024-05-01 12:00:00", None).now == NOON
+        finally:
+            patch.undo()
+            time.tzset()
 
 
 @pytest.mark.parametrize("said", [None, 7, "soon"])

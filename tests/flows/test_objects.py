@@ -93,6 +93,22 @@ def test_objects_of_s3_that_come_change_and_go_are_events(s3: Any, watch: Watch)
     assert looks.events() == ()
 
 
+def test_what_a_web_console_shows_as_a_folder_is_no_object(s3: Any, watch: Watch) -> None:
+    looks = watch()
+    s3.put_object(Bucket="own", Key="orders/", Body=b"")
+    s3.put_object(Bucket="own", Key="orders/1.csv", Body=b"1")
+    assert seen(looks) == {("created", "orders/1.csv")}
+
+
+def test_events_of_objects_come_oldest_first_and_deletions_last() -> None:
+    trigger = trigger_of(sensor_type="s3", bucket="own")
+    first: Any = {"at": 1.0, "objects": {"gone": ["e", 1, "2024-05-01T00:00:00+00:00"]}}
+    hours = {"c": 1, "a": 3, "b": 2}
+    then: Any = {name: ["e", 1, f"2024-05-02T0{hour}:00:00+00:00"] for name, hour in hours.items()}
+    look = trigger.compare({"at": 2.0, "objects": then}, trigger.compare(first, None).cursor)
+    assert [event.facts["name"] for event in look.events] == ["c", "b", "a", "gone"]
+
+
 def test_an_object_of_s3_has_its_facts(s3: Any, watch: Watch) -> None:
     looks = watch()
     put = s3.put_object(Bucket="own", Key="in/a b.csv", Body=b"12345")
@@ -189,8 +205,10 @@ def test_a_connection_that_was_changed_counts_at_once(s3: Any, watch: Watch, mon
 def test_more_objects_than_can_be_kept_are_an_error(s3: Any, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "MOST_OBJECTS", 3)
     looks = watch()
-    for number in range(4):
+    for number in range(3):
         s3.put_object(Bucket="own", Key=str(number), Body=b"1")
+    assert len(looks.facts()) == 3
+    s3.put_object(Bucket="own", Key="3", Body=b"1")
     with pytest.raises(SourceUnreadableError, match=r"^s3://own/: there are more than 3 objects; narrow prefix$"):
         looks.events()
 

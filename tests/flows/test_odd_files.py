@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sluiceway.errors import SourceUnreadableError
+from sluiceway.errors import SourceMissingError, SourceUnavailableError, SourceUnreadableError
 from sluiceway.flows.kinds import files
 from sluiceway.flows.look import cursor_of, has_moved, look_now
 from sluiceway.ledger import events
@@ -177,7 +178,7 @@ def test_a_folder_without_rights_hides_no_others_and_tells_no_deletion(
     for name in ("before.csv", "gone.csv"):
         (folder / name).write_text("1")
     looks = watch(recursive=True)
-    assert looks.trigger.warning(looks.cursor) is None
+    assert looks.trigger.warning(None) is looks.trigger.warning(looks.cursor) is None
     closed.chmod(rights)
     (folder / "seen.csv").write_text("1")
     for name in ("before.csv", "gone.csv"):
@@ -211,6 +212,50 @@ def test_a_link_into_a_folder_without_rights_is_not_seen(
     with as_nobody():
         assert looks.events() == ()
     assert f"{folder}/link.csv and 1 more: cannot be read" in str(looks.trigger.warning(looks.cursor))
+
+
+def test_a_file_server_that_fails_is_an_error_that_goes_by_and_no_want_of_rights(
+    folder: Path, watch: Callable[..., Looks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "share").mkdir()
+    (folder / "share" / "known.csv").write_text("1")
+    looks = watch(recursive=True)
+    scan = os.scandir
+
+    def stale(path: str) -> Any:
+        if Path(path).name == "share":
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return scan(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", stale)
+        with pytest.raises(SourceUnavailableError, match=f"^{folder}/share: cannot be read: Stale .*; try again later"):
+            looks.events()
+    assert looks.events() == (), "what was known is known"
+
+
+def test_a_file_system_that_was_mounted_within_and_is_gone_is_an_error_and_no_deletion(
+    folder: Path, watch: Callable[..., Looks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = folder / "share"
+    share.mkdir()
+    (share / "known.csv").write_text("1")
+    mounted = {str(share)}
+    is_mount = os.path.ismount
+    monkeypatch.setattr(os.path, "ismount", lambda path: str(path) in mounted or is_mount(path))
+    looks = watch(recursive=True)
+    mounted.clear()
+    (share / "known.csv").unlink()
+    with pytest.raises(SourceMissingError, match=f"^{folder}: nothing is mounted at {share} any more"):
+        looks.events()
+
+
+def test_a_file_in_the_place_of_one_with_the_same_times_is_told_by_its_inode(folder: Path) -> None:
+    """Not every file system moves the ctime of what is renamed."""
+    (folder / "a.csv").write_text("1")
+    observed: Any = files.observe_folder(str(folder), None, recursive=False)
+    (mark,) = observed["files"].values()
+    assert mark[3] == (folder / "a.csv").stat().st_ino > 0
 
 
 def test_the_folder_itself_without_rights_is_an_error(folder: Path, watch: Callable[..., Looks]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dev.cluster import Cluster
 from dev.docs.access import LIMITS, ROLES, STATEMENTS, Statement
-from sluiceway.ledger.rights import LOADER_WRITES, READER_READS
+from sluiceway.ledger.rights import LOADER_WRITES, READER_READS, grants
 
 Session = psycopg.Connection[tuple[object, ...]]
 
@@ -53,6 +53,23 @@ def test_every_table_that_rights_are_granted_on_is_there(sessions: dict[str, Ses
     found = sessions["owner"].execute("SELECT relname FROM pg_class WHERE relnamespace = 'etl'::regnamespace")
     names = {str(name) for (name,) in found.fetchall()}
     assert LOADER_WRITES.keys() | READER_READS.keys() <= names
+
+
+def test_a_right_that_a_role_had_before_is_taken_back_when_rights_are_granted_anew(
+    sessions: dict[str, Session],
+) -> None:
+    owner = sessions["owner"]
+    with owner.transaction(force_rollback=True):
+        owner.execute("GRANT SELECT (hash) ON etl.face_token TO sluiceway_reader")
+        owner.execute("GRANT SELECT ON etl.trigger_event TO sluiceway_jobs")
+        owner.execute("GRANT DELETE ON etl.task_run TO sluiceway_loader")
+        owner.execute(grants().encode())
+        found = owner.execute(
+            "SELECT has_any_column_privilege('sluiceway_reader', 'etl.face_token', 'SELECT'), "
+            "has_table_privilege('sluiceway_jobs', 'etl.trigger_event', 'SELECT'), "
+            "has_table_privilege('sluiceway_loader', 'etl.task_run', 'DELETE')"
+        )
+        assert found.fetchone() == (False, False, False)
 
 
 def test_a_try_is_counted_although_the_loader_may_not_write_the_counts(sessions: dict[str, Session]) -> None:

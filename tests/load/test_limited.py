@@ -21,7 +21,7 @@ from sluiceway.errors import ConfigError, EmptyExtractionError, LoadEndedError, 
 from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect, one_connection
-from sluiceway.load import cgroup, limited
+from sluiceway.load import cgroup, limited, whereabouts
 from sluiceway.load.geometry.cleaner import GeometryCleaner
 from sluiceway.load.limited import Ended, load_within_memory, run_within
 from sluiceway.tables.limits import Limits
@@ -209,6 +209,13 @@ def test_a_crash_while_the_source_is_read_is_told_with_how_far_it_had_come(
     spec = read_spec(tmp_path / "place.toml").model_copy(update={"transform": code})
     with pytest.raises(LoadEndedError, match=r"SIGSEGV.* had read [\d,]{5,}( rows, and was to read on|\.)"):
         load_within_memory(spec, warehouse_url, run=open_run("r1"), try_number=1)
+
+
+def test_where_the_load_before_was_is_not_told_of_the_next_one(ended: list[Ended]) -> None:
+    whereabouts.has_read(7)
+    with pytest.raises(LoadEndedError, match="exit status 3") as caught:
+        run_within(Limits(), lambda: os._exit(3), ended.append)
+    assert "had read" not in str(caught.value)
 
 
 def test_the_limits_of_a_flow_hold_for_a_table_whose_file_says_none(city: TableSpec) -> None:

@@ -6,6 +6,8 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sluiceway.errors import (
@@ -153,6 +155,24 @@ def test_a_column_without_one_value_of_its_type_is_drift_and_not_a_heap_of_rejec
 ) -> None:
     with pytest.raises(SchemaDriftError, match="'people' is declared bigint and none of its 2 values is one"):
         load(write_spec("city", CITY, city__csv=CSV.replace("1000", "many").replace(",5,", ",few,")))
+
+
+def test_a_column_whose_kind_of_values_changed_is_drift_until_its_spec_changes_too(
+    write_spec: WriteSpec, load: Load, query: Query, tmp_path: Path
+) -> None:
+    def spec_of(people: str, values: list[object]) -> TableSpec:
+        pq.write_table(pa.table({"id": [1, 2], "people": values}), tmp_path / "city.parquet")
+        source = 'source = { kind = "parquet", uri = "city.parquet" }'
+        return write_spec(
+            "city",
+            f'description = "c"\nkey = "id"\n{source}\ncolumns = {{ id = "integer", people = {people} }}\n',
+        )
+
+    load(spec_of('"bigint"', [5, 6]))
+    with pytest.raises(SchemaDriftError, match=r"column 'people' held \w+ and now holds text"):
+        load(spec_of('"bigint"', ["7", "8"]))
+    assert query("SELECT people FROM city ORDER BY id") == [(5,), (6,)]
+    assert load(spec_of('{ type = "bigint", required = true }', ["7", "8"])).updated == 2
 
 
 BAD = (

@@ -66,6 +66,19 @@ def test_a_value_that_becomes_null_or_stops_being_null_is_an_update(
     ]
 
 
+def test_a_table_that_is_nothing_but_its_key_is_loaded_again_and_again(
+    write_spec: WriteSpec, load: Load, query: Query
+) -> None:
+    toml = HEAD + 'key = ["code", "says"]\ncolumns = { code = "text", says = "text" }\n'
+    assert counts(load(write_spec("sign", toml, sign__csv="code,says\na,stop\nb,go\n"))) == (2, 0, 0, 0, 2)
+    assert counts(load(write_spec("sign", toml, sign__csv="code,says\na,stop\nb,stop\nb,go\n"))) == (1, 0, 2, 0, 3)
+    assert query("SELECT code, says, etl_run_id FROM sign ORDER BY 1, 2") == [
+        ("a", "stop", "master_etl/r1"),
+        ("b", "go", "master_etl/r1"),
+        ("b", "stop", "master_etl/r2"),
+    ]
+
+
 def test_a_table_is_made_with_its_description_its_key_and_what_is_required(
     write_spec: WriteSpec, load: Load, query: Query
 ) -> None:
@@ -99,8 +112,12 @@ def test_the_planner_knows_how_many_rows_a_load_has_left(write_spec: WriteSpec, 
     assert query(known) == [(2,)]
     query("UPDATE sign SET says = 'y'")
     query("INSERT INTO sign VALUES ('e', 'x', 'by hand')")
-    load(write_spec("sign", toml.replace("delete", "keep"), sign__csv="code,says\na,z\nb,y\n"))
+    kept = write_spec("sign", toml.replace("delete", "keep"), sign__csv="code,says\na,z\nb,y\n")
+    load(kept)
     assert query(known) == [(3,)]
+    query("INSERT INTO sign VALUES ('f', 'x', 'by hand')")
+    assert counts(load(kept, force=True)) == (0, 0, 2, 0, 4)
+    assert query(known) == [(3,)], "a load that changes nothing need not look at all rows again"
 
 
 def test_a_row_that_is_gone_is_marked_once_and_by_the_run_that_missed_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,9 +13,10 @@ import pytest
 from sluiceway.errors import PrivateAddressError, SettingsError, SluicewayError
 from sluiceway.flows.kinds.http_look import Question, look
 from sluiceway.settings import load_settings
+from sluiceway.sources import reach
 from sluiceway.sources.locate import check_exists, located, source_name
 from sluiceway.sources.places import https
-from sluiceway.sources.reach import OutsideTransport, judged
+from sluiceway.sources.reach import AsyncOutsideTransport, OutsideTransport, judged, proxy_of
 from sluiceway.sources.services import api_client
 from sluiceway.sources.services.http_json import open_http_json
 from sluiceway.tables.source_spec import CsvSource
@@ -147,6 +149,60 @@ def test_what_a_proxy_sends_on_is_judged_too_and_the_proxy_itself_is_not(server:
         assert server.asked == []
         client.get("http://only.the.proxy.knows.invalid/a.csv")
     assert len(server.asked) == 1
+
+
+def test_what_a_sensor_has_a_proxy_send_on_is_judged_too(server: FileServer, setting: Setting) -> None:
+    setting(private_hosts="")
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(transport=AsyncOutsideTransport(server.uri)) as client:
+            with pytest.raises(PrivateAddressError, match=r"169\.254\.169\.254 is an address of this network"):
+                await client.get("http://169.254.169.254/latest/meta-data")
+            assert server.asked == []
+            await client.get("http://only.the.proxy.knows.invalid/a.csv")
+
+    asyncio.run(ask())
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("bypassed", "found"), [("files.example.org", None), ("other.example.org", "http://proxy.example.org:3128")]
+)
+def test_the_proxy_is_the_environments(bypassed: str, found: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", "http://proxy.example.org:3128")
+    monkeypatch.setenv("no_proxy", bypassed)
+    assert proxy_of(httpx.URL("https://files.example.org/a.csv")) == found
+    assert proxy_of(httpx.URL("http://files.example.org/a.csv")) is None
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["async", "sync"])
+def test_of_several_addresses_the_next_is_tried_and_a_name_that_nobody_knows_is_no_answer(
+    waits: bool, server: FileServer, setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server listens on the last alone."""
+    setting(private_hosts="127.0.0.0/8")
+    monkeypatch.setattr(reach, "judged", lambda host, port: {"two": ["127.0.0.2", "127.0.0.1"]}.get(host) or unknown())
+
+    def unknown() -> list[str]:
+        raise socket.gaierror("nobody knows it")
+
+    def get(host: str) -> bytes:
+        uri = f"{server.uri.replace('127.0.0.1', host)}/a.csv"
+
+        async def awaited() -> httpx.Response:
+            async with httpx.AsyncClient(transport=AsyncOutsideTransport()) as client:
+                return await client.get(uri)
+
+        if waits:
+            return asyncio.run(awaited()).content
+        with httpx.Client(transport=OutsideTransport()) as client:
+            return client.get(uri).content
+
+    assert get("two") == CSV
+    with pytest.raises(httpx.ConnectError, match="nobody knows it"):
+        get("none")
 
 
 def test_an_api_and_a_sensor_ask_no_undeclared_server(

@@ -126,12 +126,12 @@ def bounded(
 
 
 def _check_batch_of(spec: TableSpec, batch: pa.RecordBatch, before: int, place: str) -> None:
-    if batch.nbytes <= spec.source.max_value_bytes:
-        return
-    for name, values in zip(batch.schema.names, batch.columns, strict=True):
-        if (longest := longest_value(values)) is not None and longest[1] > spec.source.max_value_bytes:
-            where = f"row {before + longest[0] + 1:,}, column {name!r}"
-            check_value(spec, longest[1], place, f"{where} holds a value of")
+    # a batch that is no longer than a value may be holds none that is too long
+    if batch.nbytes > spec.source.max_value_bytes:
+        for name, values in zip(batch.schema.names, batch.columns, strict=True):
+            if (longest := longest_value(values)) is not None and longest[1] > spec.source.max_value_bytes:
+                where = f"row {before + longest[0] + 1:,}, column {name!r}"
+                check_value(spec, longest[1], place, f"{where} holds a value of")
     check_batch(spec, batch.nbytes, place, f"the rows from {before + 1:,} on take")
 
 

@@ -23,7 +23,7 @@ from sluiceway.sources.services.sql_code import POSTGRES, check_condition, check
 
 WAREHOUSE = "warehouse"
 _ENDLESS = {"nan", "inf"}
-_WITHOUT_ZONE = re.compile(r":\d\d(\.\d+)?$")
+_WITHOUT_ZONE = re.compile(r"[T ]\d\d:\d\d(:\d\d)?(\.\d+)?$")
 DIALECTS = (POSTGRES, "sqlite")
 """Of the databases that are sent a text of the user's; see database_look.GUARDED."""
 
