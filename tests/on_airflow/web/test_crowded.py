@@ -105,3 +105,12 @@ def test_sixty_pages_that_wait_for_a_lock_leave_the_server_alone(door: Door) -> 
         assert max(took) < HEALTHY_S, f"{len(took)} answers about its health"
         assert max(seconds for _, seconds in answers) < PAGE_S
         assert client.get("/sluiceway/runs").status_code == 200
+
+
+def test_a_face_is_answered_while_the_tokens_are_locked(door: Door) -> None:
+    with locked(door.as_role("sluiceway_owner"), "LOCK TABLE etl.face_token IN ACCESS EXCLUSIVE MODE"):
+        ask = partial(httpx.get, headers={"Authorization": f"Bearer slw_{'a' * 32}"}, timeout=90)
+        answer, seconds = timed_answer(lambda: ask(f"{door.url}/sluiceway/badge.json"))
+    # 401: this process knew the tokens before
+    assert answer.status_code in {401, 503}
+    assert seconds < PAGE_S

@@ -53,7 +53,7 @@ class Readers:
         self._limits: dict[Face, Limit] = {"status": Limit(), "badge": Limit(), "metrics": Limit()}
         self._tokens: tuple[float, tuple[KnownToken, ...]] | None = None
         self._complained: str | None = None
-        self._ledger = KeptConnection(warehouse_url, name="sluiceway tokens")
+        self._ledger = KeptConnection(warehouse_url, name="sluiceway tokens", is_snapshot=True)
 
     async def check(self, request: Request, face: Face) -> Reader:
         """See that whoever asks may read the face.
