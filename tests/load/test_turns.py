@@ -167,6 +167,19 @@ def test_a_load_that_lost_its_lock_changes_nothing_and_may_be_tried_again(
     assert load(city, "r1", try_number=2).status == "loaded"
 
 
+def test_a_load_waits_for_the_transaction_of_another_that_lost_its_turn(
+    city: TableSpec, load: Callable[..., TableRun], query: Query, warehouse_url: str
+) -> None:
+    waits = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with ThreadPoolExecutor(1) as threads:
+        with session.bulk_session(warehouse_url) as writing:
+            table._prepare(writing, city)
+            loading = threads.submit(load, city, "r1")
+            wait_until(lambda: bool(query(waits)) or loading.done())
+            assert not loading.done()
+        assert loading.result().status == "loaded"
+
+
 def test_a_load_that_was_committed_stays_loaded_although_its_end_was_not_heard(
     city: TableSpec, load: Callable[..., TableRun], warehouse_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
