@@ -37,7 +37,7 @@ def test_the_page_has_a_line_for_every_command() -> None:
 
 def test_the_page_names_the_codes_of_the_program_that_ci_runs_and_what_they_are_here() -> None:
     table = rows("| code | meaning | as")
-    assert {int(code): meaning for code, meaning, _ in table} == {
+    assert {int(code): meaning.replace("`", "") for code, meaning, _ in table} == {
         int(code): meaning for code, meaning in re.findall(r"^  (\d)  (.+)$", trigger.EXIT_CODES, re.MULTILINE)
     }
     assert {int(code) for code, _, here in table if int(here) == EXIT_FAILED} == REFUSED

@@ -341,7 +341,7 @@ def test_the_triggers_are_listed_for_who_may_read_their_flows(door: Door) -> Non
         answer = client.get("/sluiceway/api/triggers")
         assert answer.status_code == 200
         listed = {(each["flow_id"], each["trigger_id"]): each for each in answer.json()["triggers"]}
-    assert len(listed) == 19
+    assert len(listed) == 20
     assert listed["deploys", "off"]["state"] == "disabled"
     bare = listed["deploys", "bare"]
     assert (bare["kind"], bare["state"], bare["last_run_id"]) == ("api", "waiting", "r1")
