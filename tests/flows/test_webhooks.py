@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Iterator
+from datetime import datetime, tzinfo
 from typing import Any
 
 import pytest
@@ -19,8 +19,20 @@ from tests.signing import signature, standard_signature
 
 SECRET, BEFORE, OTHER = (f"whsec_{base64.b64encode(bytes([each]) * 24).decode()}" for each in (251, 7, 1))
 BODY = b'{"order": {"id": 7}, "state": "new"}'
-NOW = float(int(time.time()))
-"""The library of Standard Webhooks has a clock of its own."""
+NOW = 1_800_000_000.0
+
+
+class Clock(datetime):
+    """That of the library of Standard Webhooks, which refuses what is older than five minutes by itself."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Clock:
+        return cls.fromtimestamp(NOW, tz)
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("standardwebhooks.webhooks.datetime", Clock)
 
 
 def hook(provider: str = "generic", **keys: Any) -> ApiTrigger:

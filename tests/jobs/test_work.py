@@ -164,7 +164,7 @@ def test_a_table_of_the_views_name_is_left_alone(run: Run, warehouse_url: str, q
 
 
 def test_too_few_connections_for_all_lanes_are_said_with_their_numbers(jobs_url: str, query: Query) -> None:
-    with pytest.raises(WarehouseUnavailableError, match=r"allows \d+ connections .* left for 10000 lanes of jobs"):
+    with pytest.raises(WarehouseUnavailableError, match=r"allows \d+ connections .* left for 10,000 lanes of jobs"):
         work.enqueue(jobs_url, JOB, Asked(), run=RUN, who="anna", lanes=10_000)
     assert states(query) == {}
 

@@ -134,7 +134,7 @@ def test_a_run_of_old_code_during_which_the_ledger_is_migrated_ends_red_and_is_c
     migrate(postgres.url("sluiceway_owner", old_ledger))
     refused, verdict = say(url, "load")
     assert refused.startswith(f"LedgerMissingError: The warehouse's ledger is at revision {LEDGER_REVISION}")
-    assert verdict.startswith("1 of 1 table never reported: city")
+    assert verdict.startswith("1 of 1 tables never reported: city")
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT dag_id, run_id, status FROM etl.run").fetchall() == [
             ("master_etl", "r1", "failed")

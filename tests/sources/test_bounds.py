@@ -119,7 +119,7 @@ def test_a_batch_of_many_short_values_is_bounded_too(handed: Handed, longest: st
 
 def test_a_small_file_may_become_max_ratio_times_as_much(handed: Handed, monkeypatch: pytest.MonkeyPatch) -> None:
     became = sum(each.nbytes + ROW_BYTES * each.num_rows for each in FOUR)
-    said = rf"city\.csv has 1 bytes and becomes more than {became} by row 4, and source\.max_ratio allows "
+    said = rf"city\.csv has 1 byte and becomes more than {became} by row 4, and source\.max_ratio allows "
     assert handed("max_ratio = 1", *FOUR, size=1) == [2, 2], "so little is no bomb, however small its file"
     monkeypatch.setattr(bounds, "SMALL_BYTES", became)
     assert handed("max_ratio = 1", *FOUR, size=1) == [2, 2]

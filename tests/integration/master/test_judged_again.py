@@ -230,9 +230,12 @@ def test_a_load_whose_task_is_killed_at_every_try_is_named_as_killed(two: Deploy
             if (pid := _waiting_client(two)) is not None:
                 killed.add(pid)
                 # the task's process, with which its load's ends: that one alone the task would tell of
-                task = psutil.Process(pid).parent()
+                load = psutil.Process(pid)
+                task = load.parent()
                 assert task is not None
                 task.kill()
+                # a load that outlives its task by a moment would tell that its session was ended
+                load.wait(30)
                 # a server does not see that the client is gone while it waits for the lock, and the next try would wait
                 two.query(WAITING_ENDED)
             time.sleep(0.2)

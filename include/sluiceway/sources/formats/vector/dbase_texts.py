@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from sluiceway.amounts import counted
 from sluiceway.errors import SourceUnreadableError
 from sluiceway.sources.formats.texts import text_array
 from sluiceway.sources.formats.vector.vector_files import VectorFile, codec_named
@@ -165,9 +164,10 @@ class DbaseTexts:
             return {}
         if not (self._single and self._like_utf8):
             return {DOUBT: None}
+        values = "its one value" if self._foreign == 1 else f"each of its {self._foreign:,} values"
         return {
-            DOUBT: f"{self._table}: {self._place} was read as {self.codec} ({self._how}), and each of its "
-            f'{counted(self._foreign, "value")} with letters beyond ASCII is UTF-8; declare source.encoding = "utf-8"'
+            DOUBT: f"{self._table}: {self._place} was read as {self.codec} ({self._how}), and {values} with letters "
+            f'beyond ASCII is UTF-8; declare source.encoding = "utf-8"'
         }
 
 
