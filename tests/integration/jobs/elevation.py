@@ -13,6 +13,8 @@ OTHER = "runway_elevation"
 """The same one, beside it and of the same service, every minute."""
 PER_SECOND = 2
 """What both declare."""
+NIGHTLY = "30 3 * * *"
+"""When the page's job starts by itself."""
 PAGE = DOCS / "how-to" / "jobs.md"
 LINES = 50
 """A job's file has fewer."""
@@ -28,12 +30,14 @@ def declare(config: Path) -> None:
     for folder in ("jobs", "flows"):
         (config / folder).mkdir(exist_ok=True)
     write(config, text_of("python"))
-    (config / "flows" / f"{JOB}.toml").write_text(text_of("toml"), encoding="utf-8")
+    # at half past three the night's run would take the items of whatever test goes on
+    flow = text_of("toml").replace(NIGHTLY, "30 3 29 2 *")
+    (config / "flows" / f"{JOB}.toml").write_text(flow, encoding="utf-8")
 
 
 def declare_other(config: Path) -> None:
     """Write the files of the job beside it."""
-    named = {JOB: OTHER, "airport_faa": "runway", "30 3 * * *": "* * * * *"}
+    named = {JOB: OTHER, "airport_faa": "runway", NIGHTLY: "* * * * *"}
     for folder, language, ending in (("jobs", "python", "py"), ("flows", "toml", "toml")):
         text = text_of(language)
         for old, new in named.items():
