@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import PurePosixPath
 
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
-from xdist.workermanage import WorkerController
 
 WITH_SERVER = (
     "tests/integration/sensors",
@@ -45,23 +43,8 @@ def longest_first(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: FIRST.index(found) if (found := place(item.nodeid)) in FIRST else len(FIRST))
 
 
-def next_of(places: Collection[str], *, is_worker: bool) -> str | None:
-    """Which place comes next; None: there is none.
-
-    :param is_worker: whether the process has the places without an Airflow, which is waited for more than it works.
-    """
-    without = (each for each in places if each not in FIRST) if is_worker else iter(())
-    return next(without, next(iter(places), None))
-
-
 class Distribution(LoadScopeScheduling):
-    """Hands out whole places: of three processes the last one works, while the others wait for their Airflow."""
-
-    def _assign_work_unit(self, node: WorkerController) -> None:
-        found = next_of(self.workqueue, is_worker=len(self.nodes) > 2 and node is self.nodes[-1])
-        if found is not None:
-            self.workqueue.move_to_end(found, last=False)
-        super()._assign_work_unit(node)
+    """Hands out whole places."""
 
     def _split_scope(self, nodeid: str) -> str:
         return place(nodeid)

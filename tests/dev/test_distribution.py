@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dev.environment import ROOT
-from tests.distribution import FIRST, WITH_SERVER, next_of, place
+from tests.distribution import FIRST, WITH_SERVER, place
 
 
 @pytest.mark.parametrize("path", sorted({*WITH_SERVER, *FIRST}))
@@ -16,11 +16,3 @@ def test_a_place_that_is_named_exists(path: str) -> None:
 def test_tests_of_a_shared_server_stay_together() -> None:
     assert place("tests/on_airflow/web/test_app.py::test_x") == place("tests/on_airflow/web/test_webhooks.py::test_y")
     assert place("tests/load/test_cast.py::test_x") == "tests/load/test_cast.py"
-
-
-def test_one_process_works_while_the_others_wait_for_an_airflow() -> None:
-    places = [FIRST[0], FIRST[1], "tests/load/test_cast.py", "tests/load/test_merge.py"]
-    assert next_of(places, is_worker=False) == FIRST[0]
-    assert next_of(places, is_worker=True) == "tests/load/test_cast.py"
-    assert next_of(places[:2], is_worker=True) == FIRST[0]
-    assert next_of([], is_worker=True) is None
