@@ -173,6 +173,25 @@ def transform(batch):
 """
 
 
+HEARD = """
+import ctypes, signal
+from sluiceway.errors import LoadEndedError
+from sluiceway.load.limited import run_within
+from sluiceway.tables.limits import Limits
+
+signal.signal(signal.SIGSEGV, lambda *_: None)
+try:
+    run_within(Limits(), lambda: ctypes.string_at(0), lambda ended: None)
+except LoadEndedError as error:
+    print(error)
+"""
+
+
+def test_a_crash_ends_the_load_also_where_airflow_listens_to_it() -> None:
+    done = subprocess.run([sys.executable, "-c", HEARD], capture_output=True, text=True, check=True, timeout=30)
+    assert "SIGSEGV" in done.stdout
+
+
 def test_a_library_that_crashes_is_told_with_the_rows_it_had_in_hand(
     write_spec: Callable[..., TableSpec],
     warehouse_url: str,

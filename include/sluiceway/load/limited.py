@@ -38,6 +38,7 @@ from sluiceway.tables.spec import TableSpec
 T = TypeVar("T")
 LOOK_S = 0.05
 VMSTAT = Path("/proc/vmstat")
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +142,7 @@ def _work_in_child(work: Callable[[], object], reading: int, writing: int) -> No
     outcome: tuple[bool, object] | None = None
     try:
         end_with_parent()
+        _end_of_crashes()
         forget_connection()
         outcome = (True, work())
     finally:
@@ -152,6 +154,13 @@ def _work_in_child(work: Callable[[], object], reading: int, writing: int) -> No
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+
+def _end_of_crashes() -> None:
+    """Airflow listens to SIGSEGV where it parses DAGs, in a task too: a crash would go on for ever at where it came."""
+    for each in CRASHES:
+        if callable(signal.getsignal(each)):
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _pickled(outcome: tuple[bool, object]) -> bytes:
