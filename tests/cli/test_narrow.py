@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import pytest
@@ -18,6 +14,7 @@ from dev.environment import ROOT
 from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect
+from tests.cli.terminal import written_to_a_terminal
 from tests.flows.configured import CLI, NIGHTLY, configured, flow
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -68,24 +65,8 @@ def env(tmp_path: Path, warehouse_url: str) -> dict[str, str]:
 
 def on_a_screen(width: int, env: dict[str, str]) -> str:
     """What the commands write to a terminal of that width, without its colours."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMANDS, *SHOWN], stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env=env
-    )
-    os.close(theirs)
-    written = b""
-    while True:
-        try:
-            read = os.read(ours, 65536)
-        except OSError:  # the last one to hold the other end has closed it
-            break
-        if not read:
-            break
-        written += read
-    os.close(ours)
-    assert process.wait(timeout=60) == 0
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.decode()).replace("\r\n", "\n")
+    written = written_to_a_terminal([sys.executable, "-c", COMMANDS, *SHOWN], env, width=width)
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written)
 
 
 def in_a_pipe(env: dict[str, str]) -> str:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import logging
 import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +28,7 @@ from sluiceway.cli.progress import load_progress
 from sluiceway.jobs import rate
 from sluiceway.ledger.warehouse import connect
 from sluiceway.settings import load_settings
+from tests.cli.terminal import written_to_a_terminal
 from tests.jobs.configured import SHOUT, declare
 
 Run = Callable[..., Result]
@@ -166,22 +163,7 @@ def here() -> dict[str, str]:
 
 def on_a_screen(command: list[str]) -> str:
     """What it writes to a terminal."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env=os.environ | here())
-    os.close(theirs)
-    written = b""
-    while True:
-        try:
-            read = os.read(ours, 65536)
-        except OSError:  # the last one to hold the other end has closed it
-            break
-        if not read:
-            break
-        written += read
-    os.close(ours)
-    assert process.wait(timeout=60) == 0
-    return written.decode().replace("\r\n", "\n")
+    return written_to_a_terminal(command, os.environ | here(), width=200)
 
 
 def test_logs_and_bars_are_no_commands_either() -> None:
