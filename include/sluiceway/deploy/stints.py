@@ -81,10 +81,15 @@ def note(session: Session, environment: str, seen: Sighting) -> Stint:
 
 def current(session: Session, environment: str) -> Stint | None:
     """The newest stint; None before the first look."""
-    found = _stints(
-        session, sql.SQL("WHERE environment = {} ORDER BY id DESC LIMIT 1").format(sql.Literal(environment))
+    rows = session.execute(select_newest(environment))
+    return Stint.model_validate(dict(zip(Stint.model_fields, rows[0], strict=True))) if rows else None
+
+
+def select_newest(environment: str) -> sql.Composed:
+    """The statement of the newest stint: its row has the fields of `Stint`."""
+    return sql.SQL("SELECT {} FROM etl.deployment WHERE environment = {} ORDER BY id DESC LIMIT 1").format(
+        sql.SQL(", ").join(map(sql.Identifier, Stint.model_fields)), sql.Literal(environment)
     )
-    return found[0] if found else None
 
 
 def has_returned(session: Session, stint: Stint) -> bool:
@@ -192,9 +197,3 @@ def _go_on(session: Session, stint: Stint, seen: Sighting) -> Stint:
         )
     )  # fmt: skip
     return changed
-
-
-def _stints(session: Session, where: sql.Composable) -> list[Stint]:
-    columns = sql.SQL(", ").join(map(sql.Identifier, Stint.model_fields))
-    rows = session.execute(sql.SQL("SELECT {} FROM etl.deployment {}").format(columns, where))
-    return [Stint.model_validate(dict(zip(Stint.model_fields, row, strict=True))) for row in rows]

@@ -1,4 +1,4 @@
-"""What the ledger knows that a verdict goes by: six statements at most, each by an index, in one read-only snapshot."""
+"""What the ledger knows that a verdict goes by: four statements, each by an index, in one read-only snapshot."""
 
 from __future__ import annotations
 
@@ -111,28 +111,32 @@ def told_of(facts: LedgerFacts, dag_ids: Collection[str]) -> LedgerFacts:
 
 
 _TABLES = """
-    SELECT now(), f.* FROM (SELECT) one LEFT JOIN (
-        SELECT n.table_name, t.looked_at, t.data_from, t.table_rows, t.commit_sha, t.green_commit_sha,
-            t.dag_id, t.run_id, c.loads, c.failures, c.rejected, c.seconds,
-            t.last_dag_id, t.last_run_id, t.last_status, t.last_error, t.last_run_status
-        FROM unnest({}::text[]) n (table_name) CROSS JOIN LATERAL etl.freshness_of(n.table_name) t
-        LEFT JOIN etl.table_tally c USING (table_name)
-    ) f ON true
+    SELECT n.table_name, t.looked_at, t.data_from, t.table_rows, t.commit_sha, t.green_commit_sha,
+        t.dag_id, t.run_id, c.loads, c.failures, c.rejected, c.seconds,
+        t.last_dag_id, t.last_run_id, t.last_status, t.last_error, t.last_run_status
+    FROM unnest({}::text[]) n (table_name) CROSS JOIN LATERAL etl.freshness_of(n.table_name) t
+    LEFT JOIN etl.table_tally c USING (table_name)
 """
-_RUNS = """
-    SELECT dag_id, run_id, coalesce(commit_sha, deployed_sha), status, note, coalesce(opened_at, started_at),
-        finished_at, tables
-    FROM (
-        (
-            SELECT *, ARRAY(
-                SELECT t.table_name FROM etl.table_run t
-                WHERE (t.dag_id, t.run_id) = (r.dag_id, r.run_id) GROUP BY t.table_name
-            ) AS tables
-            FROM etl.run r WHERE status = 'running' AND outcome IS NULL ORDER BY started_at DESC LIMIT {0}
-        )
-        UNION ALL
-        (SELECT *, '{{}}' FROM etl.run WHERE status <> 'running' ORDER BY started_at DESC LIMIT {0})
-    ) r ORDER BY started_at DESC
+_MOMENT = """
+    SELECT now(), (SELECT to_json(s) FROM ({stint}) s), (
+        SELECT coalesce(jsonb_agg(to_jsonb(r) - 'started_at' ORDER BY started_at DESC), '[]') FROM (
+            (
+                SELECT {columns}, ARRAY(
+                    SELECT t.table_name FROM etl.table_run t
+                    WHERE (t.dag_id, t.run_id) = (r.dag_id, r.run_id) GROUP BY t.table_name
+                ) AS tables
+                FROM etl.run r WHERE status = 'running' AND outcome IS NULL ORDER BY started_at DESC LIMIT {runs}
+            )
+            UNION ALL
+            (
+                SELECT {columns}, '{{}}' FROM etl.run WHERE status <> 'running' ORDER BY started_at DESC LIMIT {runs}
+            )
+        ) r
+    )
+"""
+_RUN = """
+    dag_id, run_id, coalesce(commit_sha, deployed_sha) AS commit, status, note,
+    coalesce(opened_at, started_at) AS began_at, finished_at, started_at
 """
 
 
@@ -151,25 +155,18 @@ def read(url: str, tables: Collection[str], environment: str | None = None) -> L
 def read_in(session: Session, tables: Collection[str], environment: str | None = None) -> LedgerFacts:
     """As `read`, in a transaction that is one snapshot and has done nothing yet."""
     check_revision(session)
-    runs = session.execute(sql.SQL(_RUNS).format(sql.Literal(RUNS_READ)))
-    at, found = _tables(session, tables)
-    stint = stints.current(session, environment) if environment is not None else None
-    return LedgerFacts(
-        at=at,
-        tables=found,
-        runs=tuple(RunFacts.model_validate(dict(zip(RunFacts.model_fields, row, strict=True))) for row in runs),
-        stint=stint,
-    )
+    newest = sql.SQL("SELECT WHERE false") if environment is None else stints.select_newest(environment)
+    moment = sql.SQL(_MOMENT).format(stint=newest, columns=sql.SQL(_RUN), runs=sql.Literal(RUNS_READ))
+    at, stint, runs = session.execute(moment)[0]
+    return LedgerFacts.model_validate({"at": at, "tables": _tables(session, tables), "runs": runs, "stint": stint})
 
 
-def _tables(session: Session, tables: Collection[str]) -> tuple[datetime, dict[str, TableFacts]]:
+def _tables(session: Session, tables: Collection[str]) -> dict[str, TableFacts]:
     rows = session.execute(sql.SQL(_TABLES).format(sql.Literal(list(tables))))
     tallied, tried = list(Tally.model_fields), list(LastTry.model_fields)
     own = [name for name in TableFacts.model_fields if name not in {"tally", "last_try"}]
     found: dict[str, dict[str, object]] = {}
-    for _, table, *values in rows:
-        if table is None:
-            continue
+    for table, *values in rows:
         facts = dict(zip(own, values, strict=False))
         tally, last = values[len(own) : len(own) + len(tallied)], values[-len(tried) :]
         if tally[0] is not None:
@@ -178,7 +175,7 @@ def _tables(session: Session, tables: Collection[str]) -> tuple[datetime, dict[s
             facts["last_try"] = dict(zip(tried, last, strict=True))
         found[table] = facts
     # at once: a call for each of a thousand takes three times as long
-    return rows[0][0], _FOUND.validate_python(found)
+    return _FOUND.validate_python(found)
 
 
 _FOUND = TypeAdapter(dict[str, TableFacts])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from sluiceway.errors import LedgerMissingError
 from sluiceway.ledger.warehouse import LEDGER_REVISION, Session
@@ -14,9 +14,7 @@ def check_revision(session: Session) -> None:
     Each migration says in etl.compatible which older code may go on with the ledger it makes, so that in a rolling
     deploy both sides work.
     """
-    found = None
-    if session.execute(sql.SQL("SELECT to_regclass('etl.alembic_version') IS NOT NULL"))[0][0]:
-        found = session.execute(sql.SQL("SELECT version_num FROM etl.alembic_version"))[0][0]
+    found = _revision(session)
     if found == LEDGER_REVISION or (found is not None and found > LEDGER_REVISION and _names_this_code(session)):
         return
     if found is not None and found > LEDGER_REVISION:
@@ -28,6 +26,15 @@ def check_revision(session: Session) -> None:
     raise LedgerMissingError(
         f"The warehouse's ledger {state} and this code needs {LEDGER_REVISION}; run `sluiceway ledger migrate`."
     )
+
+
+def _revision(session: Session) -> str | None:
+    """The ledger's; None: there is no ledger, and the transaction is of no use any more."""
+    try:
+        rows = session.execute(sql.SQL("SELECT version_num FROM etl.alembic_version"))
+    except (errors.UndefinedTable, errors.InvalidSchemaName, LedgerMissingError):
+        return None
+    return str(rows[0][0]) if rows else None
 
 
 def _names_this_code(session: Session) -> bool:

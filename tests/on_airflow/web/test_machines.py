@@ -20,6 +20,7 @@ from psycopg import sql
 
 from dev.cluster import Cluster
 from dev.docs.status import STATUS_SCHEMA
+from sluiceway.freshness.kept import KEPT_S
 from sluiceway.ledger import face_tokens
 from sluiceway.ledger.face_tokens import Face
 from sluiceway.ledger.warehouse import connect
@@ -28,6 +29,7 @@ from tests.on_airflow.web.conftest import PASSWORDS, logged_in
 from tests.on_airflow.web.door import Door
 
 HOUR = timedelta(hours=1)
+MOST_STATEMENTS = 6
 FACES: dict[str, Face] = {
     "/sluiceway/api/status.json": "status",
     "/sluiceway/badge.json": "badge",
@@ -247,6 +249,16 @@ def test_the_drawing_is_well_formed_says_in_words_what_it_shows_and_loads_nothin
     assert root.findtext(f"{svg}title") == "data: stale"
     assert answer.headers["Content-Type"] == "image/svg+xml"
     assert "href" not in answer.text and answer.text.count("http") == 1
+
+
+def test_no_answer_that_is_made_anew_takes_more_than_six_statements(
+    ask: Ask, token: Tokens, reader: httpx.Client
+) -> None:
+    made = token("status")
+    for answer in (lambda: reader.get("/sluiceway/"), lambda: ask(STATUS, made)):
+        answer()  # what a process asks once
+        time.sleep(KEPT_S + 0.1)
+        assert 2 < int(answer().headers["X-Statements"]) <= MOST_STATEMENTS
 
 
 @pytest.mark.parametrize("path", [STATUS, BADGE, DRAWING])

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.configuration import conf
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
@@ -26,7 +27,7 @@ def readable_dags(
     user: Any, dag_ids: Collection[str], session: Session, entity: DagAccessEntity = DagAccessEntity.RUN
 ) -> set[str]:
     """Those of the DAGs whose runs the user may read, as Airflow's own GET /dags/{dag_id}/dagRuns decides it."""
-    teams = DagModel.get_dag_id_to_team_name_mapping(list(dag_ids), session=session)
+    teams = _teams(dag_ids, session)
     return {
         dag_id
         for dag_id in dag_ids
@@ -39,10 +40,17 @@ def readable_dags(
     }
 
 
+def _teams(dag_ids: Collection[str], session: Session) -> dict[str, str | None]:
+    """Whose each DAG is. Without teams, as is Airflow's default, nothing is asked."""
+    if not (dag_ids and conf.getboolean("core", "multi_team")):
+        return {}
+    return DagModel.get_dag_id_to_team_name_mapping(list(dag_ids), session=session)
+
+
 def conf_of(session: Session, key: RunKey) -> dict[str, Any] | None:
     """With which values the run was triggered; None: Airflow does not have it any more."""
-    conf = session.scalar(select(DagRun.conf).filter_by(**key._asdict()))
-    return conf if isinstance(conf, dict) else None
+    sent = session.scalar(select(DagRun.conf).filter_by(**key._asdict()))
+    return sent if isinstance(sent, dict) else None
 
 
 def seen_runs(session: Session, runs: Iterable[Run], user: Any) -> dict[RunKey, Seen]:

@@ -38,9 +38,11 @@ def show(request: Request, user: UserDep, state: str = "", sort: str = "", q: st
         asked = Asked.parse(state=state, sort=sort, q=q)
     except ValueError as error:
         raise HTTPException(status.HTTP_400_BAD_REQUEST, str(error)) from error
+    asked_for = {MASTER, *declared.flows()}
     with create_session(scoped=False) as airflow:
-        if not readable_dags(user, {MASTER}, airflow):
-            raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+        readable = readable_dags(user, asked_for, airflow)
+    if MASTER not in readable:
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
     around = around_soon()
     try:
         verdict, why = survey_now().verdict, None
@@ -49,7 +51,7 @@ def show(request: Request, user: UserDep, state: str = "", sort: str = "", q: st
         verdict, why = None, str(error)
     known = around.result() if verdict is not None else Around()
     with create_session(scoped=False) as airflow:
-        readable = readable_dags(user, {MASTER, *declared.flows(), *known.dag_ids()} - {CLI}, airflow)
+        readable |= readable_dags(user, known.dag_ids() - asked_for - {CLI}, airflow)
         open_runs = queue(airflow, readable)
     return page(
         request,
