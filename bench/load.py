@@ -1,6 +1,7 @@
 """Benchmark of the load engine: a statewide crop mapping into PostGIS, ours against the usual tools, in turns.
 
     make bench-load N=450000
+    make bench-load N=450000 ARGS="--repeats 5 --peers ogr2ogr"
 
 All load the same 15 columns of the same file into the same database, into a table with the same key and the same
 spatial index. Prints a table and writes bench/results/load.json. Everything lives in .local/bench.
@@ -64,6 +65,9 @@ frame = frame.to_crs(4326).rename_geometry("geom")
 frame.columns = [name.lower() for name in frame.columns]
 frame.to_postgis(table, sqlalchemy.create_engine(url.replace("postgresql:", "postgresql+psycopg:")), chunksize=20000)
 """
+
+TABLES = {"ogr2ogr": "peer_ogr", "shp2pgsql": "peer_shp", "geopandas": "peer_geopandas"}
+"""Of the peers."""
 
 console = Console(highlight=False)
 
@@ -137,6 +141,11 @@ class Peers:
     def ours_again(self) -> Measured:
         return self.ours("--force")
 
+    def ours_forgotten(self) -> Measured:
+        """Again and forced, where nothing is remembered of the last load."""
+        self.execute("DELETE FROM etl.loaded_batches")
+        return self.ours("--force")
+
     def ours_unchanged(self) -> Measured:
         return self.ours()
 
@@ -203,7 +212,7 @@ def in_turns(repeats: int, ways: dict[str, Callable[[], Measured]], cluster: Clu
             settle(cluster)
             measured = way()
             console.print(
-                f"  {turn or 'warm-up'}  {name:22} {measured.seconds:6.2f} s  {measured.peak_bytes / 2**20:6.0f} MB"
+                f"  {turn or 'warm-up'}  {name:28} {measured.seconds:6.2f} s  {measured.peak_bytes / 2**20:6.0f} MB"
             )
             if turn:
                 results[name].append(measured)
@@ -221,9 +230,9 @@ def summary(measured: list[Measured], count: int) -> dict[str, Any]:
     }
 
 
-def check_counts(peers: Peers, count: int, again: Measured) -> dict[str, Any]:
+def check_counts(peers: Peers, names: list[str], count: int, again: Measured) -> dict[str, Any]:
     """What was loaded; raises SystemExit when the ways did not load the same rows."""
-    loaded = {table: peers.rows(table) for table in ("landiq_bench", "peer_ogr", "peer_shp", "peer_geopandas")}
+    loaded = {table: peers.rows(table) for table in ("landiq_bench", *(TABLES[name] for name in names))}
     if set(loaded.values()) != {count}:
         raise SystemExit(f"not every way loaded {count:,} rows: {loaded}")
     result: dict[str, Any] = json.loads(again.output)
@@ -270,8 +279,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=450_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--peers", nargs="*", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--only-ours", action="store_true", help="no peers, and no result is written")
     arguments = parser.parse_args()
+    names = [] if arguments.only_ours else arguments.peers
     ensure_programs("ogr2ogr", "shp2pgsql")
     BENCH.mkdir(parents=True, exist_ok=True)
     cluster = Cluster(BENCH / "pg", Credentials(BENCH / "secrets"))
@@ -284,14 +295,10 @@ def main() -> None:
         ways: dict[str, Callable[[], Measured]] = {
             "ours, first": peers.ours_first,
             "ours, again, forced": peers.ours_again,
+            "ours, forced, nothing known": peers.ours_forgotten,
             "ours, unchanged": peers.ours_unchanged,
         }
-        if not arguments.only_ours:
-            ways |= {
-                "peer: ogr2ogr": peers.ogr2ogr,
-                "peer: shp2pgsql": peers.shp2pgsql,
-                "peer: geopandas": peers.geopandas,
-            }
+        ways |= {f"peer: {name}": getattr(peers, name) for name in names}
         measured = in_turns(arguments.repeats, ways, cluster)
         figures = {name: summary(runs, arguments.rows) for name, runs in measured.items()}
         result: dict[str, Any] = {
@@ -302,20 +309,27 @@ def main() -> None:
             "peak_mb_100k": max(run.peak_bytes for run in small_runs) / 2**20,
             "criteria": {},
         }
-        first = figures["ours, first"]
-        if not arguments.only_ours:
-            result["counts"] = check_counts(peers, arguments.rows, measured["ours, again, forced"][-1])
+        first, again = figures["ours, first"], figures["ours, again, forced"]
+        if names:
+            result["counts"] = check_counts(peers, names, arguments.rows, measured["ours, again, forced"][-1])
             result["worker"] = under_worker_limit(peers)
+        if "ogr2ogr" in names:
+            bare = figures["peer: ogr2ogr"]["median_s"]
             result["criteria"] = {
-                "first load / ogr2ogr": (first["median_s"] / figures["peer: ogr2ogr"]["median_s"], "1.2"),
-                "shp2pgsql / first load": (figures["peer: shp2pgsql"]["median_s"] / first["median_s"], "at least 2"),
-                "geopandas / first load": (figures["peer: geopandas"]["median_s"] / first["median_s"], "at least 2"),
+                "first load / ogr2ogr": (first["median_s"] / bare, "0.85"),
+                "second load, forced / ogr2ogr": (again["median_s"] / bare, "0.6"),
             }
         result["criteria"] |= {
-            "peak memory, MB": (first["peak_mb"], "350"),
+            f"{name} / first load": (figures[f"peer: {name}"]["median_s"] / first["median_s"], "at least 2")
+            for name in names
+            if name != "ogr2ogr"
+        }
+        forgotten = figures["ours, forced, nothing known"]["median_s"]
+        result["criteria"] |= {
+            "peak memory, MB": (first["peak_mb"], "300"),
             "peak memory / that of 100,000 rows": (first["peak_mb"] / result["peak_mb_100k"], "1.1"),
-            "second load, forced / first": (figures["ours, again, forced"]["median_s"] / first["median_s"], "0.7"),
-            "second load, unchanged, s": (figures["ours, unchanged"]["median_s"], "1"),
+            "forced, nothing known of the last load / forced": (forgotten / again["median_s"], "at least 2"),
+            "second load, unchanged, s": (figures["ours, unchanged"]["median_s"], "0.6"),
         }
     finally:
         cluster.stop()

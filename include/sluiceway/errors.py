@@ -152,6 +152,9 @@ class LedgerMissingError(SluicewayError):
 class WarehouseError(SluicewayError):
     """PostgreSQL, or BigQuery, refused a statement for a reason that a retry does not change."""
 
+    sqlstate: str | None = None
+    """PostgreSQL's code of it."""
+
 
 class WarehouseUnavailableError(TransientError):
     """PostgreSQL, or BigQuery, cannot be reached, or it ended the session (restart, deadlock, out of connections)."""

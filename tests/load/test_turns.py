@@ -21,7 +21,7 @@ from sluiceway.errors import WarehouseUnavailableError
 from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect
-from sluiceway.load import session, table
+from sluiceway.load import session, table, transaction
 from sluiceway.load.table import load_table
 from sluiceway.run import steps
 from sluiceway.sources.locate import TICK_NS, hash_ahead
@@ -173,7 +173,7 @@ def test_a_load_waits_for_the_transaction_of_another_that_lost_its_turn(
     waits = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     with ThreadPoolExecutor(1) as threads:
         with session.bulk_session(warehouse_url) as writing:
-            table._prepare(writing, city)
+            transaction.prepare(writing, city)
             loading = threads.submit(load, city, "r1")
             wait_until(lambda: bool(query(waits)) or loading.done())
             assert not loading.done()

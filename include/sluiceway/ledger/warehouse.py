@@ -76,7 +76,9 @@ def named_error(message: str, sqlstate: str | None) -> SluicewayError:
         return WarehouseUnavailableError(f"The warehouse broke off: {message}")
     if sqlstate in {"3F000", "42P01"} and "etl." in message:
         return LedgerMissingError(f"The warehouse has no ledger ({message}); run `sluiceway ledger migrate`.")
-    return WarehouseError(f"The warehouse refused a statement: {message}")
+    refused = WarehouseError(f"The warehouse refused a statement: {message}")
+    refused.sqlstate = sqlstate
+    return refused
 
 
 class PsycopgSession:

@@ -63,7 +63,8 @@ _DATE = r"\d{4}-\d{1,2}-\d{1,2}([T ]00:00(:00(\.0+)?)?)?"
 _TIMESTAMP = r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?"
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A column's name in DuckDB's SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -133,10 +134,15 @@ def _numeric(text: str, sql_type: SqlType) -> str:
     """Text that PostgreSQL will take as numeric(p,s): checked here without a double, rounded there."""
     if not sql_type.args:
         return text
+    return f"CASE WHEN {decimal_of(text, sql_type)} IS NOT NULL THEN {text} END"
+
+
+def decimal_of(text: str, sql_type: SqlType) -> str:
+    """SQL that makes of `text`, SQL for a number as a text, the numeric(p,s) that PostgreSQL would; null: too large."""
     precision, scale = sql_type.args[0], sql_type.args[1] if len(sql_type.args) > 1 else 0
     # TRY_CAST rounds 9.995 as PostgreSQL does, but cuts the digits of 9.9995e1
     plain = f"CASE WHEN regexp_matches({text}, '[eE]') THEN {_without_exponent(text)} ELSE {text} END"
-    return f"CASE WHEN TRY_CAST({plain} AS DECIMAL({precision},{scale})) IS NOT NULL THEN {text} END"
+    return f"TRY_CAST({plain} AS DECIMAL({precision},{scale}))"
 
 
 def _without_exponent(text: str) -> str:
@@ -150,7 +156,7 @@ def _without_exponent(text: str) -> str:
 
 
 def _expression(column: Column, source_family: str, arrow_type: pa.DataType, name: str, marks: TextValues) -> str:
-    value, sql_type = _quoted(name), column.sql_type
+    value, sql_type = quoted(name), column.sql_type
     base, wire = sql_type.base, _WIRE_TYPES[sql_type.base]
     if source_family == "text":
         return _from_text(value, sql_type, column, marks)
@@ -299,12 +305,13 @@ class Caster:
             else:
                 expressions[name] = _expression(column, source_family, values.type, name, self.spec.source)
         if expressions:
-            columns |= self._by_duckdb(batch.select(list(expressions)), expressions)
+            columns |= self.by_duckdb(batch.select(list(expressions)), expressions)
         return pa.RecordBatch.from_arrays([columns[name] for name in names], names=list(names))
 
-    def _by_duckdb(self, batch: pa.RecordBatch, expressions: dict[str, str]) -> dict[str, pa.Array]:
+    def by_duckdb(self, batch: pa.RecordBatch, expressions: dict[str, str]) -> dict[str, pa.Array]:
+        """The values of SQL expressions over the columns of `batch`, by the names of `expressions`."""
         self._duckdb.register("batch", batch)
-        selected = ", ".join(f"{expression} AS {_quoted(name)}" for name, expression in expressions.items())
+        selected = ", ".join(f"{expression} AS {quoted(name)}" for name, expression in expressions.items())
         table = self._duckdb.sql(f"SELECT {selected} FROM batch").to_arrow_table()  # noqa: S608
         return {name: _one_chunk(column) for name, column in zip(table.schema.names, table.columns, strict=True)}
 

@@ -187,11 +187,16 @@ def merge(
         takes_away = spec.on_missing != "keep" and not without_key
         deleted = _take_away_missing(session, spec, run, rejects=rejects > 0) if takes_away else 0
         merged = Merged(inserted, updated, deleted, count_rows(session, spec))
+    complete(session, spec, merged)
+    return merged
+
+
+def complete(session: Session, spec: TableSpec, merged: Merged) -> None:
+    """What follows once the rows are there: the index of their places, and what the planner goes by."""
     if spec.geometry is not None:
         _ensure_spatial_index(session, spec, spec.geometry.column)
     if merged.inserted or merged.updated or merged.deleted:
         session.execute(sql.SQL("ANALYZE {}").format(target_of(spec)))
-    return merged
 
 
 def _ensure_spatial_index(session: Session, spec: TableSpec, column: str) -> None:
@@ -223,8 +228,13 @@ def _fill(session: Session, spec: TableSpec, run: RunKey) -> int:
             stage_table(spec),
         )
     )
-    session.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(target_of(spec), idents(spec.key_columns)))
+    add_key(session, spec)
     return count_rows(session, spec)
+
+
+def add_key(session: Session, spec: TableSpec) -> None:
+    """Give a new table that holds its rows its primary key."""
+    session.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(target_of(spec), idents(spec.key_columns)))
 
 
 def _upsert(session: Session, spec: TableSpec, run: RunKey) -> tuple[int, int]:

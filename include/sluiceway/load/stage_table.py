@@ -43,8 +43,15 @@ class StageName(NamedTuple):
         return sql.Identifier(*self)
 
 
-class NotAsRememberedError(Exception):
-    """What was remembered of the last load is of no use: the load begins anew without it."""
+class BeginAnewError(Exception):
+    """A short cut led nowhere, as the error says: the load begins anew and takes none."""
+
+
+class NotAsRememberedError(BeginAnewError):
+    """What was remembered of the last load is of no use."""
+
+    def __init__(self) -> None:
+        super().__init__("not all rows stand as the last load left them; all are compared")
 
 
 def stage_name(spec: TableSpec) -> str:

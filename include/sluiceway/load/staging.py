@@ -33,6 +33,7 @@ from sluiceway.sources.extraction import Extraction
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
+    from sluiceway.load.first_load import FirstLoad
     from sluiceway.load.geometry.cleaner import GeometryCleaner
 
 Progress = Callable[[int, int | None], None]
@@ -62,28 +63,35 @@ def stage(
     progress: Progress,
     memory: LoadedBatches | None = None,
     part: StageName | None = None,
+    first: FirstLoad | None = None,
 ) -> Staged:
     """Fill the staging table from `extraction`, and `spool` with what cannot be loaded.
 
     :param progress: told after every batch how many rows were extracted so far, and of how many if that is known.
     :param memory: what the last load has loaded; it learns what this one does. None: for nothing to be remembered.
     :param part: the table of a part of a load, of whose columns' types only the sum of the parts can tell.
+    :param first: fills the new warehouse table itself.
     :raises SchemaDriftError: a column holds no value of its declared type.
     :raises NotAsRememberedError: the same, but some batches were only remembered.
     """
     staged = Staged()
-    create_stage(session, spec, part.identifier if part else None)
-    name, to = (part.name, {"schema": part.schema}) if part else (stage_name(spec), {})
+    if first is not None:
+        first.create(session)
+    else:
+        create_stage(session, spec, part.identifier if part else None)
+    name, to = (part.name, {"schema": part.schema}) if part else (spec.name if first else stage_name(spec), {})
     with (
         closing(Caster(spec, staged.failures, staged.values)) as caster,
         read_ahead(_raw_batches(spec, extraction)) as raw_batches,
     ):
         batches = _Typing(spec, extraction, caster, spool, staged, memory).batches(raw_batches, progress)
-        first = next(batches, None)
         if first is not None:
-            schema = first.schema
+            batches = (first.rows(batch, caster) for batch in batches)
+        begin = next(batches, None)
+        if begin is not None:
+            schema = begin.schema
             staged.staged = hand_over(
-                chain((first,), batches),
+                chain((begin,), batches),
                 lambda ready: session.append(name, pa.RecordBatchReader.from_batches(schema, ready), **to),
             )
         if part is not None:

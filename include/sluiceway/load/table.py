@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from psycopg import sql
-
 from sluiceway.amounts import counted
 from sluiceway.errors import SluicewayError, TooManyRejectsError
 from sluiceway.ledger import loaded_batches, locks, store
@@ -24,6 +22,7 @@ from sluiceway.load.last_load import LastLoad, last_load, spec_hash
 from sluiceway.load.progress_log import log_progress
 from sluiceway.load.staged_parts import PartsRejects, StagedParts
 from sluiceway.load.target import dataset_of
+from sluiceway.load.transaction import prepare, session_name
 from sluiceway.sources import module_of, open_source
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.locate import Hashed, located
@@ -33,6 +32,8 @@ from sluiceway.tables.spec import TableSpec
 if TYPE_CHECKING:
     from sluiceway.ledger.loaded_batches import Remembered
     from sluiceway.load.bigquery.dataset import Dataset
+    from sluiceway.load.first_load import FirstLoad
+    from sluiceway.load.loaded_batches import LoadedBatches
     from sluiceway.load.merge import Merged
     from sluiceway.load.reject_spool import RejectSpool
     from sluiceway.load.session import BulkSession
@@ -89,7 +90,7 @@ def _turn(url: str, spec: TableSpec) -> AbstractContextManager[LockedSession]:
         url,
         locks.of_load(spec.name),
         after=locks.of_writing(spec.name),
-        application_name=_session_name(spec),
+        application_name=session_name(spec),
         waiting=f"{spec.name}: another load of this table is under way; this one waits for its end",
     )
 
@@ -178,18 +179,20 @@ class _Load:
         :param since: where the last incremental load ended.
         :returns: None when an incremental source has nothing at all since then.
         """
-        from sluiceway.load.stage_table import NotAsRememberedError
+        from sluiceway.load.stage_table import BeginAnewError
         from sluiceway.sources.formats.arrow import use_little_memory
 
         use_little_memory()
         try:
-            return self._run(place, connections, since, trusting=self.parts is None)
-        except NotAsRememberedError:
-            log.info("%s: not all rows stand as the last load left them; all are compared", self.spec.name)
-            self.attempt.sample.clear()
-            return self._run(place, connections, since, trusting=False)
+            return self._run(place, connections, since, cutting_short=self.parts is None)
+        except BeginAnewError as reason:
+            log.info("%s: %s", self.spec.name, reason)
+        self.attempt.sample.clear()
+        return self._run(place, connections, since, cutting_short=False)
 
-    def _run(self, place: Place, connections: Connections, since: str | None, *, trusting: bool) -> TableRun | None:
+    def _run(
+        self, place: Place, connections: Connections, since: str | None, *, cutting_short: bool
+    ) -> TableRun | None:
         from sluiceway.load.reject_spool import RejectSpool
         from sluiceway.load.session import bulk_session
 
@@ -205,9 +208,9 @@ class _Load:
                 bulk_session(self.url) as session,
             ):
                 check_drift(self.spec, extraction.columns, self._columns_before())
-                _prepare(session, self.spec)
+                prepare(session, self.spec)
                 store.begin_table(session, self.attempt.run, self.spec.name, self.attempt.try_number)
-                result = self._fill(session, extraction, spool, place, since, trusting=trusting)
+                result = self._fill(session, extraction, spool, place, since, cutting_short=cutting_short)
         finally:
             spool.close()
         if result is not None:
@@ -231,31 +234,26 @@ class _Load:
         place: Place,
         since: str | None,
         *,
-        trusting: bool,
+        cutting_short: bool,
     ) -> TableRun | None:
+        from sluiceway.load.first_load import first_load
         from sluiceway.load.loaded_batches import LoadedBatches, way
         from sluiceway.load.merge import target_of
         from sluiceway.load.rejected import reject_duplicates, write_rejects
         from sluiceway.load.stage_table import drop_stage
-        from sluiceway.load.staging import stage
 
         spec, run = self.spec, self.attempt.run
         this_way = way(spec_hash(spec))
         # only PostgreSQL says which transaction a row is of
         is_here = self.dataset is None
         remembered = None
-        if trusting and is_here:
+        if cutting_short and is_here:
             remembered = loaded_batches.read(session, spec.name, target=target_of(spec), way=this_way)
         # a content key is made of all columns, so that no row can be told by its key alone
         remembers = since is None and spec.key != "content" and is_here
         memory = LoadedBatches.of(remembered.batches if remembered else b"") if remembers else None
-        if self.parts is not None:
-            if spool.count:
-                write_rejects(session, spec, run, self.attempt.try_number, spool)
-                self._take_sample(session)
-            staged = self.parts.stage(session)
-        else:
-            staged = stage(session, spec, extraction, cast("RejectSpool", spool), self.progress, memory)
+        first = first_load(session, spec, run) if cutting_short and since is None else None
+        staged = self._stage(session, extraction, spool, memory, first)
         self.attempt.extracted, self.attempt.rejected = staged.extracted, spool.count
         if since is None:
             check_extracted(spec, staged.extracted, self.last)
@@ -264,11 +262,14 @@ class _Load:
             return None
         if spool.count and self.parts is None:
             write_rejects(session, spec, run, self.attempt.try_number, spool)
-        repeated = reject_duplicates(session, spec, run, self.attempt.try_number) if staged.staged else 0
+        repeated = reject_duplicates(session, spec, run, self.attempt.try_number) if first is None else 0
         rejected = spool.count + repeated
-        self._check_rejects(session, staged.extracted, rejected)
-        merged = self._merge(session, staged, remembered, spool)
-        drop_stage(session, spec)
+        self._check_rejects(session, staged.extracted, rejected, all_known=first is None)
+        if first is not None:
+            merged = first.finish(session, staged.staged)
+        else:
+            merged = self._merge(session, staged, remembered, spool)
+            drop_stage(session, spec)
         if self.parts is not None:
             self.parts.done(session)
         result = self.attempt.result(
@@ -301,6 +302,26 @@ class _Load:
             batches = memory.written() if memory is not None and not repeated else b""
             loaded_batches.write(session, spec.name, target=target_of(spec), way=this_way, batches=batches)
         return result
+
+    def _stage(
+        self,
+        session: BulkSession,
+        extraction: Extraction,
+        spool: RejectSpool | PartsRejects,
+        memory: LoadedBatches | None,
+        first: FirstLoad | None,
+    ) -> Staged:
+        """All rows into the staging table, or into the table itself."""
+        from sluiceway.load.rejected import write_rejects
+        from sluiceway.load.staging import stage
+
+        if self.parts is None:
+            spooled = cast("RejectSpool", spool)
+            return stage(session, self.spec, extraction, spooled, self.progress, memory, first=first)
+        if spool.count:
+            write_rejects(session, self.spec, self.attempt.run, self.attempt.try_number, spool)
+            self._take_sample(session)
+        return self.parts.stage(session)
 
     def _merge(
         self,
@@ -341,10 +362,14 @@ class _Load:
             without_key=spool.without_key,
         )
 
-    def _check_rejects(self, session: BulkSession, extracted: int, rejected: int) -> None:
+    def _check_rejects(self, session: BulkSession, extracted: int, rejected: int, *, all_known: bool) -> None:
         allowed = self.spec.checks.rejects_allowed(extracted)
         if rejected <= allowed:
             return
+        if not all_known:
+            from sluiceway.load.first_load import FewRejectsKnownError
+
+            raise FewRejectsKnownError
         self.attempt.rejected = rejected
         self._take_sample(session)
         first = self.attempt.sample[0]
@@ -359,22 +384,6 @@ class _Load:
         from sluiceway.load.reject_spool import SAMPLE
 
         self.attempt.sample = rejects_of(session, self.attempt.result(self.spec.name, "failed"), limit=SAMPLE)
-
-
-def _prepare(session: BulkSession, spec: TableSpec) -> None:
-    """Settings on which the content key's text depends, and a lock that lasts as long as the transaction itself."""
-    # by this name people find a load that waits, and cleanup_staging the sessions of lost workers
-    session.execute(sql.SQL("SET LOCAL application_name = {}").format(sql.Literal(_session_name(spec))))
-    for statement in ("TimeZone = 'UTC'", "DateStyle = 'ISO'", "extra_float_digits = 1"):
-        session.execute(sql.SQL("SET LOCAL " + statement))
-    # the size of a temporary table is a guess: compiling a statement took 2 s, and running it as long without
-    for statement in ("work_mem = '64MB'", "jit = off"):
-        session.execute(sql.SQL("SET LOCAL " + statement))
-    session.execute(sql.SQL("SELECT pg_advisory_xact_lock({})::text AS locked").format(locks.of_writing(spec.name)))
-
-
-def _session_name(spec: TableSpec) -> str:
-    return f"sluiceway load {spec.name}"[: locks.LONGEST_NAME]
 
 
 def _note(spec: TableSpec, without_key: int) -> str | None:
