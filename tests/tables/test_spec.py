@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from sluiceway.errors import ConfigError
+from sluiceway.tables.column import SQL_TYPES, SqlType
 from sluiceway.tables.registry import read_spec
-from sluiceway.tables.spec import SQL_TYPES, SqlType, TableSpec
+from sluiceway.tables.spec import TableSpec
 
 GOOD = """
 description = "Cities"

@@ -10,8 +10,8 @@ from itertools import product
 from sluiceway.amounts import counted
 from sluiceway.infer.values import SourceColumn, Values, literal
 from sluiceway.load.cast import cast_of_text
+from sluiceway.tables.column import Column
 from sluiceway.tables.source_spec import TextValues
-from sluiceway.tables.spec import Column
 
 TRUE, FALSE = ("true", "t", "yes", "y"), ("false", "f", "no", "n")
 CODES = "[A-Z]{2}"

@@ -31,8 +31,8 @@ from sluiceway.infer.text_types import (
     number_pattern,
 )
 from sluiceway.infer.values import SourceColumn, Values, literal
+from sluiceway.tables.column import Column
 from sluiceway.tables.source_spec import TextValues
-from sluiceway.tables.spec import Column
 
 MOST_NULL_TEXTS = 5
 

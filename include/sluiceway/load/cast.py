@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 from sluiceway.amounts import counted
 from sluiceway.errors import SchemaDriftError
 from sluiceway.sources.extraction import family
+from sluiceway.tables.column import Column, SqlType
 from sluiceway.tables.source_spec import TextValues
-from sluiceway.tables.spec import Column, SqlType, TableSpec
+from sluiceway.tables.spec import TableSpec
 
 Reasons = dict[int, list[tuple[str, str]]]
 """Index of a row that cannot be loaded -> (column, reason) pairs."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from sluiceway.errors import SettingsError
 from sluiceway.ledger.rows import TableRun
 from sluiceway.sources.connections import Connection, Connections
+from sluiceway.tables.column import Column
 from sluiceway.tables.source_spec import (
     BigQuerySource,
     ExcelSource,
@@ -23,7 +24,7 @@ from sluiceway.tables.source_spec import (
     SqlSource,
     VectorSource,
 )
-from sluiceway.tables.spec import Column, TableSpec
+from sluiceway.tables.spec import TableSpec
 
 FILE = "file"
 BIGQUERY = "bigquery"

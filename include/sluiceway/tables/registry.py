@@ -12,9 +12,10 @@ from sluiceway.config_files import Words, read_toml, sentences
 from sluiceway.errors import ConfigError, UnknownTableError, nearest
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.checks import Checks
+from sluiceway.tables.column import Column
 from sluiceway.tables.files import is_deployed, table_files
 from sluiceway.tables.source_spec import SOURCE_KINDS, LocatedSource, Paging
-from sluiceway.tables.spec import Column, Geometry, TableSpec
+from sluiceway.tables.spec import Geometry, TableSpec
 
 T = TypeVar("T")
 

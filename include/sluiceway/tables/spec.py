@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -21,10 +20,10 @@ from pydantic import (
     model_validator,
 )
 
-from sluiceway.amounts import counted
 from sluiceway.errors import nearest
 from sluiceway.spans import check_span
 from sluiceway.tables.checks import Checks
+from sluiceway.tables.column import Column, column_from_shorthand
 from sluiceway.tables.files import DEFAULT_GROUP, check_queue
 from sluiceway.tables.limits import Limits, check_cpu, check_memory, memory_bytes
 from sluiceway.tables.needs import Needs
@@ -41,23 +40,6 @@ CONTENT_KEY_COLUMN = "content_key"
 RESERVED_COLUMNS = frozenset({RUN_COLUMN, DELETED_COLUMN, CONTENT_KEY_COLUMN, "etl_row_number", "etl_winner"})
 """Ours: the warehouse table's, and the last two of the staging table."""
 
-SQL_TYPES = (
-    "text",
-    "varchar",
-    "smallint",
-    "integer",
-    "bigint",
-    "numeric",
-    "real",
-    "double precision",
-    "boolean",
-    "date",
-    "timestamp",
-    "timestamptz",
-    "uuid",
-    "jsonb",
-)
-_TYPE_PATTERN = re.compile(r"^(?P<base>[a-z ]+?)\s*(?:\((?P<args>\d+(?:\s*,\s*\d+)?)\))?$")
 _NAME_PATTERN = re.compile(r"^[a-z_][a-z0-9_]*$")
 
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
@@ -78,68 +60,6 @@ def check_name(name: str) -> str:
 Name = Annotated[str, AfterValidator(check_name)]
 
 
-class SqlType(Frozen):
-    """A column's type in the warehouse, such as `numeric(10,2)`: base name and arguments."""
-
-    base: str
-    args: tuple[int, ...] = ()
-
-    @classmethod
-    @cache
-    def parse(cls, text: str) -> SqlType:
-        """Parse `numeric(10, 2)`; raises ValueError that names the nearest known type."""
-        match = _TYPE_PATTERN.match(text.strip().lower())
-        base = match["base"] if match else text
-        if match is None or base not in SQL_TYPES:
-            raise ValueError(f"{text!r} is no column type Sluiceway loads{nearest(base, SQL_TYPES)}")
-        args = tuple(int(part) for part in (match["args"] or "").split(",") if part.strip())
-        limit = {"varchar": 1, "numeric": 2}.get(base, 0)
-        if len(args) > limit:
-            raise ValueError(f"{text!r} takes at most {counted(limit, 'number')} in brackets")
-        if base == "numeric" and args and not (1 <= args[0] <= 38 and (len(args) == 1 or args[1] <= args[0])):
-            raise ValueError(f"{text!r}: precision is 1 to 38 and scale at most the precision")
-        return cls(base=base, args=args)
-
-    def __str__(self) -> str:
-        return self.base + (f"({','.join(map(str, self.args))})" if self.args else "")
-
-
-class Column(Frozen):
-    """One column of the warehouse table and where its values come from."""
-
-    source: PositiveInt | str | tuple[str, ...] | None = Field(
-        default=None,
-        description="Where it comes from: a column's name, its position from 1, or several names of which the first "
-        "that the source has counts. Default: a column of the same name.",
-        examples=["GEOID", 3, ["GEOID20", "GEOID10"]],
-    )
-    type: str = Field(description="The SQL type in the warehouse.", examples=["numeric(10,2)"])
-    required: bool = Field(
-        default=False,
-        description="A row whose value is null is a reject. Key columns are always required.",
-        examples=[True],
-    )
-    format: str | None = Field(
-        default=None,
-        description="The strptime format of a date or timestamp in text, such as %m/%d/%Y.",
-        examples=["%m/%d/%Y"],
-    )
-    description: str | None = Field(
-        default=None,
-        description="What it holds, for people: shown on the table's page.",
-        examples=["Residents on 1 April"],
-    )
-
-    @field_validator("type")
-    @classmethod
-    def _known_type(cls, value: str) -> str:
-        return str(SqlType.parse(value))
-
-    @property
-    def sql_type(self) -> SqlType:
-        return SqlType.parse(self.type)
-
-
 _NOT_LOADED: Any = {
     **dict.fromkeys(("description", "group", "checks", "transform", "split", "fresh_within"), True),
     **dict.fromkeys(("queue", "memory", "cpu"), True),
@@ -147,11 +67,6 @@ _NOT_LOADED: Any = {
     "columns": {"__all__": {"description"}},
 }
 """What changes no row that is loaded."""
-
-
-def _column_from_shorthand(value: object) -> object:
-    """`year = "integer"` is short for `year = { type = "integer" }`."""
-    return {"type": value} if isinstance(value, str) else value
 
 
 class Geometry(Frozen):
@@ -236,7 +151,7 @@ class TableSpec(Frozen):
         description='The columns that identify a row, or "content" where there are none: the hash of the row.',
         examples=[["country", "year"], "geoid", "content"],
     )
-    columns: dict[Name, Annotated[Column, BeforeValidator(_column_from_shorthand)]] = Field(
+    columns: dict[Name, Annotated[Column, BeforeValidator(column_from_shorthand)]] = Field(
         min_length=1, description='Target name -> column; `year = "integer"` is short for `{ type = "integer" }`.'
     )
     geometry: Geometry | None = Field(default=None, description="The geometry column, if the table has one.")

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pyarrow as pa
 from google.cloud.bigquery import SchemaField
 
-from sluiceway.tables.spec import CONTENT_KEY_COLUMN, DELETED_COLUMN, RUN_COLUMN, SqlType, TableSpec
+from sluiceway.tables.column import SqlType
+from sluiceway.tables.spec import CONTENT_KEY_COLUMN, DELETED_COLUMN, RUN_COLUMN, TableSpec
 from sluiceway.tables.targets import REJECTED_COLUMN
 
 _NUMERIC_SCALE, _NUMERIC_WHOLE = 9, 29

@@ -30,8 +30,9 @@ from sluiceway.sources.formats.archive import check_archive
 from sluiceway.sources.formats.excel_parts import WorkbookReader
 from sluiceway.sources.formats.header import check_width, column_names, declared_positions
 from sluiceway.sources.formats.values import spelled_array, typed_array
+from sluiceway.tables.column import Column
 from sluiceway.tables.source_spec import ExcelSource
-from sluiceway.tables.spec import Column, TableSpec
+from sluiceway.tables.spec import TableSpec
 
 BATCH_ROWS = 5_000
 BATCH_CHARACTERS = 2 << 20
