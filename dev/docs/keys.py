@@ -133,4 +133,4 @@ def _number(kind: type, limits: list[Any]) -> str:
         return f"number from {1 if low is None else low}{upto}"
     if high is not None:
         return f"number up to {high}"
-    return "number" if kind is int or above is not None else "share"
+    return "number"

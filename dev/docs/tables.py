@@ -8,11 +8,11 @@ from pydantic import BaseModel
 
 from dev.docs.keys import Document
 from dev.docs.page import DOCS
-from sluiceway.tables import checks, source_spec, spec
+from sluiceway.tables import checks, column, source_spec, spec
 
 MODELS: Mapping[str, type[BaseModel]] = {
     "TableSpec": spec.TableSpec,
-    "Column": spec.Column,
+    "Column": column.Column,
     "Geometry": spec.Geometry,
     "Checks": checks.Checks,
     "LocatedSource": source_spec.LocatedSource,

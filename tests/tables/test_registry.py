@@ -106,7 +106,7 @@ def test_a_broken_file_keeps_its_name_in_the_trigger_form(config: Path) -> None:
 def test_every_wrong_file_is_named_and_none_is_left_out(config: Path) -> None:
     for name in ("city", "town"):
         path = config / "tables" / f"{name}.toml"
-        path.write_text(path.read_text(encoding="utf-8").replace('"integer"', '"int"'), encoding="utf-8")
+        path.write_text(path.read_text(encoding="utf-8").replace('"integer"', '"integr"'), encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         registry.read_all()
     assert [line.split(".toml")[0].split("/")[-1] for line in str(caught.value).splitlines()] == ["city", "town"]

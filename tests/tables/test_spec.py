@@ -98,6 +98,10 @@ def test_a_spec_cannot_be_changed(write_spec: WriteSpec) -> None:
             "columns.id.type = 'integr': 'integr' is no column type Sluiceway loads; did you mean 'integer'?",
         ),
         (
+            instead('"integer"', '"string"'),
+            "columns.id.type = 'string': 'string' is no column type Sluiceway loads; did you mean 'text'?",
+        ),
+        (
             instead('"integer"', '"text(5)"'),
             "columns.id.type = 'text(5)': 'text(5)' takes at most 0 numbers in brackets",
         ),
@@ -256,7 +260,17 @@ def test_every_type_is_parsed_and_written_alike(type_name: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "base", "args"),
-    [("numeric(10, 2)", "numeric", (10, 2)), ("varchar(3)", "varchar", (3,)), ("numeric(38)", "numeric", (38,))],
+    [
+        ("numeric(10, 2)", "numeric", (10, 2)),
+        ("varchar(3)", "varchar", (3,)),
+        ("numeric(38)", "numeric", (38,)),
+        ("int", "integer", ()),
+        ("INT8", "bigint", ()),
+        ("float8", "double precision", ()),
+        ("decimal(12,2)", "numeric", (12, 2)),
+        ("character varying(9)", "varchar", (9,)),
+        ("timestamp with time zone", "timestamptz", ()),
+    ],
 )
 def test_a_type_keeps_its_numbers(text: str, base: str, args: tuple[int, ...]) -> None:
     assert (SqlType.parse(text).base, SqlType.parse(text).args) == (base, args)

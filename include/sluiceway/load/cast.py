@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from sluiceway.amounts import counted
 from sluiceway.errors import SchemaDriftError
+from sluiceway.load.tidy import tidied
 from sluiceway.sources.extraction import family
 from sluiceway.tables.column import Column, SqlType
 from sluiceway.tables.source_spec import TextValues
@@ -278,28 +279,47 @@ class Caster:
         :returns: the spec's columns (a bad value is null there), and the reasons by index of the row.
         :raises SchemaDriftError: a column's type has nothing to do with the declared one.
         """
-        typed = self._typed(batch, tuple(self.spec.columns))
-        return typed, self._reasons(batch, typed)
+        plain = self._tidied(batch, tuple(self.spec.columns))
+        typed = self._typed(plain)
+        return typed, self._reasons(batch, plain, typed)
 
     def keys(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The key's columns of `batch` in wire types, of rows of which it is known that they can be cast."""
-        return self._typed(batch, self.spec.key_columns)
+        return self._typed(self._tidied(batch, self.spec.key_columns))
 
     def check_types(self) -> None:
         """Raises SchemaDriftError when a column held values and not one of them was of the declared type."""
         check_types(self.spec, self.values, self.failures)
 
-    def _typed(self, batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
-        columns: dict[str, pa.Array] = {}
-        expressions: dict[str, str] = {}
+    def _tidied(self, batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+        """The columns as they are cast: those that the table's file has tidied are texts."""
+        columns = []
         for name in names:
             column, values = self.spec.columns[name], batch.column(name)
-            source_family = family(values.type)
-            if column.sql_type.base not in _CASTABLE[source_family]:
+            # a map says itself what the source's values stand for
+            if column.sql_type.base not in _CASTABLE[family(values.type)] and not column.map:
                 raise SchemaDriftError(
                     f"{self.spec.name}: column {str(self.spec.source_names(name)[0])!r} holds {values.type} values "
                     f"and is declared {column.type}. Adapt [columns] or the source."
                 )
+            columns.append(tidied(values, column, self.spec.source, self._as_texts) if column.is_tidied else values)
+        return pa.RecordBatch.from_arrays(columns, names=list(names))
+
+    def _as_texts(self, values: pa.Array) -> pa.Array:
+        value = quoted("v")
+        text = f"CAST(to_json({value}) AS VARCHAR)" if family(values.type) == "other" else f"CAST({value} AS VARCHAR)"
+        if pa.types.is_floating(values.type):
+            # as a person writes it, with the marks that texts of this source have
+            text = f"replace(regexp_replace({text}, '\\.0$', ''), '.', {_literal(self.spec.source.decimal)})"
+        return self.by_duckdb(pa.RecordBatch.from_arrays([values], names=["v"]), {"v": text})["v"]
+
+    def _typed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        columns: dict[str, pa.Array] = {}
+        expressions: dict[str, str] = {}
+        names = batch.schema.names
+        for name in names:
+            column, values = self.spec.columns[name], batch.column(name)
+            source_family = family(values.type)
             plain = _plain(values, source_family, column, self.spec.source)
             if plain is not None:
                 columns[name] = plain
@@ -307,7 +327,7 @@ class Caster:
                 expressions[name] = _expression(column, source_family, values.type, name, self.spec.source)
         if expressions:
             columns |= self.by_duckdb(batch.select(list(expressions)), expressions)
-        return pa.RecordBatch.from_arrays([columns[name] for name in names], names=list(names))
+        return pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
 
     def by_duckdb(self, batch: pa.RecordBatch, expressions: dict[str, str]) -> dict[str, pa.Array]:
         """The values of SQL expressions over the columns of `batch`, by the names of `expressions`."""
@@ -316,17 +336,18 @@ class Caster:
         table = self._duckdb.sql(f"SELECT {selected} FROM batch").to_arrow_table()  # noqa: S608
         return {name: _one_chunk(column) for name, column in zip(table.schema.names, table.columns, strict=True)}
 
-    def _reasons(self, raw: pa.RecordBatch, typed: pa.RecordBatch) -> Reasons:
+    def _reasons(self, raw: pa.RecordBatch, plain: pa.RecordBatch, typed: pa.RecordBatch) -> Reasons:
         # looks at single rows only where counts differ
         found: Reasons = {}
         for name, column in self.spec.columns.items():
-            before, after = raw.column(name), typed.column(name)
+            before, after = plain.column(name), typed.column(name)
             self.values[name] += len(before) - before.null_count
             if after.null_count > before.null_count:
                 bad = np.flatnonzero(_is_null(after) & ~_is_null(before))
                 self.failures[name] += len(bad)
                 for index in bad:
-                    shown = str(before[int(index)].as_py())
+                    given = raw.column(name)[int(index)].as_py()
+                    shown = str(before[int(index)].as_py() if given is None else given)
                     what = f"{shown[:80]!r} is no {column.type}"
                     found.setdefault(int(index), []).append((name, what))
             if name in self._not_null and before.null_count:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Annotated, Self
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, StrictBool, StrictFloat, StrictInt, StrictStr, field_validator, model_validator
 
 from sluiceway.amounts import counted
 from sluiceway.errors import nearest
 from sluiceway.tables.source_spec import Frozen
 
+Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
+"""A value as TOML writes it."""
 SQL_TYPES = (
     "text",
     "varchar",
@@ -27,7 +30,35 @@ SQL_TYPES = (
     "uuid",
     "jsonb",
 )
-_TYPE_PATTERN = re.compile(r"^(?P<base>[a-z ]+?)\s*(?:\((?P<args>\d+(?:\s*,\s*\d+)?)\))?$")
+NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision"})
+ALIASES = {
+    "int": "integer",
+    "int2": "smallint",
+    "int4": "integer",
+    "int8": "bigint",
+    "float": "double precision",
+    "float4": "real",
+    "float8": "double precision",
+    "decimal": "numeric",
+    "bool": "boolean",
+    "character varying": "varchar",
+    "timestamp without time zone": "timestamp",
+    "timestamp with time zone": "timestamptz",
+}
+"""PostgreSQL's own other names of these types."""
+_MEANT = {
+    "string": "text",
+    "str": "text",
+    "char": "varchar",
+    "character": "varchar",
+    "double": "double precision",
+    "number": "numeric",
+    "datetime": "timestamp",
+    "json": "jsonb",
+    "guid": "uuid",
+}
+"""Names of other systems, which PostgreSQL does not know or takes for something else."""
+_TYPE_PATTERN = re.compile(r"^(?P<base>[a-z][a-z0-9 ]*?)\s*(?:\((?P<args>\d+(?:\s*,\s*\d+)?)\))?$")
 
 
 class SqlType(Frozen):
@@ -42,6 +73,9 @@ class SqlType(Frozen):
         """Parse `numeric(10, 2)`; raises ValueError that names the nearest known type."""
         match = _TYPE_PATTERN.match(text.strip().lower())
         base = match["base"] if match else text
+        base = ALIASES.get(base, base)
+        if base in _MEANT:
+            raise ValueError(f"{text!r} is no column type Sluiceway loads; did you mean {_MEANT[base]!r}?")
         if match is None or base not in SQL_TYPES:
             raise ValueError(f"{text!r} is no column type Sluiceway loads{nearest(base, SQL_TYPES)}")
         args = tuple(int(part) for part in (match["args"] or "").split(",") if part.strip())
@@ -76,6 +110,31 @@ class Column(Frozen):
         description="The strptime format of a date or timestamp in text, such as %m/%d/%Y.",
         examples=["%m/%d/%Y"],
     )
+    strip: bool = Field(
+        default=False,
+        description="Blanks around a text are dropped; what is one of source.null then, is null.",
+        examples=[True],
+    )
+    remove: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Characters to drop wherever they stand, such as those of `$1,234` and `12 %`.",
+        examples=["$,"],
+    )
+    upper: bool = Field(default=False, description="Letters become capitals.", examples=[True])
+    lower: bool = Field(default=False, description="Letters become small ones.", examples=[True])
+    map: dict[str, Scalar] = Field(
+        default={},
+        description="What a text stands for, once it is stripped and its letters are changed; one that is not named "
+        "stays as it is.",
+        examples=[{"Y": True, "N": False}],
+    )
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None, description="A number is multiplied by it, without a rounding: 0.01 for percent.", examples=[0.01]
+    )
+    default: Scalar | None = Field(
+        default=None, description="What stands where the source has null.", examples=["unknown"]
+    )
     description: str | None = Field(
         default=None,
         description="What it holds, for people: shown on the table's page.",
@@ -86,6 +145,27 @@ class Column(Frozen):
     @classmethod
     def _known_type(cls, value: str) -> str:
         return str(SqlType.parse(value))
+
+    @model_validator(mode="after")
+    def _one_case(self) -> Self:
+        if self.upper and self.lower:
+            raise ValueError("upper and lower exclude each other")
+        if self.scale is not None and self.sql_type.base not in NUMBERS:
+            raise ValueError(f"scale: multiplies numbers, and the column is {self.type}")
+        return self
+
+    @property
+    def is_tidied(self) -> bool:
+        """Whether its values are texts that are worked on before they are cast."""
+        return bool(
+            self.strip
+            or self.remove
+            or self.upper
+            or self.lower
+            or self.map
+            or self.scale is not None
+            or self.default is not None
+        )
 
     @property
     def sql_type(self) -> SqlType:

@@ -271,6 +271,22 @@ def test_every_variable_of_a_page_is_a_setting() -> None:
         assert found <= known, f"{page.relative_to(ROOT)}: {sorted(found - known)}"
 
 
+def test_the_values_of_the_page_become_what_it_says(tmp_path: Path) -> None:
+    from sluiceway.infer.preview import preview
+
+    page = "add-a-table.md"
+    (sheet,) = every("csv")
+    (columns,) = [block for block in COLUMNS if page in block.name and "scale = " in block.text]
+    (tmp_path / "city.csv").write_text(sheet.text, encoding="utf-8")
+    table = tmp_path / "city.toml"
+    table.write_text(f"{TABLE_HEAD}[columns]\n{columns.text}", encoding="utf-8")
+    rows = preview(read_spec(table), rows=10).rows
+    found = [[str(value).lower() if value in {True, False} else str(value) for value in row.values()] for row in rows]
+    text = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
+    shown = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| 0")]
+    assert found == shown
+
+
 def test_the_transform_of_the_page_does_what_it_says(tmp_path: Path) -> None:
     from sluiceway.infer.preview import preview
 

@@ -43,6 +43,7 @@ TOGETHER: dict[tuple[str, str], dict[str, Any]] = {
     ("TableSpec", "split"): {"source": {"kind": "vector", "uri": "cities.gpkg"}},
     ("Geometry", "x"): {"y": "lat"},
     ("Geometry", "y"): {"x": "lon"},
+    ("Column", "scale"): {"type": "numeric"},
     ("TextValues", "thousands"): {"decimal": "."},
     ("SqlSource", "query"): {"table": None},
     ("HttpJsonSource", "connection"): {"key_param": "key"},
