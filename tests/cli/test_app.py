@@ -276,6 +276,25 @@ def test_a_table_is_run_by_its_name_and_by_its_file(run: Run, wired: Path, query
     assert query("SELECT status, trigger_kind FROM etl.run") == [("success", "cli")] * 3
 
 
+def test_a_file_that_nobody_has_described_is_run_by_a_draft_that_is_shown(
+    run: Run, wired: Path, tmp_path: Path, query: Query
+) -> None:
+    sheet = tmp_path / "Spend 2024.csv"
+    sheet.write_text("parcel,county\n1,[bold]Yolo\n2,Kern\n", encoding="utf-8")
+    seen = run("tables", "preview", sheet)
+    assert (seen.exit_code, "of 2 rows 2 can be loaded" in seen.stdout) == (0, True), seen.output
+    result = run("tables", "run", sheet)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("spend_2024: loaded, 2 extracted = 2 inserted")
+    assert 'key = "parcel"' in result.stderr and "To keep it: sluiceway tables infer" in result.stderr
+    assert query("SELECT parcel::int, county FROM spend_2024 ORDER BY 1") == [(1, "[bold]Yolo"), (2, "Kern")]
+    again = run("tables", "run", sheet, "--json")
+    assert json.loads(again.stdout)["status"] == "unchanged"
+    missing = run("tables", "run", tmp_path / "none.csv")
+    assert (missing.exit_code, missing.stdout) == (1, "")
+    assert "none.csv" in missing.stderr and "Traceback" not in missing.stderr
+
+
 def test_json_of_a_run_holds_every_count(run: Run, wired: Path) -> None:
     found = json.loads(run("tables", "run", "city", "--json").stdout)
     assert found["run_id"].startswith("cli__")

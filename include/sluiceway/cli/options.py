@@ -15,8 +15,8 @@ WarehouseOption = Annotated[
 TableArgument = Annotated[
     str,
     typer.Argument(
-        metavar="NAME|FILE.toml",
-        help="A table's name, or a file like those under tables/.",
+        metavar="NAME|FILE",
+        help="A table's name, a file like those under tables/, or any data: a draft of its file is shown, and used.",
         autocompletion=complete.tables,
     ),
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -158,6 +160,26 @@ def _broken_promises(specs: Mapping[Path, TableSpec], config: Path) -> list[chec
     ]
 
 
+def _spec(table: str) -> TableSpec:
+    """The table of that name or file; of any other file the table that a draft makes of it, which is shown."""
+    from sluiceway.tables import registry
+
+    if table.endswith(".toml"):
+        return registry.read_spec(Path(table))
+    if not {".", "/"} & set(table):
+        return registry.read_one(table)
+    from sluiceway.infer import infer
+    from sluiceway.infer.asked import Asked, table_name, validated
+
+    asked = Asked(table)
+    draft = infer.infer(asked)
+    spec = validated(table_name(asked), tomllib.loads(draft))
+    err.print(plain(draft))
+    kept = quote(str(load_settings().config_dir / "tables" / f"{spec.name}.toml"))
+    err.print(plain(f"This draft is used once. To keep it: sluiceway tables infer {quote(table)} -o {kept}"))
+    return spec
+
+
 @app.command("run")
 def tables_run(
     table: TableArgument,
@@ -168,13 +190,13 @@ def tables_run(
 ) -> None:
     """Load one table without Airflow. Exit 1 when it was not loaded, 2 when the file is wrong, 130 or 143 when stopped.
 
-    Example: sluiceway tables run my_table.toml --warehouse postgresql://me@localhost/gis --json
+    Example: sluiceway tables run spend.csv --warehouse postgresql://me@localhost/gis --json
     """
     from sluiceway.sources.locate import hash_ahead
     from sluiceway.tables import registry
 
     with sentences(), _stopped(), stoppable() as stop:
-        spec = registry.read_spec(Path(table)) if table.endswith(".toml") else registry.read_one(table)
+        spec = _spec(table)
         if uri is not None:
             spec = registry.read_from(spec, uri)
         url = warehouse_url(warehouse)
@@ -284,7 +306,7 @@ def tables_preview(
     with sentences():
         most = whole("--rows", rows, least=0, most=MOST_ROWS)
         url = named_warehouse(warehouse) if warehouse is not None else None
-        spec = registry.read_spec(Path(table)) if table.endswith(".toml") else registry.read_one(table)
+        spec = _spec(table)
         if uri is not None:
             spec = registry.read_from(spec, uri)
         found = preview(spec, rows=most)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pydantic
 
 from sluiceway.config_files import wrong
 from sluiceway.errors import ConfigError
+from sluiceway.infer import naming
 from sluiceway.infer.dbase_encoding import find_dbase_encoding
 from sluiceway.infer.dialect import Dialect, sheet_shape
 from sluiceway.infer.encoding import Found
@@ -21,7 +23,7 @@ from sluiceway.sources import open_source
 from sluiceway.sources.connections import from_environment
 from sluiceway.sources.formats.vector.shapefile import check_whole
 from sluiceway.sources.place import Place
-from sluiceway.tables.spec import TableSpec
+from sluiceway.tables.spec import TableSpec, check_name
 
 SHEET_ROWS = 200
 """Rows of a sheet in which its header is looked for."""
@@ -149,6 +151,22 @@ def provisional(name: str, keys: dict[str, Any], uri: str, *, geometry: bool) ->
             "transform": "/",
         },
     )
+
+
+def table_name(asked: Asked, out: Path | None = None) -> str:
+    """What the table of a draft is called."""
+    if out is None:
+        found = asked.layer or asked.sheet or asked.table or asked.member or urlsplit(asked.uri).path or asked.uri
+        return naming.table_name(PurePosixPath(unquote(found)).name.partition(".")[0])
+    try:
+        if out.suffix != ".toml":
+            raise ConfigError(f"{out}: a table's file ends in .toml; for instance {out}.toml")
+        return check_name(out.stem)
+    except ValueError as error:
+        legal = naming.table_name(out.name.removesuffix(".toml"))
+        raise ConfigError(
+            f"{out}: a table is named by its file, and {error}; for instance {out.with_name(legal + '.toml')}"
+        ) from error
 
 
 def validated(name: str, data: dict[str, Any]) -> TableSpec:

@@ -8,9 +8,8 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
@@ -26,6 +25,7 @@ from sluiceway.infer.asked import (
     Source,
     provisional,
     source_of,
+    table_name,
     validated,
 )
 from sluiceway.infer.draft import Draft, Entry, key_entry
@@ -42,7 +42,7 @@ from sluiceway.sources.locate import located
 from sluiceway.sources.place import Place, without_secrets
 from sluiceway.tables.registry import read_spec
 from sluiceway.tables.source_spec import CsvSource
-from sluiceway.tables.spec import TableSpec, check_name
+from sluiceway.tables.spec import TableSpec
 
 GEOMETRY = "geom"
 SHOWN = 3
@@ -73,7 +73,7 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
     :param out: where it will stand: a path in it is relative to that, and the table has its name.
     :raises SluicewayError: the file cannot be read; one sentence says why.
     """
-    name = _table_name(asked, out)
+    name = table_name(asked, out)
     uri = asked.uri if "://" in asked.uri else str(Path(asked.uri).resolve())
     # any kind will do: only its uri counts yet
     somewhere = CsvSource(kind="csv", uri=uri, connection=asked.connection)
@@ -116,21 +116,6 @@ def write(text: str, out: Path) -> None:
         path.write_text(text, encoding="utf-8")
         read_spec(path)
         path.replace(out)
-
-
-def _table_name(asked: Asked, out: Path | None) -> str:
-    if out is None:
-        found = asked.layer or asked.sheet or asked.table or asked.member or urlsplit(asked.uri).path or asked.uri
-        return naming.table_name(PurePosixPath(unquote(found)).name.partition(".")[0])
-    try:
-        if out.suffix != ".toml":
-            raise ConfigError(f"{out}: a table's file ends in .toml; for instance {out}.toml")
-        return check_name(out.stem)
-    except ValueError as error:
-        legal = naming.table_name(out.name.removesuffix(".toml"))
-        raise ConfigError(
-            f"{out}: a table is named by its file, and {error}; for instance {out.with_name(legal + '.toml')}"
-        ) from error
 
 
 def _uri_in(uri: str, out: Path | None) -> str:
