@@ -9,12 +9,12 @@ from dev.docs.environments import ENVIRONMENTS
 from dev.docs.flows import TRIGGERS
 from dev.docs.ledger import LEDGER
 from dev.docs.page import Page
+from dev.docs.schemas import SCHEMAS
 from dev.docs.settings import SETTINGS
-from dev.docs.status import STATUS_SCHEMA
 from dev.docs.tables import TABLES
 
 PAGES: tuple[Page, ...] = (TABLES, TRIGGERS, ENVIRONMENTS, ALERTS, CLI, LEDGER, SETTINGS, ACCESS)
 
 if __name__ == "__main__":
-    for page in (*PAGES, STATUS_SCHEMA):
+    for page in (*PAGES, *SCHEMAS):
         page.write()

@@ -16,7 +16,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from dev.docs.status import STATUS_SCHEMA
+from dev.docs.schemas import STATUS_SCHEMA
 from sluiceway.cli.app import app
 from sluiceway.deploy import stints
 from sluiceway.deploy.commit import Sighting

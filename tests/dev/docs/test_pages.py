@@ -12,8 +12,8 @@ from dev.docs.cli import commands
 from dev.docs.environments import ENVIRONMENTS
 from dev.docs.ledger import LEDGER, TABLES, TYPES
 from dev.docs.page import DOCS, Page, cell
+from dev.docs.schemas import SCHEMAS, Schema
 from dev.docs.settings import variables
-from dev.docs.status import STATUS_SCHEMA
 from sluiceway.deploy.spec import CloudRunEnvironment, HttpEnvironment
 from sluiceway.errors import ConfigError
 from sluiceway.settings import Settings, load_settings
@@ -40,9 +40,10 @@ def test_a_page_is_what_the_code_makes(page: Page) -> None:
     assert page.written(text) == text, "run python -m dev.docs"
 
 
-def test_the_schema_of_status_json_is_that_of_its_model() -> None:
-    text = STATUS_SCHEMA.path.read_text(encoding="utf-8")
-    assert STATUS_SCHEMA.written("") == text, "run python -m dev.docs"
+@pytest.mark.parametrize("schema", SCHEMAS, ids=[schema.path.name for schema in SCHEMAS])
+def test_a_schema_is_that_of_its_model(schema: Schema) -> None:
+    text = schema.path.read_text(encoding="utf-8")
+    assert schema.written("") == text, "run python -m dev.docs"
 
 
 def test_a_page_that_is_not_current_is_found() -> None:

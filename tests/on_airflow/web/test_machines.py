@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from psycopg import sql
 
 from dev.cluster import Cluster
-from dev.docs.status import STATUS_SCHEMA
+from dev.docs.schemas import STATUS_SCHEMA
 from sluiceway.freshness.kept import KEPT_S
 from sluiceway.ledger import face_tokens
 from sluiceway.ledger.face_tokens import Face
