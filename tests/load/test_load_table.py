@@ -75,9 +75,11 @@ def test_a_first_load_inserts_every_row_with_its_run(write_spec: WriteSpec, load
 
 def test_an_unchanged_source_is_not_loaded_again(write_spec: WriteSpec, load: Load, query: Query) -> None:
     spec = write_spec("city", CITY, city__csv=CSV)
-    load(spec)
-    again = load(spec)
+    first, again = load(spec), load(spec)
     assert (again.status, again.table_rows, counts(again)) == ("unchanged", 3, (0, 0, 0, 0, 0))
+    of_source = {"bytes", "fingerprint", "spec_hash", "source_rows"}
+    assert again.model_dump(include=of_source) == first.model_dump(include=of_source)
+    assert (first.bytes, first.source_rows) == (len(CSV.encode()), 3)
 
 
 def test_a_forced_load_counts_unchanged_rows_and_does_not_rewrite_them(
