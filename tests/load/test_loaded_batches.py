@@ -175,12 +175,16 @@ def test_batches_that_come_again_are_not_cast_again(trial: Trial) -> None:
     assert (result.unchanged, trial.cast) == (6, [0])
 
 
-def test_a_row_changed_by_hand_is_put_right(trial: Trial) -> None:
+@pytest.mark.parametrize(
+    ("change", "put_right"),
+    [("UPDATE {} SET size = 99 WHERE id = 1", (0, 1, 2)), ("DELETE FROM {} WHERE id = 1", (1, 0, 2))],
+)
+def test_a_row_changed_by_hand_is_put_right(trial: Trial, change: str, put_right: tuple[int, int, int]) -> None:
     name, source = trial.table(), [record(number) for number in range(3)]
     trial.load(name, source)
-    trial.execute(f'UPDATE "{name}" SET size = 99 WHERE id = 1')
+    trial.execute(sql.SQL(change).format(sql.Identifier(name)))
     result = trial.load(name, source)
-    assert (result.updated, result.unchanged) == (1, 2)
+    assert (result.inserted, result.updated, result.unchanged) == put_right
     assert [row["size"] for row, _ in trial.content(name) or []] == [1, 1, 1]
     trial.cast.clear()
     assert trial.load(name, source).unchanged == 3
