@@ -19,7 +19,7 @@ from psycopg import sql
 from shapely import Point, Polygon
 
 from dev.cluster import Cluster
-from sluiceway.errors import SluicewayError
+from sluiceway.errors import ShrunkExtractionError, SluicewayError
 from sluiceway.ledger import loaded_batches, store
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import PsycopgSession
@@ -175,12 +175,16 @@ def test_batches_that_come_again_are_not_cast_again(trial: Trial) -> None:
     assert (result.unchanged, trial.cast) == (6, [0])
 
 
-def test_a_row_changed_by_hand_is_put_right(trial: Trial) -> None:
+@pytest.mark.parametrize(
+    ("change", "put_right"),
+    [("UPDATE {} SET size = 99 WHERE id = 1", (0, 1, 2)), ("DELETE FROM {} WHERE id = 1", (1, 0, 2))],
+)
+def test_a_row_changed_by_hand_is_put_right(trial: Trial, change: str, put_right: tuple[int, int, int]) -> None:
     name, source = trial.table(), [record(number) for number in range(3)]
     trial.load(name, source)
-    trial.execute(f'UPDATE "{name}" SET size = 99 WHERE id = 1')
+    trial.execute(sql.SQL(change).format(sql.Identifier(name)))
     result = trial.load(name, source)
-    assert (result.updated, result.unchanged) == (1, 2)
+    assert (result.inserted, result.updated, result.unchanged) == put_right
     assert [row["size"] for row, _ in trial.content(name) or []] == [1, 1, 1]
     trial.cast.clear()
     assert trial.load(name, source).unchanged == 3
@@ -233,6 +237,28 @@ def test_a_remembered_row_wins_over_an_earlier_one_of_its_key(trial: Trial) -> N
     result = trial.load(name, [record(2, 7), record(1), record(2)])
     assert (result.updated, result.unchanged, result.rejected) == (0, 2, 1)
     assert [row["size"] for row, _ in trial.content(name) or []] == [1, 1]
+
+
+def test_the_rejects_of_a_load_that_begins_anew_and_fails_are_shown_once(trial: Trial) -> None:
+    name = trial.table(missing="delete")
+    path = trial.folder / f"{name}.toml"
+    path.write_text(path.read_text().replace("max_shrink = 1.0", "max_shrink = 0.3"))
+    trial.load(name, [record(number) for number in range(6)])
+    trial.execute(f'UPDATE "{name}" SET size = 99 WHERE id = 0')
+    source = [record(0), record(1, "much"), *(record(number) for number in range(6, 10))]
+    with pytest.raises(ShrunkExtractionError, match="would take away 4 of 10 rows"):
+        trial.load(name, source)
+    shown = "SELECT row_number FROM etl.reject WHERE table_name = %s"
+    assert trial.execute(shown, name) == [(2,)]
+
+
+def test_a_batch_whose_rows_were_taken_away_is_forgotten(trial: Trial) -> None:
+    name, source = trial.table(missing="delete"), [record(1), record(2), record(3)]
+    trial.load(name, source)
+    assert trial.load(name, source[:2]).deleted == 1
+    assert trial.cast == [0]
+    assert trial.load(name, source).inserted == 1
+    assert trial.cast == [0, 1]
 
 
 def test_a_table_whose_key_is_its_content_remembers_nothing(trial: Trial) -> None:

@@ -128,6 +128,7 @@ def test_a_row_that_is_gone_is_marked_once_and_by_the_run_that_missed_it(
     assert counts(load(write_spec("sign", toml, sign__csv="code,says\na,x\nb,x\n"))) == (0, 0, 2, 1, 2)
     marked = query("SELECT code, etl_run_id, deleted_at FROM sign WHERE deleted_at IS NOT NULL")
     assert [row[:2] for row in marked] == [("c", "master_etl/r2")]
+    assert query("SELECT now() - deleted_at < interval '5 minutes' FROM sign WHERE code = 'c'") == [(True,)]
     assert counts(load(write_spec("sign", toml, sign__csv="code,says\na,x\n"))) == (0, 0, 1, 1, 1)
     assert query("SELECT code, etl_run_id, deleted_at FROM sign WHERE code = 'c'") == marked, "not once more"
     assert counts(load(write_spec("sign", toml, sign__csv="code,says\na,x\nc,x\nd,x\n"))) == (1, 1, 1, 0, 3)

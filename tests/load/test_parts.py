@@ -182,6 +182,14 @@ def test_a_source_of_one_part_is_loaded_in_one(fields: Path, write_spec: WriteSp
     assert loads.merge(spec, "r1").status == "loaded"
 
 
+def test_a_load_that_is_not_told_of_parts_reads_the_source_itself(
+    fields: Path, write_spec: WriteSpec, loads: Loads
+) -> None:
+    spec = write_spec("parted", field_toml(fields, top=BY_ROWS))
+    assert loads.plan(spec, "r1") == [1, 2, 3]
+    assert load_table(spec, loads.url, run=RunKey("master_etl", "r1")).status == "loaded"
+
+
 def test_a_column_that_is_bad_in_one_part_only_makes_rejects_and_no_error(
     own: Path, write_spec: WriteSpec, loads: Loads, query: Query
 ) -> None:

@@ -180,6 +180,35 @@ def test_a_load_waits_for_the_transaction_of_another_that_lost_its_turn(
         assert loading.result().status == "loaded"
 
 
+def test_while_a_load_writes_its_transaction_has_the_tables_name_and_holds_the_next_one_off(
+    city: TableSpec, load: Callable[..., TableRun], query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, go_on, real = threading.Event(), threading.Event(), table.open_source
+
+    @contextmanager
+    def open_slowly(*arguments: Any, **options: Any) -> Iterator[Any]:
+        def slowly(batches: Iterator[Any]) -> Iterator[Any]:
+            reads.set()
+            assert go_on.wait(30)
+            yield from batches
+
+        with real(*arguments, **options) as extraction:
+            extraction.batches = slowly(extraction.batches)
+            yield extraction
+
+    monkeypatch.setattr(table, "open_source", open_slowly)
+    with ThreadPoolExecutor(1) as threads:
+        loading = threads.submit(load, city, "r1")
+        try:
+            assert reads.wait(30)
+            assert len(query(SESSIONS)) == 2, "the one that keeps its turn, and the one that writes"
+            assert query("SELECT pg_try_advisory_xact_lock(hashtext('sluiceway.write.city'))") == [(False,)]
+        finally:
+            go_on.set()
+        assert loading.result().status == "loaded"
+    assert query("SELECT pg_try_advisory_xact_lock(hashtext('sluiceway.write.city'))") == [(True,)]
+
+
 def test_a_load_that_was_committed_stays_loaded_although_its_end_was_not_heard(
     city: TableSpec, load: Callable[..., TableRun], warehouse_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -180,12 +180,16 @@ def connection(url: str) -> Iterator[Connection]:
 
 def _open(url: str) -> Connection:
     limits = _LIMITS.get()
-    return psycopg.connect(
+    opened: Connection = psycopg.connect(
         url,
         connect_timeout=limits.connect_s if limits else CONNECT_S,
         autocommit=True,
         **CLIENT_ASKS,
     )
+    # the driver reads times in no other style; the server has told its own with its greeting
+    if not (opened.info.parameter_status("DateStyle") or "ISO").startswith("ISO"):
+        opened.execute("SET DateStyle = 'ISO'")
+    return opened
 
 
 def _is_fit(kept: Connection) -> bool:

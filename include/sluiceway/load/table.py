@@ -153,9 +153,7 @@ def _record_unchanged(spec: TableSpec, lock: LockedSession, attempt: Attempt, la
         spec_hash=last.spec_hash,
         source_rows=last.source_rows,
     )
-    with lock.transaction() as ledger:
-        store.begin_table(ledger, attempt.run, spec.name, attempt.try_number)
-        store.write_table_run(ledger, result)
+    store.write_table_run(lock, result)
     log.info("%s: the source is unchanged since %s, nothing to load", spec.name, last.key)
     return result
 

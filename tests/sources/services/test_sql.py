@@ -535,6 +535,20 @@ def test_after_an_increment_of_one_row_a_load_of_half_of_the_source_is_refused(
         load("r5", force=True)
 
 
+def test_an_increment_of_nothing_leaves_the_table_as_it_is(
+    write_spec: WriteSpec, run: Callable[..., None], load: Callable[[TableSpec], TableRun]
+) -> None:
+    spec = incremental(write_spec)
+    run("CREATE TABLE city (id integer, name text, changed bigint)", "INSERT INTO city VALUES (1, 'a', 5), (2, 'b', 7)")
+    assert load(spec).watermark == "7"
+    run("DELETE FROM city WHERE id = 2")
+    nothing = load(spec)
+    assert (nothing.status, nothing.extracted, nothing.table_rows, nothing.source_rows) == ("unchanged", 0, 2, 2)
+    run("INSERT INTO city VALUES (3, 'c', 8)")
+    later = load(spec)
+    assert (later.status, later.extracted, later.inserted, later.table_rows) == ("loaded", 1, 1, 3)
+
+
 def test_a_table_that_keeps_what_its_source_forgets_is_no_measure_of_the_source(
     write_spec: WriteSpec, run: Callable[..., None], load: Callable[[TableSpec], TableRun]
 ) -> None:
