@@ -130,6 +130,8 @@ def _describe_sheet(source: Source, path: Path) -> None:
 NULLS = {"csv": ("",)}
 
 
+CURVE_TOLERANCE = 0.01
+"""A centimetre in most of the CRS that are no degrees."""
 ANY_GEOMETRY = "sluiceway_geometry"
 """The geometry's name while a source is looked at: none of its columns has it."""
 
@@ -137,13 +139,14 @@ ANY_GEOMETRY = "sluiceway_geometry"
 def provisional(name: str, keys: dict[str, Any], uri: str, *, geometry: bool) -> TableSpec:
     """A spec by which the reader hands over every column under its own name, as to a transform."""
     sheet = keys["kind"] in SHEETS
-    null: dict[str, Any] = {"null": []} if keys["kind"] in NULLS else {}
+    more: dict[str, Any] = {"null": []} if keys["kind"] in NULLS else {}
+    more |= {"curve_tolerance": CURVE_TOLERANCE} if keys["kind"] == "vector" else {}
     return validated(
         name,
         {
             "description": "Not known yet",
             "key": "content",
-            "source": {"uri": uri, **keys, **null},
+            "source": {"uri": uri, **keys, **more},
             "columns": {"any": {"source": 1 if sheet else "any", "type": "text"}},
             "geometry": {"column": ANY_GEOMETRY, "type": "Geometry", "required": False} if geometry else None,
             "transform": "/",

@@ -5,26 +5,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from sluiceway.amounts import counted
-from sluiceway.errors import (
-    EmptyExtractionError,
-    SchemaDriftError,
-    SourceMissingError,
-    SourceUnreadableError,
-    SplitError,
-    nearest,
-)
-from sluiceway.sources.bounds import check_columns
+from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError, SplitError, nearest
+from sluiceway.sources.bounds import check_columns, value_too_long
 from sluiceway.sources.extraction import chosen_columns
 from sluiceway.sources.formats.texts import not_utf8
 from sluiceway.sources.formats.vector import gdal, geojson
+from sluiceway.sources.formats.vector.curves import Straightener, TooManyPointsError
 from sluiceway.sources.formats.vector.dbase_texts import DbaseTexts, undecodable
+from sluiceway.sources.formats.vector.geopackage import count_features
+from sluiceway.sources.formats.vector.layers import layer_of, read_info
 from sluiceway.sources.formats.vector.moments import is_naive, moments
 from sluiceway.sources.formats.vector.pieces import of_records, of_value, selected
 from sluiceway.sources.formats.vector.shapefile import (
@@ -46,6 +41,9 @@ BATCH_BYTES = 2 << 20
 """Read at once, about; GDAL takes several times as much meanwhile."""
 SLICE_BYTES = 1 << 20
 """Handed over at once: what follows holds each geometry three times (WKB, parsed, cleaned)."""
+
+_POINT_BYTES = 16
+"""Of a point in WKB, at least."""
 
 _FAMILY_OF_OGR = {
     "OFTInteger": "number",
@@ -84,6 +82,8 @@ class Layer:
         self.file = file
         self.selected = selection
         self.doubts: dict[str, str | None] = {}
+        self.notes: list[str] = []
+        self.curves = Straightener(source.curve_tolerance, source.max_value_bytes // _POINT_BYTES)
         gdal.core.set_gdal_config_options(_OFFLINE)
         if file.path.suffix == ".shp":
             check_whole(file.path)
@@ -123,17 +123,17 @@ class Layer:
             dbf = path.with_suffix(".dbf")
             language = dbase_header(dbf).language if dbf.exists() else 0
             self.texts = DbaseTexts(self.spec.name, self.file, declared=source.encoding, language=language)
-            info = _read_info(path, None, self.texts.names_encoding)
+            info = read_info(path, None, self.texts.names_encoding)
         elif self.file.format.one_layer:
             try:
-                info = _read_info(path, None, None)
+                info = read_info(path, None, None)
             except IndexError as error:
                 # pyogrio asks for the first layer without a look whether there is one
                 raise SourceUnreadableError(
                     f"{self.spec.name}: {self.file.place} cannot be read: GDAL finds no layer in it"
                 ) from error
         else:
-            return _read_info(path, _layer(self.spec.name, source, self.file), None)
+            return read_info(path, layer_of(self.spec.name, source, self.file), None)
         if source.layer not in {None, info["layer_name"]}:
             name = str(info["layer_name"])
             raise SourceMissingError(f"{self.file.place} has no layer {source.layer!r}{nearest(source.layer, [name])}")
@@ -191,6 +191,11 @@ class Layer:
             # GDAL passes over lines that it cannot read
             return count_records(self.file.path)
         return int(self.info["features"]) if self.info["features"] >= 0 else None
+
+    def count(self) -> int:
+        """How many features there are. Of a GeoPackage GDAL believes a number in the file, which may be an old one."""
+        counted_ = count_features(self.file, self.name) if self.info["driver"] == "GPKG" else None
+        return int(self.info["features"]) if counted_ is None else counted_
 
     @contextmanager
     def open(self) -> Iterator[Iterator[pa.RecordBatch]]:
@@ -269,7 +274,7 @@ class Layer:
                     columns[target] = moments(columns[target])
             if self.spec.geometry is not None:
                 # the last one of that name: a field may be called so as well
-                shapes = batch.column(batch.schema.get_all_field_indices(geometry_name)[-1])
+                shapes = self._straight(batch.column(batch.schema.get_all_field_indices(geometry_name)[-1]), seen)
                 columns[self.spec.geometry.column] = shapes
                 self._look_for_measures(shapes)
             seen += batch.num_rows
@@ -278,6 +283,15 @@ class Layer:
             for start in range(0, chosen_only.num_rows, rows):
                 yield chosen_only.slice(start, rows)
         self._check_end(seen)
+
+    def _straight(self, shapes: pa.Array, seen: int) -> pa.Array:
+        try:
+            return self.curves.straightened(shapes)
+        except TooManyPointsError as error:
+            what = (
+                f"one of the shapes from row {seen + 1:,} on, its curves made straight within source.curve_tolerance,"
+            )
+            raise value_too_long(self.spec, self.place, what) from error
 
     def _numbers(self, seen: int, count: int) -> Sequence[int]:
         if self.selected is None:
@@ -322,6 +336,10 @@ class Layer:
             self.measured = any(int.from_bytes(head[1:5], "little") // 1000 in {2, 3} for head in heads)
 
     def _check_end(self, seen: int) -> None:
+        if self.curves.count["curves"]:
+            self.notes.append(self.curves.note)
+        if self.expected is not None and seen != self.expected and self.selected is None:
+            self.expected = self.count()
         if self.expected is not None and seen != self.expected:
             dbf = self.file.path.with_suffix(".dbf")
             deleted = deleted_rows(dbf) if self.texts is not None and dbf.exists() and self.selected is None else 0
@@ -371,27 +389,3 @@ class Layer:
             where = f"row {numbers[wrong[0]]:,}, column {column!r}"
             raise undecodable(self.spec.name, self.file.place, where, wrong[1], "UTF-8")
         return values
-
-
-def _read_info(path: Path, layer: str | None, encoding: str | None) -> Mapping[str, Any]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Measured")
-        info: Mapping[str, Any] = gdal.core.read_info(path, layer=layer, encoding=encoding)
-    return info
-
-
-def _layer(table: str, source: VectorSource, file: VectorFile) -> str:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Measured")
-        layers = [str(name) for name, _ in np.asarray(gdal.core.list_layers(file.path))]
-    if source.layer in layers:
-        return source.layer
-    if not layers:
-        raise EmptyExtractionError(f"{table}: {file.place} holds no layer, so the source gave no rows")
-    if source.layer is not None:
-        raise SourceMissingError(f"{file.place} has no layer {source.layer!r}{nearest(source.layer, layers)}")
-    if len(layers) != 1:
-        raise SourceMissingError(
-            f"{file.place} holds {len(layers)} layers: {', '.join(layers)}; name one as source.layer"
-        )
-    return layers[0]

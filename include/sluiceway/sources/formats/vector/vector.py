@@ -68,6 +68,8 @@ def open_vector(spec: TableSpec, source: VectorSource, path: Path, piece: Piece 
             crs=layer.crs,
             row_numbers=selection.numbers if selection is not None else None,
             doubts=layer.doubts,
+            notes=layer.notes,
+            straightened=layer.curves.count,
         )
 
 
@@ -88,7 +90,13 @@ def pieces_of_vector(spec: TableSpec, source: VectorSource, path: Path) -> list[
             check_bounds(spec, source, file)
             layer = Layer(spec, source, file)
             if split.by == BY_ROWS:
-                return pieces_of_rows(spec.name, int(layer.info["features"]), split.rows)
+                if (count := layer.count()) != layer.info["features"]:
+                    # GDAL would pass over no more than it says, and give the same rows in several parts
+                    raise SplitError(
+                        f"{spec.name}: split: {layer.place} says it holds {layer.info['features']:,} features and "
+                        f"holds {count:,}; write it anew, or split by a column"
+                    )
+                return pieces_of_rows(spec.name, count, split.rows)
             if split.column not in layer.columns:
                 raise SplitError(
                     f"{spec.name}: split: {layer.place} has no column {split.column!r}"
