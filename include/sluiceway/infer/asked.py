@@ -70,6 +70,7 @@ def source_of(asked: Asked, path: Path) -> Source:
     elif found.kind == "json":
         keys |= {"layout": found.layout} if found.layout != "array" else {}
         keys |= {"records": found.records} if found.records is not None else {}
+        source.remarks |= {"records": found.remark} if found.remark is not None else {}
     elif found.kind == "excel":
         keys |= {"sheet": asked.sheet} if asked.sheet is not None else {}
         _describe_sheet(source, path)

@@ -33,6 +33,8 @@ class Seen:
     """Columns of bytes that are all WKB."""
     unreadable: int = 0
     first_unreadable: Unreadable | None = None
+    notes: dict[str, str] = field(default_factory=dict)
+    """Of the extraction."""
     curves: int = 0
     """Shapes with curves, which were read as straight lines."""
 

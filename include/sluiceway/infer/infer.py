@@ -46,6 +46,7 @@ from sluiceway.tables.spec import TableSpec, check_name
 
 SHOWN = 3
 """Examples in a comment."""
+ALL_PAGES = 'Fetch all of them: a source of kind = "http_json" with [source.paging] does.'
 _NO_QUOTE = "\x01"
 """A character that no text holds stands for none."""
 
@@ -157,6 +158,7 @@ def _read_all(name: str, source: Source, place: Place, values: Values, connectio
         _take_unreadable(seen, extraction)
         # JSON says its keys as they come
         seen.columns = dict(extraction.columns)
+        seen.notes = extraction.notes
         seen.curves = extraction.straightened["curves"]
         values.expect(list(seen.columns))
     return seen
@@ -204,6 +206,7 @@ def _draft(name: str, source: Source, values: Values, seen: Seen, place: str) ->
         raise SourceUnreadableError(f"{place} has no column that can be loaded{_why(types)}")
     key = find_key(values, types, names)
     draft.notes = [f"Drafted from {place} by sluiceway tables infer. Each comment is something for you to decide."]
+    draft.notes += [f"{seen.notes['page']}. {ALL_PAGES}"] if "page" in seen.notes else []
     draft.table["description"] = Entry(f"Rows of {place}", "say what a row is")
     draft.table["key"] = key_entry(key, names)
     _describe_source(draft, source, types)

@@ -377,14 +377,14 @@ def _session_name(spec: TableSpec) -> str:
     return f"sluiceway load {spec.name}"[: locks.LONGEST_NAME]
 
 
-def _note(spec: TableSpec, without_key: int, notes: list[str]) -> str | None:
+def _note(spec: TableSpec, without_key: int, notes: Mapping[str, str]) -> str | None:
     """What a person should know of a good load."""
-    notes = list(notes)
+    said = list(notes.values())
     if spec.on_missing != "keep" and without_key:
-        notes.append(
+        said.append(
             f"the key of {counted(without_key, 'reject')} cannot be read, and any row may be one of "
             f"them: no row was taken away (on_missing = {spec.on_missing!r})"
         )
-    for note in notes:
+    for note in said:
         log.warning("%s: %s", spec.name, note)
-    return "; ".join(notes) or None
+    return "; ".join(said) or None

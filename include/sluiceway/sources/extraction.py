@@ -58,8 +58,9 @@ class Extraction:
     doubts: dict[str, str | None] = field(default_factory=dict)
     """Of a piece of a source, once it was read: what would be an error if no other piece spoke against it, by a word
     for what it is about; None where this one does."""
-    notes: list[str] = field(default_factory=list)
-    """What a person should know of rows that are good; complete once all batches were read."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """What a person should know of rows that are good, by a word for what it is about; complete once all batches were
+    read."""
     straightened: Counter[str] = field(default_factory=Counter)
     """Shapes whose `curves` were made straight, as far as batches were read."""
 

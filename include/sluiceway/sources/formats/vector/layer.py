@@ -82,7 +82,7 @@ class Layer:
         self.file = file
         self.selected = selection
         self.doubts: dict[str, str | None] = {}
-        self.notes: list[str] = []
+        self.notes: dict[str, str] = {}
         self.curves = Straightener(source.curve_tolerance, source.max_value_bytes // _POINT_BYTES)
         gdal.core.set_gdal_config_options(_OFFLINE)
         if file.path.suffix == ".shp":
@@ -337,8 +337,8 @@ class Layer:
 
     def _check_end(self, seen: int) -> None:
         if self.curves.count["curves"]:
-            self.notes.append(self.curves.note)
-        if self.expected is not None and seen != self.expected and self.selected is None:
+            self.notes["curves"] = self.curves.note
+        if self.info["driver"] == "GPKG" and seen != self.expected and self.selected is None:
             self.expected = self.count()
         if self.expected is not None and seen != self.expected:
             dbf = self.file.path.with_suffix(".dbf")
