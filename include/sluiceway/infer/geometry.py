@@ -35,6 +35,7 @@ class Seen:
     first_unreadable: Unreadable | None = None
     notes: dict[str, str] = field(default_factory=dict)
     """Of the extraction."""
+    primary_key: str | None = None
     curves: int = 0
     """Shapes with curves, which were read as straight lines."""
 
@@ -91,6 +92,10 @@ def _describe_geometry(draft: Draft, shapes: Shapes, where: dict[str, str], crs:
         draft.geometry_notes.append('The heights are all 0 and are dropped; dimensions = "XYZ" keeps them.')
     if crs is None and shapes.kinds:
         _describe_crs(draft, shapes)
+    elif shapes.kinds and not shapes.in_degrees and is_in_degrees(crs):
+        draft.geometry_notes.append(
+            f"Some coordinates are no degrees, as which the file gives them: {_extent(shapes)}. Which ones are wrong?"
+        )
     if shapes.missing or not rows:
         of = f"of {counted(rows, 'row')}"
         remark = f"{counted(shapes.missing, f'{of} has', f'{of} have')} none" if rows else None
@@ -101,8 +106,12 @@ def _describe_geometry(draft: Draft, shapes: Shapes, where: dict[str, str], crs:
         )
 
 
+def _extent(shapes: Shapes) -> str:
+    return f"x {shapes.low[0]:.6g} to {shapes.high[0]:.6g}, y {shapes.low[1]:.6g} to {shapes.high[1]:.6g}"
+
+
 def _describe_crs(draft: Draft, shapes: Shapes) -> None:
-    extent = f"x {shapes.low[0]:.6g} to {shapes.high[0]:.6g}, y {shapes.low[1]:.6g} to {shapes.high[1]:.6g}"
+    extent = _extent(shapes)
     if shapes.in_degrees:
         draft.geometry["source_crs"] = Entry(
             "EPSG:4326", f"the file names no CRS; these look like degrees: {extent}; is that right?"

@@ -32,7 +32,7 @@ from sluiceway.infer.geometry import GEOMETRY, OWN_GEOMETRY, Seen, place_geometr
 from sluiceway.infer.key import find_key
 from sluiceway.infer.preview import Preview, preview_at
 from sluiceway.infer.shapes import Shapes
-from sluiceway.infer.text_types import ColumnType
+from sluiceway.infer.text_types import ColumnType, integer_type
 from sluiceway.infer.types import Types, find_types
 from sluiceway.infer.values import SourceColumn, Values, kept_values
 from sluiceway.sources import open_source
@@ -147,6 +147,7 @@ def _opened(
 def _read_all(name: str, source: Source, place: Place, values: Values, connections: Connections) -> Seen:
     with _opened(name, source, place, connections) as (extraction, geometry):
         seen = Seen(dict(extraction.columns), extraction.crs, Shapes() if geometry is not None else None)
+        seen.primary_key = extraction.primary_key
         for batch in extraction.batches:
             _take_unreadable(seen, extraction)
             if seen.shapes is not None and geometry is not None and geometry in batch.schema.names:
@@ -200,11 +201,13 @@ def _draft(name: str, source: Source, values: Values, seen: Seen, place: str) ->
     draft = Draft()
     shapes = place_geometry(draft, source, values, seen, types, names)
     _leave_out_blank(types, source, values)
+    _leave_out_row_number(types, seen)
+    _keep_digits(types, seen, values)
     if not types.columns and not values.rows and not types.left_out:
         raise EmptyExtractionError(f"{place} is empty: it holds no {'feature' if kind == 'vector' else 'record'}.")
     if not types.columns and shapes is None:
         raise SourceUnreadableError(f"{place} has no column that can be loaded{_why(types)}")
-    key = find_key(values, types, names)
+    key = find_key(values, types, names, primary=seen.primary_key)
     draft.notes = [f"Drafted from {place} by sluiceway tables infer. Each comment is something for you to decide."]
     draft.notes += [f"{seen.notes['page']}. {ALL_PAGES}"] if "page" in seen.notes else []
     draft.table["description"] = Entry(f"Rows of {place}", "say what a row is")
@@ -249,6 +252,29 @@ def _leave_out_blank(types: Types, source: Source, values: Values) -> None:
         if not said[name] and values.rows and found.nulls == values.rows and source.keys["kind"] in SHEETS:
             del types.columns[name]
             types.left_out[name] = "it has neither a name nor a value"
+
+
+def _leave_out_row_number(types: Types, seen: Seen) -> None:
+    """GDAL's own name for a primary key is that of one which nobody has chosen, and which it gives anew."""
+    name = seen.primary_key
+    if name is not None and name.lower() == "fid" and types.columns.pop(name, None) is not None:
+        types.left_out[name] = "it numbers the rows of this file, and programs number them anew; declared, it is loaded"
+
+
+def _keep_digits(types: Types, seen: Seen, values: Values) -> None:
+    """Numbers with more digits than a double holds come as texts, with all others of their column."""
+    for name, found in types.columns.items():
+        column = values.columns[name]
+        if seen.columns.get(name) == "number" and column.family == "text" and found.type == "text":
+            # DuckDB rounds 1.5 to a HUGEINT
+            whole = f"CASE WHEN {column.sql} NOT LIKE '%.%' THEN {column.sql} END"
+            digits = f"TRY_CAST({whole} AS HUGEINT)"
+            odd = f"count(*) FILTER (NOT regexp_full_match({column.sql}, '-?[0-9]+([.][0-9]+)?'))"
+            others, long, low, high = values.ask(
+                [odd, f"count({column.sql}) - count({digits})", f"min({digits})", f"max({digits})"]
+            )
+            if not others:
+                types.columns[name] = ColumnType("numeric" if long else integer_type(low, high), nulls=found.nulls)
 
 
 def _why(types: Types) -> str:

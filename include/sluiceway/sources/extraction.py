@@ -61,6 +61,8 @@ class Extraction:
     notes: dict[str, str] = field(default_factory=dict)
     """What a person should know of rows that are good, by a word for what it is about; complete once all batches were
     read."""
+    primary_key: str | None = None
+    """The column by which the file itself tells its rows apart."""
     straightened: Counter[str] = field(default_factory=Counter)
     """Shapes whose `curves` were made straight, as far as batches were read."""
 

@@ -43,10 +43,12 @@ class Straightener:
     count: Counter[str] = field(default_factory=Counter)
     """Of shapes that had `curves`."""
 
-    @property
-    def note(self) -> str:
+    def notes(self) -> dict[str, str]:
         """What a person should know."""
-        return f"the curves of {counted(self.count['curves'], 'shape')} were made straight, within {self.tolerance:g}"
+        if not self.count["curves"]:
+            return {}
+        said = f"the curves of {counted(self.count['curves'], 'shape')} were made straight, within {self.tolerance:g}"
+        return {"curves": said}
 
     def straightened(self, shapes: pa.Array) -> pa.Array:
         """The shapes; those without a curve byte by byte, as well as what is no WKB.

@@ -66,6 +66,7 @@ is none: files are read here, and fetched elsewhere."""
 _UNKNOWN_CRS = ("Undefined Cartesian SRS", "Undefined geographic SRS", "Undefined SRS", "Unknown engineering CRS")
 """How GeoPackages spell that they do not know their CRS (srs_id -1 and 0)."""
 _JSON_DRIVERS = frozenset({"GeoJSON", "ESRIJSON"})
+_OWN_CRS = frozenset({"GeoJSON", "GeoJSONSeq"})
 _BARE_DRIVERS = frozenset({"GeoJSON", "GeoJSONSeq", "TopoJSON"})
 _WITHOUT_ZONES = frozenset({"ESRI Shapefile", "OpenFileGDB"})
 """Their moments name no zone."""
@@ -82,7 +83,7 @@ class Layer:
         self.file = file
         self.selected = selection
         self.doubts: dict[str, str | None] = {}
-        self.notes: dict[str, str] = {}
+        self.notes = dict(file.notes)
         self.curves = Straightener(source.curve_tolerance, source.max_value_bytes // _POINT_BYTES)
         gdal.core.set_gdal_config_options(_OFFLINE)
         if file.path.suffix == ".shp":
@@ -104,6 +105,7 @@ class Layer:
             name: "boolean" if subtype == "OFSTBoolean" else _FAMILY_OF_OGR.get(kind, "other")
             for name, kind, subtype in zip(names, self.info["ogr_types"], self.info["ogr_subtypes"], strict=True)
         }
+        self.columns |= dict.fromkeys(file.digits & set(names), "number")
         self.fid = self._declared_fid()
         if self.fid is not None:
             self.columns[self.fid] = "number"
@@ -151,15 +153,17 @@ class Layer:
         crs: str | None = self.info["crs"]
         if self.info["driver"] in _JSON_DRIVERS:
             geojson.check_page(self.spec.name, self.file.place, self.file.path)
-        if self.info["driver"] == "GeoJSON" and crs == "EPSG:4326":
+        if self.info["driver"] in _OWN_CRS and crs == "EPSG:4326":
             return geojson.own_crs(self.spec.name, self.file.place, self.file.path, crs)
         return None if crs is not None and any(f'"{name}' in crs for name in _UNKNOWN_CRS) else crs
 
     def _declared_fid(self) -> str | None:
-        """The primary key, which GDAL keeps beside the columns, where the spec declares it."""
+        """The primary key, which GDAL keeps beside the columns, where the spec declares it, or takes all columns."""
         name = str(self.info["fid_column"] or "")
-        if not name or name in self.columns or self.spec.transform is not None:
+        if not name or name in self.columns:
             return None
+        if self.spec.transform is not None:
+            return name
         declared = {source for column in self.spec.columns for source in self.spec.source_names(column)}
         return name if name in declared else None
 
@@ -336,8 +340,6 @@ class Layer:
             self.measured = any(int.from_bytes(head[1:5], "little") // 1000 in {2, 3} for head in heads)
 
     def _check_end(self, seen: int) -> None:
-        if self.curves.count["curves"]:
-            self.notes["curves"] = self.curves.note
         if self.info["driver"] == "GPKG" and seen != self.expected and self.selected is None:
             self.expected = self.count()
         if self.expected is not None and seen != self.expected:
@@ -350,7 +352,8 @@ class Layer:
                     f"{seen:,}; it is broken or cut off"
                 )
         if self.info["driver"] == "GeoJSON":
-            geojson.check_alone(self.spec.name, self.file.place, self.file.path, seen)
+            self.notes |= geojson.check_end(self.spec.name, self.file.place, self.file.path, seen)
+        self.notes |= self.curves.notes()
         if self.shapes_seen and self.spec.geometry is not None:
             without = (
                 f"{self.spec.name}: geometry.dimensions is {self.spec.geometry.dimensions!r}, and no shape of "

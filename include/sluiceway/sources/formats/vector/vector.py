@@ -12,6 +12,7 @@ import pyarrow as pa
 from sluiceway.errors import SourceUnreadableError, SplitError, nearest
 from sluiceway.sources.extraction import Extraction
 from sluiceway.sources.formats.vector import gdal
+from sluiceway.sources.formats.vector.geojson_whole import whole
 from sluiceway.sources.formats.vector.layer import Layer
 from sluiceway.sources.formats.vector.layer_bounds import check_bounds, too_complex
 from sluiceway.sources.formats.vector.pieces import pieces_of_rows, pieces_of_values
@@ -54,6 +55,7 @@ def open_vector(spec: TableSpec, source: VectorSource, path: Path, piece: Piece 
         file = stack.enter_context(laid_out(spec.name, source, path))
         try:
             check_bounds(spec, source, file)
+            file = whole(spec, source, file)
             selection = Layer(spec, source, file).selection(piece) if piece is not None else None
             layer = Layer(spec, source, file, selection)
             batches = stack.enter_context(layer.open())
@@ -70,6 +72,7 @@ def open_vector(spec: TableSpec, source: VectorSource, path: Path, piece: Piece 
             doubts=layer.doubts,
             notes=layer.notes,
             straightened=layer.curves.count,
+            primary_key=file.key or layer.fid,
         )
 
 
