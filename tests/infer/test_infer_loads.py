@@ -18,9 +18,8 @@ import pytest
 import shapely
 
 from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceUnreadableError
-from sluiceway.ledger.store import RunKey, TableRun
-from sluiceway.load.table import load_table
-from tests.infer.drafted import Drafted, zipped
+from sluiceway.ledger.store import TableRun
+from tests.infer.drafted import zipped
 
 Query = Callable[..., list[tuple[object, ...]]]
 Load = Callable[..., TableRun]
@@ -28,19 +27,6 @@ OPENED = [dt.datetime.fromisoformat("2020-01-31"), dt.datetime.fromisoformat("20
 NAMES = ["Mayagüez", "Łódź", "Ærø"]
 SQUARE = shapely.box(10, 50, 11, 51)
 BOW_TIE = shapely.Polygon([(10, 50), (11, 51), (11, 50), (10, 51)])
-
-
-@pytest.fixture
-def load(tmp_path: Path, warehouse_url: str, open_run: Callable[[str], RunKey]) -> Load:
-    """Drafts and loads one file of `tmp_path` as table `drafted`."""
-
-    def run(name: str, content: str | bytes | None = None, **asked: str) -> TableRun:
-        if content is not None:
-            (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        draft = Drafted(tmp_path / name, tmp_path / "drafted.toml", **asked)
-        return load_table(draft.spec, warehouse_url, run=open_run("r1"))
-
-    return run
 
 
 def towns(crs: int | None = 4326, kind: str = "point") -> gpd.GeoDataFrame:

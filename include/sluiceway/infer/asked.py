@@ -72,6 +72,7 @@ def source_of(asked: Asked, path: Path) -> Source:
     elif found.kind == "json":
         keys |= {"layout": found.layout} if found.layout != "array" else {}
         keys |= {"records": found.records} if found.records is not None else {}
+        source.remarks |= {"records": found.remark} if found.remark is not None else {}
     elif found.kind == "excel":
         keys |= {"sheet": asked.sheet} if asked.sheet is not None else {}
         _describe_sheet(source, path)
@@ -132,6 +133,8 @@ def _describe_sheet(source: Source, path: Path) -> None:
 NULLS = {"csv": ("",)}
 
 
+CURVE_TOLERANCE = 0.01
+"""A centimetre in most of the CRS that are no degrees."""
 ANY_GEOMETRY = "sluiceway_geometry"
 """The geometry's name while a source is looked at: none of its columns has it."""
 
@@ -139,13 +142,14 @@ ANY_GEOMETRY = "sluiceway_geometry"
 def provisional(name: str, keys: dict[str, Any], uri: str, *, geometry: bool) -> TableSpec:
     """A spec by which the reader hands over every column under its own name, as to a transform."""
     sheet = keys["kind"] in SHEETS
-    null: dict[str, Any] = {"null": []} if keys["kind"] in NULLS else {}
+    more: dict[str, Any] = {"null": []} if keys["kind"] in NULLS else {}
+    more |= {"curve_tolerance": CURVE_TOLERANCE} if keys["kind"] == "vector" else {}
     return validated(
         name,
         {
             "description": "Not known yet",
             "key": "content",
-            "source": {"uri": uri, **keys, **null},
+            "source": {"uri": uri, **keys, **more},
             "columns": {"any": {"source": 1 if sheet else "any", "type": "text"}},
             "geometry": {"column": ANY_GEOMETRY, "type": "Geometry", "required": False} if geometry else None,
             "transform": "/",

@@ -7,14 +7,13 @@ import tempfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from sluiceway.amounts import counted
-from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError
+from sluiceway.errors import ConfigError, EmptyExtractionError, SchemaDriftError, SourceUnreadableError
 from sluiceway.infer import naming
 from sluiceway.infer.asked import (
     ANY_GEOMETRY,
@@ -29,42 +28,27 @@ from sluiceway.infer.asked import (
     validated,
 )
 from sluiceway.infer.draft import Draft, Entry, key_entry
+from sluiceway.infer.geometry import GEOMETRY, OWN_GEOMETRY, Seen, place_geometry
 from sluiceway.infer.key import find_key
 from sluiceway.infer.preview import Preview, preview_at
-from sluiceway.infer.shapes import Shapes, geometry_in_coordinates, geometry_in_text
-from sluiceway.infer.text_types import ColumnType
+from sluiceway.infer.shapes import Shapes
+from sluiceway.infer.text_types import ColumnType, integer_type
 from sluiceway.infer.types import Types, find_types
 from sluiceway.infer.values import SourceColumn, Values, kept_values
 from sluiceway.sources import open_source
 from sluiceway.sources.connections import Connections, from_environment
-from sluiceway.sources.extraction import Extraction, Unreadable, family
+from sluiceway.sources.extraction import Extraction, family
 from sluiceway.sources.locate import located
 from sluiceway.sources.place import Place, without_secrets
 from sluiceway.tables.registry import read_spec
 from sluiceway.tables.source_spec import CsvSource
 from sluiceway.tables.spec import TableSpec
 
-GEOMETRY = "geom"
 SHOWN = 3
 """Examples in a comment."""
-_OWN_GEOMETRY = frozenset({"vector", "parquet"})
+ALL_PAGES = 'Fetch all of them: a source of kind = "http_json" with [source.paging] does.'
 _NO_QUOTE = "\x01"
 """A character that no text holds stands for none."""
-_OTHER_AXES = "the coordinates are no degrees: find the CRS and declare it, such as"
-
-
-@dataclass
-class _Seen:
-    """What was found by reading all of the source."""
-
-    columns: dict[str, str]
-    crs: str | None = None
-    shapes: Shapes | None = None
-    """Of the file's own geometry."""
-    binary: dict[str, Shapes] = field(default_factory=dict)
-    """Columns of bytes that are all WKB."""
-    unreadable: int = 0
-    first_unreadable: Unreadable | None = None
 
 
 def infer(asked: Asked, out: Path | None = None, *, connections: Connections = from_environment) -> str:
@@ -132,7 +116,7 @@ def _opened(
     """The source with all of its columns, and the name of the geometry, where the file has one of its own."""
     uri = str(place.path)
     with ExitStack() as stack:
-        if source.keys["kind"] in _OWN_GEOMETRY:
+        if source.keys["kind"] in OWN_GEOMETRY:
             spec = provisional(name, source.keys, uri, geometry=True)
             # a layer, or a Parquet file, may have no geometry
             extraction = None
@@ -145,9 +129,10 @@ def _opened(
         yield stack.enter_context(open_source(spec, place, connections)), None
 
 
-def _read_all(name: str, source: Source, place: Place, values: Values, connections: Connections) -> _Seen:
+def _read_all(name: str, source: Source, place: Place, values: Values, connections: Connections) -> Seen:
     with _opened(name, source, place, connections) as (extraction, geometry):
-        seen = _Seen(dict(extraction.columns), extraction.crs, Shapes() if geometry is not None else None)
+        seen = Seen(dict(extraction.columns), extraction.crs, Shapes() if geometry is not None else None)
+        seen.primary_key = extraction.primary_key
         for batch in extraction.batches:
             _take_unreadable(seen, extraction)
             if seen.shapes is not None and geometry is not None and geometry in batch.schema.names:
@@ -159,11 +144,13 @@ def _read_all(name: str, source: Source, place: Place, values: Values, connectio
         _take_unreadable(seen, extraction)
         # JSON says its keys as they come
         seen.columns = dict(extraction.columns)
+        seen.notes = extraction.notes
+        seen.curves = extraction.straightened["curves"]
         values.expect(list(seen.columns))
     return seen
 
 
-def _without_quotes(name: str, source: Source, place: Place, values: Values, connections: Connections) -> _Seen | None:
+def _without_quotes(name: str, source: Source, place: Place, values: Values, connections: Connections) -> Seen | None:
     """The same for a text whose quotes enclose nothing; None unless all of it reads so."""
     try:
         seen = _read_all(name, source, place, values, connections)
@@ -173,14 +160,14 @@ def _without_quotes(name: str, source: Source, place: Place, values: Values, con
     return None if seen.unreadable or not values.rows or any(values.ask(enclosed)) else seen
 
 
-def _take_unreadable(seen: _Seen, extraction: Extraction) -> None:
+def _take_unreadable(seen: Seen, extraction: Extraction) -> None:
     while extraction.unreadable:
         found = extraction.unreadable.pop(0)
         seen.unreadable += 1
         seen.first_unreadable = seen.first_unreadable or found
 
 
-def _look_for_wkb(seen: _Seen, batch: pa.RecordBatch) -> None:
+def _look_for_wkb(seen: Seen, batch: pa.RecordBatch) -> None:
     for column, values in zip(batch.schema.names, batch.columns, strict=True):
         if family(values.type) != "binary":
             continue
@@ -189,7 +176,7 @@ def _look_for_wkb(seen: _Seen, batch: pa.RecordBatch) -> None:
             shapes.add(values)
 
 
-def _draft(name: str, source: Source, values: Values, seen: _Seen, place: str) -> Draft:
+def _draft(name: str, source: Source, values: Values, seen: Seen, place: str) -> Draft:
     kind = source.keys["kind"]
     columns = values.columns
     names = dict(zip(columns, naming.column_names(_said(source, columns), taken=(GEOMETRY,)), strict=True))
@@ -197,19 +184,24 @@ def _draft(name: str, source: Source, values: Values, seen: _Seen, place: str) -
     if not values.rows:
         _types_by_family(types, seen)
     draft = Draft()
-    shapes = _place_geometry(draft, source, values, seen, types, names)
+    shapes = place_geometry(draft, source, values, seen, types, names)
     _leave_out_blank(types, source, values)
-    if not types.columns:
+    _leave_out_row_number(types, seen)
+    _keep_digits(types, seen, values)
+    if not types.columns and not values.rows and not types.left_out:
+        raise EmptyExtractionError(f"{place} is empty: it holds no {'feature' if kind == 'vector' else 'record'}.")
+    if not types.columns and shapes is None:
         raise SourceUnreadableError(f"{place} has no column that can be loaded{_why(types)}")
-    key = find_key(values, types, names)
+    key = find_key(values, types, names, primary=seen.primary_key)
     draft.notes = [f"Drafted from {place} by sluiceway tables infer. Each comment is something for you to decide."]
+    draft.notes += [f"{seen.notes['page']}. {ALL_PAGES}"] if "page" in seen.notes else []
     draft.table["description"] = Entry(f"Rows of {place}", "say what a row is")
     draft.table["key"] = key_entry(key, names)
     _describe_source(draft, source, types)
     for column, found in types.columns.items():
         draft.columns[names[column]] = _column_entry(source, columns[column], names[column], found)
     draft.left_out = [f"{column!r} is left out: {why}" for column, why in types.left_out.items()]
-    if shapes is not None and kind not in _OWN_GEOMETRY:
+    if shapes is not None and kind not in OWN_GEOMETRY:
         draft.geometry.setdefault("type", Entry("Geometry"))
     if not values.rows:
         draft.notes.append(
@@ -228,7 +220,7 @@ def _said(source: Source, columns: dict[str, SourceColumn]) -> list[str]:
     return said
 
 
-def _types_by_family(types: Types, seen: _Seen) -> None:
+def _types_by_family(types: Types, seen: Seen) -> None:
     by_family = {"number": "double precision", "boolean": "boolean", "time": "timestamp", "other": "jsonb"}
     types.columns, types.left_out = {}, {}
     for column, kind in seen.columns.items():
@@ -245,6 +237,29 @@ def _leave_out_blank(types: Types, source: Source, values: Values) -> None:
         if not said[name] and values.rows and found.nulls == values.rows and source.keys["kind"] in SHEETS:
             del types.columns[name]
             types.left_out[name] = "it has neither a name nor a value"
+
+
+def _leave_out_row_number(types: Types, seen: Seen) -> None:
+    """GDAL's own name for a primary key is that of one which nobody has chosen, and which it gives anew."""
+    name = seen.primary_key
+    if name is not None and name.lower() == "fid" and types.columns.pop(name, None) is not None:
+        types.left_out[name] = "it numbers the rows of this file, and programs number them anew; declared, it is loaded"
+
+
+def _keep_digits(types: Types, seen: Seen, values: Values) -> None:
+    """Numbers with more digits than a double holds come as texts, with all others of their column."""
+    for name, found in types.columns.items():
+        column = values.columns[name]
+        if seen.columns.get(name) == "number" and column.family == "text" and found.type == "text":
+            # DuckDB rounds 1.5 to a HUGEINT
+            whole = f"CASE WHEN {column.sql} NOT LIKE '%.%' THEN {column.sql} END"
+            digits = f"TRY_CAST({whole} AS HUGEINT)"
+            odd = f"count(*) FILTER (NOT regexp_full_match({column.sql}, '-?[0-9]+([.][0-9]+)?'))"
+            others, long, low, high = values.ask(
+                [odd, f"count({column.sql}) - count({digits})", f"min({digits})", f"max({digits})"]
+            )
+            if not others:
+                types.columns[name] = ColumnType("numeric" if long else integer_type(low, high), nulls=found.nulls)
 
 
 def _why(types: Types) -> str:
@@ -278,78 +293,7 @@ def _column_entry(source: Source, column: SourceColumn, target: str, found: Colu
     return Entry(found.type if len(said) == 1 else said, found.remark)
 
 
-def _place_geometry(
-    draft: Draft, source: Source, values: Values, seen: _Seen, types: Types, names: dict[str, str]
-) -> Shapes | None:
-    """Fill [geometry], if there is one; its own column is no other column then."""
-    if seen.shapes is not None:
-        _describe_geometry(draft, seen.shapes, {}, seen.crs, values.rows)
-        return seen.shapes
-    for column, shapes in seen.binary.items():
-        if shapes.kinds and not shapes.unreadable:
-            types.left_out.pop(column, None)
-            _describe_geometry(draft, shapes, {"source": column}, seen.crs, values.rows)
-            return shapes
-    # beside a header, [geometry] knows names only, no positions
-    header = source.keys["kind"] in SHEETS and source.keys.get("header", True)
-    usable = [name for name, column in values.columns.items() if not header or name != str(column.position)]
-    in_text = geometry_in_text(values, usable)
-    if in_text is not None:
-        column_, shapes = in_text
-        del types.columns[column_.name]
-        _describe_geometry(draft, shapes, {"source": column_.name}, seen.crs, values.rows)
-        return shapes
-    in_numbers = geometry_in_coordinates(values, types, names, usable)
-    if in_numbers is None:
-        return None
-    x, y, shapes = in_numbers
-    if not shapes.in_degrees:
-        draft.geometry_notes = [
-            f"{names[x.name]} and {names[y.name]} could be coordinates, in no degrees. If they are: [geometry] "
-            f'type = "Point", x = "{x.name}", y = "{y.name}", and source_crs, their CRS, such as "EPSG:25832".'
-        ]
-        return None
-    _describe_geometry(draft, shapes, {"x": x.name, "y": y.name}, seen.crs, values.rows)
-    return shapes
-
-
-def _describe_geometry(draft: Draft, shapes: Shapes, where: dict[str, str], crs: str | None, rows: int) -> None:
-    mixed = len(shapes.kinds) > 1 and shapes.type == "Geometry"
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in shapes.kinds.most_common())
-    unknown = None if shapes.kinds else "no row has one to tell the type by"
-    draft.geometry = {"type": Entry("Point" if "x" in where else shapes.type, kinds if mixed else unknown)}
-    draft.geometry |= {key: Entry(value) for key, value in where.items()}
-    if shapes.dimensions != "XY":
-        draft.geometry["dimensions"] = Entry(shapes.dimensions)
-    elif shapes.flat:
-        draft.geometry_notes.append('The heights are all 0 and are dropped; dimensions = "XYZ" keeps them.')
-    if crs is None and shapes.kinds:
-        _describe_crs(draft, shapes)
-    if shapes.missing or not rows:
-        of = f"of {counted(rows, 'row')}"
-        remark = f"{counted(shapes.missing, f'{of} has', f'{of} have')} none" if rows else None
-        draft.geometry["required"] = Entry(False, remark)
-    if shapes.invalid:
-        draft.geometry["invalid"] = Entry(
-            "repair", f'{shapes.invalid:,} cross or touch themselves; "reject" refuses them'
-        )
-
-
-def _describe_crs(draft: Draft, shapes: Shapes) -> None:
-    extent = f"x {shapes.low[0]:.6g} to {shapes.high[0]:.6g}, y {shapes.low[1]:.6g} to {shapes.high[1]:.6g}"
-    if shapes.in_degrees:
-        draft.geometry["source_crs"] = Entry(
-            "EPSG:4326", f"the file names no CRS; these look like degrees: {extent}; is that right?"
-        )
-        return
-    draft.geometry_notes += [
-        f"The file names no CRS, and the coordinates are no degrees: {extent}. Nothing is loaded before you find out "
-        f"which it is and declare it:",
-        'source_crs = "EPSG:..."',
-    ]
-
-
-def _try_out(draft: Draft, name: str, uri: str, place: Place, seen: _Seen, connections: Connections) -> None:
+def _try_out(draft: Draft, name: str, uri: str, place: Place, seen: Seen, connections: Connections) -> None:
     """Read the source by the draft, and propose what has to be allowed for it to load."""
     data = tomllib.loads(draft.toml())
     data["source"]["uri"] = uri

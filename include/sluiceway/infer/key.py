@@ -43,13 +43,19 @@ class _Candidate:
     """About how many different values."""
 
 
-def find_key(values: Values, types: Types, names: Mapping[str, str], *, numbered: bool = False) -> Key:
+def find_key(
+    values: Values, types: Types, names: Mapping[str, str], *, numbered: bool = False, primary: str | None = None
+) -> Key:
     """The best key.
 
     :param names: column of the source -> name in the warehouse.
+    :param primary: the column by which the source itself tells its rows apart.
     """
     if not values.rows:
         return Key(remark="the source has no rows, so no key could be found")
+    chosen = primary in types.columns and not _ROW_NUMBER.match(names[primary])
+    if primary is not None and chosen and not types.columns[primary].nulls and _is_alone(values, primary):
+        return Key((primary,), "the file's own key; does it stay the same from one delivery to the next?")
     candidates = _candidates(values, types, names)
     for candidate in candidates:
         if candidate.score > 0 and candidate.different >= NEARLY * values.rows and _is_unique(values, [candidate]):
@@ -103,6 +109,10 @@ def _score(name: str, type_: str, position: int) -> float:
 def _is_unique(values: Values, candidates: list[_Candidate] | tuple[_Candidate, ...]) -> bool:
     # spaces around a number do not make another one
     return values.repeated([f"trim({values.columns[each.name].sql})" for each in candidates]) == 0
+
+
+def _is_alone(values: Values, name: str) -> bool:
+    return values.repeated([values.columns[name].sql]) == 0
 
 
 def _is_likely(pair: tuple[_Candidate, _Candidate]) -> bool:

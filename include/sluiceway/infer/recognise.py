@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 import zipfile
@@ -10,12 +9,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sluiceway.amounts import size
 from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceUnreadableError, nearest
+from sluiceway.infer.json_shape import check_no_error, find_records, is_vector
 from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.formats.archive import open_bytes, unpacking
+from sluiceway.sources.formats.json_survey import survey
 
 HEAD_BYTES = 1 << 16
+VALUE_CHARACTERS = 16 << 20
+"""The default of source.max_value_bytes."""
 MOST_BYTES = 8 * 2**30
 """The default of source.max_bytes."""
 
@@ -52,6 +54,8 @@ class Recognised:
     """Of JSON: array or lines."""
     records: str | None = None
     """Of JSON: where the array stands."""
+    remark: str | None = None
+    """What a person should know of that."""
 
 
 def recognise(path: Path, member: str | None = None) -> Recognised:
@@ -120,16 +124,25 @@ def _json(name: str, path: Path, member: str | None, head: bytes) -> Recognised:
     if text.startswith(b"["):
         return Recognised("json", member)
     first, _, rest = text.partition(b"\n")
-    if _is_object(first) and (_is_json(rest) or records_path(first.decode(errors="ignore")) is None):
-        # an object in one line, and no other: a document, if it holds an array of objects, else its only record
+    one_line = _is_object(first)
+    if one_line and _is_json(rest):
         return Recognised("json", member, layout="lines")
-    records = records_path(text.decode(errors="ignore"))
-    if records is None:
-        raise SourceUnreadableError(
-            f"{name} begins with an object that holds no array of objects in its first {size(HEAD_BYTES)}; "
-            f"write the table file by hand, with source.records"
-        )
-    return Recognised("json", member, records=records)
+    with unpacking(f"{path.name} cannot be unpacked"), open_bytes(path, member, MOST_BYTES) as stream:
+        found = survey(stream, largest=VALUE_CHARACTERS)
+    check_no_error(name, found)
+    if is_vector(found):
+        return Recognised("vector", member)
+    records = find_records(name, found)
+    if records is not None:
+        return Recognised("json", member, records=records.path, remark=records.remark)
+    if one_line:
+        # an object in one line, and no other: its only record, as it holds no array of objects
+        return Recognised("json", member, layout="lines")
+    raise SourceUnreadableError(
+        f"{name} begins with an object that holds no array of objects"
+        f"{f', as far as it can be read: {found.broken}' if found.broken else ''}; write the table file by hand, with "
+        f"source.records"
+    )
 
 
 def _is_object(line: bytes) -> bool:
@@ -137,40 +150,6 @@ def _is_object(line: bytes) -> bool:
         return isinstance(parse_json(line), dict)
     except ValueError:
         return False
-
-
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]')
-
-
-def records_path(text: str) -> str | None:
-    """Keys joined by dots to the first array of objects in the beginning of a document; None if there is none."""
-    keys: list[str] = []
-    kinds: list[str] = []
-    key = ""
-    tokens = list(_TOKEN.finditer(text))
-    for number, token in enumerate(tokens):
-        shown = token[0]
-        if shown == "{":
-            kinds.append(shown)
-            keys.append(key)
-        elif shown == "[":
-            follows = tokens[number + 1][0] if number + 1 < len(tokens) else ""
-            kinds.append(shown)
-            keys.append(key)
-            if follows == "{" and kinds.count("[") == 1:
-                return ".".join(keys[1:])
-        elif shown in "}]":
-            if not kinds:
-                return None
-            kinds.pop()
-            keys.pop()
-        elif shown.startswith('"') and number + 1 < len(tokens) and tokens[number + 1][0] == ":":
-            try:
-                key = str(json.loads(shown, strict=False))
-            except ValueError:
-                # who reads it says where it is broken
-                return None
-    return None
 
 
 def _xml(name: str, head: bytes) -> Recognised:

@@ -54,6 +54,7 @@ class Shapes:
     """Shapes with heights that are not all 0."""
     flat: int = 0
     """Shapes whose heights are all 0 or no number."""
+    without_height: int = 0
     measures: int = 0
     low: tuple[float, float] = (np.inf, np.inf)
     high: tuple[float, float] = (-np.inf, -np.inf)
@@ -72,7 +73,9 @@ class Shapes:
         self.kinds.update(shape.geom_type for shape in shapes)
         self.invalid += int((~shapely.is_valid(shapes) & np.isin(shapely.get_type_id(shapes), (3, 6, 7))).sum())
         self.measures += int(shapely.has_m(shapes).sum())
-        self._see_heights(shapes[shapely.has_z(shapes)])
+        high = shapely.has_z(shapes)
+        self.without_height += int((~high).sum())
+        self._see_heights(shapes[high])
         bounds = shapely.total_bounds(shapes)
         self.low = (float(np.fmin(self.low[0], bounds[0])), float(np.fmin(self.low[1], bounds[1])))
         self.high = (float(np.fmax(self.high[0], bounds[2])), float(np.fmax(self.high[1], bounds[3])))

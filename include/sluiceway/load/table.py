@@ -290,7 +290,7 @@ class _Load:
             source_rows=held_by_source(
                 self.last, extracted=staged.extracted if since is None else None, inserted=merged.inserted
             ),
-            note=_note(spec, spool.without_key),
+            note=_note(spec, spool.without_key, extraction.notes),
         )
         # with the lock gone another load may have read a newer source meanwhile; with it here, that one comes later
         self.lock.check_held()
@@ -384,13 +384,14 @@ class _Load:
         self.attempt.sample = rejects_of(session, self.attempt.result(self.spec.name, "failed"), limit=SAMPLE)
 
 
-def _note(spec: TableSpec, without_key: int) -> str | None:
+def _note(spec: TableSpec, without_key: int, notes: Mapping[str, str]) -> str | None:
     """What a person should know of a good load."""
-    if spec.on_missing == "keep" or not without_key:
-        return None
-    note = (
-        f"the key of {counted(without_key, 'reject')} cannot be read, and any row may be one of "
-        f"them: no row was taken away (on_missing = {spec.on_missing!r})"
-    )
-    log.warning("%s: %s", spec.name, note)
-    return note
+    said = list(notes.values())
+    if spec.on_missing != "keep" and without_key:
+        said.append(
+            f"the key of {counted(without_key, 'reject')} cannot be read, and any row may be one of "
+            f"them: no row was taken away (on_missing = {spec.on_missing!r})"
+        )
+    for note in said:
+        log.warning("%s: %s", spec.name, note)
+    return "; ".join(said) or None

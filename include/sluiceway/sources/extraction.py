@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -57,6 +58,13 @@ class Extraction:
     doubts: dict[str, str | None] = field(default_factory=dict)
     """Of a piece of a source, once it was read: what would be an error if no other piece spoke against it, by a word
     for what it is about; None where this one does."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """What a person should know of rows that are good, by a word for what it is about; complete once all batches were
+    read."""
+    primary_key: str | None = None
+    """The column by which the file itself tells its rows apart."""
+    straightened: Counter[str] = field(default_factory=Counter)
+    """Shapes whose `curves` were made straight, as far as batches were read."""
 
 
 def chosen_columns(spec: TableSpec, available: Collection[str], place: str) -> dict[str, str]:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 MOST_COLUMNS = 1_600
 """Of a table of PostgreSQL (MaxHeapAttributeNumber)."""
@@ -192,6 +201,12 @@ class VectorSource(LocatedSource, TextValues):
     layer: str | None = Field(default=None, description="Needed when the file holds several.", examples=["counties"])
     encoding: str | None = Field(
         default=None, description="The texts' encoding where the file does not say it.", examples=["cp1252"]
+    )
+    curve_tolerance: PositiveFloat | None = Field(
+        default=None,
+        description="Arcs become straight lines that lie nowhere farther beside them, in units of the file's CRS; how "
+        "many shapes had some is told in the log and the ledger. Default: a shape with an arc is a reject.",
+        examples=[0.01],
     )
 
 

@@ -152,7 +152,8 @@ class TableSpec(Frozen):
         examples=[["country", "year"], "geoid", "content"],
     )
     columns: dict[Name, Annotated[Column, BeforeValidator(column_from_shorthand)]] = Field(
-        min_length=1, description='Target name -> column; `year = "integer"` is short for `{ type = "integer" }`.'
+        description='Target name -> column; `year = "integer"` is short for `{ type = "integer" }`. May be empty where '
+        "there is [geometry]."
     )
     geometry: Geometry | None = Field(default=None, description="The geometry column, if the table has one.")
     checks: Checks = Field(default=Checks(), description="When a load that read something is still not good.")
@@ -240,6 +241,8 @@ class TableSpec(Frozen):
     @model_validator(mode="after")
     def _geometry_found(self) -> Self:
         if self.geometry is None:
+            if not self.columns:
+                raise ValueError("columns: names none; a table without a geometry has one at least")
             return self
         if self.geometry.column in self.columns or self.geometry.column in RESERVED_COLUMNS:
             raise ValueError(f"geometry.column: {self.geometry.column!r} is also a column; choose another name")

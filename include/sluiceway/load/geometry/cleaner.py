@@ -192,7 +192,7 @@ class GeometryCleaner:
             return coordinates.move(shapes, lambda xy: reprojection.moved(xy))
 
         def move(values: Array) -> Array:
-            return np.column_stack([reprojection.moved(values), values[:, 2:]])
+            return np.column_stack([reprojection.moved(values[:, :2]), values[:, 2:]])
 
         transformed: Array = shapely.transform(shapes, move, include_z=with_z)
         return transformed

@@ -20,6 +20,7 @@ from sluiceway.tables.spec import TableSpec
 Array = np.ndarray[Any, Any]
 
 LINEARISE = "which is not loaded; make straight lines of it first: ogr2ogr -nlt CONVERT_TO_LINEAR"
+OPEN = "has an open ring: its last point is not its first; close it"
 _CURVES = {
     8: "CircularString",
     9: "CompoundCurve",
@@ -110,7 +111,15 @@ def _why_no_wkb(value: bytes) -> str:
     kind = (int.from_bytes(value[1:5], "little" if value[0] else "big") & ~_EWKB_FLAGS) % 1000
     if kind == shapely.GeometryType.GEOMETRYCOLLECTION and shapely.from_wkb(value, on_invalid="ignore") is not None:
         return f"holds a curve, {LINEARISE}"
-    return _why_no_kind(kind) or "is no readable WKB"
+    return _why_no_kind(kind) or _why_open(shapely.from_wkb, value) or "is no readable WKB"
+
+
+def _why_open(parse: Any, value: bytes | str) -> str | None:
+    try:
+        parse(value)
+    except shapely.errors.GEOSException as error:
+        return OPEN if "closed" in str(error) else None
+    return None
 
 
 def _holds_curve(collection: shapely.Geometry) -> bool:
@@ -195,7 +204,8 @@ def _why_no_text(text: str) -> str:
     known = _why_no_kind(_BY_WORD.get(word[0].upper(), 0)) if word else None
     if known is None and any(each.upper() in _BY_WORD for each in _WORD.findall(text)):
         return f"holds a curve, {LINEARISE}"
-    return known or f"is no readable WKT, WKB or GeoJSON: {text[:_SHOWN]!r}"
+    parse = shapely.from_geojson if text[0] == "{" else shapely.from_wkt
+    return known or _why_open(parse, text) or f"is no readable WKT, WKB or GeoJSON: {text[:_SHOWN]!r}"
 
 
 def _from_xy(spec: TableSpec, batch: pa.RecordBatch) -> Shapes:

@@ -23,6 +23,7 @@ from sluiceway.sources.bounds import check_columns, value_too_long
 from sluiceway.sources.extraction import Extraction, Unreadable, declared_columns, geometry_columns
 from sluiceway.sources.formats.archive import open_bytes
 from sluiceway.sources.formats.json_records import BrokenJsonError, Document, LongJsonError, check_many, read_records
+from sluiceway.sources.formats.json_survey import one_page
 from sluiceway.sources.formats.texts import Number, json_text, text_array
 from sluiceway.tables.source_spec import JsonSource
 from sluiceway.tables.spec import TableSpec
@@ -49,7 +50,9 @@ def open_json(spec: TableSpec, source: JsonSource, path: Path) -> Iterator[Extra
     with closing(reader.batches()) as batches:
         # the first batch is made here, for the columns
         first = list(islice(batches, 1))
-        yield Extraction(columns=reader.keys, batches=_chained(first, batches), unreadable=reader.unreadable)
+        yield Extraction(
+            columns=reader.keys, batches=_chained(first, batches), unreadable=reader.unreadable, notes=reader.notes
+        )
 
 
 def _chained(first: list[pa.RecordBatch], rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -101,6 +104,7 @@ class _Reader:
     keys: dict[str, str] = field(default_factory=dict)
     """Every key seen so far, with its family."""
     unreadable: list[Unreadable] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
     number: int = 0
     """Of the last record that was read."""
     _found: dict[str, str] = field(default_factory=dict)
@@ -157,6 +161,8 @@ class _Reader:
             hint = nearest(path, document.keys) if path is not None else ""
             where = f" at source.records = {path!r}" if path is not None else ""
             raise SourceMissingError(f"{self.spec.name}: {self.path.name} holds no array{where}{hint}")
+        if (why := one_page(document.other, self.number)) is not None:
+            self.notes["page"] = f"{self.path.name} seems to be one page of several: {why}"
 
     def _lines(self) -> Generator[tuple[Any, str], None, None]:
         with open_bytes(self.path, self.source.member, self.source.max_bytes) as stream:

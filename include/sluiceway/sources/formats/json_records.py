@@ -67,7 +67,7 @@ def read_records(
     :raises BrokenJsonError: the document is no JSON; CutJsonError where it breaks off, LongJsonError where a value is
         longer than `largest`, or holds too many others for that.
     """
-    text = _Text(stream, encoding, largest)
+    text = DocumentText(stream, encoding, largest)
     digest = hashlib.sha256()
     for value, spelling in _walk(text, document, _keys(records), _keys(cursor) if cursor else None, ""):
         digest.update(spelling.encode("utf-8", "surrogatepass") + b"\n")
@@ -82,13 +82,13 @@ def _keys(path: str | None) -> tuple[str, ...]:
 
 
 def _walk(
-    text: _Text, document: Document, records: tuple[str, ...] | None, cursor: tuple[str, ...] | None, where: str
+    text: DocumentText, document: Document, records: tuple[str, ...] | None, cursor: tuple[str, ...] | None, where: str
 ) -> Iterator[tuple[Any, str]]:
     """Go through one value, which holds the records, the cursor, both or neither."""
     if records == ():
         yield from _elements(text, document)
     elif text.peek() == "{":
-        for key in _members(text):
+        for key in members(text):
             path = f"{where}.{key}" if where else key
             to_records = records[1:] if records and records[0] == key else None
             to_cursor = cursor[1:] if cursor and cursor[0] == key else None
@@ -106,7 +106,7 @@ def _walk(
         text.value()
 
 
-def _elements(text: _Text, document: Document) -> Iterator[tuple[Any, str]]:
+def _elements(text: DocumentText, document: Document) -> Iterator[tuple[Any, str]]:
     first = text.peek()
     if first == "[":
         document.found = True
@@ -129,7 +129,7 @@ def _elements(text: _Text, document: Document) -> Iterator[tuple[Any, str]]:
             document.other["its records"] = spelling[:100]
 
 
-def _members(text: _Text) -> Iterator[str]:
+def members(text: DocumentText) -> Iterator[str]:
     """The keys of an object; the value of each has to be read before the next one."""
     text.take("{")
     if text.peek() == "}":
@@ -145,7 +145,7 @@ def _members(text: _Text) -> Iterator[str]:
             return
 
 
-class _Text:
+class DocumentText:
     """A window on the document that moves forward."""
 
     def __init__(self, stream: IO[bytes], encoding: str, largest: int) -> None:

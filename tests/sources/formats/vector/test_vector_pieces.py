@@ -141,3 +141,14 @@ def test_a_primary_key_that_is_declared_comes_with_each_piece(tmp_path: Path) ->
         assert [(number, row["fid"]) for number, row in together(cut(spec, split))] == [
             (number, number) for number in range(1, ROWS + 1)
         ]
+
+
+def test_a_geopackage_that_counts_its_features_wrong_is_not_split_by_rows(tmp_path: Path) -> None:
+    frame(1_500).to_file(tmp_path / "park.gpkg", layer="park")
+    with sqlite3.connect(tmp_path / "park.gpkg") as database:
+        database.execute("UPDATE gpkg_ogr_contents SET feature_count = 2")
+    spec = park(tmp_path / "park.gpkg", {"id": "integer"})
+    with pytest.raises(SplitError, match="says it holds 2 features and holds 1,500; write it anew, or split by a col"):
+        cut(spec, "rows:1000")
+    found = together(cut(spec, "column:name"))
+    assert [(number, row["id"]) for number, row in found] == [(number, number) for number in range(1, 1_501)]

@@ -72,3 +72,11 @@ def _rows(
     with closing(cursor), suppress(sqlite3.DatabaseError):
         while rows := bounds.rows(cursor, at_once):
             yield from rows
+
+
+def count_features(file: VectorFile, layer: str) -> int | None:
+    """How many features a layer holds; None where that is not to be found."""
+    with suppress(sqlite3.DatabaseError), closing(connect(file.path)) as connection:
+        if not is_computed(connection, layer):
+            return int(connection.execute(f"SELECT count(*) FROM {quoted(layer)}").fetchone()[0])  # noqa: S608
+    return None

@@ -5,26 +5,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from sluiceway.amounts import counted
-from sluiceway.errors import (
-    EmptyExtractionError,
-    SchemaDriftError,
-    SourceMissingError,
-    SourceUnreadableError,
-    SplitError,
-    nearest,
-)
-from sluiceway.sources.bounds import check_columns
+from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError, SplitError, nearest
+from sluiceway.sources.bounds import check_columns, value_too_long
 from sluiceway.sources.extraction import chosen_columns
 from sluiceway.sources.formats.texts import not_utf8
 from sluiceway.sources.formats.vector import gdal, geojson
+from sluiceway.sources.formats.vector.curves import Straightener, TooManyPointsError
 from sluiceway.sources.formats.vector.dbase_texts import DbaseTexts, undecodable
+from sluiceway.sources.formats.vector.geopackage import count_features
+from sluiceway.sources.formats.vector.layers import layer_of, read_info
 from sluiceway.sources.formats.vector.moments import is_naive, moments
 from sluiceway.sources.formats.vector.pieces import of_records, of_value, selected
 from sluiceway.sources.formats.vector.shapefile import (
@@ -47,6 +42,9 @@ BATCH_BYTES = 2 << 20
 SLICE_BYTES = 1 << 20
 """Handed over at once: what follows holds each geometry three times (WKB, parsed, cleaned)."""
 
+_POINT_BYTES = 16
+"""Of a point in WKB, at least."""
+
 _FAMILY_OF_OGR = {
     "OFTInteger": "number",
     "OFTInteger64": "number",
@@ -68,6 +66,7 @@ is none: files are read here, and fetched elsewhere."""
 _UNKNOWN_CRS = ("Undefined Cartesian SRS", "Undefined geographic SRS", "Undefined SRS", "Unknown engineering CRS")
 """How GeoPackages spell that they do not know their CRS (srs_id -1 and 0)."""
 _JSON_DRIVERS = frozenset({"GeoJSON", "ESRIJSON"})
+_OWN_CRS = frozenset({"GeoJSON", "GeoJSONSeq"})
 _BARE_DRIVERS = frozenset({"GeoJSON", "GeoJSONSeq", "TopoJSON"})
 _WITHOUT_ZONES = frozenset({"ESRI Shapefile", "OpenFileGDB"})
 """Their moments name no zone."""
@@ -84,6 +83,8 @@ class Layer:
         self.file = file
         self.selected = selection
         self.doubts: dict[str, str | None] = {}
+        self.notes = dict(file.notes)
+        self.curves = Straightener(source.curve_tolerance, source.max_value_bytes // _POINT_BYTES)
         gdal.core.set_gdal_config_options(_OFFLINE)
         if file.path.suffix == ".shp":
             check_whole(file.path)
@@ -104,6 +105,7 @@ class Layer:
             name: "boolean" if subtype == "OFSTBoolean" else _FAMILY_OF_OGR.get(kind, "other")
             for name, kind, subtype in zip(names, self.info["ogr_types"], self.info["ogr_subtypes"], strict=True)
         }
+        self.columns |= dict.fromkeys(file.digits & set(names), "number")
         self.fid = self._declared_fid()
         if self.fid is not None:
             self.columns[self.fid] = "number"
@@ -123,17 +125,17 @@ class Layer:
             dbf = path.with_suffix(".dbf")
             language = dbase_header(dbf).language if dbf.exists() else 0
             self.texts = DbaseTexts(self.spec.name, self.file, declared=source.encoding, language=language)
-            info = _read_info(path, None, self.texts.names_encoding)
+            info = read_info(path, None, self.texts.names_encoding)
         elif self.file.format.one_layer:
             try:
-                info = _read_info(path, None, None)
+                info = read_info(path, None, None)
             except IndexError as error:
                 # pyogrio asks for the first layer without a look whether there is one
                 raise SourceUnreadableError(
                     f"{self.spec.name}: {self.file.place} cannot be read: GDAL finds no layer in it"
                 ) from error
         else:
-            return _read_info(path, _layer(self.spec.name, source, self.file), None)
+            return read_info(path, layer_of(self.spec.name, source, self.file), None)
         if source.layer not in {None, info["layer_name"]}:
             name = str(info["layer_name"])
             raise SourceMissingError(f"{self.file.place} has no layer {source.layer!r}{nearest(source.layer, [name])}")
@@ -151,15 +153,17 @@ class Layer:
         crs: str | None = self.info["crs"]
         if self.info["driver"] in _JSON_DRIVERS:
             geojson.check_page(self.spec.name, self.file.place, self.file.path)
-        if self.info["driver"] == "GeoJSON" and crs == "EPSG:4326":
+        if self.info["driver"] in _OWN_CRS and crs == "EPSG:4326":
             return geojson.own_crs(self.spec.name, self.file.place, self.file.path, crs)
         return None if crs is not None and any(f'"{name}' in crs for name in _UNKNOWN_CRS) else crs
 
     def _declared_fid(self) -> str | None:
-        """The primary key, which GDAL keeps beside the columns, where the spec declares it."""
+        """The primary key, which GDAL keeps beside the columns, where the spec declares it, or takes all columns."""
         name = str(self.info["fid_column"] or "")
-        if not name or name in self.columns or self.spec.transform is not None:
+        if not name or name in self.columns:
             return None
+        if self.spec.transform is not None:
+            return name
         declared = {source for column in self.spec.columns for source in self.spec.source_names(column)}
         return name if name in declared else None
 
@@ -191,6 +195,11 @@ class Layer:
             # GDAL passes over lines that it cannot read
             return count_records(self.file.path)
         return int(self.info["features"]) if self.info["features"] >= 0 else None
+
+    def count(self) -> int:
+        """How many features there are. Of a GeoPackage GDAL believes a number in the file, which may be an old one."""
+        counted_ = count_features(self.file, self.name) if self.info["driver"] == "GPKG" else None
+        return int(self.info["features"]) if counted_ is None else counted_
 
     @contextmanager
     def open(self) -> Iterator[Iterator[pa.RecordBatch]]:
@@ -269,7 +278,7 @@ class Layer:
                     columns[target] = moments(columns[target])
             if self.spec.geometry is not None:
                 # the last one of that name: a field may be called so as well
-                shapes = batch.column(batch.schema.get_all_field_indices(geometry_name)[-1])
+                shapes = self._straight(batch.column(batch.schema.get_all_field_indices(geometry_name)[-1]), seen)
                 columns[self.spec.geometry.column] = shapes
                 self._look_for_measures(shapes)
             seen += batch.num_rows
@@ -278,6 +287,15 @@ class Layer:
             for start in range(0, chosen_only.num_rows, rows):
                 yield chosen_only.slice(start, rows)
         self._check_end(seen)
+
+    def _straight(self, shapes: pa.Array, seen: int) -> pa.Array:
+        try:
+            return self.curves.straightened(shapes)
+        except TooManyPointsError as error:
+            what = (
+                f"one of the shapes from row {seen + 1:,} on, its curves made straight within source.curve_tolerance,"
+            )
+            raise value_too_long(self.spec, self.place, what) from error
 
     def _numbers(self, seen: int, count: int) -> Sequence[int]:
         if self.selected is None:
@@ -322,6 +340,8 @@ class Layer:
             self.measured = any(int.from_bytes(head[1:5], "little") // 1000 in {2, 3} for head in heads)
 
     def _check_end(self, seen: int) -> None:
+        if self.info["driver"] == "GPKG" and seen != self.expected and self.selected is None:
+            self.expected = self.count()
         if self.expected is not None and seen != self.expected:
             dbf = self.file.path.with_suffix(".dbf")
             deleted = deleted_rows(dbf) if self.texts is not None and dbf.exists() and self.selected is None else 0
@@ -332,7 +352,8 @@ class Layer:
                     f"{seen:,}; it is broken or cut off"
                 )
         if self.info["driver"] == "GeoJSON":
-            geojson.check_alone(self.spec.name, self.file.place, self.file.path, seen)
+            self.notes |= geojson.check_end(self.spec.name, self.file.place, self.file.path, seen)
+        self.notes |= self.curves.notes()
         if self.shapes_seen and self.spec.geometry is not None:
             without = (
                 f"{self.spec.name}: geometry.dimensions is {self.spec.geometry.dimensions!r}, and no shape of "
@@ -371,27 +392,3 @@ class Layer:
             where = f"row {numbers[wrong[0]]:,}, column {column!r}"
             raise undecodable(self.spec.name, self.file.place, where, wrong[1], "UTF-8")
         return values
-
-
-def _read_info(path: Path, layer: str | None, encoding: str | None) -> Mapping[str, Any]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Measured")
-        info: Mapping[str, Any] = gdal.core.read_info(path, layer=layer, encoding=encoding)
-    return info
-
-
-def _layer(table: str, source: VectorSource, file: VectorFile) -> str:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Measured")
-        layers = [str(name) for name, _ in np.asarray(gdal.core.list_layers(file.path))]
-    if source.layer in layers:
-        return source.layer
-    if not layers:
-        raise EmptyExtractionError(f"{table}: {file.place} holds no layer, so the source gave no rows")
-    if source.layer is not None:
-        raise SourceMissingError(f"{file.place} has no layer {source.layer!r}{nearest(source.layer, layers)}")
-    if len(layers) != 1:
-        raise SourceMissingError(
-            f"{file.place} holds {len(layers)} layers: {', '.join(layers)}; name one as source.layer"
-        )
-    return layers[0]

@@ -24,6 +24,8 @@ _FEATURE_FACTOR = 3
 _WHOLE_FACTOR = 2
 """So much of source.max_value_bytes may a whole document have."""
 _COLLECTION = re.compile(rb'"type"\s*:\s*"FeatureCollection"|"features"\s*:\s*\[')
+_ESRI = re.compile(rb'"esri(Geometry|FieldType)|"attributes"\s*:\s*\{')
+"""Of Esri's JSON, which has features as well: 57 MB of it took 1.4 GB."""
 _SEPARATORS = (b",", b"[", b"{")
 
 
@@ -49,7 +51,7 @@ def check_bounds(spec: TableSpec, source: VectorSource, file: VectorFile) -> Non
         gdal.core.set_gdal_config_options({"OGR_GEOJSON_MAX_OBJ_SIZE": str(max(1, _FEATURE_FACTOR * most >> 20))})
         with file.path.open("rb") as opened:
             head = opened.read(HEAD_BYTES)
-        if not _COLLECTION.search(head):
+        if not _COLLECTION.search(head) or (_ESRI.search(head) and b'"FeatureCollection"' not in head):
             _check_whole_json(spec, file)
 
 

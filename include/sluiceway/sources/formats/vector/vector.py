@@ -12,6 +12,7 @@ import pyarrow as pa
 from sluiceway.errors import SourceUnreadableError, SplitError, nearest
 from sluiceway.sources.extraction import Extraction
 from sluiceway.sources.formats.vector import gdal
+from sluiceway.sources.formats.vector.geojson_whole import whole
 from sluiceway.sources.formats.vector.layer import Layer
 from sluiceway.sources.formats.vector.layer_bounds import check_bounds, too_complex
 from sluiceway.sources.formats.vector.pieces import pieces_of_rows, pieces_of_values
@@ -54,6 +55,7 @@ def open_vector(spec: TableSpec, source: VectorSource, path: Path, piece: Piece 
         file = stack.enter_context(laid_out(spec.name, source, path))
         try:
             check_bounds(spec, source, file)
+            file = whole(spec, source, file)
             selection = Layer(spec, source, file).selection(piece) if piece is not None else None
             layer = Layer(spec, source, file, selection)
             batches = stack.enter_context(layer.open())
@@ -68,6 +70,9 @@ def open_vector(spec: TableSpec, source: VectorSource, path: Path, piece: Piece 
             crs=layer.crs,
             row_numbers=selection.numbers if selection is not None else None,
             doubts=layer.doubts,
+            notes=layer.notes,
+            straightened=layer.curves.count,
+            primary_key=file.key or layer.fid,
         )
 
 
@@ -88,7 +93,13 @@ def pieces_of_vector(spec: TableSpec, source: VectorSource, path: Path) -> list[
             check_bounds(spec, source, file)
             layer = Layer(spec, source, file)
             if split.by == BY_ROWS:
-                return pieces_of_rows(spec.name, int(layer.info["features"]), split.rows)
+                if (count := layer.count()) != layer.info["features"]:
+                    # GDAL would pass over no more than it says, and give the same rows in several parts
+                    raise SplitError(
+                        f"{spec.name}: split: {layer.place} says it holds {layer.info['features']:,} features and "
+                        f"holds {count:,}; write it anew, or split by a column"
+                    )
+                return pieces_of_rows(spec.name, count, split.rows)
             if split.column not in layer.columns:
                 raise SplitError(
                     f"{spec.name}: split: {layer.place} has no column {split.column!r}"

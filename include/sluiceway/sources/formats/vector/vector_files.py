@@ -12,9 +12,9 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from xml.parsers import expat
 
@@ -107,6 +107,12 @@ class VectorFile:
     """What to call it in messages."""
     cpg: str | None = None
     """What the shapefile says of its encoding."""
+    key: str | None = None
+    """The column of the features' own ids, where they have become one."""
+    digits: frozenset[str] = frozenset()
+    """Columns of numbers that stand as texts, for they have too many digits."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What a person should know of how it was written anew."""
 
 
 @contextmanager

@@ -1,0 +1,39 @@
+"""Which layer of a file is meant, and what GDAL says of it before any feature is read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sluiceway.errors import EmptyExtractionError, SourceMissingError, nearest
+from sluiceway.sources.formats.vector import gdal
+from sluiceway.sources.formats.vector.vector_files import VectorFile
+from sluiceway.tables.source_spec import VectorSource
+
+
+def read_info(path: Path, layer: str | None, encoding: str | None) -> Mapping[str, Any]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Measured")
+        info: Mapping[str, Any] = gdal.core.read_info(path, layer=layer, encoding=encoding)
+    return info
+
+
+def layer_of(table: str, source: VectorSource, file: VectorFile) -> str:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Measured")
+        layers = [str(name) for name, _ in np.asarray(gdal.core.list_layers(file.path))]
+    if source.layer in layers:
+        return source.layer
+    if not layers:
+        raise EmptyExtractionError(f"{table}: {file.place} holds no layer, so the source gave no rows")
+    if source.layer is not None:
+        raise SourceMissingError(f"{file.place} has no layer {source.layer!r}{nearest(source.layer, layers)}")
+    if len(layers) != 1:
+        raise SourceMissingError(
+            f"{file.place} holds {len(layers)} layers: {', '.join(layers)}; name one as source.layer"
+        )
+    return layers[0]
