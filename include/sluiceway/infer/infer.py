@@ -208,7 +208,7 @@ def _draft(name: str, source: Source, values: Values, seen: _Seen, place: str) -
     kind = source.keys["kind"]
     columns = values.columns
     names = dict(zip(columns, naming.column_names(_said(source, columns), taken=(GEOMETRY,)), strict=True))
-    types = find_types(values, untyped=kind in UNTYPED, null=NULLS.get(kind, ()), names=names)
+    types = find_types(values, untyped=kind in UNTYPED, null=NULLS.get(kind, ()), names=names, said=seen.columns)
     if not values.rows:
         _types_by_family(types, seen)
     draft = Draft()
