@@ -148,12 +148,16 @@ class DbaseTexts:
         }
 
 
+def codec_of_language(number: int) -> str | None:
+    """The encoding for which a language driver stands; None where Python does not know it."""
+    known = number in _CODEC_OF_LANGUAGE or number in _UNKNOWN_LANGUAGES
+    return _CODEC_OF_LANGUAGE.get(number) if known else "cp1252"
+
+
 def _codec(name: str) -> str | None:
     if name.upper().startswith("LDID/") and name[5:].isdecimal():
         # as GDAL writes it into a .cpg
-        number = int(name[5:])
-        known = number in _CODEC_OF_LANGUAGE or number in _UNKNOWN_LANGUAGES
-        return _CODEC_OF_LANGUAGE.get(number) if known else "cp1252"
+        return codec_of_language(int(name[5:]))
     codec = codec_named(name)
     # bytes below 128 are not looked at
     return codec if codec is not None and _ASCII.decode(codec, "replace") == _ASCII.decode() else None
