@@ -31,10 +31,11 @@ from sluiceway.infer.asked import (
 from sluiceway.infer.draft import Draft, Entry, key_entry
 from sluiceway.infer.key import find_key
 from sluiceway.infer.preview import Preview, preview_at
+from sluiceway.infer.quotes import read_by_quotes
 from sluiceway.infer.shapes import Shapes, geometry_in_coordinates, geometry_in_text
 from sluiceway.infer.text_types import ColumnType
 from sluiceway.infer.types import Types, find_types
-from sluiceway.infer.values import SourceColumn, Values, kept_values
+from sluiceway.infer.values import SourceColumn, Values
 from sluiceway.sources import open_source
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.extraction import Extraction, Unreadable, family
@@ -48,8 +49,6 @@ GEOMETRY = "geom"
 SHOWN = 3
 """Examples in a comment."""
 _OWN_GEOMETRY = frozenset({"vector", "parquet"})
-_NO_QUOTE = "\x01"
-"""A character that no text holds stands for none."""
 _OTHER_AXES = "the coordinates are no degrees: find the CRS and declare it, such as"
 
 
@@ -82,17 +81,9 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
             raise SourceUnreadableError(f"{without_secrets(asked.uri)} cannot be fetched")
         source = source_of(asked, place.path)
         with ExitStack() as stack:
-            values = stack.enter_context(kept_values())
-            try:
-                seen = _read_all(name, source, place, values, connections)
-            except SourceUnreadableError:
-                source.keys["quote"] = _NO_QUOTE
-                values = stack.enter_context(kept_values())
-                unquoted = _without_quotes(name, source, place, values, connections) if source.terminated else None
-                if unquoted is None:
-                    raise
-                seen = unquoted
-                source.remarks["quote"] = "no character at all: quotes stand within values, and do not enclose them"
+            values, seen = read_by_quotes(
+                source, stack, lambda values: _read_all(name, source, place, values, connections)
+            )
             draft = _draft(name, source, values, seen, place.name)
         draft.source = {"kind": draft.source.pop("kind"), "uri": Entry(_uri_in(uri, out)), **draft.source}
         if asked.connection is not None:
@@ -176,16 +167,6 @@ def _read_all(name: str, source: Source, place: Place, values: Values, connectio
         seen.columns = dict(extraction.columns)
         values.expect(list(seen.columns))
     return seen
-
-
-def _without_quotes(name: str, source: Source, place: Place, values: Values, connections: Connections) -> _Seen | None:
-    """The same for a text whose quotes enclose nothing; None unless all of it reads so."""
-    try:
-        seen = _read_all(name, source, place, values, connections)
-    except SourceUnreadableError:
-        return None
-    enclosed = [f"count(*) FILTER ({column.sql} LIKE '\"%\"')" for column in values.columns.values()]
-    return None if seen.unreadable or not values.rows or any(values.ask(enclosed)) else seen
 
 
 def _take_unreadable(seen: _Seen, extraction: Extraction) -> None:
