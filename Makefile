@@ -33,7 +33,7 @@ TARGET ?=
 BUILD_ID ?=
 TAG ?=
 
-.PHONY: help setup up down status workers worker-stop airflow demo test lint audit docs lock histories files soak fuzz chaos bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle bench-jobs bench-workers bench-scale bench-freshness bench-publish package release clean
+.PHONY: help setup up down status workers worker-stop airflow demo test lint audit docs lock histories files soak fuzz chaos bench-master bench-load bench-narrow bench-trigger bench-race bench-blind bench-sensor bench-watch bench-idle bench-jobs bench-workers bench-scale bench-freshness bench-publish bench-encodings package release clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -157,6 +157,9 @@ bench-freshness: setup ## Measure page, status.json and metrics with 1,000 table
 
 bench-publish: setup ## Measure what 20 readers notice while 30 runs publish
 	@$(PYTHON) -m bench.publish $(ARGS)
+
+bench-encodings: setup ## Measure how often the encoding of a text is found, in 29 encodings
+	@$(PYTHON) -m bench.encodings $(ARGS)
 
 release: setup ## Build what a tag publishes into dist/release, and publish nothing: make release TAG=v0.1.0
 	@$(PYTHON) -m dev.release "$(TAG)"

@@ -257,6 +257,10 @@ def tables_infer(
     sheet: Annotated[str | None, typer.Option(help="The sheet of a workbook that holds several.")] = None,
     table: Annotated[str | None, typer.Option(help="The table of an SQLite file that holds several.")] = None,
     member: Annotated[str | None, typer.Option(help="The file inside a .zip that holds several.")] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="Of a text's or a shapefile's letters, where it is found wrongly; such as cp1252."),
+    ] = None,
     connection: Annotated[str | None, typer.Option(help="The Airflow connection that opens the address.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write <table>.toml; else to the standard output.")
@@ -274,7 +278,7 @@ def tables_infer(
     with sentences():
         if output is not None:
             infer.check_output(output, force=force)
-        draft = infer.infer(Asked(uri, layer, sheet, table, member, connection), output)
+        draft = infer.infer(Asked(uri, layer, sheet, table, member, connection, encoding), output)
         if output is not None:
             infer.write(draft, output)
     if as_json:

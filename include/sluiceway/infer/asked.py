@@ -45,6 +45,7 @@ class Asked:
     table: str | None = None
     member: str | None = None
     connection: str | None = None
+    encoding: str | None = None
 
 
 @dataclass
@@ -68,7 +69,7 @@ def source_of(asked: Asked, path: Path) -> Source:
         keys["member"] = asked.member or found.member
     source = Source(keys)
     if found.kind == "csv":
-        _describe_text(source, path)
+        _describe_text(source, path, asked.encoding)
     elif found.kind == "json":
         keys |= {"layout": found.layout} if found.layout != "array" else {}
         keys |= {"records": found.records} if found.records is not None else {}
@@ -79,18 +80,26 @@ def source_of(asked: Asked, path: Path) -> Source:
     elif found.kind == "sqlite":
         keys["table"] = asked.table or only_table(path)
     elif found.kind == "vector":
-        if path.suffix.lower() == ".shp":
-            # a shape that is missing would be taken for a row that has none
-            check_whole(path)
-        keys |= {"layer": asked.layer} if asked.layer is not None else {}
-        encoding = find_dbase_encoding(path, asked.member)
-        if encoding is not None:
-            _declare_encoding(source, encoding, default="UTF-8")
+        _describe_vector(source, path, asked)
+    if asked.encoding is not None and "encoding" not in keys:
+        raise ConfigError(f"--encoding: a source of kind {found.kind} says its encoding itself; leave it out")
     return source
 
 
-def _describe_text(source: Source, path: Path) -> None:
-    encoding, dialect = find_text(path, source.keys.get("member"))
+def _describe_vector(source: Source, path: Path, asked: Asked) -> None:
+    if path.suffix.lower() == ".shp":
+        # a shape that is missing would be taken for a row that has none
+        check_whole(path)
+    if asked.layer is not None:
+        source.keys["layer"] = asked.layer
+    if asked.encoding is not None:
+        source.keys["encoding"] = asked.encoding
+    elif (encoding := find_dbase_encoding(path, asked.member)) is not None:
+        _declare_encoding(source, encoding, default="UTF-8")
+
+
+def _describe_text(source: Source, path: Path, asked: str | None) -> None:
+    encoding, dialect = find_text(path, source.keys.get("member"), asked)
     _declare_encoding(source, encoding, default=None)
     for key, default in Dialect.__dataclass_fields__.items():
         value = getattr(dialect, key)
@@ -105,9 +114,10 @@ def _declare_encoding(source: Source, found: Found, *, default: str | None) -> N
     name = found.name or default
     if name is not None:
         source.keys["encoding"] = name
-    if not found.sure:
+    if not found.sure or found.remark is not None:
+        how = found.remark or "found by its letters: see that these are right"
         shown = ", ".join(found.samples)
-        source.remarks["encoding"] = f"found by its letters: see that these are right: {shown}"
+        source.remarks["encoding"] = f"{how}: {shown}" if shown else how
 
 
 def _describe_sheet(source: Source, path: Path) -> None:

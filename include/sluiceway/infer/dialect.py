@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from sluiceway.amounts import counted
+from sluiceway.infer.labels import labels_below
 
 DELIMITERS = (",", ";", "\t", "|")
 """Of two that fit equally well, the first."""
@@ -20,6 +21,10 @@ MOST_ABOVE = 50
 """Lines above the header; more of them are data of another shape."""
 MOST_BELOW = 10
 """Records of a footer."""
+NO_QUOTE = "\x01"
+"""A character that no text holds stands for none."""
+WITHOUT_QUOTES = "no character at all: quotes stand within values, and do not enclose them"
+_NEARLY_ALL = 0.95
 FOLLOWS = 0.8
 """The share of records that must have the same number of values, for a delimiter to be believed."""
 
@@ -43,6 +48,8 @@ class Dialect:
     header: bool = True
     skip_lines: int = 0
     skip_footer: int = 0
+    skip_below: int = 0
+    skip_spaces: bool = False
     width: int = 1
     """Values of a record."""
     names: tuple[str, ...] | None = None
@@ -72,6 +79,8 @@ class _Reading:
     delimiter: str
     quote: str
     escape: str | None
+    spaces: bool
+    """Whether blanks before a value are dropped."""
     records: list[list[str]]
     lines: list[int]
     """The line in which each record ends, from 1."""
@@ -93,12 +102,16 @@ def find_dialect(beginning: str, end: str, *, whole: bool) -> Dialect:
     terminated = (beginning if whole else end).endswith(("\n", "\r"))
     if reading.width == 1:
         return replace(_one_column(reading, text, comment), terminated=terminated)
-    shape = sheet_shape(reading.records)
+    shape, below, labels = _shape(reading)
     names = tuple(reading.records[shape.above]) if shape.header else None
     fitting = _names_of_another_width(reading, shape) if shape.header else None
     above = shape.above + 1 if fitting is not None else shape.above
     above = reading.lines[above - 1] if above else 0
     remarks = {"header": shape.remark} if shape.remark else {}
+    if reading.quote == NO_QUOTE:
+        remarks["quote"] = WITHOUT_QUOTES
+    if labels:
+        remarks["skip_below"] = labels
     footer, remark = _footer(reading, text if whole else end)
     if remark:
         remarks["skip_footer"] = remark
@@ -110,11 +123,29 @@ def find_dialect(beginning: str, end: str, *, whole: bool) -> Dialect:
         shape.header and fitting is None,
         above + (_comments_above(beginning, comment, above) if above else 0),
         footer,
+        below if fitting is None else 0,
+        reading.spaces,
         reading.width,
         fitting or names,
         remarks,
         terminated,
     )
+
+
+def _shape(reading: _Reading) -> tuple[SheetShape, int, str | None]:
+    """Where the data begin, how many lines below the names are none, and a remark on these."""
+    shape = sheet_shape(reading.records)
+    rest = reading.records[shape.above :]
+    if len(rest) < 2:
+        return shape, 0, None
+    one_line = reading.lines[shape.above] - (reading.lines[shape.above - 1] if shape.above else 0) == 1
+    skipped, remark = labels_below(rest[0], rest[1:], _is_value)
+    if skipped:
+        # without that line the columns below are of one kind, which says more about the names
+        header, doubt = _has_header([rest[0], *rest[2:]])
+        if header and one_line:
+            return SheetShape(True, shape.above, doubt, tuple(rest[0])), 1, remark
+    return shape, 0, remark if shape.header and not skipped else None
 
 
 def sheet_shape(records: Sequence[Sequence[str]]) -> SheetShape:
@@ -160,13 +191,37 @@ def _readings(text: str, *, whole: bool) -> list[_Reading]:
         quotes.append(('"', "\\"))
     if len(_SINGLE_QUOTED.findall(text[: 1 << 16])) > text[: 1 << 16].count("\n") // 2 > 0:
         quotes.append(("'", None))
-    return [_read(text, delimiter, quote, escape, whole) for delimiter in DELIMITERS for quote, escape in quotes]
+    readings = []
+    for delimiter in DELIMITERS:
+        readings += [_read(text, delimiter, quote, escape, whole=whole) for quote, escape in quotes]
+        if _is_spaced(text[: 1 << 16], delimiter):
+            readings += [_read(text, delimiter, quote, escape, whole=whole, spaces=True) for quote, escape in quotes]
+        if any(_swallows(reading) for reading in readings[-len(quotes) :]):
+            readings.append(_read(text, delimiter, NO_QUOTE, None, whole=whole))
+    return readings
 
 
-def _read(text: str, delimiter: str, quote: str, escape: str | None, whole: bool) -> _Reading:
+def _swallows(reading: _Reading) -> bool:
+    """Whether a value has line ends and delimiters within, as a stray quote makes one of whole lines."""
+    return any("\n" in value and reading.delimiter in value for record in reading.records for value in record)
+
+
+def _is_spaced(text: str, delimiter: str) -> bool:
+    """Whether a quote stands behind a blank behind a delimiter, or nearly each delimiter has a blank behind it."""
+    if f'{delimiter} "' in text:
+        return True
+    return delimiter in ",;" and text.count(delimiter + " ") > _NEARLY_ALL * text.count(delimiter) > 0
+
+
+def _read(text: str, delimiter: str, quote: str, escape: str | None, *, whole: bool, spaces: bool = False) -> _Reading:
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     reader = csv.reader(
-        _lines(text), delimiter=delimiter, quotechar=quote, escapechar=escape, doublequote=escape is None
+        _lines(text),
+        delimiter=delimiter,
+        quotechar=quote,
+        escapechar=escape,
+        doublequote=escape is None,
+        skipinitialspace=spaces,
     )
     records, lines = [], []
     for record in reader:
@@ -180,7 +235,7 @@ def _read(text: str, delimiter: str, quote: str, escape: str | None, whole: bool
     width = _usual_width(records)
     start = next((n for n, record in enumerate(records) if len(record) == width), 0)
     share = sum(len(record) == width for record in records[start:]) / max(1, len(records) - start)
-    return _Reading(delimiter, quote, escape, records, lines, width, share)
+    return _Reading(delimiter, quote, escape, spaces, records, lines, width, share)
 
 
 def _lines(text: str) -> list[str]:
@@ -188,16 +243,22 @@ def _lines(text: str) -> list[str]:
     return re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z", text)
 
 
-def _rank(reading: _Reading) -> tuple[bool, bool, float, bool, int, int]:
+def _rank(reading: _Reading) -> tuple[bool, bool, bool, float, bool, int, int, bool]:
     """Better readings rank higher: those that divide at all, without exceptions, into many values."""
     divides = reading.width > 1 and (reading.share >= FOLLOWS or len(reading.records) <= 2)
+    if reading.quote == NO_QUOTE:
+        # lines of a value in quotes have any number of delimiters; these are records
+        divides = divides and reading.share == 1 and len(reading.records[0]) == reading.width
     # quotes that are left over within values are a sign that they were not read as quotes
-    left = sum(value[:1] in {"'", '"'} for record in reading.records[:500] for value in record)
+    left = reading.quote != NO_QUOTE and sum(
+        value.lstrip(" ")[:1] in {"'", '"'} for record in reading.records[:500] for value in record
+    )
     order = -DELIMITERS.index(reading.delimiter)
     # where every number has a decimal comma, the comma divides all rows alike, but not the header
     from_first = bool(reading.records) and len(reading.records[0]) == reading.width
     # a rare ragged record must not make a delimiter lose against one that hardly ever occurs
-    return divides, left == 0, round(reading.share, 1), from_first, reading.width, order
+    unquoted = divides and reading.quote == NO_QUOTE
+    return divides, unquoted, not left, round(reading.share, 1), from_first, reading.width, order, reading.spaces
 
 
 def _one_column(reading: _Reading, text: str, comment: str | None) -> Dialect:
@@ -257,6 +318,7 @@ def _footer(reading: _Reading, end: str) -> tuple[int, str | None]:
             quotechar=reading.quote,
             escapechar=reading.escape,
             doublequote=reading.escape is None,
+            skipinitialspace=reading.spaces,
         )
         if record
     ]

@@ -11,12 +11,14 @@ import codecs
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO
 
 from sluiceway.amounts import counted
 from sluiceway.errors import SourceUnreadableError
+from sluiceway.infer import east_asian
+from sluiceway.infer.alphabets import LANGUAGES
+from sluiceway.infer.letters import letters_score
 
 CHUNK_BYTES = 1 << 20
 WORDS = 20_000
@@ -25,6 +27,9 @@ WORD_BYTES = 256
 ENOUGH = 200
 """Bytes that are no UTF-8 after which no more are looked for: each costs a copy of what is left of a chunk."""
 LINES_BYTES = 1 << 18
+STATISTICS_BYTES = 1 << 16
+STATISTICS = 0.1
+"""How much statistics of pairs of letters count beside the letters themselves."""
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -34,59 +39,9 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CONTROLS = bytes({*range(1, 32)} - {9, 10, 11, 12, 13, 26, 27})
+_ESCAPES = re.compile(rb"\x1b\$[@B]")
 # a pattern that asks for a byte beyond ASCII itself takes the square of a long ASCII word's length
-_WORD = re.compile(rb"[A-Za-z'\x80-\xff]+")
-
-_WESTERN = (
-    "æøåéèêòóôüöä",  # Danish, Norwegian
-    "åäöéü",  # Swedish, Finnish
-    "äöüßéàè",  # German
-    "àâæçéèêëîïôœùûüÿñ",  # French
-    "àèéìíîòóùú",  # Italian
-    "áéíñóúü",  # Spanish
-    "áàâãçéêíóôõúü",  # Portuguese
-    "àçéèíïóòúü",  # Catalan
-    "áðéíóúýþæö",  # Icelandic
-    "ëéèïöüáóí",  # Dutch
-)
-_CENTRAL = (
-    "ąćęłńóśźż",  # Polish
-    "áčďéěíňóřšťúůýž",  # Czech
-    "áäčďéíĺľňóôŕšťúýž",  # Slovak
-    "áéíóöőúüű",  # Hungarian
-    "ăâîşţșț",  # Romanian
-    "čćđšž",  # Croatian, Slovenian
-)
-_BALTIC = ("āčēģīķļņšūž", "ąčęėįšųūž", "äõöüšž")
-_TURKISH = ("çğıöşüâîİ",)
-_CYRILLIC = ("абвгдежзийклмнопрстуфхцчшщъыьэюяё", "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя", "абвгдђежзијклљмнњопрстћуфхцчџш")
-_GREEK = ("αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋΐΰ",)
-_HEBREW = ("אבגדהוזחטיךכלםמןנסעףפץצקרשת",)
-
-_LANGUAGES: dict[str, tuple[str, ...]] = {
-    # in the order in which one is believed before another that fits as well
-    "cp1252": _WESTERN,
-    "cp1250": _CENTRAL,
-    "cp1251": _CYRILLIC,
-    "cp1254": _TURKISH,
-    "cp1257": _BALTIC,
-    "cp1253": _GREEK,
-    "cp1255": _HEBREW,
-    "iso-8859-2": _CENTRAL,
-    "koi8-r": _CYRILLIC[:1],
-    "cp866": _CYRILLIC[:1],
-    "cp850": _WESTERN,
-    "cp852": _CENTRAL,
-    "mac-roman": _WESTERN,
-}
-_EAST_ASIAN = ("cp932", "euc-jp", "cp949", "gb18030", "big5")
-# the hundred commonest characters, simplified and traditional: what was decoded wrongly holds rare ones
-_CHINESE = frozenset(
-    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家"
-    "種事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心本前开但因只从想实日军市省县区镇乡村州城山河"
-    "這個們來為國說時會對於著過發後裡經麼學現當沒動還進樣開從實軍縣區鎮鄉東西南北路街名称稱号號码碼编編数數"
-)
-_PUNCTUATION = frozenset("«»“”„‘’–—…°º²³½¼£€§©®•\u00a0×±µ¿¡·")
+_WORD = re.compile(rb"[0-9A-Za-z'\x80-\xff]+")
 
 
 @dataclass(frozen=True)
@@ -100,6 +55,20 @@ class Found:
     """Whether all of it is ASCII."""
     samples: tuple[str, ...] = ()
     """Words as they read with it, for a person to judge."""
+    remark: str | None = None
+    """What a person has to know about it besides."""
+    words: tuple[bytes, ...] = ()
+    """These words as they stand, and more."""
+
+    def samples_in(self, codec: str) -> tuple[str, ...]:
+        """Words as they read with another one."""
+        shown = [word.decode(codec, "replace").strip("'") for word in self.words]
+        return tuple(sorted(dict.fromkeys(shown), key=len, reverse=True)[:4])
+
+    def reads_alike(self, codec: str) -> bool:
+        """Whether the words are the same with another one."""
+        name = self.name or "utf-8"
+        return all(word.decode(name, "replace") == word.decode(codec, "replace") for word in self.words)
 
 
 @dataclass
@@ -120,6 +89,8 @@ class _Bytes:
     """Characters beyond ASCII that are sound UTF-8."""
     invalid: int = 0
     """Bytes that are no UTF-8."""
+    escapes: bool = False
+    """Whether it changes to another set of characters, as texts of seven bits do."""
     first_bad: tuple[int, int] | None = None
     """The line of the first one, from 1, and the byte."""
     lines: int = 0
@@ -151,6 +122,7 @@ def _look_at(seen: _Bytes, chunk: bytes, *, last: bool) -> None:
         for parity in (0, 1):
             seen.nulls[(parity + seen.total) % 2] += chunk[parity::2].count(0)
         seen.controls += len(chunk) - len(chunk.translate(None, _CONTROLS))
+    seen.escapes = seen.escapes or _ESCAPES.search(chunk) is not None
     seen.total += len(chunk)
     data = seen.waiting + chunk
     seen.waiting = b""
@@ -210,17 +182,24 @@ def _judged(seen: _Bytes, place: str) -> Found:
     if seen.nulls and (seen.controls or seen.nulls.total() * 1000 > seen.total):
         return _with_nulls(seen, place)
     if not seen.invalid:
-        return Found(None, plain=not seen.valid)
+        # Japanese of seven bits: escapes lead over to it and back
+        return Found("iso2022-jp") if seen.escapes and not seen.valid else Found(None, plain=not seen.valid)
     if seen.valid > 4 * seen.invalid and seen.first_bad is not None:
         line, byte = seen.first_bad
         raise SourceUnreadableError(
             f"{place}: byte 0x{byte:02x} in line {line:,} is no UTF-8, but the rest of the text is "
-            f"({counted(seen.invalid, 'such place')}); repair the file, or write its table "
-            f"file by hand, with source.encoding"
+            f"({counted(seen.invalid, 'such place')}); repair the file, or name its encoding with --encoding"
         )
     best = max(_scores(seen).items(), key=lambda scored: scored[1])[0]
-    shown = [word.decode(best, "replace").strip("'") for word, _ in seen.words.most_common(50)]
-    return Found(best, sure=False, samples=tuple(sorted(dict.fromkeys(shown), key=len, reverse=True)[:4]))
+    found = Found(best, sure=False, words=tuple(word for word, _ in seen.words.most_common(50)))
+    return replace(found, samples=_samples(seen, best))
+
+
+def _samples(seen: _Bytes, codec: str) -> tuple[str, ...]:
+    """Whole words: in the East Asian encodings a byte of ASCII can be the second half of a character."""
+    lines = [line.decode(codec, "replace") for line in seen.lines_beyond_ascii[:50]]
+    shown = [word[:40] for line in lines for word in re.split(r"[\s,;|\"]+", line) if not word.isascii()]
+    return tuple(sorted(dict.fromkeys(shown), key=len, reverse=True)[:4])
 
 
 def _with_nulls(seen: _Bytes, place: str) -> Found:
@@ -236,70 +215,24 @@ def _with_nulls(seen: _Bytes, place: str) -> Found:
 
 def _scores(seen: _Bytes) -> dict[str, float]:
     """How well each encoding explains the text, at most 1."""
-    scores = {name: _single_byte(seen.words, name, languages) for name, languages in _LANGUAGES.items()}
-    scores |= {name: _multi_byte(seen.lines_beyond_ascii, name) for name in _EAST_ASIAN}
+    pairs = {name: east_asian.score(seen.lines_beyond_ascii, name) for name in east_asian.ENCODINGS}
+    if max(pairs.values()) >= east_asian.ENOUGH:
+        return pairs
+    found = {name: letters_score(seen.words, name) for name in LANGUAGES}
+    if any(found.values()):
+        for name, share in _statistics(seen).items():
+            # which pairs of letters are frequent; of a few words it knows less than which letters are usual
+            found[name] = found.get(name, 0.0) and found[name] + STATISTICS * share
     # every byte is something in it: what is left when nothing else fits, and less than any text scores in its own
-    scores["latin-1"] = 0.05
-    return scores
+    return pairs | found | {"latin-1": 0.05}
 
 
-def _decodes(parts: Iterable[bytes], name: str) -> bool:
-    # the reader is strict: one byte that means nothing ends the load
-    try:
-        for part in parts:
-            part.decode(name)
-    except UnicodeDecodeError:
-        return False
-    return True
+def _statistics(seen: _Bytes) -> dict[str, float]:
+    """What chardet's models of languages say of each encoding of one byte a letter, the best of them 1."""
+    import chardet
 
-
-def _single_byte(words: Counter[bytes], name: str, languages: tuple[str, ...]) -> float:
-    if not _decodes(words, name):
-        return 0.0
-    letters: Counter[str] = Counter()
-    other = misplaced = 0
-    for word, count in words.items():
-        text = word.decode(name)
-        latin = any(char.isascii() and char.isalpha() for char in text)
-        for position, char in enumerate(text):
-            if char.isascii():
-                continue
-            if latin and char >= "\u0370" and char.isalpha():
-                # no word has letters of two scripts
-                misplaced += count
-            elif not char.isalpha():
-                other += count * (char in _PUNCTUATION and not _within(text, position))
-                misplaced += count * (char not in _PUNCTUATION or _within(text, position))
-            elif char.isupper() and position and text[position - 1].islower():
-                misplaced += count
-            else:
-                letters[char.lower()] += count
-    total = sum(letters.values()) + other + misplaced
-    if not total:
-        return 0.0
-    one = max(sum(letters[char] for char in language) for language in languages)
-    # several languages in one file are less likely than one, and more likely than the wrong encoding
-    several = 0.9 * sum(letters[char] for char in set("".join(languages)))
-    return (max(one, several) + 0.9 * other) / total
-
-
-def _within(text: str, position: int) -> bool:
-    """Whether letters stand on both sides: there are no signs inside of words, but for apostrophes and hyphens."""
-    inside = 0 < position < len(text) - 1 and text[position - 1].isalpha() and text[position + 1].isalpha()
-    return inside and text[position] not in "\u2019\u2013\u00b7"
-
-
-def _multi_byte(lines: Sequence[bytes], name: str) -> float:
-    if not _decodes(lines, name):
-        return 0.0
-    beyond_ascii = [char for line in lines for char in line.decode(name) if not char.isascii()]
-    return sum(_is_usual(char, name) for char in beyond_ascii) / len(beyond_ascii) if beyond_ascii else 0.0
-
-
-def _is_usual(char: str, name: str) -> float:
-    if name == "cp949":
-        return float("\uac00" <= char <= "\ud7a3")
-    if name in {"cp932", "euc-jp"}:
-        # text in Japanese has syllables beside the characters; half-width ones are what other encodings look like
-        return 1.0 if "\u3041" <= char <= "\u30ff" else 0.6 * ("\u4e00" <= char <= "\u9fff")
-    return 1.0 if char in _CHINESE else 0.5 * ("\u4e00" <= char <= "\u9fff")
+    beyond = b"\n".join(seen.lines_beyond_ascii)[:STATISTICS_BYTES]
+    results = chardet.detect_all(beyond, ignore_threshold=True, include_encodings=list(LANGUAGES), compat_names=False)
+    shares = {str(codecs.lookup(each["encoding"]).name): each["confidence"] for each in results if each["encoding"]}
+    best = max(shares.values(), default=0.0)
+    return {name: shares.get(codecs.lookup(name).name, 0.0) / best for name in LANGUAGES} if best else {}

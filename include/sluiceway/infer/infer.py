@@ -31,10 +31,11 @@ from sluiceway.infer.draft import Draft, Entry, key_entry
 from sluiceway.infer.geometry import GEOMETRY, OWN_GEOMETRY, Seen, place_geometry
 from sluiceway.infer.key import find_key
 from sluiceway.infer.preview import Preview, preview_at
+from sluiceway.infer.quotes import read_by_quotes
 from sluiceway.infer.shapes import Shapes
 from sluiceway.infer.text_types import ColumnType, integer_type
 from sluiceway.infer.types import Types, find_types
-from sluiceway.infer.values import SourceColumn, Values, kept_values
+from sluiceway.infer.values import SourceColumn, Values
 from sluiceway.sources import open_source
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.extraction import Extraction, family
@@ -47,8 +48,6 @@ from sluiceway.tables.spec import TableSpec
 SHOWN = 3
 """Examples in a comment."""
 ALL_PAGES = 'Fetch all of them: a source of kind = "http_json" with [source.paging] does.'
-_NO_QUOTE = "\x01"
-"""A character that no text holds stands for none."""
 
 
 def infer(asked: Asked, out: Path | None = None, *, connections: Connections = from_environment) -> str:
@@ -66,17 +65,9 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
             raise SourceUnreadableError(f"{without_secrets(asked.uri)} cannot be fetched")
         source = source_of(asked, place.path)
         with ExitStack() as stack:
-            values = stack.enter_context(kept_values())
-            try:
-                seen = _read_all(name, source, place, values, connections)
-            except SourceUnreadableError:
-                source.keys["quote"] = _NO_QUOTE
-                values = stack.enter_context(kept_values())
-                unquoted = _without_quotes(name, source, place, values, connections) if source.terminated else None
-                if unquoted is None:
-                    raise
-                seen = unquoted
-                source.remarks["quote"] = "no character at all: quotes stand within values, and do not enclose them"
+            values, seen = read_by_quotes(
+                source, stack, lambda values: _read_all(name, source, place, values, connections)
+            )
             draft = _draft(name, source, values, seen, place.name)
         draft.source = {"kind": draft.source.pop("kind"), "uri": Entry(_uri_in(uri, out)), **draft.source}
         if asked.connection is not None:
@@ -150,16 +141,6 @@ def _read_all(name: str, source: Source, place: Place, values: Values, connectio
     return seen
 
 
-def _without_quotes(name: str, source: Source, place: Place, values: Values, connections: Connections) -> Seen | None:
-    """The same for a text whose quotes enclose nothing; None unless all of it reads so."""
-    try:
-        seen = _read_all(name, source, place, values, connections)
-    except SourceUnreadableError:
-        return None
-    enclosed = [f"count(*) FILTER ({column.sql} LIKE '\"%\"')" for column in values.columns.values()]
-    return None if seen.unreadable or not values.rows or any(values.ask(enclosed)) else seen
-
-
 def _take_unreadable(seen: Seen, extraction: Extraction) -> None:
     while extraction.unreadable:
         found = extraction.unreadable.pop(0)
@@ -180,7 +161,7 @@ def _draft(name: str, source: Source, values: Values, seen: Seen, place: str) ->
     kind = source.keys["kind"]
     columns = values.columns
     names = dict(zip(columns, naming.column_names(_said(source, columns), taken=(GEOMETRY,)), strict=True))
-    types = find_types(values, untyped=kind in UNTYPED, null=NULLS.get(kind, ()), names=names)
+    types = find_types(values, untyped=kind in UNTYPED, null=NULLS.get(kind, ()), names=names, said=seen.columns)
     if not values.rows:
         _types_by_family(types, seen)
     draft = Draft()

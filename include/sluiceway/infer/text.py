@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from sluiceway.errors import SourceUnreadableError
+from sluiceway.errors import ConfigError, SourceUnreadableError
 from sluiceway.infer.dialect import Dialect, find_dialect
 from sluiceway.infer.encoding import Found, find_encoding
 from sluiceway.infer.recognise import MOST_BYTES
@@ -21,15 +21,17 @@ _ALIGNED = 4
 """No character of UTF-16 and UTF-32 is cut at a multiple of so many bytes."""
 
 
-def find_text(path: Path, member: str | None) -> tuple[Found, Dialect]:
+def find_text(path: Path, member: str | None, encoding: str | None = None) -> tuple[Found, Dialect]:
     """How the text at `path` is written.
 
+    :param encoding: it is in this one; else it is found.
+    :raises ConfigError: there is no such encoding.
     :raises SourceUnreadableError: it is no text, or cannot be unpacked to its end.
     """
     try:
         with open_bytes(path, member, MOST_BYTES) as stream:
             ends = _Ends(stream)
-            found = find_encoding(ends, path.name)
+            found = find_encoding(ends, path.name) if encoding is None else Found(_known(encoding))
             while ends.read(END_BYTES):
                 # the encoding may be known before the end
                 pass
@@ -39,6 +41,14 @@ def find_text(path: Path, member: str | None) -> tuple[Found, Dialect]:
     codec = found.name or "utf-8-sig"
     end = "" if whole else ends.end.decode(_without_mark(codec), "ignore").partition("\n")[2]
     return found, find_dialect(ends.beginning.decode(codec, "ignore"), end, whole=whole)
+
+
+def _known(encoding: str) -> str:
+    try:
+        "".encode(encoding)
+    except LookupError as error:
+        raise ConfigError(f"--encoding: {encoding!r} is no encoding of texts; cp1252 is one") from error
+    return encoding
 
 
 def _without_mark(codec: str) -> str:

@@ -27,7 +27,11 @@ NUMBER_LIKE = (
 )
 DATE_LIKE = r"(?i)\d{1,4}[-/. ]([a-z]{3,9}\.?|\d{1,2})[-/., ]+\d{1,4}.*|[a-z]{3,9}\.? \d{1,2},? \d{4}.*"
 DIGITS_DATE = r"\d{7,8}"
-UUID = r"\{?[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?"
+UUID = (
+    r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|"
+    r"\{[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}"
+)
+"""32 digits alone are a checksum, more often than not, and would get dashes."""
 _ZONE = r".*[T ]\d{1,2}:\d{2}.*(Z|z|[+-]\d{2}(:?\d{2})?)"
 _DAYS = (
     *("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%d %m %Y"),

@@ -35,6 +35,8 @@ from sluiceway.tables.column import Column
 from sluiceway.tables.source_spec import TextValues
 
 MOST_NULL_TEXTS = 5
+SHOWN = 3
+"""Values in a remark."""
 
 SURE_NULLS = ("", "NULL", "null", "Null", "N/A", "n/a", "#N/A", "NA", "NaN", "nan", r"\N", "(null)", "<null>", "<NA>")
 """Texts that stand for null wherever they stand among numbers or dates."""
@@ -75,14 +77,24 @@ class Types:
     marks: TextValues = field(default_factory=TextValues)
 
 
-def find_types(values: Values, *, untyped: bool, null: tuple[str, ...], names: Mapping[str, str]) -> Types:
+def find_types(
+    values: Values,
+    *,
+    untyped: bool,
+    null: tuple[str, ...],
+    names: Mapping[str, str],
+    said: Mapping[str, str] | None = None,
+) -> Types:
     """The type of every column.
 
     :param untyped: whether the source has texts only, so that a text may stand for a number.
+    :param said: column of the source -> its family as the source has it; texts of one of numbers or of times are
+        what its characters were where they did not fit.
     :param null: the texts that mean null by default.
     :param names: column of the source -> name in the warehouse.
     """
     types = Types(marks=TextValues(null=null))
+    said = said or {}
     texts = []
     for column in values.columns.values():
         if column.family == "text":
@@ -90,19 +102,38 @@ def find_types(values: Values, *, untyped: bool, null: tuple[str, ...], names: M
         else:
             _from_arrow(types, column, values)
     looks = {column.name: _look(values, column, null) for column in texts}
-    if untyped:
-        numeric = [column for column in texts if looks[column.name].numbers >= HALF]
-        dated = [column for column in texts if looks[column.name].dates >= HALF]
+    spelled = [column for column in texts if untyped or said.get(column.name) == "number"]
+    if spelled:
+        numeric = [column for column in spelled if looks[column.name].numbers >= HALF]
+        dated = [column for column in spelled if looks[column.name].dates >= HALF]
         types.marks = _marks(values, numeric, null)
         types.marks = _with_null_texts(values, texts, numeric, dated, types.marks)
         looks |= {column.name: _look(values, column, types.marks.null) for column in (*numeric, *dated)}
     for column in texts:
-        types.columns[column.name] = _from_text(
-            values, column, looks[column.name], types.marks, names[column.name], untyped=untyped
+        found = _from_text(
+            values, column, looks[column.name], types.marks, names[column.name], untyped=column in spelled
         )
+        if found.type == "text" and found.remark is None and found.nulls < values.rows:
+            found.remark = _misfits(values, column, said.get(column.name), types.marks)
+        types.columns[column.name] = found
     # in the order of the source
     types.columns = {name: types.columns[name] for name in values.columns if name in types.columns}
     return types
+
+
+def _misfits(values: Values, column: SourceColumn, said: str | None, marks: TextValues) -> str | None:
+    """What of a column that the source calls one of numbers or of dates is none."""
+    if said not in {"number", "time"}:
+        return None
+    pattern = number_pattern(marks.decimal, marks.thousands) if said == "number" else r"\d{4}-\d{2}-\d{2}"
+    where = f"{_given(column, marks.null)} AND NOT regexp_full_match(trim({column.sql}), {literal(pattern)})"
+    found = values.counts(column.sql, where=where, limit=SHOWN)
+    if not found:
+        return None
+    what = "numbers" if said == "number" else "dates"
+    shown = ", ".join(repr(value[:30]) for value, _ in found)
+    one = "number" if said == "number" else "date"
+    return f"a column of {what} by its file, and some are no {one}, such as {shown}; declared as {one} they are rejects"
 
 
 def _from_arrow(types: Types, column: SourceColumn, values: Values) -> None:

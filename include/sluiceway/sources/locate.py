@@ -30,8 +30,8 @@ from sluiceway.tables.source_spec import (
 )
 
 PARTS = {
-    ".shp": (".shp", ".shx", ".dbf", ".prj", ".cpg"),
-    ".dbf": (".dbf", ".cpg"),
+    ".shp": (".shp", ".shx", ".dbf", ".prj", ".cpg", ".dbt", ".fpt"),
+    ".dbf": (".dbf", ".cpg", ".dbt", ".fpt"),
     ".gml": (".gml", ".xsd"),
 }
 """Files beside a source that belong to it, by its ending."""

@@ -153,6 +153,16 @@ class CsvSource(LocatedSource, SheetRows, TextValues):
         default=None, description="Before a quote inside a value, instead of doubling it.", examples=["\\"]
     )
     comment: Character | None = Field(default=None, description="Lines that begin with it are no data.", examples=["#"])
+    skip_below: NonNegativeInt = Field(
+        default=0,
+        description="Lines below the header that are no data, such as units; the header is one line.",
+        examples=[1],
+    )
+    skip_spaces: bool = Field(
+        default=False,
+        description="Whether blanks before a value are no part of it, so that a quote may stand behind them.",
+        examples=[True],
+    )
     null: tuple[str, ...] = Field(
         default=("",),
         description='Texts that mean null. "NA" is not among them by default: it is also Namibia.',

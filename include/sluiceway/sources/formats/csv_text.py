@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from sluiceway.errors import ConfigError, nearest
+from sluiceway.sources.formats.csv_lines import Below, Spaces
 from sluiceway.tables.source_spec import CsvSource
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class CsvText(io.RawIOBase):
         self._decode = _decoder(source.encoding)
         self._quotes = Quotes(source)
         self._lines_to_skip = source.skip_lines
+        self._below = Below(source.skip_below) if source.skip_below else None
+        self._spaces = Spaces(source) if source.skip_spaces else None
         self._comment = source.comment.encode() if source.comment is not None else None
         self._started = self._ended = False
         self._part_of_line = b""
@@ -79,6 +82,10 @@ class CsvText(io.RawIOBase):
         return self._checked(data)
 
     def _checked(self, data: bytes) -> bytes:
+        if self._below is not None:
+            data = self._below.take(data, last=self._ended)
+        if self._spaces is not None:
+            data = self._spaces.take(data, last=self._ended)
         data, problem = self._quotes.look_at(data, last=self._ended)
         if problem is not None and self.broken is None:
             self._ended, self.broken = True, problem

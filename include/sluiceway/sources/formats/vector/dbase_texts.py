@@ -1,13 +1,9 @@
-"""Texts of a dBase file, decoded here and strictly.
-
-GDAL knows few spellings of encodings and drops letters that it cannot decode. So it is told UTF-8, and hands over the
-bytes as they are; for the names of columns, which it must decode, latin-1, in which each byte is a letter.
-"""
+"""Texts of a dBase file, decoded here and strictly: GDAL knows few spellings of encodings, and drops letters."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +13,6 @@ from sluiceway.sources.formats.texts import text_array
 from sluiceway.sources.formats.vector.vector_files import VectorFile, codec_named
 
 log = logging.getLogger(__name__)
-
-_BYTES = "ISO8859-1"
-_AS_IT_IS = "UTF-8"
 
 _LANGUAGES = {
     "cp437": (0x01, 0x09, 0x0B, 0x0D, 0x0F, 0x11, 0x15, 0x18, 0x19, 0x1B),
@@ -83,43 +76,33 @@ class DbaseTexts:
         self._single = _is_single_byte(self.codec)
         self._foreign = 0
         self._like_utf8 = True
-        self._as_it_is = False
         self._cut = 0
-        self.widths: Mapping[str, int] = {}
-        """Bytes of each column."""
 
-    @property
-    def names_encoding(self) -> str:
-        """What GDAL is told when it is asked for the columns."""
-        return _AS_IT_IS if self.codec == "utf-8" else _BYTES
-
-    def values_encoding(self, names: Iterable[str]) -> str:
-        """What GDAL is told when it is asked for the values of columns that it calls `names`."""
-        # it compares the names with those in the file
-        self._as_it_is = self.codec == "utf-8" or all(name.isascii() for name in names)
-        return _AS_IT_IS if self._as_it_is else _BYTES
-
-    def name(self, given: str) -> str:
-        """A column's name as GDAL gives it, decoded."""
-        if self.codec == "utf-8" or given.isascii():
-            return given
-        return self._decoded(given.encode(_BYTES), "a column's name")
-
-    def decode(self, values: pa.Array, column: str, numbers: Sequence[int]) -> pa.Array:
-        """The texts of a batch whose rows have these numbers.
+    def name(self, raw: bytes) -> str:
+        """A column's name.
 
         :raises SourceUnreadableError: the bytes are no text in this encoding.
         """
-        if not _has_foreign(values) or (self.codec == "utf-8" and _is_valid(values)):
-            return values
+        return raw.decode() if raw.isascii() else self._decoded(raw, "a column's name")
+
+    def decode(self, values: pa.Array, column: str, numbers: Sequence[int], width: int | None) -> pa.Array:
+        """The texts of a batch whose rows have these numbers, from their bytes.
+
+        :param width: bytes of the column, where a text may have been cut off by it.
+        :raises SourceUnreadableError: the bytes are no text in this encoding.
+        """
+        if not _has_foreign(values):
+            return values.cast(pa.string())
+        if self.codec == "utf-8" and _is_valid(texts := _as_text(values)):
+            return texts
         found: list[str | None] = []
-        for index, raw in enumerate(self._raw(values)):
+        for index, raw in enumerate(values.to_pylist()):
             if raw is None or raw.isascii():
                 found.append(None if raw is None else raw.decode())
                 continue
             self._foreign += 1
             self._like_utf8 = self._like_utf8 and _is_utf8(raw)
-            if self.codec == "utf-8" and len(raw) == self.widths.get(column):
+            if self.codec == "utf-8" and len(raw) == width:
                 raw = self._whole_letters(raw)
             found.append(self._decoded(raw, f"row {numbers[index]:,}, column {column!r}"))
         return text_array(found)
@@ -133,12 +116,6 @@ class DbaseTexts:
                 self._cut += 1
                 return raw[: error.start]
         return raw
-
-    def _raw(self, values: pa.Array) -> Iterator[bytes | None]:
-        if self._as_it_is:
-            yield from values.cast(pa.binary()).to_pylist()
-        else:
-            yield from (value and value.encode(_BYTES) for value in values.to_pylist())
 
     def _decoded(self, raw: bytes, where: str) -> str:
         try:
@@ -171,12 +148,16 @@ class DbaseTexts:
         }
 
 
+def codec_of_language(number: int) -> str | None:
+    """The encoding for which a language driver stands; None where Python does not know it."""
+    known = number in _CODEC_OF_LANGUAGE or number in _UNKNOWN_LANGUAGES
+    return _CODEC_OF_LANGUAGE.get(number) if known else "cp1252"
+
+
 def _codec(name: str) -> str | None:
     if name.upper().startswith("LDID/") and name[5:].isdecimal():
         # as GDAL writes it into a .cpg
-        number = int(name[5:])
-        known = number in _CODEC_OF_LANGUAGE or number in _UNKNOWN_LANGUAGES
-        return _CODEC_OF_LANGUAGE.get(number) if known else "cp1252"
+        return codec_of_language(int(name[5:]))
     codec = codec_named(name)
     # bytes below 128 are not looked at
     return codec if codec is not None and _ASCII.decode(codec, "replace") == _ASCII.decode() else None
@@ -198,6 +179,11 @@ def _is_utf8(raw: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _as_text(values: pa.Array) -> pa.Array:
+    """The same bytes, and nobody has looked yet whether they are a text."""
+    return pa.Array.from_buffers(pa.string(), len(values), values.buffers())
 
 
 def _is_valid(values: pa.Array) -> bool:

@@ -17,18 +17,14 @@ from sluiceway.sources.extraction import chosen_columns
 from sluiceway.sources.formats.texts import not_utf8
 from sluiceway.sources.formats.vector import gdal, geojson
 from sluiceway.sources.formats.vector.curves import Straightener, TooManyPointsError
-from sluiceway.sources.formats.vector.dbase_texts import DbaseTexts, undecodable
+from sluiceway.sources.formats.vector.dbase import DbaseTable
+from sluiceway.sources.formats.vector.dbase_texts import undecodable
+from sluiceway.sources.formats.vector.families import families
 from sluiceway.sources.formats.vector.geopackage import count_features
 from sluiceway.sources.formats.vector.layers import layer_of, read_info
 from sluiceway.sources.formats.vector.moments import is_naive, moments
 from sluiceway.sources.formats.vector.pieces import of_records, of_value, selected
-from sluiceway.sources.formats.vector.shapefile import (
-    check_dbase,
-    check_whole,
-    dbase_header,
-    dbase_widths,
-    deleted_rows,
-)
+from sluiceway.sources.formats.vector.shapefile import check_dbase, check_whole, deleted_rows
 from sluiceway.sources.formats.vector.vector_files import VectorFile, count_records
 from sluiceway.sources.piece import Piece
 from sluiceway.sources.selection import Numbers, Selection
@@ -44,17 +40,6 @@ SLICE_BYTES = 1 << 20
 
 _POINT_BYTES = 16
 """Of a point in WKB, at least."""
-
-_FAMILY_OF_OGR = {
-    "OFTInteger": "number",
-    "OFTInteger64": "number",
-    "OFTReal": "number",
-    "OFTString": "text",
-    "OFTDate": "time",
-    "OFTTime": "time",
-    "OFTDateTime": "time",
-    "OFTBinary": "binary",
-}
 _OFFLINE = {
     "GML_DOWNLOAD_SCHEMA": "NO",
     "GML_SKIP_RESOLVE_ELEMS": "ALL",
@@ -70,6 +55,7 @@ _OWN_CRS = frozenset({"GeoJSON", "GeoJSONSeq"})
 _BARE_DRIVERS = frozenset({"GeoJSON", "GeoJSONSeq", "TopoJSON"})
 _WITHOUT_ZONES = frozenset({"ESRI Shapefile", "OpenFileGDB"})
 """Their moments name no zone."""
+_EACH_BYTE_A_LETTER = "ISO8859-1"
 _EXTENSION, _SHAPES = b"ARROW:extension:name", {b"ogc.wkb", b"geoarrow.wkb"}
 
 
@@ -90,7 +76,7 @@ class Layer:
             check_whole(file.path)
         elif file.path.suffix == ".dbf":
             check_dbase(file.path)
-        self.texts: DbaseTexts | None = None
+        self.dbase: DbaseTable | None = None
         self.info = self._describe(source)
         self.name = str(self.info["layer_name"])
         self.place = f"{file.place}, layer {self.name}"
@@ -98,13 +84,8 @@ class Layer:
         self._check_driver()
         self.crs = self._crs()
         self._check_geometry(source)
-        names = [self.texts.name(str(name)) if self.texts else str(name) for name in self.info["fields"]]
-        if self.texts is not None and (dbf := file.path.with_suffix(".dbf")).exists():
-            self.texts.widths = dict(zip(names, dbase_widths(dbf), strict=False))
-        self.columns = {
-            name: "boolean" if subtype == "OFSTBoolean" else _FAMILY_OF_OGR.get(kind, "other")
-            for name, kind, subtype in zip(names, self.info["ogr_types"], self.info["ogr_subtypes"], strict=True)
-        }
+        self.columns = dict(self.dbase.columns) if self.dbase is not None else families(self.info)
+        names = list(self.columns if self.dbase is not None else map(str, self.info["fields"]))
         self.columns |= dict.fromkeys(file.digits & set(names), "number")
         self.fid = self._declared_fid()
         if self.fid is not None:
@@ -115,17 +96,16 @@ class Layer:
         for name in self.chosen.values():
             if names.count(name) > 1:
                 raise SchemaDriftError(f"{spec.name}: {self.place} holds column {name!r} {names.count(name)} times")
-        self.gdal_names = dict(zip(names, map(str, self.info["fields"]), strict=True))
+        self.gdal_names = dict(zip(names, names, strict=True))
         self.expected = self._expected()
         self.shapes_seen = self.measured = False
 
     def _describe(self, source: VectorSource) -> Mapping[str, Any]:
         path = self.file.path
         if path.suffix in {".shp", ".dbf"}:
-            dbf = path.with_suffix(".dbf")
-            language = dbase_header(dbf).language if dbf.exists() else 0
-            self.texts = DbaseTexts(self.spec.name, self.file, declared=source.encoding, language=language)
-            info = read_info(path, None, self.texts.names_encoding)
+            if (dbf := path.with_suffix(".dbf")).exists():
+                self.dbase = DbaseTable(self.spec, source, self.file, dbf)
+            info = read_info(path, None, _EACH_BYTE_A_LETTER)
         elif self.file.format.one_layer:
             try:
                 info = read_info(path, None, None)
@@ -227,8 +207,12 @@ class Layer:
 
     @contextmanager
     def _stream(self, *, moments_as_texts: bool) -> Iterator[tuple[str, pa.RecordBatchReader]]:
-        wanted = [self.gdal_names[name] for name in dict.fromkeys(self.chosen.values()) if name != self.fid]
         chosen = self.selected
+        wanted = [self.gdal_names[name] for name in dict.fromkeys(self.chosen.values()) if name != self.fid]
+        if self.dbase is not None:
+            # GDAL needs the column that it is asked about
+            wanted = [chosen.where.split('"')[1]] if chosen is not None and chosen.where is not None else []
+        by_id = self.dbase is not None or self.fid is not None or (chosen is not None and chosen.ids is not None)
         with ExitStack() as stack:
             with warnings.catch_warnings():
                 # measures do come: only the layer's type is told without
@@ -237,10 +221,10 @@ class Layer:
                     gdal.raw.open_arrow(
                         self.file.path,
                         layer=self.name,
-                        encoding=self.texts.values_encoding(wanted) if self.texts else None,
+                        encoding=_EACH_BYTE_A_LETTER if self.dbase is not None else None,
                         columns=wanted,
                         read_geometry=self.spec.geometry is not None,
-                        return_fids=self.fid is not None or (chosen is not None and chosen.ids is not None),
+                        return_fids=by_id,
                         skip_features=chosen.skip if chosen is not None else 0,
                         where=chosen.where if chosen is not None else None,
                         batch_size=self._rows_at_once(),
@@ -254,12 +238,13 @@ class Layer:
 
     def _rows_at_once(self) -> int:
         features, path = int(self.info["features"]), self.file.path
+        most = BATCH_ROWS if self.dbase is None else self.dbase.rows_at_once
         if features < 1:
-            return BATCH_ROWS
+            return most
         size = sum(part.stat().st_size for part in ([path] if path.is_file() else path.iterdir()))
         fit = max(1, features * BATCH_BYTES // max(1, size))
         # a power of two: in a file that has grown a little the batches are the same ones (load/loaded_batches.py)
-        return min(BATCH_ROWS, 1 << (fit.bit_length() - 1))
+        return min(most, 1 << (fit.bit_length() - 1))
 
     def _batches(
         self, reader: pa.RecordBatchReader, geometry_name: str, naive: frozenset[str]
@@ -269,10 +254,7 @@ class Layer:
             if batch.num_rows == 0:
                 continue
             numbers = self._numbers(seen, batch.num_rows)
-            columns = {
-                target: self._plain(batch.column(self.gdal_names[name]), name, numbers)
-                for target, name in self.chosen.items()
-            }
+            columns = self._columns_of(batch, numbers)
             for target, name in self.chosen.items():
                 if self.gdal_names[name] in naive and pa.types.is_string(columns[target].type):
                     columns[target] = moments(columns[target])
@@ -297,6 +279,14 @@ class Layer:
             )
             raise value_too_long(self.spec, self.place, what) from error
 
+    def _columns_of(self, batch: pa.RecordBatch, numbers: Sequence[int]) -> dict[str, pa.Array]:
+        if self.dbase is not None:
+            return self.dbase.read(batch.column(0).to_numpy(zero_copy_only=False), self.chosen, numbers)
+        return {
+            target: self._plain(batch.column(self.gdal_names[name]), name, numbers)
+            for target, name in self.chosen.items()
+        }
+
     def _numbers(self, seen: int, count: int) -> Sequence[int]:
         if self.selected is None:
             return range(seen + 1, seen + count + 1)
@@ -308,15 +298,18 @@ class Layer:
             return of_records(self.file.path, piece)
         if piece.column not in self.columns:
             raise SplitError(f"{self.spec.name}: split: {self.place} has no column {piece.column!r} any more")
-        return of_value(piece, *self.values_of(piece.column), self.gdal_names[piece.column], self.columns[piece.column])
+        askable = self.dbase is None or piece.column in self.dbase.plain_names()
+        family = self.columns[piece.column] if askable else "other"
+        return of_value(piece, *self.values_of(piece.column), self.gdal_names[piece.column], family)
 
     def values_of(self, column: str) -> tuple[pa.ChunkedArray, Numbers]:
         """A column's values as texts, of all features in their order, and the features' own numbers."""
+        if self.dbase is not None:
+            return self.dbase.values(column)
         name = self.gdal_names[column]
         with gdal.raw.open_arrow(
             self.file.path,
             layer=self.name,
-            encoding=self.texts.values_encoding([name]) if self.texts else None,
             columns=[name] if column != self.fid else [],
             read_geometry=False,
             return_fids=True,
@@ -344,7 +337,7 @@ class Layer:
             self.expected = self.count()
         if self.expected is not None and seen != self.expected:
             dbf = self.file.path.with_suffix(".dbf")
-            deleted = deleted_rows(dbf) if self.texts is not None and dbf.exists() and self.selected is None else 0
+            deleted = deleted_rows(dbf) if self.dbase is not None and self.selected is None else 0
             if seen + deleted != self.expected:
                 # GDAL ends a broken .dbf as if it were complete
                 raise SourceUnreadableError(
@@ -362,10 +355,10 @@ class Layer:
             self.doubts["measures"] = None if self.measured else without
             if self.selected is None and not self.measured:
                 raise SchemaDriftError(without)
-        if self.texts is not None and self.selected is None:
-            self.texts.check_end()
-        elif self.texts is not None:
-            self.doubts |= self.texts.told_at_end()
+        if self.dbase is not None and self.selected is None:
+            self.dbase.texts.check_end()
+        elif self.dbase is not None:
+            self.doubts |= self.dbase.texts.told_at_end()
 
     def _read(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         try:
@@ -386,8 +379,6 @@ class Layer:
         if pa.types.is_dictionary(values.type):
             # the codes of a domain, which the rows hold; not what they mean
             values = values.indices
-        if self.texts is not None and (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-            values = self.texts.decode(values, column, numbers)
         if (wrong := not_utf8(values)) is not None:
             where = f"row {numbers[wrong[0]]:,}, column {column!r}"
             raise undecodable(self.spec.name, self.file.place, where, wrong[1], "UTF-8")

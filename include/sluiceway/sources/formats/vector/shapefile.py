@@ -18,7 +18,6 @@ _MULTIPATCH = 31
 _DBF_HEADER = struct.Struct("<4xIHH17xB")
 _BLOCK_BYTES = 1 << 20
 _DELETED = ord("*")
-_END_OF_COLUMNS = 0x0D
 
 
 def check_whole(path: Path) -> None:
@@ -107,18 +106,6 @@ def dbase_header(path: Path) -> DbaseHeader:
     if len(head) < 32:
         raise SourceUnreadableError(f"{path.name} is cut off: it has {counted(len(head), 'byte')}; fetch it again")
     return DbaseHeader(*_DBF_HEADER.unpack_from(head))
-
-
-def dbase_widths(path: Path) -> list[int]:
-    """How many bytes each column of the .dbf at `path` has, in their order."""
-    with path.open("rb") as file:
-        described = file.read(dbase_header(path).header_bytes)[32:]
-    widths = []
-    for start in range(0, len(described) - 31, 32):
-        if described[start] == _END_OF_COLUMNS:
-            break
-        widths.append(described[start + 16])
-    return widths
 
 
 def check_dbase(path: Path) -> None:

@@ -63,10 +63,13 @@ class Format:
     one_layer: bool = False
 
 
+_MEMOS = (".dbt", ".fpt")
 _SHAPEFILE = Format(
-    "shapefile", ("ESRI Shapefile",), _begins_with(b"\0\0\x27\x0a"), (".shx", ".dbf", ".prj"), one_layer=True
+    *("shapefile", ("ESRI Shapefile",), _begins_with(b"\0\0\x27\x0a")),
+    parts=(".shx", ".dbf", ".prj", *_MEMOS),
+    one_layer=True,
 )
-_DBASE = Format("dBase file", ("ESRI Shapefile",), lambda head: len(head) > 32, one_layer=True)
+_DBASE = Format("dBase file", ("ESRI Shapefile",), lambda head: len(head) > 32, _MEMOS, one_layer=True)
 _GEOPACKAGE = Format("GeoPackage", ("GPKG",), _begins_with(b"SQLite format 3\0"))
 _FLATGEOBUF = Format("FlatGeobuf file", ("FlatGeobuf",), _begins_with(b"fgb\x03fgb"), one_layer=True)
 _GEOJSON = Format("GeoJSON file", ("GeoJSON", "GeoJSONSeq", "ESRIJSON", "TopoJSON"), _begins_as_json, text=True)
