@@ -139,6 +139,29 @@ def test_geoparquet_keeps_its_crs(load: Load, tmp_path: Path, query: Query) -> N
     ]
 
 
+def test_bytes_of_a_fixed_size_are_left_out_with_a_remark(load: Load, tmp_path: Path, query: Query) -> None:
+    table = pa.table({"id": [1, 2], "mark": pa.array([bytes(16), None], pa.binary(16))})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert load("a.parquet").inserted == 2
+    assert query("SELECT * FROM drafted ORDER BY id") == [(1, "master_etl/r1"), (2, "master_etl/r1")]
+    assert "# 'mark' is left out: its values are bytes" in (tmp_path / "drafted.toml").read_text()
+
+
+def test_shapes_of_a_fixed_size_are_the_geometry(load: Load, tmp_path: Path, query: Query) -> None:
+    points = [shapely.to_wkb(shapely.Point(10 + n, 50)) for n in range(3)]
+    pq.write_table(pa.table({"id": [1, 2, 3], "place": pa.array(points, pa.binary(21))}), tmp_path / "a.parquet")
+    assert load("a.parquet").inserted == 3
+    assert query("SELECT ST_AsText(geom) FROM drafted ORDER BY id") == [(f"POINT({10 + n} 50)",) for n in range(3)]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_parquet_in_a_zip_is_to_be_unpacked(load: Load, tmp_path: Path, named: bool) -> None:
+    pq.write_table(pa.table({"id": [1]}), tmp_path / "a.parquet")
+    content = zipped(a__parquet=(tmp_path / "a.parquet").read_bytes(), readme__txt=b"Notes")
+    with pytest.raises(SourceUnreadableError, match=r"^b\.zip is a \.zip of Parquet \(a\.parquet\), .* unpack it$"):
+        load("b.zip", content, **({"member": "a.parquet"} if named else {}))
+
+
 def test_a_sheet_below_a_title(load: Load, tmp_path: Path, query: Query) -> None:
     book = openpyxl.Workbook()
     sheet = book.active

@@ -85,7 +85,7 @@ def _by_head(name: str, path: Path, member: str | None, head: bytes) -> Recognis
     if head.startswith(b"SQLite format 3\0"):
         return Recognised("vector" if _is_geopackage(path) else "sqlite")
     if head.startswith(b"PAR1"):
-        return Recognised("parquet", member)
+        return Recognised("parquet")
     ending = PurePosixPath(name.lower().removesuffix(".gz").removesuffix(".zst")).suffix
     if head[:3] == b"fgb" or (ending in VECTOR_ENDINGS and not _is_json(head)):
         return Recognised("vector")
@@ -221,4 +221,7 @@ def _likely(files: list[str]) -> list[str]:
 def _member(path: Path, member: str, *, named: bool) -> Recognised:
     if _is_vector(member):
         return Recognised("vector", member)
-    return _by_head(PurePosixPath(member).name, path, member if named else None, _unpacked(path, member))
+    head = _unpacked(path, member)
+    if head.startswith(b"PAR1"):
+        raise SourceUnreadableError(f"{path.name} is a .zip of Parquet ({member}), which is read unpacked; unpack it")
+    return _by_head(PurePosixPath(member).name, path, member if named else None, head)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-LOAD_VERSION = 2
+LOAD_VERSION = 3
 """Raise it with a change of this folder, sources or tables after which the same source and table file give other rows
 or other rejects: every table is loaded once more then. tests/load/test_version.py asks for the decision."""
