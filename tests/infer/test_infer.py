@@ -16,6 +16,7 @@ from sluiceway.errors import (
 from sluiceway.infer.asked import Asked
 from sluiceway.infer.infer import check_output, infer
 from tests.infer.drafted import Drafted, drafted, gzipped, zipped
+from tests.sources.formats.test_excel import ole, strict, workbook
 
 ROWS = "".join(f"{number},x\n" for number in range(1, 40))
 CITIES = {
@@ -414,6 +415,10 @@ def test_a_zip_of_several_files_lists_them(tmp_path: Path) -> None:
         ("a.csv", b"<!DOCTYPE html><html></html>", SourceUnreadableError, "web page"),
         ("a.xml", b"<?xml version='1.0'?><a/>", SourceUnreadableError, "is XML"),
         ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, SourceUnreadableError, "old Excel"),
+        ("a.xls", ole("Workbook", sector=5_000), SourceUnreadableError, "is an old .xls; save it as .xlsx"),
+        ("a.xlsx", ole("EncryptedPackage", sector=5_000), SourceUnreadableError, "is encrypted; save it without a"),
+        ("a.xlsx", strict(workbook(city=[("id",)])), SourceUnreadableError, 'is a "Strict Open XML" workbook; save'),
+        ("a.xlsb", zipped(**{"xl/workbook__bin": b""}), SourceUnreadableError, "is a binary workbook .*xlsb"),
         ("a.pdf", b"%PDF-1.4", SourceUnreadableError, "a PDF"),
         ("a.csv.gz", gzipped(ROWS * 50)[:-9], SourceUnreadableError, "cut off"),
         ("a.zip", b"PK\x03\x04 no zip", SourceUnreadableError, "zip"),

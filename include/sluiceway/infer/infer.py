@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-import tomllib
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,13 +26,13 @@ from sluiceway.infer.asked import (
     Source,
     provisional,
     source_of,
-    validated,
 )
 from sluiceway.infer.draft import Draft, Entry, key_entry
 from sluiceway.infer.key import find_key
-from sluiceway.infer.preview import Preview, preview_at
 from sluiceway.infer.shapes import Shapes, geometry_in_coordinates, geometry_in_text
+from sluiceway.infer.sheet import LAST_ROWS, notes_at_the_end, odd_rows
 from sluiceway.infer.text_types import ColumnType
+from sluiceway.infer.tried import try_out
 from sluiceway.infer.types import Types, find_types
 from sluiceway.infer.values import SourceColumn, Values, kept_values
 from sluiceway.sources import open_source
@@ -42,7 +42,7 @@ from sluiceway.sources.locate import located
 from sluiceway.sources.place import Place, without_secrets
 from sluiceway.tables.registry import read_spec
 from sluiceway.tables.source_spec import CsvSource
-from sluiceway.tables.spec import TableSpec, check_name
+from sluiceway.tables.spec import check_name
 
 GEOMETRY = "geom"
 SHOWN = 3
@@ -63,6 +63,8 @@ class _Seen:
     """Of the file's own geometry."""
     binary: dict[str, Shapes] = field(default_factory=dict)
     """Columns of bytes that are all WKB."""
+    last: deque[list[str]] = field(default_factory=lambda: deque(maxlen=LAST_ROWS))
+    """The last rows of a sheet, as texts."""
     unreadable: int = 0
     first_unreadable: Unreadable | None = None
 
@@ -93,11 +95,14 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
                     raise
                 seen = unquoted
                 source.remarks["quote"] = "no character at all: quotes stand within values, and do not enclose them"
+            if _has_notes(source, seen, values.rows):
+                values = stack.enter_context(kept_values())
+                seen = _read_all(name, source, place, values, connections)
             draft = _draft(name, source, values, seen, place.name)
         draft.source = {"kind": draft.source.pop("kind"), "uri": Entry(_uri_in(uri, out)), **draft.source}
         if asked.connection is not None:
             draft.source["connection"] = Entry(asked.connection)
-        _try_out(draft, name, uri, place, seen, connections)
+        try_out(draft, name, uri, place, seen.crs, connections)
     return draft.toml()
 
 
@@ -156,15 +161,18 @@ def _opened(
             if extraction is not None:
                 yield extraction, ANY_GEOMETRY
                 return
-        spec = provisional(name, source.keys, uri, geometry=False)
+        spec = provisional(name, source.keys | source.reading, uri, geometry=False)
         yield stack.enter_context(open_source(spec, place, connections)), None
 
 
 def _read_all(name: str, source: Source, place: Place, values: Values, connections: Connections) -> _Seen:
     with _opened(name, source, place, connections) as (extraction, geometry):
         seen = _Seen(dict(extraction.columns), extraction.crs, Shapes() if geometry is not None else None)
-        for batch in extraction.batches:
+        for each in extraction.batches:
+            batch = source.named(each)
             _take_unreadable(seen, extraction)
+            if source.reading:
+                seen.last.extend(_texts(batch.slice(max(0, batch.num_rows - LAST_ROWS))))
             if seen.shapes is not None and geometry is not None and geometry in batch.schema.names:
                 seen.shapes.add(batch.column(geometry))
                 values.add(batch, geometry)
@@ -173,9 +181,27 @@ def _read_all(name: str, source: Source, place: Place, values: Values, connectio
                 values.add(batch)
         _take_unreadable(seen, extraction)
         # JSON says its keys as they come
-        seen.columns = dict(extraction.columns)
+        seen.columns = source.without_values() | dict(extraction.columns)
+        seen.columns = {source.called(column): kind for column, kind in seen.columns.items()}
         values.expect(list(seen.columns))
     return seen
+
+
+def _texts(batch: pa.RecordBatch) -> list[list[str]]:
+    columns = [column.cast(pa.string()).to_pylist() for column in batch.columns]
+    return [[value or "" for value in row] for row in zip(*columns, strict=True)]
+
+
+def _has_notes(source: Source, seen: _Seen, rows: int) -> bool:
+    """Whether a sheet ends with notes: they are declared, and the sheet is to be read without them."""
+    if not source.reading:
+        return False
+    count, remark = notes_at_the_end(list(seen.last), rows)
+    if remark is not None:
+        source.remarks["skip_footer"] = remark
+    if count:
+        source.keys["skip_footer"] = count
+    return count > 0
 
 
 def _without_quotes(name: str, source: Source, place: Place, values: Values, connections: Connections) -> _Seen | None:
@@ -223,6 +249,10 @@ def _draft(name: str, source: Source, values: Values, seen: _Seen, place: str) -
     _describe_source(draft, source, types)
     for column, found in types.columns.items():
         draft.columns[names[column]] = _column_entry(source, columns[column], names[column], found)
+        if source.is_nameless(columns[column].name):
+            nameless = "the header has no name for it"
+            draft.columns[names[column]].remark = "; ".join(filter(None, (nameless, found.remark)))
+    draft.notes += source.notes + (odd_rows(values) if source.reading else [])
     draft.left_out = [f"{column!r} is left out: {why}" for column, why in types.left_out.items()]
     if shapes is not None and kind not in _OWN_GEOMETRY:
         draft.geometry.setdefault("type", Entry("Geometry"))
@@ -362,39 +392,3 @@ def _describe_crs(draft: Draft, shapes: Shapes) -> None:
         f"which it is and declare it:",
         'source_crs = "EPSG:..."',
     ]
-
-
-def _try_out(draft: Draft, name: str, uri: str, place: Place, seen: _Seen, connections: Connections) -> None:
-    """Read the source by the draft, and propose what has to be allowed for it to load."""
-    data = tomllib.loads(draft.toml())
-    data["source"]["uri"] = uri
-    geometry = data.get("geometry")
-    if geometry is not None and seen.crs is None and "source_crs" not in geometry:
-        # not known yet; the rows can be counted all the same
-        geometry["source_crs"] = "EPSG:4326"
-        geometry["srid"] = 4326
-    spec = validated(name, data)
-    found = preview_at(spec, place, rows=0, limit=None, connections=connections)
-    rejects = found.rejected + found.repeated
-    if not rejects:
-        return
-    if found.rejected == found.extracted:
-        draft.notes.append(f"No row can be loaded by this draft: {found.rejects[0].reason[:200]}")
-        return
-    draft.checks["max_rejects"] = Entry(rejects, _why_rejects(found, spec))
-
-
-def _why_rejects(found: Preview, spec: TableSpec) -> str:
-    reasons = []
-    if found.rejected:
-        first = found.rejects[0]
-        reasons.append(
-            f"{found.rejected:,} of {counted(found.extracted, 'row')} cannot be loaded, such as row "
-            f"{first.row_number:,}: {first.reason[:200]}"
-        )
-    if found.repeated:
-        what = "repeated in full by later ones" if spec.key == "content" else "with the key of a later one"
-        example = found.repeated_example
-        shown = f", such as rows {example[0]:,} and {example[1]:,}" if example else ""
-        reasons.append(f"{counted(found.repeated, 'row')} {what}{shown}")
-    return "; ".join(reasons)
