@@ -28,7 +28,7 @@ from sluiceway.infer.asked import (
     source_of,
 )
 from sluiceway.infer.draft import Draft, Entry, key_entry
-from sluiceway.infer.key import find_key
+from sluiceway.infer.key import find_key, whole_keys
 from sluiceway.infer.shapes import Shapes, geometry_in_coordinates, geometry_in_text
 from sluiceway.infer.sheet import LAST_ROWS, notes_at_the_end, odd_rows
 from sluiceway.infer.text_types import ColumnType
@@ -243,6 +243,7 @@ def _draft(name: str, source: Source, values: Values, seen: _Seen, place: str) -
     if not types.columns:
         raise SourceUnreadableError(f"{place} has no column that can be loaded{_why(types)}")
     key = find_key(values, types, names)
+    whole_keys(values, types, key)
     draft.notes = [f"Drafted from {place} by sluiceway tables infer. Each comment is something for you to decide."]
     draft.table["description"] = Entry(f"Rows of {place}", "say what a row is")
     draft.table["key"] = key_entry(key, names)
