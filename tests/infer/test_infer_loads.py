@@ -72,6 +72,37 @@ def test_rows_that_cannot_be_loaded_are_rejects_of_a_draft_that_loads(load: Load
     assert (found.extracted, found.inserted, found.rejected) == (32, 30, 2)
 
 
+def test_many_rows_that_are_alike_in_full_are_all_loaded(load: Load, tmp_path: Path, query: Query) -> None:
+    """A list of surplus has a line for each thing, and no number of it."""
+    lines = [
+        f"{item},{state}" for n, (item, state) in enumerate((i, s) for i in "ABCD" for s in "XY") for _ in range(n)
+    ]
+    found = load("surplus.csv", "item,state\n" + "\n".join(lines) + "\n")
+    assert (found.extracted, found.inserted, found.rejected) == (28, 28, 0)
+    assert query("SELECT count(*) FROM drafted WHERE item = 'D' AND state = 'Y'") == [(7,)]
+    draft = (tmp_path / "drafted.toml").read_text()
+    assert 'duplicates = "keep"  # 21 rows are alike in full with others, of 28, and all are kept; "reject"' in draft
+
+
+@pytest.mark.parametrize(
+    ("lines", "remark"),
+    [
+        (["a,1", "b,2", "b,2", "c,3"], "1 row is alike in full with another one, of 4: so few are rather a mistake"),
+        (
+            [f"{n},{n}" for n in range(2_000)] + ["7,7"] * 11,
+            "11 rows are alike in full with others, of 2,011: so few are",
+        ),
+        ([f"x,{n}" for n in range(20)] * 2, "20 rows are alike in full with others, of 40: each row stands 2 times"),
+    ],
+)
+def test_few_rows_that_are_alike_in_full_are_rejects_and_said(
+    load: Load, tmp_path: Path, lines: list[str], remark: str
+) -> None:
+    found = load("a.csv", "name,size\n" + "\n".join(lines) + "\n")
+    assert found.inserted == len(set(lines)) == found.extracted - found.rejected
+    assert remark in (tmp_path / "drafted.toml").read_text().replace("\n# ", " ")
+
+
 def test_rows_repeated_in_full_are_rejects_of_a_draft_that_loads(load: Load) -> None:
     found = load("a.csv", "a,b\nx,1\nx,1\ny,2\n")
     assert (found.extracted, found.inserted, found.rejected) == (3, 2, 1)
