@@ -16,6 +16,7 @@ from sluiceway.errors import (
 from sluiceway.infer.asked import Asked
 from sluiceway.infer.infer import check_output, infer
 from tests.infer.drafted import Drafted, drafted, gzipped, zipped
+from tests.sources.formats.test_excel import ole, strict, workbook
 
 ROWS = "".join(f"{number},x\n" for number in range(1, 40))
 CITIES = {
@@ -245,8 +246,91 @@ def test_digits_are_a_date_only_by_the_columns_name(tmp_path: Path) -> None:
     assert (draft.types["date"], draft.types["size"]) == ("date", "integer")
 
 
-def test_a_code_by_its_name_stays_a_text(tmp_path: Path) -> None:
-    assert drafted(tmp_path, "a.csv", "id,zip\n1,90210\n2,10001\n").types["zip"] == "text"
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "zip",
+            "ZIP5",
+            "Zip Code",
+            "zip_cd",
+            "postcode",
+            "Postal Code",
+            "phone",
+            "county_code",
+            "STATE_CD",
+            "LGA_CODE13",
+        ),
+        *("FIPS", "countyfips", "STATEFP20", "GEOID10", "HUC12", "NAICS 2017", "APN", "Tractce", "LSOA11", "hs6"),
+        *(
+            "INSEE",
+            "code_commune",
+            "Codice Comune",
+            "cod_mun",
+            "Código Postal",
+            "CVE_ENT",
+            "UBIGEO",
+            "CEP",
+            "CAP",
+            "SIRET",
+        ),
+        *(
+            "PLZ",
+            "Postleitzahl",
+            "Gemeindeschlüssel",
+            "AGS",
+            "Postnummer",
+            "postnr",
+            "Kommunenr",
+            "kommunekode",
+            "postinumero",
+        ),
+        *(
+            "Kod pocztowy",
+            "TERYT",
+            "PSČ",
+            "posta_kodu",
+            "Код региона",
+            "ОКТМО",
+            "邮政编码",
+            "郵便番号",
+            "우편번호",
+            "الرمز البريدي",
+        ),
+    ],
+)
+def test_a_code_by_its_name_stays_a_text(tmp_path: Path, name: str) -> None:
+    draft = drafted(tmp_path, "a.csv", f"id,{name}\n1,90210\n2,10001\n")
+    assert list(draft.types.values()) == ["integer", "text"]
+    assert draft.comment(list(draft.types)[1]) == "a code by its name; if it is a number, declare integer"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "population",
+            "market_cap",
+            "Capacity",
+            "number_of_zip_codes",
+            "mode",
+            "period",
+            "price",
+            "distance",
+            "episode",
+        ),
+        *("Numero abitanti", "indeks_cen", "COD", "telemetry", "nationality", "id2", "decoded", "cdd", "人口"),
+    ],
+)
+def test_a_number_by_its_name_is_a_number(tmp_path: Path, name: str) -> None:
+    draft = drafted(tmp_path, "a.csv", f"id,{name}\n1,90210\n2,10001\n")
+    assert list(draft.types.values()) == ["integer", "integer"]
+
+
+@pytest.mark.parametrize(("values", "zeros"), [(("0501", "90210"), True), (("00", "11"), True), (("0", "501"), False)])
+def test_values_with_zeros_in_front_are_codes(tmp_path: Path, values: tuple[str, str], zeros: bool) -> None:
+    draft = drafted(tmp_path, "a.csv", f"id,v\n1,{values[0]}\n2,{values[1]}\n")
+    assert draft.types["v"] == ("text" if zeros else "integer")
 
 
 @pytest.mark.parametrize(
@@ -414,6 +498,10 @@ def test_a_zip_of_several_files_lists_them(tmp_path: Path) -> None:
         ("a.csv", b"<!DOCTYPE html><html></html>", SourceUnreadableError, "web page"),
         ("a.xml", b"<?xml version='1.0'?><a/>", SourceUnreadableError, "is XML"),
         ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, SourceUnreadableError, "old Excel"),
+        ("a.xls", ole("Workbook", sector=5_000), SourceUnreadableError, "is an old .xls; save it as .xlsx"),
+        ("a.xlsx", ole("EncryptedPackage", sector=5_000), SourceUnreadableError, "is encrypted; save it without a"),
+        ("a.xlsx", strict(workbook(city=[("id",)])), SourceUnreadableError, 'is a "Strict Open XML" workbook; save'),
+        ("a.xlsb", zipped(**{"xl/workbook__bin": b""}), SourceUnreadableError, "is a binary workbook .*xlsb"),
         ("a.pdf", b"%PDF-1.4", SourceUnreadableError, "a PDF"),
         ("a.csv.gz", gzipped(ROWS * 50)[:-9], SourceUnreadableError, "cut off"),
         ("a.zip", b"PK\x03\x04 no zip", SourceUnreadableError, "zip"),

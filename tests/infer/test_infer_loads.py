@@ -58,6 +58,37 @@ def test_rows_that_cannot_be_loaded_are_rejects_of_a_draft_that_loads(load: Load
     assert (found.extracted, found.inserted, found.rejected) == (32, 30, 2)
 
 
+def test_many_rows_that_are_alike_in_full_are_all_loaded(load: Load, tmp_path: Path, query: Query) -> None:
+    """A list of surplus has a line for each thing, and no number of it."""
+    lines = [
+        f"{item},{state}" for n, (item, state) in enumerate((i, s) for i in "ABCD" for s in "XY") for _ in range(n)
+    ]
+    found = load("surplus.csv", "item,state\n" + "\n".join(lines) + "\n")
+    assert (found.extracted, found.inserted, found.rejected) == (28, 28, 0)
+    assert query("SELECT count(*) FROM drafted WHERE item = 'D' AND state = 'Y'") == [(7,)]
+    draft = (tmp_path / "drafted.toml").read_text()
+    assert 'duplicates = "keep"  # 21 rows are alike in full with others, of 28, and all are kept; "reject"' in draft
+
+
+@pytest.mark.parametrize(
+    ("lines", "remark"),
+    [
+        (["a,1", "b,2", "b,2", "c,3"], "1 row is alike in full with another one, of 4: so few are rather a mistake"),
+        (
+            [f"{n},{n}" for n in range(2_000)] + ["7,7"] * 11,
+            "11 rows are alike in full with others, of 2,011: so few are",
+        ),
+        ([f"x,{n}" for n in range(20)] * 2, "20 rows are alike in full with others, of 40: each row stands 2 times"),
+    ],
+)
+def test_few_rows_that_are_alike_in_full_are_rejects_and_said(
+    load: Load, tmp_path: Path, lines: list[str], remark: str
+) -> None:
+    found = load("a.csv", "name,size\n" + "\n".join(lines) + "\n")
+    assert found.inserted == len(set(lines)) == found.extracted - found.rejected
+    assert remark in (tmp_path / "drafted.toml").read_text().replace("\n# ", " ")
+
+
 def test_rows_repeated_in_full_are_rejects_of_a_draft_that_loads(load: Load) -> None:
     found = load("a.csv", "a,b\nx,1\nx,1\ny,2\n")
     assert (found.extracted, found.inserted, found.rejected) == (3, 2, 1)
@@ -123,6 +154,29 @@ def test_geoparquet_keeps_its_crs(load: Load, tmp_path: Path, query: Query) -> N
     assert query("SELECT name, round(ST_X(geom)::numeric, 6) FROM drafted ORDER BY id LIMIT 1") == [
         ("Mayagüez", Decimal("10.000000"))
     ]
+
+
+def test_bytes_of_a_fixed_size_are_left_out_with_a_remark(load: Load, tmp_path: Path, query: Query) -> None:
+    table = pa.table({"id": [1, 2], "mark": pa.array([bytes(16), None], pa.binary(16))})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert load("a.parquet").inserted == 2
+    assert query("SELECT * FROM drafted ORDER BY id") == [(1, "master_etl/r1"), (2, "master_etl/r1")]
+    assert "# 'mark' is left out: its values are bytes" in (tmp_path / "drafted.toml").read_text()
+
+
+def test_shapes_of_a_fixed_size_are_the_geometry(load: Load, tmp_path: Path, query: Query) -> None:
+    points = [shapely.to_wkb(shapely.Point(10 + n, 50)) for n in range(3)]
+    pq.write_table(pa.table({"id": [1, 2, 3], "place": pa.array(points, pa.binary(21))}), tmp_path / "a.parquet")
+    assert load("a.parquet").inserted == 3
+    assert query("SELECT ST_AsText(geom) FROM drafted ORDER BY id") == [(f"POINT({10 + n} 50)",) for n in range(3)]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_parquet_in_a_zip_is_to_be_unpacked(load: Load, tmp_path: Path, named: bool) -> None:
+    pq.write_table(pa.table({"id": [1]}), tmp_path / "a.parquet")
+    content = zipped(a__parquet=(tmp_path / "a.parquet").read_bytes(), readme__txt=b"Notes")
+    with pytest.raises(SourceUnreadableError, match=r"^b\.zip is a \.zip of Parquet \(a\.parquet\), .* unpack it$"):
+        load("b.zip", content, **({"member": "a.parquet"} if named else {}))
 
 
 def test_a_sheet_below_a_title(load: Load, tmp_path: Path, query: Query) -> None:

@@ -14,15 +14,14 @@ from sluiceway.config_files import wrong
 from sluiceway.errors import ConfigError
 from sluiceway.infer import naming
 from sluiceway.infer.dbase_encoding import find_dbase_encoding
-from sluiceway.infer.dialect import Dialect, sheet_shape
+from sluiceway.infer.dialect import Dialect
 from sluiceway.infer.encoding import Found
 from sluiceway.infer.recognise import recognise
+from sluiceway.infer.sheet import find_shape, merged_rows
 from sluiceway.infer.tables_of_sqlite import only_table
 from sluiceway.infer.text import find_text
-from sluiceway.sources import open_source
-from sluiceway.sources.connections import from_environment
 from sluiceway.sources.formats.vector.shapefile import check_whole
-from sluiceway.sources.place import Place
+from sluiceway.tables.source_spec import ExcelSource
 from sluiceway.tables.spec import TableSpec, check_name
 
 SHEET_ROWS = 200
@@ -59,6 +58,32 @@ class Source:
     """Whether the last line of a text has an end."""
     names: tuple[str, ...] | None = None
     """What the header says: the reader has a name that stands twice by its position only."""
+    reading: dict[str, Any] = field(default_factory=dict)
+    """What keys of a sheet are while all of it is looked at: by position, for some of it may lie beyond the header."""
+    notes: list[str] = field(default_factory=list)
+    """What a person has to know besides."""
+
+    def called(self, column: str) -> str:
+        """What a column is declared by that the reader calls `column`: its name, where the header says that once."""
+        if not self.reading or not self.keys.get("header", True) or self.names is None or int(column) > len(self.names):
+            return column
+        name = self.names[int(column) - 1]
+        # a number as a name could be another column's position
+        return name if name and self.names.count(name) == 1 and not name.isdecimal() else column
+
+    def named(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """A batch with its columns called so."""
+        return batch.rename_columns([self.called(name) for name in batch.schema.names]) if self.reading else batch
+
+    def without_values(self) -> dict[str, str]:
+        """The columns that a sheet has names for, by their positions: rows may not reach all of them."""
+        return {str(position): "text" for position, _ in enumerate(self.names or (), 1)} if self.reading else {}
+
+    def is_nameless(self, column: str) -> bool:
+        """Whether a sheet has names, and none for this column."""
+        names = self.names or ()
+        beyond = column.isdecimal() and (int(column) > len(names) or not names[int(column) - 1].strip())
+        return bool(self.reading and names and beyond)
 
 
 def source_of(asked: Asked, path: Path) -> Source:
@@ -122,22 +147,22 @@ def _declare_encoding(source: Source, found: Found, *, default: str | None) -> N
 
 def _describe_sheet(source: Source, path: Path) -> None:
     """Where the rows of a sheet begin."""
+    # openpyxl takes 0.2 s
+    from sluiceway.sources.formats.excel import look
+
     spec = provisional("sheet", {**source.keys, "header": False}, str(path), geometry=False)
-    rows: list[list[str]] = []
-    with open_source(spec, Place(name=path.name, path=path), from_environment) as extraction:
-        for batch in extraction.batches:
-            texts = [column.cast(pa.string()).to_pylist() for column in batch.columns]
-            rows += [[value or "" for value in row] for row in zip(*texts, strict=True)]
-            if len(rows) >= SHEET_ROWS:
-                break
-    shape = sheet_shape(rows[:SHEET_ROWS])
+    if not isinstance(spec.source, ExcelSource):
+        raise TypeError(spec.source.kind)
+    found = look(spec, spec.source, path, SHEET_ROWS)
+    shape = find_shape(found.lines)
     if shape.above:
         source.keys["skip_lines"] = shape.above
     if not shape.header:
         source.keys["header"] = False
-    if shape.remark is not None:
-        source.remarks["header"] = shape.remark
+    source.remarks |= shape.remarks
     source.names = shape.names
+    source.reading = {"header": False, "skip_lines": shape.first_row}
+    source.notes += merged_rows(found.merged, shape.first_row)
 
 
 NULLS = {"csv": ("",)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 import pyproj
@@ -10,6 +11,7 @@ from sluiceway.amounts import counted
 from sluiceway.infer.asked import CURVE_TOLERANCE, SHEETS, Source
 from sluiceway.infer.draft import Draft, Entry
 from sluiceway.infer.shapes import Shapes, geometry_in_coordinates, geometry_in_text
+from sluiceway.infer.sheet import LAST_ROWS
 from sluiceway.infer.types import Types
 from sluiceway.infer.values import Values
 from sluiceway.sources.extraction import Unreadable
@@ -31,6 +33,8 @@ class Seen:
     """Of the file's own geometry."""
     binary: dict[str, Shapes] = field(default_factory=dict)
     """Columns of bytes that are all WKB."""
+    last: deque[list[str]] = field(default_factory=lambda: deque(maxlen=LAST_ROWS))
+    """The last rows of a sheet, as texts."""
     unreadable: int = 0
     first_unreadable: Unreadable | None = None
     notes: dict[str, str] = field(default_factory=dict)

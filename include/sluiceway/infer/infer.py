@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from sluiceway.amounts import counted
 from sluiceway.errors import ConfigError, EmptyExtractionError, SchemaDriftError, SourceUnreadableError
 from sluiceway.infer import naming
 from sluiceway.infer.asked import (
@@ -25,17 +23,17 @@ from sluiceway.infer.asked import (
     provisional,
     source_of,
     table_name,
-    validated,
 )
 from sluiceway.infer.draft import Draft, Entry, key_entry
 from sluiceway.infer.geometry import GEOMETRY, OWN_GEOMETRY, Seen, place_geometry
-from sluiceway.infer.key import find_key
-from sluiceway.infer.preview import Preview, preview_at
+from sluiceway.infer.key import find_key, whole_keys
 from sluiceway.infer.quotes import read_by_quotes
 from sluiceway.infer.shapes import Shapes
+from sluiceway.infer.sheet import LAST_ROWS, notes_at_the_end, odd_rows
 from sluiceway.infer.text_types import ColumnType, integer_type
+from sluiceway.infer.tried import try_out
 from sluiceway.infer.types import Types, find_types
-from sluiceway.infer.values import SourceColumn, Values
+from sluiceway.infer.values import SourceColumn, Values, kept_values
 from sluiceway.sources import open_source
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.extraction import Extraction, family
@@ -43,7 +41,6 @@ from sluiceway.sources.locate import located
 from sluiceway.sources.place import Place, without_secrets
 from sluiceway.tables.registry import read_spec
 from sluiceway.tables.source_spec import CsvSource
-from sluiceway.tables.spec import TableSpec
 
 SHOWN = 3
 """Examples in a comment."""
@@ -68,11 +65,14 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
             values, seen = read_by_quotes(
                 source, stack, lambda values: _read_all(name, source, place, values, connections)
             )
+            if _has_notes(source, seen, values.rows):
+                values = stack.enter_context(kept_values())
+                seen = _read_all(name, source, place, values, connections)
             draft = _draft(name, source, values, seen, place.name)
         draft.source = {"kind": draft.source.pop("kind"), "uri": Entry(_uri_in(uri, out)), **draft.source}
         if asked.connection is not None:
             draft.source["connection"] = Entry(asked.connection)
-        _try_out(draft, name, uri, place, seen, connections)
+        try_out(draft, name, uri, place, seen.crs, connections)
     return draft.toml()
 
 
@@ -116,7 +116,7 @@ def _opened(
             if extraction is not None:
                 yield extraction, ANY_GEOMETRY
                 return
-        spec = provisional(name, source.keys, uri, geometry=False)
+        spec = provisional(name, source.keys | source.reading, uri, geometry=False)
         yield stack.enter_context(open_source(spec, place, connections)), None
 
 
@@ -124,8 +124,11 @@ def _read_all(name: str, source: Source, place: Place, values: Values, connectio
     with _opened(name, source, place, connections) as (extraction, geometry):
         seen = Seen(dict(extraction.columns), extraction.crs, Shapes() if geometry is not None else None)
         seen.primary_key = extraction.primary_key
-        for batch in extraction.batches:
+        for each in extraction.batches:
+            batch = source.named(each)
             _take_unreadable(seen, extraction)
+            if source.reading:
+                seen.last.extend(_texts(batch.slice(max(0, batch.num_rows - LAST_ROWS))))
             if seen.shapes is not None and geometry is not None and geometry in batch.schema.names:
                 seen.shapes.add(batch.column(geometry))
                 values.add(batch, geometry)
@@ -134,11 +137,29 @@ def _read_all(name: str, source: Source, place: Place, values: Values, connectio
                 values.add(batch)
         _take_unreadable(seen, extraction)
         # JSON says its keys as they come
-        seen.columns = dict(extraction.columns)
+        seen.columns = source.without_values() | dict(extraction.columns)
+        seen.columns = {source.called(column): kind for column, kind in seen.columns.items()}
         seen.notes = extraction.notes
         seen.curves = extraction.straightened["curves"]
         values.expect(list(seen.columns))
     return seen
+
+
+def _texts(batch: pa.RecordBatch) -> list[list[str]]:
+    columns = [column.cast(pa.string()).to_pylist() for column in batch.columns]
+    return [[value or "" for value in row] for row in zip(*columns, strict=True)]
+
+
+def _has_notes(source: Source, seen: Seen, rows: int) -> bool:
+    """Whether a sheet ends with notes: they are declared, and the sheet is to be read without them."""
+    if not source.reading:
+        return False
+    count, remark = notes_at_the_end(list(seen.last), rows)
+    if remark is not None:
+        source.remarks["skip_footer"] = remark
+    if count:
+        source.keys["skip_footer"] = count
+    return count > 0
 
 
 def _take_unreadable(seen: Seen, extraction: Extraction) -> None:
@@ -174,6 +195,7 @@ def _draft(name: str, source: Source, values: Values, seen: Seen, place: str) ->
     if not types.columns and shapes is None:
         raise SourceUnreadableError(f"{place} has no column that can be loaded{_why(types)}")
     key = find_key(values, types, names, primary=seen.primary_key)
+    whole_keys(values, types, key)
     draft.notes = [f"Drafted from {place} by sluiceway tables infer. Each comment is something for you to decide."]
     draft.notes += [f"{seen.notes['page']}. {ALL_PAGES}"] if "page" in seen.notes else []
     draft.table["description"] = Entry(f"Rows of {place}", "say what a row is")
@@ -181,6 +203,10 @@ def _draft(name: str, source: Source, values: Values, seen: Seen, place: str) ->
     _describe_source(draft, source, types)
     for column, found in types.columns.items():
         draft.columns[names[column]] = _column_entry(source, columns[column], names[column], found)
+        if source.is_nameless(columns[column].name):
+            nameless = "the header has no name for it"
+            draft.columns[names[column]].remark = "; ".join(filter(None, (nameless, found.remark)))
+    draft.notes += source.notes + (odd_rows(values) if source.reading else [])
     draft.left_out = [f"{column!r} is left out: {why}" for column, why in types.left_out.items()]
     if shapes is not None and kind not in OWN_GEOMETRY:
         draft.geometry.setdefault("type", Entry("Geometry"))
@@ -272,39 +298,3 @@ def _column_entry(source: Source, column: SourceColumn, target: str, found: Colu
     if found.format is not None:
         said["format"] = found.format
     return Entry(found.type if len(said) == 1 else said, found.remark)
-
-
-def _try_out(draft: Draft, name: str, uri: str, place: Place, seen: Seen, connections: Connections) -> None:
-    """Read the source by the draft, and propose what has to be allowed for it to load."""
-    data = tomllib.loads(draft.toml())
-    data["source"]["uri"] = uri
-    geometry = data.get("geometry")
-    if geometry is not None and seen.crs is None and "source_crs" not in geometry:
-        # not known yet; the rows can be counted all the same
-        geometry["source_crs"] = "EPSG:4326"
-        geometry["srid"] = 4326
-    spec = validated(name, data)
-    found = preview_at(spec, place, rows=0, limit=None, connections=connections)
-    rejects = found.rejected + found.repeated
-    if not rejects:
-        return
-    if found.rejected == found.extracted:
-        draft.notes.append(f"No row can be loaded by this draft: {found.rejects[0].reason[:200]}")
-        return
-    draft.checks["max_rejects"] = Entry(rejects, _why_rejects(found, spec))
-
-
-def _why_rejects(found: Preview, spec: TableSpec) -> str:
-    reasons = []
-    if found.rejected:
-        first = found.rejects[0]
-        reasons.append(
-            f"{found.rejected:,} of {counted(found.extracted, 'row')} cannot be loaded, such as row "
-            f"{first.row_number:,}: {first.reason[:200]}"
-        )
-    if found.repeated:
-        what = "repeated in full by later ones" if spec.key == "content" else "with the key of a later one"
-        example = found.repeated_example
-        shown = f", such as rows {example[0]:,} and {example[1]:,}" if example else ""
-        reasons.append(f"{counted(found.repeated, 'row')} {what}{shown}")
-    return "; ".join(reasons)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
+from sluiceway.infer.text_types import integer_type
 from sluiceway.infer.types import Types
 from sluiceway.infer.values import Values
 
@@ -14,12 +15,34 @@ MOST_CANDIDATES = 8
 LONGEST_KEY = 100
 """Characters; a longer text is a description."""
 NEARLY = 0.9
+NAMED = 1.4
+"""The score of a column whose name says that it is a key."""
+ROW_NUMBER = 2.1
+GROUP = 2.0
 
 _KEY_TYPES = frozenset({"text", "integer", "bigint", "uuid", "date", "timestamp", "timestamptz"})
-_BEST = re.compile(r"^(id|uuid|guid|key|code|geoid\d*|gid|identifier|iso3?|iso_a[23]|ident|nr|no|number)$")
-_GOOD = re.compile(r"(_|^)(id|uuid|guid|key|code|geoid\d*|cod|codice|kode|identifier|ident|nr|no|number|fips)(_|$)")
+_REAL = re.compile(r"double precision|numeric(\(.*\))?")
+_BEST = re.compile(
+    r"^(id|uuid|guid|key|code|geoid\d*|gid|identifier|iso3?|iso_a[23]|ident|nr|no|number|global_?id|gml_id|fips)$"
+)
+_ID = re.compile(
+    r"(_|^)(\w*(uuid|guid|identifier)|ident|key|apn\d*|ain|uprn|usrn|toid|parno|pin\d*"
+    r"|\w*parcel(_?(id|no|nr|num|number|key|pin))?|(feature|asset|facility|permit|case|account|folio|matrikkel)_?(no|nr|num|number))(_|$)"
+)
+"""A thing of its own."""
+_NO_ID = re.compile(
+    "(s|m|r|pl|(un|pre|over)?p)?aid|acid|amid|arid|avoid|bid|centroid|covid|fluid|grid|humid|hybrid"
+    "|(in)?valid|liquid|mid|rapid|solid|squid|void"
+)
+"""Words that end as the name of an id does."""
+_GOOD = re.compile(r"(_|^)(code\d*|geoid\d*|cod|codice|kode|nr|no|fips|\w+nr|\w*nummer|serial|reference|ref)(_|$)")
+# an area, or a class, in which there are many things: county_code, status_id
+_GROUP = re.compile(
+    r"(_|^)(country|nation|state|county|province|region|district|zip|postal|postcode|plz|zone|zoning|land|use|landuse|type"
+    r"|class|category|cat|status|group|level|agency|dept|department|kreis|provincia|estado|naics|sic|parent|user|owner)(_|$)"
+)
 # software numbers the rows anew whenever it writes a file
-_ROW_NUMBER = re.compile(r"^(fid|ogc_fid|oid|objectid(_\d+)?|row_name|row_number|unnamed_\d+|index)$")
+_ROW_NUMBER = re.compile(r"^(fid|ogc_fid|oid|object_?id(_\d+)?|row_name|row_number|unnamed_\d+|index)$")
 _PART = re.compile(r"(_|^)(year|date|day|month|week|quarter|time|timestamp|period|country|state|region)(_|$)")
 _NO_KEY = re.compile(
     r"(_|^)(description|remarks?|comments?|notes?|address|url|lat|latitude|lon|lng|longitude|x|y|area|length|perimeter|population|count|value|amount|price|total|shape_\w+)(_|$)"
@@ -61,7 +84,10 @@ def find_key(
         if candidate.score > 0 and candidate.different >= NEARLY * values.rows and _is_unique(values, [candidate]):
             remark = None
             if _ROW_NUMBER.match(names[candidate.name]):
+                others = [each for each in candidates if each is not candidate and each.score >= NAMED]
                 remark = "unique here, but many programs number the rows anew: choose another key, if there is one"
+                unique = [names[each.name] for each in others if _is_unique(values, [each])]
+                remark += f"; {' and '.join(unique[:3])} would do" if unique else ""
             return Key((candidate.name,), remark)
     parts = [candidate for candidate in candidates if not _ROW_NUMBER.match(names[candidate.name])][:MOST_CANDIDATES]
     for pair in sorted(combinations(parts, 2), key=lambda two: -two[0].score - two[1].score):
@@ -78,22 +104,50 @@ def _candidates(values: Values, types: Types, names: Mapping[str, str]) -> list[
     """Columns without a null whose type and values may be those of a key, the likeliest first."""
     found = []
     for name, column in types.columns.items():
-        if column.nulls or column.type not in _KEY_TYPES:
+        score = _score(names[name], column.type, values.columns[name].position)
+        if column.nulls or not (column.type in _KEY_TYPES or (score >= NAMED and _is_whole(values, column.type, name))):
             continue
         sql = values.columns[name].sql
         longest, different = (
             int(str(each)) for each in values.ask([f"max(length({sql}))", f"approx_count_distinct({sql})"])
         )
         if longest <= LONGEST_KEY:
-            score = _score(names[name], column.type, values.columns[name].position)
             found.append(_Candidate(name, score, different))
     return sorted(found, key=lambda each: -each.score)
 
 
+def _is_whole(values: Values, type_: str, name: str) -> bool:
+    """Whether a column of reals holds whole numbers alone, as one does that had no value in some row once."""
+    if not _REAL.fullmatch(type_):
+        return False
+    text = f"trim({values.columns[name].sql})"
+    return not values.ask([f"count(*) FILTER (NOT regexp_full_match({text}, '[0-9]{{1,15}}([.,]0*)?'))"])[0]
+
+
+def whole_keys(values: Values, types: Types, key: Key) -> None:
+    """Have a key of reals, which are whole numbers all of them, be one of integers."""
+    for name in key.columns:
+        column = types.columns[name]
+        if not _REAL.fullmatch(column.type) or column.type.startswith("numeric("):
+            continue
+        digits = f"regexp_extract(trim({values.columns[name].sql}), '[0-9]+')::BIGINT"
+        column.type = integer_type(*values.ask([f"min({digits})", f"max({digits})"]))
+        column.remark = "whole numbers all of them, written as reals"
+
+
+def _names_a_thing(name: str) -> bool:
+    words = name.split("_")
+    return bool(_ID.search(name)) or any(word.endswith("id") and not _NO_ID.fullmatch(word) for word in words)
+
+
 def _score(name: str, type_: str, position: int) -> float:
     if _ROW_NUMBER.match(name):
-        return 1.5
-    score = 3.0 if _BEST.match(name) else 2.0 if _GOOD.search(name) else 0.0
+        return ROW_NUMBER
+    thing, good = _names_a_thing(name), bool(_GOOD.search(name))
+    if _GROUP.search(name) and (thing or good):
+        # a table of areas, or of classes, may have its key in it
+        return GROUP - 0.002 * min(position, 50)
+    score = 3.0 if _BEST.match(name) else 2.8 if thing else 2.3 if good else 0.0
     score += 1.0 if position == 1 else 0.4 if position == 2 else 0.0
     score += 1.5 if type_ == "uuid" else 0.0
     score += 0.3 if _PART.search(name) else 0.0

@@ -41,6 +41,8 @@ class Preview:
     """Rows that share their key with a later one: rejects as well."""
     repeated_example: tuple[int, int] | None = None
     """The numbers of two rows that do."""
+    each_stands: int | None = 1
+    """How often each key is there; None: some more often than others."""
     repaired: int = 0
     complete: bool = True
     """Whether the source was read to its end."""
@@ -99,7 +101,9 @@ def preview_at(
                     found.complete = False
                     break
         found.extracted, found.rejected, found.repaired = staged.extracted, spool.count, staged.repaired
-        found.repeated, found.repeated_example = keys.repeated()
+        if spec.duplicates == "reject":
+            found.repeated, found.repeated_example = keys.repeated()
+            found.each_stands = keys.each_stands() if found.repeated else 1
     return found
 
 
@@ -173,6 +177,12 @@ class _Keys:
         if not found or found[0] is None:
             return 0, None
         return int(found[0]), (int(found[1]), int(found[2]))
+
+    def each_stands(self) -> int | None:
+        """How often each key is there, where all of them are as often."""
+        counts = "SELECT count(*) AS n FROM keys GROUP BY key"
+        found = self._duckdb.execute(f"SELECT min(n), max(n) FROM ({counts})").fetchone()  # noqa: S608
+        return int(found[0]) if found and found[0] == found[1] else None
 
 
 @contextmanager

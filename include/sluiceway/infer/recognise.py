@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceUnreadableError, nearest
 from sluiceway.infer.json_shape import check_no_error, find_records, is_vector
 from sluiceway.json_path import parse as parse_json
+from sluiceway.sources.formats import office
 from sluiceway.sources.formats.archive import open_bytes, unpacking
 from sluiceway.sources.formats.json_survey import survey
 
@@ -27,9 +28,10 @@ VECTOR_ENDINGS = frozenset(
 TEXT_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".tab", ".psv", ".dat"})
 JSON_ENDINGS = frozenset({".json", ".ndjson", ".jsonl"})
 _GEOJSON = re.compile(rb'"type"\s*:\s*"(FeatureCollection|Feature)"')
+_OLD = "an old Excel or Word file (.xls, .doc); save it as .xlsx"
 _FOREIGN = (
+    (office.OLE, _OLD),
     (b"%PDF", "a PDF"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file (.xls, .doc); save it as .xlsx"),
     (b"Rar!", "a RAR archive; unpack it"),
     (b"7z\xbc\xaf", "a 7-Zip archive; unpack it"),
     (b"BZh", "compressed with bzip2; unpack it, or use gzip"),
@@ -70,6 +72,8 @@ def recognise(path: Path, member: str | None = None) -> Recognised:
         head = file.read(HEAD_BYTES)
     if not head:
         raise EmptyExtractionError(f"{path.name} is empty: it has no bytes.")
+    if head.startswith(office.OLE):
+        raise SourceUnreadableError(f"{path.name} {office.what_is(path, otherwise='is ' + _OLD)}")
     if head.startswith(b"PK"):
         return _in_zip(path, member)
     if head.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
@@ -89,7 +93,7 @@ def _by_head(name: str, path: Path, member: str | None, head: bytes) -> Recognis
     if head.startswith(b"SQLite format 3\0"):
         return Recognised("vector" if _is_geopackage(path) else "sqlite")
     if head.startswith(b"PAR1"):
-        return Recognised("parquet", member)
+        return Recognised("parquet")
     ending = PurePosixPath(name.lower().removesuffix(".gz").removesuffix(".zst")).suffix
     if head[:3] == b"fgb" or (ending in VECTOR_ENDINGS and not _is_json(head)):
         return Recognised("vector")
@@ -164,6 +168,9 @@ def _xml(name: str, head: bytes) -> Recognised:
 def _in_zip(path: Path, member: str | None) -> Recognised:
     with unpacking(f"{path.name} is no readable .zip"), zipfile.ZipFile(path) as archive:
         names = [each for each in archive.namelist() if not each.startswith("__MACOSX/")]
+        what = office.what_in(archive)
+    if what is not None:
+        raise SourceUnreadableError(f"{path.name} {what}")
     if "xl/workbook.xml" in names:
         return Recognised("excel")
     if "mimetype" in names and "content.xml" in names:
@@ -200,4 +207,7 @@ def _likely(files: list[str]) -> list[str]:
 def _member(path: Path, member: str, *, named: bool) -> Recognised:
     if _is_vector(member):
         return Recognised("vector", member)
-    return _by_head(PurePosixPath(member).name, path, member if named else None, _unpacked(path, member))
+    head = _unpacked(path, member)
+    if head.startswith(b"PAR1"):
+        raise SourceUnreadableError(f"{path.name} is a .zip of Parquet ({member}), which is read unpacked; unpack it")
+    return _by_head(PurePosixPath(member).name, path, member if named else None, head)

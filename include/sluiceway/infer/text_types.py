@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from sluiceway.amounts import counted
+from sluiceway.infer.codes import is_code
 from sluiceway.infer.values import SourceColumn, Values, literal
 from sluiceway.load.cast import cast_of_text
 from sluiceway.tables.column import Column
@@ -16,9 +17,6 @@ from sluiceway.tables.source_spec import TextValues
 TRUE, FALSE = ("true", "t", "yes", "y"), ("false", "f", "no", "n")
 CODES = "[A-Z]{2}"
 """NA is Namibia, and Sodium, among codes of two letters."""
-_CODE_NAME = re.compile(
-    r"(^|_)(zip|zipcode|zip_code|zip5|postal|postcode|postal_code|plz|phone|telephone|tel|fax|fips|geoid|ssn|isbn|ean|gtin)\d*(_|$)"
-)
 _DATE_NAME = re.compile(
     r"(^|_)(date|day|dat|datum|fecha|jour|dato|dag|giorno|dt|at|on|created|updated|modified|time|timestamp)(_|\d|$)"
 )
@@ -130,7 +128,7 @@ def number(question: Question, look: Look, name: str) -> ColumnType | None:
     whole = Column(type="bigint")
     marks = question.marks
     if not question.matches(f".*([{marks.decimal}]|[eE]).*"):
-        if _CODE_NAME.search(name):
+        if is_code(name, question.column.name):
             return ColumnType("text", remark="a code by its name; if it is a number, declare integer")
         if not question.casts(whole):
             return ColumnType("text", remark="some values are larger than a bigint; numeric takes them")

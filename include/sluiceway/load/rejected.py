@@ -11,11 +11,13 @@ from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session
 from sluiceway.load.stage_table import (
     KEY_PREFIX,
+    ORDINAL,
     REMEMBERED,
     ROW_NUMBER,
     NotAsRememberedError,
     cast_value,
     stage_table,
+    staged_content,
     staged_value,
 )
 from sluiceway.tables.spec import TableSpec
@@ -66,7 +68,7 @@ def rejected_value(spec: TableSpec, column: str) -> sql.Composed:
 
 
 def reject_duplicates(session: Session, spec: TableSpec, run: RunKey, try_number: int) -> int:
-    """Of rows that share a key the last stays; the others become rejects.
+    """Of rows that share a key the last stays; the others become rejects, or are numbered where alike ones are kept.
 
     :returns: how many rows were rejected.
     :raises NotAsRememberedError: of one of them only the key was staged.
@@ -78,6 +80,9 @@ def reject_duplicates(session: Session, spec: TableSpec, run: RunKey, try_number
         )
     )
     if not hashes[0][0]:
+        return 0
+    if spec.duplicates == "keep":
+        _number_alike(session, spec)
         return 0
     what = "whole content" if spec.key == "content" else f"key ({', '.join(spec.key_columns)})"
     rows = session.execute(
@@ -118,6 +123,22 @@ def reject_duplicates(session: Session, spec: TableSpec, run: RunKey, try_number
     if rows[0][1]:
         raise NotAsRememberedError
     return int(rows[0][0])
+
+
+def _number_alike(session: Session, spec: TableSpec) -> None:
+    """Number rows of the same content, whichever of them comes first: their keys are the same in any order."""
+    session.execute(
+        sql.SQL(
+            "UPDATE {stage} s SET {ordinal} = numbered.n FROM (SELECT s.{number} AS number, "
+            "row_number() OVER (PARTITION BY md5({content}) ORDER BY s.{number}) AS n FROM {stage} s) numbered "
+            "WHERE s.{number} = numbered.number AND numbered.n > 1"
+        ).format(
+            stage=stage_table(spec),
+            ordinal=sql.Identifier(ORDINAL),
+            number=sql.Identifier(ROW_NUMBER),
+            content=staged_content(spec),
+        )
+    )
 
 
 def _key_as_json(spec: TableSpec, value: Callable[[str], sql.Composable]) -> sql.Composable:

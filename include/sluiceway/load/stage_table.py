@@ -21,6 +21,8 @@ ROW_NUMBER = "etl_row_number"
 """Its column with the row's number among the source's data rows, from 1."""
 REMEMBERED = "etl_remembered"
 """Its column that says that the row is of a batch which the last load has loaded: only its key is here then."""
+ORDINAL = "etl_ordinal"
+"""Its column, where alike rows are kept, that numbers those that have alike ones before them: 2, 3, ..., else null."""
 KEY_PREFIX = "key_"
 """Begins the names of columns with a reject's key, key_0, key_1, ..., as texts that PostgreSQL casts."""
 
@@ -72,11 +74,11 @@ def stage_table(spec: TableSpec) -> sql.Identifier:
 
 
 def create_stage(session: Session, spec: TableSpec, table: sql.Identifier | None = None) -> None:
-    """Make it: the two columns above, every column of the spec as it travels, the geometry as WKB.
+    """Make it: the columns above, every column of the spec as it travels, the geometry as WKB.
 
     :param table: another one than that of the whole load.
     """
-    types = {ROW_NUMBER: "bigint", REMEMBERED: "boolean"}
+    types = {ROW_NUMBER: "bigint", REMEMBERED: "boolean"} | ({ORDINAL: "bigint"} if spec.duplicates == "keep" else {})
     types |= {
         name: _TRAVELS_AS.get(column.sql_type.base, column.sql_type.base) for name, column in spec.columns.items()
     }
@@ -101,14 +103,23 @@ def idents(names: list[str] | tuple[str, ...], prefix: str | None = None) -> sql
 def staged_value(spec: TableSpec, column: str) -> sql.Composable:
     """The value of a warehouse column, from the staging row `s`."""
     if column == CONTENT_KEY_COLUMN:
-        names = list(spec.columns) + ([spec.geometry.column] if spec.geometry else [])
-        return sql.SQL("md5(ROW({})::text)::uuid").format(idents(names, "s"))
+        content = staged_content(spec)
+        if spec.duplicates == "keep":
+            # no text of a row ends so: the first of alike rows has the key that it has alone
+            content = sql.SQL("{} || coalesce('#' || {}, '')").format(content, sql.Identifier("s", ORDINAL))
+        return sql.SQL("md5({})::uuid").format(content)
     if spec.geometry is not None and column == spec.geometry.column:
         shape = sql.SQL("ST_GeomFromWKB({}, {})").format(sql.Identifier("s", column), sql.Literal(spec.geometry.srid))
         if spec.geometry.dimensions != "XY":
             shape = sql.SQL(_FORCE[spec.geometry.dimensions]).format(shape)
         return sql.SQL("ST_Multi({})").format(shape) if spec.geometry.type.startswith("Multi") else shape
     return cast_value(spec, column, sql.Identifier("s", column))
+
+
+def staged_content(spec: TableSpec) -> sql.Composed:
+    """The whole content of the staging row `s` as one text."""
+    names = list(spec.columns) + ([spec.geometry.column] if spec.geometry else [])
+    return sql.SQL("ROW({})::text").format(idents(names, "s"))
 
 
 def cast_value(spec: TableSpec, column: str, value: sql.Composable) -> sql.Composed:

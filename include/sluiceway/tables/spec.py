@@ -11,14 +11,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PositiveInt,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, field_validator, model_validator
 
 from sluiceway.errors import nearest
 from sluiceway.spans import check_span
@@ -37,8 +30,10 @@ RUN_COLUMN = "etl_run_id"
 """Every warehouse row carries the run that last changed it."""
 DELETED_COLUMN = "deleted_at"
 CONTENT_KEY_COLUMN = "content_key"
-RESERVED_COLUMNS = frozenset({RUN_COLUMN, DELETED_COLUMN, CONTENT_KEY_COLUMN, "etl_row_number", "etl_winner"})
-"""Ours: the warehouse table's, and the last two of the staging table."""
+RESERVED_COLUMNS = frozenset(
+    {RUN_COLUMN, DELETED_COLUMN, CONTENT_KEY_COLUMN, "etl_row_number", "etl_winner", "etl_ordinal"}
+)
+"""Ours: the warehouse table's, and the last three of the staging table."""
 
 _NAME_PATTERN = re.compile(r"^[a-z_][a-z0-9_]*$")
 
@@ -151,6 +146,11 @@ class TableSpec(Frozen):
         description='The columns that identify a row, or "content" where there are none: the hash of the row.',
         examples=[["country", "year"], "geoid", "content"],
     )
+    duplicates: Literal["reject", "keep"] = Field(
+        default="reject",
+        description='What a row that is alike in full with another one is, with key = "content": a reject, or a row.',
+        examples=["keep"],
+    )
     columns: dict[Name, Annotated[Column, BeforeValidator(column_from_shorthand)]] = Field(
         description='Target name -> column; `year = "integer"` is short for `{ type = "integer" }`. May be empty where '
         "there is [geometry]."
@@ -228,6 +228,10 @@ class TableSpec(Frozen):
                     raise ValueError(f"key: {column!r} is no column of this table{nearest(column, self.columns)}")
             if len(set(self.key)) != len(self.key):
                 raise ValueError("key: names a column twice")
+        if self.duplicates == "keep" and self.key != "content":
+            raise ValueError('duplicates: rows that share a key cannot be kept; that is for key = "content"')
+        if self.duplicates == "keep" and isinstance(self.source, SqlSource) and self.source.watermark:
+            raise ValueError("duplicates: source.watermark reads new rows only, and alike ones are counted in all")
         if isinstance(self.source, SqlSource) and self.source.watermark and self.on_missing != "keep":
             raise ValueError('source.watermark: reads new rows only, so on_missing must be "keep"')
         return self

@@ -129,6 +129,15 @@ def test_a_key_of_the_whole_content_and_an_increment_need_nothing_else(
     assert len(dataset.rows("city", ["content_key"])) == 3
 
 
+def test_rows_that_are_alike_in_full_are_kept_where_the_tables_file_says_so(
+    write_spec: WriteSpec, load: Load, dataset: BigQuery
+) -> None:
+    toml = CITY.replace('key = "id"', 'key = "content"\nduplicates = "keep"')
+    assert counts(load(write_spec("city", toml, city__csv=f"{CSV}2,Ponce\n2,Ponce\n"))) == (5, 5, 0, 0, 0)
+    assert counts(load(write_spec("city", toml, city__csv=f"{CSV}2,Ponce\n2,Ponce\n"), force=True)) == (5, 0, 0, 5, 0)
+    assert dataset.rows("city", ["id", "name"]).count((2, "Ponce")) == 3
+
+
 @pytest.mark.parametrize(
     ("fault", "error", "sentence"),
     [

@@ -124,6 +124,51 @@ def test_a_column_has_the_type_of_its_cells_or_is_text(
     assert (str(column.type), column.to_pylist()) == (kind, values)
 
 
+def formatted(format_: str, *values: Any) -> bytes:
+    """A workbook with ids, and values in one number format."""
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    sheet.append(["id", "value"])
+    for number, value in enumerate(values):
+        sheet.append([number, value])
+        sheet.cell(number + 2, 2).number_format = format_
+    return saved(book)
+
+
+@pytest.mark.parametrize(
+    ("format_", "values", "texts"),
+    [
+        ("00000", [501, 502.0, 123456, None, 1.5, -5, "x"], ["00501", "00502", "123456", None, "1.5", "-5", "x"]),
+        ("00", [7], ["07"]),
+        ("[$-409]00000", [501], ["00501"]),
+        ("00000;-00000;@", [501], ["00501"]),
+        ("00000-0000", [5011234, 902101234], ["00501-1234", "90210-1234"]),
+        (r"000\-00\-0000", [12345678], ["012-34-5678"]),
+        ('000"-"00', [1234], ["012-34"]),
+        ("[<=99999]00000;00000-0000", [501, 99999, 100000], ["00501", "99999", "00010-0000"]),
+        ("0", [7], ["7"]),
+        ("0.00", [7], ["7"]),
+        ("#,##000", [7], ["7"]),
+        ("00/00", [7], ["7"]),
+        ("00%", [7], ["7"]),
+        ("00E+00", [7], ["7"]),
+        ("General", [7], ["7"]),
+    ],
+)
+def test_a_number_shown_with_zeros_in_front_is_a_text_with_them(
+    spec_of: SpecOf, format_: str, values: list[Any], texts: list[str | None]
+) -> None:
+    content = formatted(format_, *values)
+    spec = spec_of(content, 'id = "integer"\nvalue = "text"')
+    assert table_of(spec).column("value").to_pylist() == texts
+
+
+@pytest.mark.parametrize("declared", ["integer", "bigint", "double precision"])
+def test_a_number_shown_with_zeros_in_front_is_a_number_where_one_is_declared(spec_of: SpecOf, declared: str) -> None:
+    spec = spec_of(formatted("00000-0000", 5011234, 902101234), f'id = "integer"\nvalue = "{declared}"')
+    assert table_of(spec).column("value").to_pylist() == [5011234, 902101234]
+
+
 def test_dates_among_texts_take_the_declared_format(spec_of: SpecOf) -> None:
     columns = 'id = "integer"\nday = { type = "date", format = "%m/%d/%Y" }'
     table = table_of(spec_of([("id", "day"), (1, DAY), (2, "02/03/2026")], columns))
@@ -302,6 +347,23 @@ def test_batches_are_small_and_in_order(spec_of: SpecOf, monkeypatch: pytest.Mon
 OLE = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504)
 
 
+def ole(stream: str, *, sector: int = 0) -> bytes:
+    """A file of the old format whose directory, in that sector, has a stream of that name."""
+    head = bytearray(OLE)
+    head[30:32], head[48:52] = (9).to_bytes(2, "little"), sector.to_bytes(4, "little")
+    return bytes(head) + bytes(sector << 9) + stream.encode("utf-16-le") + bytes(128)
+
+
+def strict(content: bytes) -> bytes:
+    """The workbook as Excel saves it as Strict Open XML."""
+    main, strict_main = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main", b"spreadsheetml/main"
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = archive.namelist()
+    for name in names:
+        content = changed(content, name, lambda xml: xml.replace(main, b"http://purl.oclc.org/ooxml/" + strict_main))
+    return content
+
+
 def archive(**members: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
@@ -317,6 +379,12 @@ def archive(**members: str) -> bytes:
         (b"", "is no .xlsx workbook, or breaks off"),
         (OLE, "is an old .xls; save it as .xlsx"),
         (OLE + "EncryptedPackage".encode("utf-16-le"), "is encrypted; save it without a password"),
+        (ole("EncryptedPackage", sector=5_000), "is encrypted; save it without a password"),
+        (ole("Workbook", sector=5_000), "is an old .xls; save it as .xlsx"),
+        (ole("WordDocument"), "is an old .doc of Word; save its table as .xlsx"),
+        (OLE[:30] + b"\xff" * 482, "is an old .xls; save it as .xlsx"),
+        (strict(workbook(city=CITIES)), 'is a "Strict Open XML" workbook; save it as "Excel Workbook (.xlsx)"'),
+        (archive(**{"xl/workbook.bin": ""}), "is a binary workbook (.xlsb); save it as .xlsx"),
         (archive(mimetype="application/vnd.oasis.opendocument.spreadsheet"), "is no .xlsx workbook: There is no item"),
         (workbook(city=CITIES)[:-200], "is no .xlsx workbook, or breaks off"),
     ],

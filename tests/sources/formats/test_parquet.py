@@ -98,6 +98,7 @@ def test_every_column_is_known_with_its_family_and_the_number_of_rows(spec_of: S
         (pa.array(["a"], pa.large_string()), "large_string", ["a"]),
         (pa.array(["a"], pa.string_view()), "string", ["a"]),
         (pa.array([b"a"], pa.binary_view()), "binary", [b"a"]),
+        (pa.array([b"abc", None], pa.binary(3)), "binary", [b"abc", None]),
         (pa.array([decimal.Decimal("1.10")]), "decimal128(3, 2)", [decimal.Decimal("1.10")]),
         (pa.array([decimal.Decimal("1.10")], pa.decimal256(50, 2)), "string", ["1.10"]),
         (pa.array([1.5], pa.float16()), "float", [1.5]),
@@ -120,6 +121,19 @@ def test_a_moment_keeps_its_zone(spec_of: SpecOf, path: Path) -> None:
     moment = pa.array([dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)], pa.timestamp("us", "Europe/Berlin"))
     pq.write_table(pa.table({"id": moment}), path)
     assert str(table_of(spec_of()).column("id").type) == "timestamp[us, tz=Europe/Berlin]"
+
+
+ENDS = ["0001-01-01", "1677-09-21", "2026-01-02 03:04:05.123456", "2262-04-12", "9999-12-31", None]
+"""Nanoseconds in 64 bits reach from 1677 to 2262."""
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_moment_of_int96_is_the_one_that_was_written(spec_of: SpecOf, path: Path, nested: bool) -> None:
+    moments = [each and dt.datetime.fromisoformat(each) for each in ENDS]
+    array = pa.array([[each] for each in moments] if nested else moments)
+    pq.write_table(pa.table({"id": array}), path, use_deprecated_int96_timestamps=True)
+    assert pq.read_metadata(path).schema.column(0).physical_type == "INT96"
+    assert values_of(spec_of(), "id") == array.to_pylist()
 
 
 def test_values_load_into_their_declared_types(
@@ -174,6 +188,15 @@ def test_a_transform_gets_every_column_but_the_geometry(spec_of: SpecOf, path: P
 def test_a_file_of_another_kind_is_unreadable(spec_of: SpecOf, path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(SourceUnreadableError, match=r"city: city\.parquet cannot be read: [^\n]*$"):
+        table_of(spec_of())
+
+
+@pytest.mark.parametrize(
+    ("start", "what"), [(b"PK\3\4", "a .zip"), (b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")]
+)
+def test_a_packed_file_is_called_packed_and_not_corrupted(spec_of: SpecOf, path: Path, start: bytes, what: str) -> None:
+    path.write_bytes(start + bytes(100))
+    with pytest.raises(SourceUnreadableError, match=rf"^city: city\.parquet is .*{what}; .* unpack it$"):
         table_of(spec_of())
 
 

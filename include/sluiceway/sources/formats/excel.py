@@ -1,8 +1,9 @@
 """One sheet of an .xlsx workbook, row by row.
 
 A cell has a type, a column has none: a batch's column is of the type its cells all have, if the declared type takes
-it, else it is text. A formula is its last result, an error such as #N/A is a text, so where a number is declared the
-row is a reject. Rows without any value are no data.
+it, else it is text. A number that its format shows with zeros in front is a text with these zeros, unless a number is
+declared. A formula is its last result, an error such as #N/A is a text, so where a number is declared the row is a
+reject. Rows without any value are no data.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from openpyxl.utils import column_index_from_string
 from sluiceway.errors import ConfigError, SourceMissingError, SourceTooLargeError, SourceUnreadableError, nearest
 from sluiceway.sources.bounds import check_columns
 from sluiceway.sources.extraction import Extraction
-from sluiceway.sources.formats import excel_parts
-from sluiceway.sources.formats.archive import check_archive
+from sluiceway.sources.formats import excel_parts, office
+from sluiceway.sources.formats.archive import check_archive, unpacking
+from sluiceway.sources.formats.excel_codes import Code, show_codes
 from sluiceway.sources.formats.excel_parts import WorkbookReader
 from sluiceway.sources.formats.header import check_width, column_names, declared_positions
 from sluiceway.sources.formats.values import spelled_array, typed_array
@@ -44,7 +46,6 @@ LONGEST_CELL_BYTES = 1 << 17
 MOST_DIGITS = 10**15
 """Excel keeps 15 digits: a whole number of fewer is one, also where it is stored as 5.0."""
 
-_OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision"})
 _TIMES = frozenset({"date", "timestamp", "timestamptz"})
 _NO_RESULT = re.compile(
@@ -66,13 +67,13 @@ def open_excel(spec: TableSpec, source: ExcelSource, path: Path) -> Iterator[Ext
         sheet = _sheet(source, workbook, path)
         reader = _Reader(spec, source, f"{path.name}, sheet {sheet.title}", sheet)
         excel_parts.check_width(spec, sheet, reader.place)
+        show_codes(sheet)
         with closing(reader.rows()) as rows:
             first = list(islice(rows, FIRST_ROWS))
             check_columns(spec, reader.header or range(reader.widest), reader.place)
             header = reader.header if source.header else [""] * max(map(len, first), default=0)
-            extraction = Extraction(
-                columns=dict.fromkeys(column_names(header, header=source.header), "text"), batches=iter(())
-            )
+            reader.columns = dict.fromkeys(column_names(header, header=source.header), "text")
+            extraction = Extraction(columns=reader.columns, batches=iter(()))
             if header:
                 reader.positions = declared_positions(spec, header, reader.place, header=source.header)
                 _check_formulas(reader, path)
@@ -80,19 +81,42 @@ def open_excel(spec: TableSpec, source: ExcelSource, path: Path) -> Iterator[Ext
             yield extraction
 
 
+@dataclass(frozen=True)
+class Look:
+    """The beginning of a sheet, for whoever has to find out how it is to be read."""
+
+    lines: list[list[str]]
+    """All of its first lines, without the empty cells at their end."""
+    merged: list[str]
+    """Where cells are merged, such as A2:A6: only the first one of each holds a value."""
+
+
+def look(spec: TableSpec, source: ExcelSource, path: Path, lines: int) -> Look:
+    """Look at the first lines of a sheet; raises as open_excel does."""
+    _check_workbook(spec, source, path)
+    with _workbook(spec, path) as workbook:
+        sheet = _sheet(source, workbook, path)
+        reader = _Reader(spec, source, f"{path.name}, sheet {sheet.title}", sheet)
+        excel_parts.check_width(spec, sheet, reader.place)
+        show_codes(sheet)
+        with closing(reader.all_lines()) as found:
+            first = [["" if value is None else spelled(value) for value in line] for line in islice(found, lines)]
+        return Look(first, excel_parts.merged_cells(path, sheet))
+
+
 def _check_workbook(spec: TableSpec, source: ExcelSource, path: Path) -> None:
     """:raises SourceUnreadableError: the file is no .xlsx workbook, or unpacks to more than max_bytes."""
     place = f"{spec.name}: {path.name}"
-    with path.open("rb") as file:
-        start = file.read(len(_OLE))
-        if start == _OLE:
-            file.seek(0)
-            encrypted = "EncryptedPackage".encode("utf-16-le") in file.read(1 << 20)
-            what = "is encrypted; save it without a password" if encrypted else "is an old .xls; save it as .xlsx"
-            raise SourceUnreadableError(f"{place} {what}")
-    if not zipfile.is_zipfile(path):
-        raise SourceUnreadableError(f"{place} is no .xlsx workbook, or breaks off")
+    what = office.what_is(path, otherwise="is an old .xls; save it as .xlsx")
+    if what is None and not zipfile.is_zipfile(path):
+        what = "is no .xlsx workbook, or breaks off"
+    if what is not None:
+        raise SourceUnreadableError(f"{place} {what}")
     check_archive(path, source.max_bytes)
+    with unpacking(f"{place} is no .xlsx workbook"), zipfile.ZipFile(path) as archive:
+        what = office.what_in(archive)
+    if what is not None:
+        raise SourceUnreadableError(f"{place} {what}")
     excel_parts.check_sheets(spec, path)
 
 
@@ -139,12 +163,14 @@ class _Reader:
     sheet: Any
     """openpyxl's ReadOnlyWorksheet, whose stubs lack half of it."""
     header: list[str] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
+    """Those of the extraction."""
     positions: dict[str, int] = field(default_factory=dict)
     widest: int = 0
 
     def rows(self) -> Generator[Row, None, None]:
         """The rows that hold data; the header is kept aside."""
-        given = (row for row in islice(self._all(), self.source.skip_lines, None) if row)
+        given = (row for row in islice(self.all_lines(), self.source.skip_lines, None) if row)
         if self.source.header:
             self.header = ["" if value is None else spelled(value) for value in next(given, ())]
             self.widest = len(self.header)
@@ -156,7 +182,7 @@ class _Reader:
                 self.widest = max(self.widest, len(data))
                 yield data
 
-    def _all(self) -> Iterator[Row]:
+    def all_lines(self) -> Generator[Row, None, None]:
         """Every row, without the empty cells at its end."""
         rows = self.sheet.iter_rows(values_only=True)
         number = 0
@@ -194,8 +220,17 @@ class _Reader:
             check_width(self.spec, self.positions, self.widest, self.place)
             yield self._batch(waiting)
 
+    def _widen(self) -> None:
+        """Have all columns that a row has reached, where all are wanted and no header says how many there are."""
+        for position in range(len(self.columns), self.widest):
+            self.columns[str(position + 1)] = "text"
+            self.positions[str(position + 1)] = position
+        check_columns(self.spec, self.columns, self.place)
+
     def _batch(self, rows: list[Row]) -> pa.RecordBatch:
         arrays = []
+        if self.spec.transform is not None and not self.source.header:
+            self._widen()
         for target, position in self.positions.items():
             values = [row[position] if position < len(row) else None for row in rows]
             column = None if self.spec.transform is not None else self.spec.columns.get(target)
@@ -218,6 +253,7 @@ def _as_declared(values: Sequence[Any], column: Column) -> pa.Array:
     own: frozenset[type] = frozenset()
     if base in _NUMBERS:
         own = frozenset({int, float})
+        values = [int(value) if type(value) is Code else value for value in values]
     elif base in _TIMES:
         own = frozenset({dt.datetime})
     elif base == "boolean":
@@ -236,9 +272,11 @@ def _in_format(value: Any, pattern: str) -> str:
 
 
 def spelled(value: Any) -> str:
-    """A cell's value as text: a day has no time, a truth is true or false, a duration is hours:minutes:seconds."""
+    """A cell's value as text: a code has its zeros, a day no time, a duration is hours:minutes:seconds."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Code):
+        return value.shown
     if isinstance(value, dt.datetime):
         return str(value.date()) if value.time() == dt.time.min else str(value)
     if isinstance(value, dt.timedelta):

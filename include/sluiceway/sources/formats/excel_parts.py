@@ -25,6 +25,8 @@ from sluiceway.tables.spec import TableSpec
 
 MOST_ROWS, MOST_COLUMNS = 1_048_576, 16_384
 """Of a sheet: https://support.microsoft.com/office/1672b34d-7043-467e-8e27-269d656771c3"""
+MOST_MERGED = 1_000
+"""Places of merged cells that are told."""
 TAG_BYTES = 64
 """For each tag a tree may have so many bytes less of source.max_value_bytes."""
 IN_MEMORY_BYTES = 32 << 20
@@ -35,6 +37,8 @@ _CHUNK_BYTES = 1 << 16
 _SCAN_BYTES = 1 << 20
 _ROW = b"<row"
 _SI, _T, _PIECE, _SPOKEN = (f"{SHEET_MAIN_NS} {name}" for name in ("si", "t", "r", "rPh"))
+_MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^<>]{0,99}?ref=\"([A-Z]{1,3}\d{1,7}:[A-Z]{1,3}\d{1,7})\"")
+_LONGEST_TAG = 1 << 8
 _ENDS = (b"</row>", b"</si>")
 _ANY_END = re.compile(rb"</(?:\w+:)?(?:row|si)>|<(?:\w+:)?(?:row|si)(?:\s[^<>]*)?/>")
 
@@ -53,6 +57,20 @@ def check_sheets(spec: TableSpec, path: Path) -> None:
                 for data in iter(lambda: xml.read(_SCAN_BYTES), b""):
                     rows += data.count(_ROW)
                     check_height(spec, rows, f"{path.name}, {part.filename}")
+
+
+def merged_cells(path: Path, sheet: Any) -> list[str]:
+    """Where cells of a sheet are merged, such as A2:A6; the first ones of many."""
+    found: list[str] = []
+    with zipfile.ZipFile(path) as archive, archive.open(sheet._worksheet_path) as xml:
+        before = b""
+        while (data := xml.read(_SCAN_BYTES)) and len(found) < MOST_MERGED:
+            text, end = before + data, 0
+            for each in _MERGED.finditer(text):
+                found.append(each[1].decode())
+                end = each.end()
+            before = text[max(end, len(text) - _LONGEST_TAG) :]
+    return found[:MOST_MERGED]
 
 
 class Parts(zipfile.ZipFile):

@@ -30,6 +30,8 @@ MOST_ROWS = 20_000
 BUFFER_BYTES = 1 << 18
 """Read at once of each column; without it, all of a row group is."""
 
+_PACKED = {b"PK\x03\x04": "a .zip", b"\x1f\x8b": "compressed with gzip", b"\x28\xb5\x2f\xfd": "compressed with zstd"}
+
 DEFAULT_CRS = "OGC:CRS84"
 """What both ways to store a geometry mean when they name none."""
 
@@ -39,6 +41,7 @@ def open_parquet(spec: TableSpec, source: ParquetSource, path: Path) -> Iterator
     """Open the file; the geometry is its primary one unless `geometry.source` names another column."""
     if source.member is not None:
         raise ConfigError(f"{spec.name}: source.member: Parquet is read unpacked; name the file itself as source.uri")
+    _check_unpacked(spec, path)
     with _open(spec, path) as file:
         check_schema(spec, file, path.name)
         schema = file.schema_arrow
@@ -56,10 +59,27 @@ def open_parquet(spec: TableSpec, source: ParquetSource, path: Path) -> Iterator
         )
 
 
+def _check_unpacked(spec: TableSpec, path: Path) -> None:
+    """Raises SourceUnreadableError for what Arrow would call corrupted: it is packed."""
+    with path.open("rb") as opened:
+        start = opened.read(4)
+    packed = next((what for begin, what in _PACKED.items() if start.startswith(begin)), None)
+    if packed is not None:
+        raise SourceUnreadableError(f"{spec.name}: {path.name} is {packed}; Parquet is packed in itself: unpack it")
+
+
 @contextmanager
 def _open(spec: TableSpec, path: Path) -> Iterator[pq.ParquetFile]:
     try:
-        file = pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True)
+        # not INT96 in nanoseconds, as Arrow has it by default: 9999-12-31, by which Spark and Oracle mean no end, would
+        # be 1816-03-30, and PostgreSQL keeps microseconds
+        file = pq.ParquetFile(
+            path,
+            buffer_size=BUFFER_BYTES,
+            pre_buffer=False,
+            page_checksum_verification=True,
+            coerce_int96_timestamp_unit="us",
+        )
     except (pa.ArrowException, OSError) as error:
         raise SourceUnreadableError(f"{spec.name}: {path.name} cannot be read: {_one_line(error)}") from error
     with file:
@@ -216,7 +236,7 @@ def _read_as(kind: pa.DataType) -> pa.DataType:
         return _read_as(kind.value_type)
     if pa.types.is_null(kind) or pa.types.is_string_view(kind) or pa.types.is_decimal256(kind):
         return pa.string()
-    if pa.types.is_binary_view(kind):
+    if pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
         return pa.binary()
     if pa.types.is_float16(kind):
         return pa.float32()
