@@ -14,6 +14,8 @@ MOST_CANDIDATES = 8
 LONGEST_KEY = 100
 """Characters; a longer text is a description."""
 NEARLY = 0.9
+_OF_PRIMARY = 0.4
+"""A geodatabase's OBJECTID is better than a mere name that is unique, and no better than a code."""
 
 _KEY_TYPES = frozenset({"text", "integer", "bigint", "uuid", "date", "timestamp", "timestamptz"})
 _BEST = re.compile(r"^(id|uuid|guid|key|code|geoid\d*|gid|identifier|iso3?|iso_a[23]|ident|nr|no|number)$")
@@ -56,7 +58,7 @@ def find_key(
     chosen = primary in types.columns and not _ROW_NUMBER.match(names[primary])
     if primary is not None and chosen and not types.columns[primary].nulls and _is_alone(values, primary):
         return Key((primary,), "the file's own key; does it stay the same from one delivery to the next?")
-    candidates = _candidates(values, types, names)
+    candidates = _candidates(values, types, names, primary)
     for candidate in candidates:
         if candidate.score > 0 and candidate.different >= NEARLY * values.rows and _is_unique(values, [candidate]):
             remark = None
@@ -74,7 +76,7 @@ def _position(values: Values, candidate: _Candidate) -> int:
     return values.columns[candidate.name].position
 
 
-def _candidates(values: Values, types: Types, names: Mapping[str, str]) -> list[_Candidate]:
+def _candidates(values: Values, types: Types, names: Mapping[str, str], primary: str | None) -> list[_Candidate]:
     """Columns without a null whose type and values may be those of a key, the likeliest first."""
     found = []
     for name, column in types.columns.items():
@@ -85,7 +87,7 @@ def _candidates(values: Values, types: Types, names: Mapping[str, str]) -> list[
             int(str(each)) for each in values.ask([f"max(length({sql}))", f"approx_count_distinct({sql})"])
         )
         if longest <= LONGEST_KEY:
-            score = _score(names[name], column.type, values.columns[name].position)
+            score = _score(names[name], column.type, values.columns[name].position) + _OF_PRIMARY * (name == primary)
             found.append(_Candidate(name, score, different))
     return sorted(found, key=lambda each: -each.score)
 
