@@ -19,6 +19,8 @@ NAMED = 1.4
 """The score of a column whose name says that it is a key."""
 ROW_NUMBER = 2.1
 GROUP = 2.0
+_OF_PRIMARY = 0.4
+"""A geodatabase's OBJECTID is better than a mere name that is unique, and no better than a code."""
 
 _KEY_TYPES = frozenset({"text", "integer", "bigint", "uuid", "date", "timestamp", "timestamptz"})
 _REAL = re.compile(r"double precision|numeric(\(.*\))?")
@@ -79,7 +81,7 @@ def find_key(
     chosen = primary in types.columns and not _ROW_NUMBER.match(names[primary])
     if primary is not None and chosen and not types.columns[primary].nulls and _is_alone(values, primary):
         return Key((primary,), "the file's own key; does it stay the same from one delivery to the next?")
-    candidates = _candidates(values, types, names)
+    candidates = _candidates(values, types, names, primary)
     for candidate in candidates:
         if candidate.score > 0 and candidate.different >= NEARLY * values.rows and _is_unique(values, [candidate]):
             remark = None
@@ -100,11 +102,11 @@ def _position(values: Values, candidate: _Candidate) -> int:
     return values.columns[candidate.name].position
 
 
-def _candidates(values: Values, types: Types, names: Mapping[str, str]) -> list[_Candidate]:
+def _candidates(values: Values, types: Types, names: Mapping[str, str], primary: str | None) -> list[_Candidate]:
     """Columns without a null whose type and values may be those of a key, the likeliest first."""
     found = []
     for name, column in types.columns.items():
-        score = _score(names[name], column.type, values.columns[name].position)
+        score = _score(names[name], column.type, values.columns[name].position) + _OF_PRIMARY * (name == primary)
         if column.nulls or not (column.type in _KEY_TYPES or (score >= NAMED and _is_whole(values, column.type, name))):
             continue
         sql = values.columns[name].sql
@@ -121,7 +123,9 @@ def _is_whole(values: Values, type_: str, name: str) -> bool:
     if not _REAL.fullmatch(type_):
         return False
     text = f"trim({values.columns[name].sql})"
-    return not values.ask([f"count(*) FILTER (NOT regexp_full_match({text}, '[0-9]{{1,15}}([.,]0*)?'))"])[0]
+    # a double has no more digits that are sure
+    digits = 38 if type_.startswith("numeric(") else 15
+    return not values.ask([f"count(*) FILTER (NOT regexp_full_match({text}, '[0-9]{{1,{digits}}}([.,]0*)?'))"])[0]
 
 
 def whole_keys(values: Values, types: Types, key: Key) -> None:

@@ -15,6 +15,7 @@ from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.formats import office
 from sluiceway.sources.formats.archive import open_bytes, unpacking
 from sluiceway.sources.formats.json_survey import survey
+from sluiceway.sources.formats.vector.mapinfo import begins_as_mif, begins_as_tab
 
 HEAD_BYTES = 1 << 16
 VALUE_CHARACTERS = 16 << 20
@@ -25,6 +26,7 @@ MOST_BYTES = 8 * 2**30
 VECTOR_ENDINGS = frozenset(
     {".shp", ".gpkg", ".geojson", ".geojsonl", ".geojsons", ".fgb", ".gml", ".kml", ".gdb", ".dbf", ".shz", ".topojson"}
 )
+MAPINFO_ENDINGS = frozenset({".mif", ".tab"})
 TEXT_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".tab", ".psv", ".dat"})
 JSON_ENDINGS = frozenset({".json", ".ndjson", ".jsonl"})
 _GEOJSON = re.compile(rb'"type"\s*:\s*"(FeatureCollection|Feature)"')
@@ -68,6 +70,8 @@ def recognise(path: Path, member: str | None = None) -> Recognised:
     :raises SourceMissingError: it is a zip of several files that could be meant.
     :raises SourceUnreadableError: it is nothing that Sluiceway reads.
     """
+    if path.is_dir():
+        return Recognised("vector")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head:
@@ -87,18 +91,16 @@ def _unpacked(path: Path, member: str | None) -> bytes:
 
 
 def _by_head(name: str, path: Path, member: str | None, head: bytes) -> Recognised:
-    for begin, what in _FOREIGN:
-        if head.startswith(begin):
-            raise SourceUnreadableError(f"{name} is {what}")
+    _check_foreign(name, head)
     if head.startswith(b"SQLite format 3\0"):
-        return Recognised("vector" if _is_geopackage(path) else "sqlite")
+        return _database(name, path)
     if head.startswith(b"PAR1"):
         return Recognised("parquet")
     ending = PurePosixPath(name.lower().removesuffix(".gz").removesuffix(".zst")).suffix
+    if _is_mapinfo(ending, head):
+        return Recognised("vector", member)
     if head[:3] == b"fgb" or (ending in VECTOR_ENDINGS and not _is_json(head)):
         return Recognised("vector")
-    if head[257:262] == b"ustar":
-        raise SourceUnreadableError(f"{name} is a tar archive; unpack it")
     if _is_json(head):
         return _json(name, path, member, head)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
@@ -106,6 +108,28 @@ def _by_head(name: str, path: Path, member: str | None, head: bytes) -> Recognis
     if not head.strip(b" \t\r\n\xef\xbb\xbf"):
         raise EmptyExtractionError(f"{name} is empty: it has no text.")
     return Recognised("csv", member)
+
+
+def _check_foreign(name: str, head: bytes) -> None:
+    for begin, what in _FOREIGN:
+        if head.startswith(begin):
+            raise SourceUnreadableError(f"{name} is {what}")
+    if head[257:262] == b"ustar":
+        raise SourceUnreadableError(f"{name} is a tar archive; unpack it")
+
+
+def _is_mapinfo(ending: str, head: bytes) -> bool:
+    return ending in MAPINFO_ENDINGS and (begins_as_mif(head) or begins_as_tab(head))
+
+
+def _database(name: str, path: Path) -> Recognised:
+    with path.open("rb") as file:
+        packed = not file.read(16).startswith(b"SQLite")
+    if not packed:
+        return Recognised("vector" if _is_geopackage(path) else "sqlite")
+    if ".gpkg" in PurePosixPath(name.lower()).suffixes:
+        return Recognised("vector")
+    raise SourceUnreadableError(f"{name} is a compressed SQLite file; unpack it")
 
 
 def _is_geopackage(path: Path) -> bool:
@@ -180,7 +204,7 @@ def _in_zip(path: Path, member: str | None) -> Recognised:
         if member not in files and not any(each.startswith(member.rstrip("/") + "/") for each in files):
             raise SourceMissingError(f"{path.name} has no member {member!r}{nearest(member, files)}")
         return _member(path, member, named=True)
-    if any(_is_vector(each) for each in files):
+    if any(_is_vector(each) or _is_table_of_mapinfo(each, files) for each in files):
         return Recognised("vector")
     chosen = _likely(files)
     if len(chosen) != 1:
@@ -192,7 +216,14 @@ def _in_zip(path: Path, member: str | None) -> Recognised:
 
 def _is_vector(name: str) -> bool:
     parts = PurePosixPath(name.lower())
-    return parts.suffix in VECTOR_ENDINGS - {".dbf"} or any(part.endswith(".gdb") for part in parts.parts)
+    return parts.suffix in VECTOR_ENDINGS - {".dbf"} | {".mif"} or any(part.endswith(".gdb") for part in parts.parts)
+
+
+def _is_table_of_mapinfo(name: str, files: list[str]) -> bool:
+    path = PurePosixPath(name)
+    return (
+        path.suffix.lower() == ".tab" and {str(path.with_suffix(each)) for each in (".map", ".MAP")} & {*files} != set()
+    )
 
 
 def _likely(files: list[str]) -> list[str]:

@@ -58,10 +58,11 @@ def open_source(
     """
     # with Arrow, half a second of a task
     from sluiceway.sources.bounds import bounded, check_columns
+    from sluiceway.sources.locate import size_of
 
     with _opened(spec, place, connections, watermark, piece) as extraction:
         check_columns(spec, extraction.columns, place.name)
-        size = place.path.stat().st_size if place.path is not None else None
+        size = size_of(place.path) if place.path is not None else None
         extraction.batches = bounded(spec, extraction, extraction.batches, place.name, size)
         yield extraction
 

@@ -33,6 +33,8 @@ PARTS = {
     ".shp": (".shp", ".shx", ".dbf", ".prj", ".cpg", ".dbt", ".fpt"),
     ".dbf": (".dbf", ".cpg", ".dbt", ".fpt"),
     ".gml": (".gml", ".xsd"),
+    ".mif": (".mif", ".mid"),
+    ".tab": (".tab", ".dat", ".map", ".id", ".ind"),
 }
 """Files beside a source that belong to it, by its ending."""
 REMOTE = {"https": "https", "http": "https", "gs": "objects", "s3": "objects"}
@@ -157,7 +159,11 @@ def locate(uri: str) -> Path:
 
 
 def _file(path: Path, shown: str) -> Path:
-    if not path.is_file():
+    if not path.is_file() and not is_folder_source(path):
+        if path.is_dir():
+            raise SourceMissingError(
+                f"{shown}: there is no such file but a folder, which is no FileGDB (.gdb); name a file in it"
+            )
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise SourceMissingError(f"{shown}: there is no such file{nearest(path.name, siblings, listing=False)}")
     return path
@@ -190,8 +196,15 @@ def _package_dir(package: str, shown: str) -> Path:
     return folder
 
 
+def is_folder_source(path: Path) -> bool:
+    """Whether it is a FileGDB, the one source that is a folder."""
+    return path.suffix.lower() == ".gdb" and path.is_dir()
+
+
 def parts_of(path: Path) -> list[Path]:
-    """The files that make up a source: those beside it that belong to it, and itself."""
+    """The files that make up a source: those beside it that belong to it, and itself; or those of its folder."""
+    if path.is_dir():
+        return sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.is_symlink())
     endings = PARTS.get(path.suffix.lower())
     if endings is None:
         return [path]
@@ -199,6 +212,11 @@ def parts_of(path: Path) -> list[Path]:
     return sorted(
         entry for entry in path.parent.iterdir() if entry.suffix.lower() in endings and entry.stem.casefold() == stem
     )
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a source's main file, or of all files of its folder."""
+    return sum(part.stat().st_size for part in (parts_of(path) if path.is_dir() else [path]))
 
 
 def hash_ahead(source: Source) -> Future[Hashed] | None:

@@ -205,7 +205,7 @@ class SqliteSource(LocatedSource, TextValues):
 
 
 class VectorSource(LocatedSource, TextValues):
-    """A vector file GDAL reads: shapefile, GeoPackage, GeoJSON, FlatGeobuf, FileGDB, GML; also inside a .zip."""
+    """A vector file GDAL reads: shapefile, GeoPackage, GeoJSON, FlatGeobuf, FileGDB, MapInfo, GML; also in a .zip."""
 
     kind: Literal["vector"]
     layer: str | None = Field(default=None, description="Needed when the file holds several.", examples=["counties"])

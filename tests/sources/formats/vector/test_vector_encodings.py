@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sluiceway.errors import SourceUnreadableError
-from sluiceway.sources.formats.vector.vector_files import codec_named
+from sluiceway.sources.formats.vector.codec import codec_named
 from tests.sources.formats.vector.vector_cases import collection, names, park, rows, write_dbf, write_points
 
 

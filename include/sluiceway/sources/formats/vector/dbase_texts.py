@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from sluiceway.errors import SourceUnreadableError
 from sluiceway.sources.formats.texts import text_array
-from sluiceway.sources.formats.vector.vector_files import VectorFile, codec_named
+from sluiceway.sources.formats.vector.codec import codec_named
+from sluiceway.sources.formats.vector.vector_files import VectorFile
 
 log = logging.getLogger(__name__)
 

@@ -41,9 +41,11 @@ def whole(spec: TableSpec, source: VectorSource, file: VectorFile) -> VectorFile
 
     :raises SourceTooLargeError: a feature is longer than source.max_value_bytes.
     """
+    if file.format.name != "GeoJSON file":
+        return file
     with file.path.open("rb") as opened:
         head = opened.read(HEAD_BYTES)
-    if file.format.name != "GeoJSON file" or _ESRI.search(head):
+    if _ESRI.search(head):
         return file
     collection = _COLLECTION.search(head) is not None
     ids = _wants_ids(spec) and _has_ids(file, source.max_value_bytes, collection=collection)

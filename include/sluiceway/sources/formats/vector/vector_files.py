@@ -8,7 +8,6 @@ nothing but its own parts, and must begin as its format does.
 from __future__ import annotations
 
 import codecs
-import re
 import shutil
 import tempfile
 import zipfile
@@ -19,7 +18,9 @@ from pathlib import Path, PurePosixPath
 from xml.parsers import expat
 
 from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest
-from sluiceway.sources.formats.archive import check_archive, member_of, unpacking
+from sluiceway.sources.formats.archive import check_archive, member_of, open_bytes, unpacking
+from sluiceway.sources.formats.vector import mapinfo
+from sluiceway.sources.formats.vector.codec import codec_named
 from sluiceway.tables.source_spec import VectorSource
 
 HEAD_BYTES = 1 << 16
@@ -75,6 +76,15 @@ _FLATGEOBUF = Format("FlatGeobuf file", ("FlatGeobuf",), _begins_with(b"fgb\x03f
 _GEOJSON = Format("GeoJSON file", ("GeoJSON", "GeoJSONSeq", "ESRIJSON", "TopoJSON"), _begins_as_json, text=True)
 _GML = Format("GML file", ("GML",), _begins_as_xml, (".xsd",), text=True)
 _KML = Format("KML file", ("LIBKML", "KML"), _begins_as_xml, text=True)
+_MIF = Format("MapInfo file", ("MapInfo File",), mapinfo.begins_as_mif, (".mid",), text=True, one_layer=True)
+_TAB = Format(
+    "MapInfo file",
+    ("MapInfo File",),
+    mapinfo.begins_as_tab,
+    (".dat", ".map", ".id", ".ind"),
+    text=True,
+    one_layer=True,
+)
 _FILE_GDB = Format("FileGDB", ("OpenFileGDB",), lambda head: True)
 
 _FORMATS = {
@@ -92,12 +102,14 @@ _FORMATS = {
     ".kml": _KML,
     ".json": _GEOJSON,
     ".dbf": _DBASE,
+    ".mif": _MIF,
+    ".tab": _TAB,
     ".xml": _GML,
 }
-_OFTEN_BESIDE = frozenset({".json", ".dbf", ".xml"})
+_OFTEN_BESIDE = frozenset({".json", ".dbf", ".xml", ".tab"})
 """In an archive these are looked at only where there is nothing else, or by name."""
 _BY_CONTENT = ((".shp", _SHAPEFILE), (".gpkg", _GEOPACKAGE), (".fgb", _FLATGEOBUF), (".geojson", _GEOJSON))
-KINDS = "shapefile, GeoPackage, GeoJSON, FlatGeobuf, FileGDB (zipped), GML and KML"
+KINDS = "shapefile, GeoPackage, GeoJSON, FlatGeobuf, FileGDB, MapInfo, GML and KML"
 
 
 @dataclass(frozen=True)
@@ -127,8 +139,12 @@ def laid_out(table: str, source: VectorSource, path: Path) -> Iterator[VectorFil
     """
     with tempfile.TemporaryDirectory(prefix="sluiceway-vector-") as name:
         folder = Path(name)
-        if path.suffix.lower() in {".zip", ".kmz"} or _head(path, 4) in _ZIP_HEADS:
+        if path.is_dir():
+            found = _folder(table, source, path, folder)
+        elif path.suffix.lower() in {".zip", ".kmz"} or _head(path, 4) in _ZIP_HEADS:
             found = _unpacked(table, source, path, folder)
+        elif path.suffix.lower() in {".gz", ".zst", ".zstd"} and source.member is None:
+            found = _inflated(table, source, path, folder)
         elif source.member is not None:
             raise SourceMissingError(f"{path.name} is no .zip; remove source.member = {source.member!r}")
         else:
@@ -163,6 +179,35 @@ def _linked(table: str, path: Path, folder: Path) -> VectorFile:
             target.with_suffix(part).symlink_to(beside[part].resolve())
     cpg = _cpg(beside[".cpg"].read_bytes()) if ".cpg" in beside and target.suffix in {".shp", ".dbf"} else None
     return VectorFile(target, form, path.name, cpg)
+
+
+def _folder(table: str, source: VectorSource, path: Path, folder: Path) -> VectorFile:
+    """A FileGDB as it comes. What is a link in it may lead anywhere."""
+    if source.member is not None:
+        raise SourceMissingError(f"{path.name} is no .zip; remove source.member = {source.member!r}")
+    target = folder / f"{_plain(path.stem)}.gdb"
+    target.mkdir()
+    for entry in path.iterdir():
+        if entry.is_file() and not entry.is_symlink():
+            (target / entry.name).symlink_to(entry.resolve())
+    if not any(target.glob("*.gdbtable")):
+        raise SourceUnreadableError(
+            f"{table}: {path.name} cannot be read: the folder is no FileGDB, it has no .gdbtable"
+        )
+    return VectorFile(target, _FILE_GDB, path.name)
+
+
+def _inflated(table: str, source: VectorSource, path: Path, folder: Path) -> VectorFile:
+    """One file that was compressed alone."""
+    name = _plain(path.stem)
+    target = folder / f"{PurePosixPath(name).stem}{PurePosixPath(name).suffix.lower()}"
+    with open_bytes(path, None, source.max_bytes) as content, target.open("wb") as file:
+        shutil.copyfileobj(content, file, _BLOCK_BYTES)
+    form = _FORMATS.get(target.suffix)
+    if form is None:
+        suffix, form = _by_content(table, target)
+        target = target.rename(target.with_suffix(suffix))
+    return VectorFile(target, form, path.name)
 
 
 def _by_content(table: str, path: Path) -> tuple[str, Format]:
@@ -270,6 +315,8 @@ def _check(table: str, found: VectorFile) -> None:
         )
     if found.format in (_GML, _KML):
         _check_xml(table, found)
+    elif found.format in (_MIF, _TAB):
+        mapinfo.check(table, found.place, found.path)
     if found.format is _SHAPEFILE and not found.path.with_suffix(".shx").exists():
         raise SourceUnreadableError(
             f"{table}: {found.place} cannot be read: there is no .shx beside it; a shapefile is .shp, .shx and .dbf"
@@ -340,37 +387,6 @@ def _make_utf8(table: str, found: VectorFile, encoding: str | None) -> None:
     else:
         return
     recoded.replace(found.path)
-
-
-_SPELLINGS = {
-    "windows-31j": "cp932",
-    "ms932": "cp932",
-    "ms936": "gbk",
-    "latin-9": "iso8859-15",
-    "x-mac-roman": "mac-roman",
-}
-"""Names that Python does not know."""
-
-
-def codec_named(encoding: str) -> str | None:
-    """Python's name of an encoding as .cpg files and people spell it: UTF-8, 1252, ANSI 1252, 88591, OEM 850."""
-    text = encoding.strip().lower()
-    number = re.fullmatch(r"(?:x-)?(?:ansi|oem|cp|windows|win|ms|ibm|dos|ms-?dos|code ?page)?[ _-]*(\d{3,5})", text)
-    latin = re.fullmatch(r"(?:iso)?[ _-]*8859[ _-]*(\d{1,2})|2859(\d)", text)
-    guesses = [_SPELLINGS.get(text, text), text.replace(" ", "-"), text.removeprefix("x-")]
-    if latin:
-        guesses.insert(0, f"iso8859-{latin[1] or latin[2]}")
-    elif number:
-        guesses.insert(0, {"65001": "utf-8", "10000": "mac-roman"}.get(number[1], f"cp{number[1]}"))
-    for guess in guesses:
-        try:
-            info = codecs.lookup(guess)
-            "".encode(info.name)
-        except (LookupError, ValueError):
-            # unknown, or none of texts, such as base64
-            continue
-        return info.name
-    return None
 
 
 def count_records(path: Path) -> int:
