@@ -124,6 +124,11 @@ class Column(Frozen):
         description="The strptime format of a date or timestamp in text, such as %m/%d/%Y.",
         examples=["%m/%d/%Y"],
     )
+    null: tuple[str, ...] = Field(
+        default=(),
+        description="Texts that mean null in this column, besides those of source.null.",
+        examples=[["NA", "-"]],
+    )
     description: str | None = Field(
         default=None,
         description="What it holds, for people: shown on the table's page.",
