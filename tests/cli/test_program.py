@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,6 +64,13 @@ def test_v_before_and_after_the_command_logs_what_is_done(
 def test_without_v_errors_alone_are_logged(run: Run, root_level: Callable[[], int]) -> None:
     run("tables", "check")
     assert root_level() == logging.ERROR
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_what_libraries_warn_of_is_shown_to_who_asks_for_it(verbose: bool) -> None:
+    code = f"import warnings, sluiceway.cli.program as p; p.log_what_is_done({verbose}); warnings.warn('odd')"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ("odd" in ran.stderr) is verbose
 
 
 def test_the_version_is_that_of_the_source_tree(run: Run) -> None:

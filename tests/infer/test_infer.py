@@ -372,7 +372,20 @@ def test_na_is_null_in_texts_too_where_these_are_no_codes(tmp_path: Path) -> Non
 def test_a_text_that_is_a_value_elsewhere_is_not_declared_as_null(tmp_path: Path) -> None:
     draft = drafted(tmp_path, "a.csv", "id,v,country\n1,NA,NA\n2,5,DE\n3,4,FR\n")
     assert "null" not in draft.source
-    assert draft.types["v"] == "text"
+    assert draft.data["columns"]["v"] == {"type": "integer", "null": ["NA"]}
+    assert draft.data["columns"]["country"] == "text"
+
+
+@pytest.mark.parametrize("text", ["-", "unknown", "?", "None"])
+def test_what_is_null_among_numbers_and_a_value_among_texts_is_null_of_its_column(tmp_path: Path, text: str) -> None:
+    draft = drafted(tmp_path, "a.csv", f"id,n,note\n1,{text},dry\n2,5,{text}\n3,4,wet\n")
+    assert draft.data["columns"] == {"id": "integer", "n": {"type": "integer", "null": [text]}, "note": "text"}
+    assert "null" not in draft.source
+
+
+def test_what_is_null_in_too_few_values_for_a_number_stays_a_text(tmp_path: Path) -> None:
+    draft = drafted(tmp_path, "a.csv", "id,n,note\n1,-,-\n2,5,a\n3,4x,b\n4,7,c\n5,8,d\n")
+    assert draft.data["columns"]["n"] == "text"
 
 
 @pytest.mark.parametrize(

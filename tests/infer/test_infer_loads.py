@@ -94,6 +94,12 @@ def test_rows_repeated_in_full_are_rejects_of_a_draft_that_loads(load: Load) -> 
     assert (found.extracted, found.inserted, found.rejected) == (3, 2, 1)
 
 
+def test_a_text_that_is_null_of_one_column_is_a_value_of_another(load: Load, query: Query) -> None:
+    found = load("a.csv", "id,n,country\n1,NA,NA\n2,5,DE\n3,4,FR\n")
+    assert (found.inserted, found.rejected) == (3, 0)
+    assert query("SELECT n, country FROM drafted ORDER BY id") == [(None, "NA"), (5, "DE"), (4, "FR")]
+
+
 def test_longitude_and_latitude_become_points(load: Load, query: Query) -> None:
     found = load("a.csv", "id,latitude,longitude\n1,48.1,11.5\n2,,\n3,50,8\n")
     assert (found.inserted, found.rejected) == (3, 0)

@@ -32,6 +32,7 @@ YES_OR_NO = {"strip": True, "upper": True, "map": {"JA": True, "NEIN": False}}
         ("integer", {"map": {"<5": 4}, "default": 0}, ["<5", "9", None], [4, 9, 0]),
         ("date", {"default": "1900-01-01"}, [None, "2024-02-29"], [date(1900, 1, 1), date(2024, 2, 29)]),
         ("text", {"default": True}, [None, "b"], ["true", "b"]),
+        ("integer", {"strip": True, "null": ["-"]}, [" - ", " 7"], [None, 7]),
     ],
 )
 def test_a_text_is_made_plain_and_then_cast(
@@ -39,7 +40,12 @@ def test_a_text_is_made_plain_and_then_cast(
 ) -> None:
     values, reasons = cast(given, spec_of(sql_type, **keys))
     assert values == becomes
-    lost = {index for index, (text, value) in enumerate(zip(given, becomes, strict=True)) if text and value is None}
+    meant = {None, *keys.get("null", ())}
+    lost = {
+        index
+        for index, (text, value) in enumerate(zip(given, becomes, strict=True))
+        if value is None and (text or "").strip() not in {"", *meant}
+    }
     assert set(reasons) == lost
 
 

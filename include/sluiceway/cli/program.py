@@ -67,6 +67,8 @@ def _with_verbose(function: Callable[..., Any]) -> Callable[..., Any]:
 def log_what_is_done(verbose: bool) -> None:
     """Errors are logged to the standard error; all that is done too, when somebody asks for it."""
     logging.basicConfig(level=logging.ERROR, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)])
+    # what libraries warn of is for whoever looks into them: it helps nobody who loads a file
+    logging.captureWarnings(True)
     if verbose:
         logging.getLogger().setLevel(logging.INFO)
 

@@ -15,8 +15,8 @@ import numpy as np
 from sluiceway.errors import SourceUnreadableError
 from sluiceway.infer.encoding import Found, find_encoding
 from sluiceway.sources.formats.archive import unpacking
+from sluiceway.sources.formats.vector.codec import codec_named
 from sluiceway.sources.formats.vector.dbase_texts import codec_of_language
-from sluiceway.sources.formats.vector.vector_files import codec_named
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -297,4 +297,6 @@ def _column_entry(source: Source, column: SourceColumn, target: str, found: Colu
     said["type"] = found.type
     if found.format is not None:
         said["format"] = found.format
+    if found.null:
+        said["null"] = list(found.null)
     return Entry(found.type if len(said) == 1 else said, found.remark)

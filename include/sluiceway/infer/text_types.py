@@ -70,6 +70,8 @@ class ColumnType:
     """What a person has to decide about it."""
     nulls: int = 0
     """Rows without a value."""
+    null: tuple[str, ...] = ()
+    """Texts that mean null in this column alone."""
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,6 @@ LIKELY_NULLS = (
     *("missing", "Missing", "unknown", "Unknown", "not available", "Not Available", "#VALUE!", "#DIV/0!", "#REF!"),
 )
 """Among numbers they stand for null; in a text they may be a value."""
-_ALSO_VALUES = frozenset({"None", "none", "nil", "nd", "ND", "missing", "Missing", "unknown", "Unknown"})
-"""In a text they may be meant."""
 
 
 # what the loader's marks allow in a number, and no more: 1,5 is not 15 only because the comma separates thousands
@@ -95,7 +93,7 @@ def find_types(
     """
     types = Types(marks=TextValues(null=null))
     said = said or {}
-    texts = []
+    texts, own = [], dict[str, tuple[str, ...]]()
     for column in values.columns.values():
         if column.family == "text":
             texts.append(column)
@@ -107,12 +105,22 @@ def find_types(
         numeric = [column for column in spelled if looks[column.name].numbers >= HALF]
         dated = [column for column in spelled if looks[column.name].dates >= HALF]
         types.marks = _marks(values, numeric, null)
-        types.marks = _with_null_texts(values, texts, numeric, dated, types.marks)
-        looks |= {column.name: _look(values, column, types.marks.null) for column in (*numeric, *dated)}
+        types.marks, own = _with_null_texts(values, texts, numeric, dated, types.marks)
+        looks |= {
+            column.name: _look(values, column, (*types.marks.null, *own.get(column.name, ())))
+            for column in (*numeric, *dated)
+        }
     for column in texts:
-        found = _from_text(
-            values, column, looks[column.name], types.marks, names[column.name], untyped=column in spelled
-        )
+        nothing = own.get(column.name, ())
+        marks = types.marks.model_copy(update={"null": (*types.marks.null, *nothing)})
+        found = _from_text(values, column, looks[column.name], marks, names[column.name], untyped=column in spelled)
+        if found.type == "text" and nothing:
+            # it is no number after all, so that they may be values
+            found = _from_text(
+                values, column, looks[column.name], types.marks, names[column.name], untyped=column in spelled
+            )
+        elif nothing:
+            found.null = nothing
         if found.type == "text" and found.remark is None and found.nulls < values.rows:
             found.remark = _misfits(values, column, said.get(column.name), types.marks)
         types.columns[column.name] = found
@@ -240,10 +248,14 @@ def _with_null_texts(
     numeric: list[SourceColumn],
     dated: list[SourceColumn],
     marks: TextValues,
-) -> TextValues:
-    """With the texts that stand for null in columns of numbers or dates, where they are no values elsewhere."""
+) -> tuple[TextValues, dict[str, tuple[str, ...]]]:
+    """With the texts that stand for null in columns of numbers or dates.
+
+    :returns: those of all columns, and by column of the source those that may be values in another one.
+    """
     known = frozenset({*SURE_NULLS, *LIKELY_NULLS})
     found: dict[str, None] = {}
+    of_column: dict[str, list[str]] = {}
     number = literal(number_pattern(marks.decimal, marks.thousands))
     typed = []
     for column in {column.name: column for column in (*numeric, *dated)}.values():
@@ -253,17 +265,19 @@ def _with_null_texts(
         others = [value for value, _ in values.counts(column.sql, where=where, limit=MOST_NULL_TEXTS + 1)]
         if len(others) <= MOST_NULL_TEXTS and all(other.strip() in known for other in others):
             typed.append(column)
+            of_column[column.name] = others
             found |= dict.fromkeys(others)
     elsewhere = [column for column in texts if column not in typed]
     for value in list(found):
         if any(_is_value_in(values, column, value) for column in elsewhere):
             del found[value]
-    return marks.model_copy(update={"null": tuple(dict.fromkeys((*marks.null, *found)))})
+    own = {name: tuple(value for value in others if value not in found) for name, others in of_column.items()}
+    return marks.model_copy(update={"null": tuple(dict.fromkeys((*marks.null, *found)))}), own
 
 
 def _is_value_in(values: Values, column: SourceColumn, text: str) -> bool:
     """Whether `text`, which stands for null among numbers, may be a value of this column of texts."""
-    if text not in _ALSO_VALUES and text != "NA":
+    if text in SURE_NULLS and text != "NA":
         return False
     codes = f"regexp_full_match({column.sql}, {literal(CODES)})"
     said, filled, like = (
@@ -272,7 +286,7 @@ def _is_value_in(values: Values, column: SourceColumn, text: str) -> bool:
             [f"count(*) FILTER ({column.sql} = {literal(text)})", f"count({column.sql})", f"count(*) FILTER ({codes})"]
         )
     )
-    return bool(said) and (text in _ALSO_VALUES or like >= HALF * filled)
+    return bool(said) and (text != "NA" or like >= HALF * filled)
 
 
 def _from_text(

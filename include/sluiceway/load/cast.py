@@ -224,14 +224,19 @@ def _holds_zero(values: pa.Array) -> bool:
 
 
 def texts_to_null(batch: pa.RecordBatch, spec: TableSpec) -> pa.RecordBatch:
-    """The batch with null for the texts that mean null (source.null). CSV's reader has done so already."""
-    if spec.source.kind == "csv" or not spec.source.null:
+    """The batch with null for the texts that mean null: source.null, and those of a column.
+
+    Of the former CSV's reader has made nulls already.
+    """
+    everywhere = () if spec.source.kind == "csv" else spec.source.null
+    meaning = {name: (*everywhere, *column.null) for name, column in spec.columns.items()}
+    if not any(meaning.values()):
         return batch
     columns = list(batch.columns)
     for position, name in enumerate(batch.schema.names):
         values = columns[position]
-        if name in spec.columns and family(values.type) == "text":
-            nothing = pc.is_in(values, value_set=_meaning_null(spec.source.null, values.type))
+        if meaning.get(name) and family(values.type) == "text":
+            nothing = pc.is_in(values, value_set=_meaning_null(meaning[name], values.type))
             if nothing.true_count:
                 columns[position] = pc.if_else(nothing, pa.scalar(None, values.type), values)
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)

@@ -40,8 +40,8 @@ def tidied(values: pa.Array, column: Column, marks: TextValues, as_texts: Callab
         texts = pc.replace_substring(texts, character, "")
     if column.upper or column.lower:
         texts = pc.utf8_upper(texts) if column.upper else pc.utf8_lower(texts)
-    if marks.null:
-        meant = pc.is_in(texts, value_set=pa.array(marks.null, pa.string()))
+    if nothing := (*marks.null, *column.null):
+        meant = pc.is_in(texts, value_set=pa.array(nothing, pa.string()))
         texts = pc.if_else(meant, pa.scalar(None, pa.string()), texts)
     if column.map:
         texts = _mapped(texts, {text: spell(value) for text, value in column.map.items()})

@@ -110,6 +110,11 @@ class Column(Frozen):
         description="The strptime format of a date or timestamp in text, such as %m/%d/%Y.",
         examples=["%m/%d/%Y"],
     )
+    null: tuple[str, ...] = Field(
+        default=(),
+        description="Texts that mean null in this column, besides those of source.null.",
+        examples=[["NA", "-"]],
+    )
     strip: bool = Field(
         default=False,
         description="Blanks around a text are dropped; what is one of source.null then, is null.",
