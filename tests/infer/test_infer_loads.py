@@ -162,6 +162,15 @@ def test_geoparquet_keeps_its_crs(load: Load, tmp_path: Path, query: Query) -> N
     ]
 
 
+@pytest.mark.parametrize("names", [",1,name", "id,name,name,2", ",2,1,name,kind,place", "1,,2,name,kind,place"])
+def test_a_number_as_a_name_is_no_other_columns_position(load: Load, query: Query, names: str) -> None:
+    width = names.count(",") + 1
+    rows = "".join(",".join(f"{letter}{n}" for letter in "abcdef"[:width]) + "\n" for n in range(9))
+    assert load("a.csv", f"{names}\n{rows}").inserted == 9
+    values = query("SELECT * FROM drafted")
+    assert sorted(row[:width] for row in values) == [tuple(f"{c}{n}" for c in "abcdef"[:width]) for n in range(9)]
+
+
 def test_bytes_of_a_fixed_size_are_left_out_with_a_remark(load: Load, tmp_path: Path, query: Query) -> None:
     table = pa.table({"id": [1, 2], "mark": pa.array([bytes(16), None], pa.binary(16))})
     pq.write_table(table, tmp_path / "a.parquet")

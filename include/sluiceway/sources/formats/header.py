@@ -12,12 +12,20 @@ from sluiceway.tables.spec import TableSpec
 
 
 def column_names(record: Sequence[str], *, header: bool) -> list[str]:
-    """The name of each position: what the header says, else, or where that is empty or said twice, its number from 1.
+    """The name of each position: what the header says, or its number from 1.
 
+    That is where the header says nothing, says a name twice, or the number of another column that goes by it.
     A transform sees its columns under these names.
     """
     counts = Counter(record)
-    return [name if header and name and counts[name] == 1 else str(position) for position, name in enumerate(record, 1)]
+    names = [name if header and name and counts[name] == 1 else "" for name in record]
+    while True:
+        numbers = {str(position) for position, name in enumerate(names, 1) if not name}
+        # a name that is another column's number goes by its own: of two columns of one name the first would be both
+        kept = ["" if name in numbers else name for name in names]
+        if kept == names:
+            return [name or str(position) for position, name in enumerate(names, 1)]
+        names = kept
 
 
 def declared_positions(spec: TableSpec, record: Sequence[str], place: str, *, header: bool) -> dict[str, int]:
