@@ -299,4 +299,6 @@ def _column_entry(source: Source, column: SourceColumn, target: str, found: Colu
         said["format"] = found.format
     if found.null:
         said["null"] = list(found.null)
+    if found.remove:
+        said["remove"] = found.remove
     return Entry(found.type if len(said) == 1 else said, found.remark)

@@ -72,6 +72,8 @@ class ColumnType:
     """Rows without a value."""
     null: tuple[str, ...] = ()
     """Texts that mean null in this column alone."""
+    remove: str | None = None
+    """Characters to drop."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from sluiceway.infer.money import amounts
 from sluiceway.infer.text_types import (
     CODES,
     DATE_LIKE,
@@ -121,6 +122,9 @@ def find_types(
             )
         elif nothing:
             found.null = nothing
+        money = amounts(values, column, types.marks, _given(column, types.marks.null)) if found.type == "text" else None
+        if money is not None:
+            money.nulls, found = found.nulls, money
         if found.type == "text" and found.remark is None and found.nulls < values.rows:
             found.remark = _misfits(values, column, said.get(column.name), types.marks)
         types.columns[column.name] = found

@@ -1,0 +1,54 @@
+"""Amounts and percents with their signs are drafted as numbers, and loaded as such."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sluiceway.ledger.store import TableRun
+from tests.infer.drafted import drafted
+
+Query = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers", "remove"),
+    [
+        (["$1,234.50", "-$3", "$ 7", "$-0.5"], ["1234.50", "-3", "7", "-0.5"], "$ ,"),
+        (["£5.25", "£1234.50", ""], ["5.25", "1234.50", None], "£"),
+        (["12.5%", "3 %", "0"], ["12.5", "3", "0"], "% "),
+        (["1 234 €", "1\u00a0234.00 €", "7 €"], ["1234", "1234.00", "7"], "€ \u00a0"),
+    ],
+)
+def test_amounts_are_numbers_once_their_signs_are_removed(
+    texts: list[str],
+    numbers: list[str | None],
+    remove: str,
+    tmp_path: Path,
+    load: Callable[..., TableRun],
+    query: Query,
+) -> None:
+    content = "id;amount\n" + "".join(f"{index};{text}\n" for index, text in enumerate(texts))
+    draft = drafted(tmp_path, "spend.csv", content)
+    column = draft.data["columns"]["amount"]
+    assert (column["type"], sorted(column["remove"])) == ("numeric", sorted(remove))
+    assert load("spend.csv", content).rejected == 0
+    found = [None if value is None else Decimal(value) for (value,) in query("SELECT amount FROM drafted ORDER BY id")]
+    assert found == [None if number is None else Decimal(number) for number in numbers]
+
+
+def test_percents_are_told_how_they_become_shares(tmp_path: Path) -> None:
+    text = drafted(tmp_path, "a.csv", "id,share\n1,5%\n2,7%\n").text
+    assert "such as '5%'; scale = 0.01 makes shares of them" in text
+
+
+@pytest.mark.parametrize(
+    "texts", [["$5", "about $7"], ["(5) $", "$3"], ["$", "$5"], ["5 %", "5 kg"], ["1.234,50 €", "7 €"]]
+)
+def test_what_is_not_all_amounts_stays_a_text(texts: list[str], tmp_path: Path) -> None:
+    content = "id;amount\n" + "".join(f"{index};{text}\n" for index, text in enumerate(texts))
+    assert drafted(tmp_path, "a.csv", content).data["columns"]["amount"] == "text"
