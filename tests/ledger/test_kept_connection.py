@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -57,3 +58,12 @@ def test_a_question_that_waits_for_a_lock_is_ended_once(kept: KeptConnection, po
     assert asked == 1
     kept.ask(ask)
     assert asked == 2
+
+
+def test_times_are_read_where_a_database_writes_them_in_another_style(
+    kept: KeptConnection, postgres: Cluster, database: str
+) -> None:
+    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as superuser:
+        superuser.execute(sql.SQL("ALTER DATABASE {} SET DateStyle = 'German'").format(sql.Identifier(database)))
+    found = kept.ask(lambda session: session.execute(sql.SQL("SELECT timestamptz '2026-02-01 12:00Z'")))
+    assert found == [(datetime(2026, 2, 1, 12, tzinfo=UTC),)]

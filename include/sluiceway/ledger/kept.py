@@ -17,7 +17,7 @@ from sluiceway.ledger.warehouse import PsycopgSession, Session, error_of
 T = TypeVar("T")
 AGAIN_S = 5.0
 """A warehouse that did not answer is asked again after this long: two hundred watches ask it, one after the other."""
-OPTIONS = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000 -c jit=off"
+OPTIONS = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000 -c jit=off -c DateStyle=ISO"
 """Of a thousand tables the server thinks so much that compiling the plan would take it as long as the answer."""
 READING = f"{OPTIONS} -c lock_timeout=3000 -c statement_timeout=20000"
 """Of what somebody waits for: whoever reads waits for the lock of a migration alone."""
