@@ -12,7 +12,7 @@ from typing import Any
 import pyogrio.raw
 import pytest
 
-from sluiceway.errors import SchemaDriftError, SourceTooLargeError, SourceUnreadableError
+from sluiceway.errors import SchemaDriftError, SluicewayError, SourceTooLargeError, SourceUnreadableError
 from tests.sources.formats.vector.dbase_cases import Field, write_dbt, write_fpt, write_shapes, write_table
 from tests.sources.formats.vector.vector_cases import park, rows
 from tests.sources.opened import opened
@@ -231,3 +231,22 @@ def test_rows_of_64_kb_are_read_few_at_once(tmp_path: Path) -> None:
         sizes = [batch.num_rows for batch in extraction.batches]
     assert sum(sizes) == 300
     assert max(sizes) <= 128
+
+
+def test_a_broken_header_or_memo_is_rows_or_one_sentence(tmp_path: Path) -> None:
+    """Each byte of the description, in turn, is another one."""
+    (block,) = write_fpt(tmp_path / "a.fpt", [b"hello"])
+    fields = [Field(b"id", b"N", 4), Field(b"day", b"D", 8), Field(b"note", b"M", 4), Field(b"name", b"C", 5)]
+    good = [[b"1", b"20200229", struct.pack("<I", block), b"abc"], [b"2", b"", bytes(4), b"x"]]
+    path = write_table(tmp_path / "a.dbf", fields, good, version=0x30)
+    whole = path.read_bytes()
+    outcomes = set()
+    for at in range(len(whole)):
+        for value in {0, 0xFF, ord("V")} - {whole[at]} if at < 44 else {0xFF}:
+            path.write_bytes(whole[:at] + bytes([value]) + whole[at + 1 :])
+            try:
+                outcomes.add(len(rows(park(path, {"id": "text", "note": "text"}, {}))))
+            except SluicewayError as error:
+                assert "\n" not in str(error)
+                outcomes.add(type(error).__name__)
+    assert {2, "SourceUnreadableError", "SchemaDriftError"} <= outcomes

@@ -82,7 +82,7 @@ class DbaseTable:
         self._header: DbaseHeader = dbase_header(path)
         self.texts = DbaseTexts(spec.name, file, declared=source.encoding, language=self._header.language)
         with path.open("rb") as opened:
-            head = opened.read(self._header.header_bytes)
+            head = opened.read(max(32, self._header.header_bytes))
         self._nulls: slice | None = None
         self._columns = {column.name: column for column in self._named(self._described(head))}
         beside = memo_beside(path)
