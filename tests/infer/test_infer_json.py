@@ -82,6 +82,11 @@ def test_an_answer_that_is_no_table_is_one_sentence(
     assert "\n" not in str(raised.value)
 
 
+def test_an_error_that_is_nested_deeply_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnreadableError, match="is no table but tells of an error"):
+        drafted(tmp_path, "a.json", '{"error": ' + "[" * 480 + '"x"' + "]" * 480 + "}")
+
+
 @pytest.mark.parametrize("document", [{"error": None, "data": records(2)}, {"errors": [], "data": records(2)}])
 def test_an_error_that_says_that_there_is_none_is_none(tmp_path: Path, document: dict[str, Any]) -> None:
     assert drafted(tmp_path, "a.json", json.dumps(document)).source == {"records": "data"}

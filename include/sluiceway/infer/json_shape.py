@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluiceway.errors import SourceUnreadableError
-from sluiceway.sources.formats.json_survey import Array, Survey
+from sluiceway.sources.formats.json_survey import DEEPEST, Array, Survey
 
 KNOWN = ("result.records",)
 """Where CKAN's answers hold their records, however many fields they describe beside them."""
@@ -78,6 +78,8 @@ def check_no_error(name: str, found: Survey) -> None:
 
 def _texts(value: Any, key: str = "", depth: int = 0) -> list[str]:
     """What a person would read of an error."""
+    if depth > DEEPEST:
+        return []
     if isinstance(value, Mapping):
         return [text for name, each in value.items() for text in _texts(each, str(name), depth + 1)]
     if isinstance(value, list):
