@@ -163,6 +163,7 @@ def test_a_line_of_units_is_a_reject_and_numbers_are_numbers(
     [
         [["S1", "C1", "n/a", 1], *SITES[1:]],
         [["S1", "C1", None, "none"], *SITES[1:]],
+        [["S1", "C1", "n/a", "n/a"], *SITES[1:]],
         [[None, "C1", 1.5, 1], *SITES[1:]],
         [[f"S{n}", f"C{n}", f"note {n}", "x"] for n in range(20)],
     ],
@@ -189,10 +190,28 @@ def test_notes_below_the_rows_are_skipped_and_said_and_a_total_is_a_row(
     assert query("SELECT depth FROM drafted WHERE site = 'Total'") == [(435,)]
 
 
-def test_a_last_row_that_has_only_its_name_is_a_row(sheet: Sheet) -> None:
-    draft = sheet([NAMES, *SITES, ["Yuba City"]])
+@pytest.mark.parametrize("name", ["Yuba City", "Fontenay", "Anmore", "City of San Luis Obispo", "Stand Rock"])
+def test_a_last_row_that_has_only_its_name_is_a_row(sheet: Sheet, name: str) -> None:
+    draft = sheet([NAMES, *SITES, [name]])
     assert draft.source == {}
-    assert "1 row holds one value alone, 'Yuba City'" in draft.text
+    assert f"1 row holds one value alone, {name!r}" in draft.text
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "Note 1: estimated",
+        "* estimated",
+        "1) estimated",
+        "Quelle: Amt",
+        "As of 2026-01-02",
+        "These are all that there were.",
+    ],
+)
+def test_a_note_below_the_rows_is_skipped(sheet: Sheet, note: str) -> None:
+    draft = sheet([NAMES, *SITES, [note]])
+    assert draft.source == {"skip_footer": 1}
+    assert repr(note) in draft.comment("skip_footer")
 
 
 def test_headings_among_the_rows_are_told_and_loaded(sheet: Sheet, load: Callable[[Drafted], TableRun]) -> None:

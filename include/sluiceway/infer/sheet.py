@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from sluiceway.amounts import counted
 from sluiceway.infer.dialect import MOST_ABOVE, MOST_BELOW, sheet_shape
+from sluiceway.infer.types import LIKELY_NULLS, SURE_NULLS
 from sluiceway.infer.values import Values, literal
 
 Line = Sequence[str]
@@ -23,13 +24,16 @@ TYPED = 0.8
 FILLED = 0.9
 SHOWN = 3
 _LONGEST_SHOWN = 60
+_NOTHING = frozenset({*SURE_NULLS, *LIKELY_NULLS})
 _YEAR = re.compile(r"(1[89]|20|21)\d\d")
 _VALUE = re.compile(r"[+-]?[\d.,][\d., '\u00a0\u202f]*([eE][+-]?\d+)?%?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
 _TOTAL = r"^\s*(grand |sub)?-?(totals?|totale|gesamt|summe|somme|suma|insgesamt)\b"
 _NOTE = re.compile(
-    r"(?i)\s*([*†‡]|\(?[0-9a-z]\)|\[[0-9a-z]\]|(foot)?notes?\b|sources?\b|quelle|anm|hinweis|stand\b|fuente|nota|fonte|"
-    r"bron\b|kilde|prepared|as of|data as|last updated|©|https?:)"
+    r"(?i)\s*([*†‡©]|\(?[0-9a-z]\)|\[[0-9a-z]\]|(prepared by|as of|data as of|last updated)\b|https?:"
+    r"|((foot)?notes?|sources?|quelle|anm|hinweis|stand|fuente|nota|fonte|bron|kilde)(\s+\d+)?\s*[:.])"
 )
+_WORDS = 6
+"""So many are a sentence, and no name."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def _is_odd(line: Line, rows: Sequence[Line]) -> bool:
             continue
         if _is_value(value) and not _YEAR.fullmatch(value.strip()):
             values += 1
-        texts += typed and not _is_value(value)
+        texts += typed and not _is_value(value) and value.strip() not in _NOTHING
     if values:
         return False
     first = sum(bool(row[0].strip()) for row in rows) >= FILLED * len(rows) and not line[0].strip()
@@ -182,7 +186,7 @@ def _is_note(line: Line) -> bool:
     if len(line) < SHOWN - 1 or _filled(line) != 1:
         return False
     text = next(value for value in line if value.strip()).strip()
-    return bool(_NOTE.match(text)) or (text.count(" ") >= SHOWN and not _is_value(text))
+    return bool(_NOTE.match(text)) or (len(text.split()) >= _WORDS and not _is_value(text))
 
 
 def odd_rows(values: Values) -> list[str]:
