@@ -10,7 +10,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from sluiceway.errors import SourceTooLargeError
+from sluiceway.errors import EmptyExtractionError, SourceTooLargeError
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from tests.infer.drafted import Drafted, drafted
@@ -240,6 +240,6 @@ def test_a_cell_far_to_the_right_is_refused_and_not_lost(sheet: Sheet) -> None:
         sheet([NAMES, *SITES, *([1] * 4 for _ in range(600)), [None] * 1_999 + ["x"]])
 
 
-def test_an_empty_sheet_has_no_column(sheet: Sheet) -> None:
-    with pytest.raises(Exception, match=r"site\.xlsx has no column that can be loaded"):
+def test_an_empty_sheet_is_called_empty(sheet: Sheet) -> None:
+    with pytest.raises(EmptyExtractionError, match=r"site\.xlsx is empty: it holds no record"):
         sheet([])

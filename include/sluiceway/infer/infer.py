@@ -253,18 +253,28 @@ def _leave_out_row_number(types: Types, seen: Seen) -> None:
         types.left_out[name] = "it numbers the rows of this file, and programs number them anew; declared, it is loaded"
 
 
+_MAYBE_LONG = frozenset({"text", "double precision"})
+_SURE_DIGITS = 15
+"""Of a number, that a double holds."""
+
+
 def _keep_digits(types: Types, seen: Seen, values: Values) -> None:
     """Numbers with more digits than a double holds come as texts, with all others of their column."""
     for name, found in types.columns.items():
         column = values.columns[name]
-        if seen.columns.get(name) == "number" and column.family == "text" and found.type == "text":
+        if seen.columns.get(name) == "number" and column.family == "text" and found.type in _MAYBE_LONG:
             # DuckDB rounds 1.5 to a HUGEINT
             whole = f"CASE WHEN {column.sql} NOT LIKE '%.%' THEN {column.sql} END"
             digits = f"TRY_CAST({whole} AS HUGEINT)"
             odd = f"count(*) FILTER (NOT regexp_full_match({column.sql}, '-?[0-9]+([.][0-9]+)?'))"
-            others, long, low, high = values.ask(
-                [odd, f"count({column.sql}) - count({digits})", f"min({digits})", f"max({digits})"]
+            beyond = f"count(*) FILTER (length(regexp_replace({column.sql}, '[^0-9]', '', 'g')) > {_SURE_DIGITS})"
+            others, long, low, high, rounded = values.ask(
+                [odd, f"count({column.sql}) - count({digits})", f"min({digits})", f"max({digits})", beyond]
             )
+            if found.type != "text" and not rounded:
+                continue
+            if others and found.type != "text":
+                types.columns[name] = ColumnType("text", nulls=found.nulls)
             if not others:
                 types.columns[name] = ColumnType("numeric" if long else integer_type(low, high), nulls=found.nulls)
 

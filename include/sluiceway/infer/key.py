@@ -129,14 +129,17 @@ def _is_whole(values: Values, type_: str, name: str) -> bool:
 
 
 def whole_keys(values: Values, types: Types, key: Key) -> None:
-    """Have a key of reals, which are whole numbers all of them, be one of integers."""
+    """Have a key of reals, which are whole numbers all of them, be one of integers; any other one of exact numbers."""
     for name in key.columns:
         column = types.columns[name]
         if not _REAL.fullmatch(column.type) or column.type.startswith("numeric("):
             continue
-        digits = f"regexp_extract(trim({values.columns[name].sql}), '[0-9]+')::BIGINT"
-        column.type = integer_type(*values.ask([f"min({digits})", f"max({digits})"]))
-        column.remark = "whole numbers all of them, written as reals"
+        if _is_whole(values, column.type, name):
+            digits = f"regexp_extract(trim({values.columns[name].sql}), '[0-9]+')::HUGEINT"
+            column.type = integer_type(*values.ask([f"min({digits})", f"max({digits})"]))
+            column.remark = "whole numbers all of them, written as reals"
+        elif values.columns[name].family == "text":
+            column.type = "numeric"
 
 
 def _names_a_thing(name: str) -> bool:
