@@ -262,7 +262,7 @@ class _Load:
             return None
         if spool.count and self.parts is None:
             write_rejects(session, spec, run, self.attempt.try_number, spool)
-        repeated = reject_duplicates(session, spec, run, self.attempt.try_number) if staged.staged else 0
+        repeated = reject_duplicates(session, spec, run, self.attempt.try_number)
         rejected = spool.count + repeated
         self._check_rejects(session, staged.extracted, rejected)
         merged = self._merge(session, staged, remembered, spool)
@@ -295,7 +295,7 @@ class _Load:
         self.lock.check_held()
         self.attempt.is_written = True
         store.write_table_run(session, result)
-        if is_here and not (remembered and staged.remembered == staged.extracted and not merged.deleted):
+        if is_here and (staged.remembered != staged.extracted or merged.deleted):
             batches = memory.written() if memory is not None and not repeated else b""
             loaded_batches.write(session, spec.name, target=target_of(spec), way=this_way, batches=batches)
         return result
@@ -322,12 +322,9 @@ class _Load:
                 without_key=spool.without_key,
             )
         from sluiceway.load.merge import check_remembered, ensure_table, merge
-        from sluiceway.load.stage_table import NotAsRememberedError
 
         new = ensure_table(session, spec)
         if remembered and staged.remembered:
-            if new:
-                raise NotAsRememberedError
             check_remembered(session, spec, remembered.versions)
         return merge(
             session,
