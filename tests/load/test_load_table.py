@@ -76,6 +76,15 @@ def test_a_first_load_inserts_every_row_with_its_run(write_spec: WriteSpec, load
     ]
 
 
+def test_whoever_asks_is_told_how_far_a_load_has_come(
+    write_spec: WriteSpec, warehouse_url: str, open_run: Callable[[str], RunKey]
+) -> None:
+    told: list[int] = []
+    spec = write_spec("city", CITY, city__csv=CSV)
+    load_table(spec, warehouse_url, run=open_run("r1"), progress=lambda rows, _of: told.append(rows))
+    assert told[-1] == 3
+
+
 def test_an_unchanged_source_is_not_loaded_again(write_spec: WriteSpec, load: Load, query: Query) -> None:
     spec = write_spec("city", CITY, city__csv=CSV)
     first, again = load(spec), load(spec)
@@ -212,11 +221,19 @@ def test_every_bad_row_is_a_reject_with_number_reason_and_row(write_spec: WriteS
 
 
 def test_too_many_rejects_fail_the_table_and_are_still_shown(write_spec: WriteSpec, load: Load, query: Query) -> None:
-    with pytest.raises(TooManyRejectsError, match=r"7 of 9 rows cannot be loaded and checks\.max_rejects allows 6"):
+    said = r"7 of 9 rows cannot be loaded and checks\.max_rejects allows 6\. The first: row 1: key \(id\) is repeated"
+    with pytest.raises(TooManyRejectsError, match=said):
         load(write_spec("city", CITY + "[checks]\nmax_rejects = 6\n", city__csv=BAD))
     assert query("SELECT to_regclass('city')") == [(None,)]
     assert query("SELECT extracted, rejected FROM etl.table_run") == [(9, 7)]
     assert query("SELECT count(*) FROM etl.reject") == [(7,)]
+
+
+def test_a_hundred_rejects_of_a_table_that_failed_are_shown(write_spec: WriteSpec, load: Load, query: Query) -> None:
+    bad = "".join(f"{number},\n" for number in range(120))
+    with pytest.raises(TooManyRejectsError, match="120 of 121 rows"):
+        load(write_spec("city", CITY, city__csv=f"id,name,people,founded\n1,Ponce,,\n{bad}"))
+    assert query("SELECT count(*), max(row_number) FROM etl.reject") == [(100, 101)]
 
 
 def test_a_share_of_rejects_can_be_allowed(write_spec: WriteSpec, load: Load) -> None:

@@ -296,7 +296,7 @@ class _Load:
         self.lock.check_held()
         self.attempt.is_written = True
         store.write_table_run(session, result)
-        if is_here and not (remembered and staged.remembered == staged.extracted and not merged.deleted):
+        if is_here and (staged.remembered != staged.extracted or merged.deleted):
             batches = memory.written() if memory is not None and not repeated else b""
             loaded_batches.write(session, spec.name, target=target_of(spec), way=this_way, batches=batches)
         return result
@@ -343,12 +343,9 @@ class _Load:
                 without_key=spool.without_key,
             )
         from sluiceway.load.merge import check_remembered, ensure_table, merge
-        from sluiceway.load.stage_table import NotAsRememberedError
 
         new = ensure_table(session, spec)
         if remembered and staged.remembered:
-            if new:
-                raise NotAsRememberedError
             check_remembered(session, spec, remembered.versions)
         return merge(
             session,
