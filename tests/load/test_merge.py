@@ -101,6 +101,14 @@ def test_a_table_is_made_with_its_description_its_key_and_what_is_required(
     assert [str(row[0]) for row in query(indexes)] == made, "an index that somebody has dropped comes back"
 
 
+def test_a_shape_may_be_missing_where_it_is_not_required(write_spec: WriteSpec, load: Load, query: Query) -> None:
+    toml = SIGN + 'geometry = { type = "Point", source = "at", source_crs = "EPSG:4326", required = false }\n'
+    csv = "code,says,at\na,stop,POINT (1 2)\nb,go,\n"
+    assert counts(load(write_spec("sign", toml, sign__csv=csv))) == (2, 0, 0, 0, 2)
+    assert query("SELECT code FROM sign WHERE geom IS NULL") == [("b",)]
+    assert counts(load(write_spec("sign", toml, sign__csv=csv), force=True)) == (0, 0, 2, 0, 2)
+
+
 def test_the_planner_knows_how_many_rows_a_load_has_left(write_spec: WriteSpec, load: Load, query: Query) -> None:
     known = "SELECT reltuples::int FROM pg_class WHERE oid = 'sign'::regclass"
     toml = f'on_missing = "delete"\n{SIGN}{ALL}'

@@ -90,9 +90,13 @@ def test_a_reject_of_a_key_of_several_columns_keeps_its_row_and_no_other(
         .replace('key = "k"', 'key = ["k", "day"]')
         .replace("columns = {", 'columns = { day = { type = "date", format = "%d.%m.%Y" },')
     )
-    load(write_spec("thing", toml, thing__csv="k,day,size\n1,01.02.2020,1\n1,02.02.2020,2\n2,01.02.2020,3\n"))
+    load(
+        write_spec(
+            "thing", toml, thing__csv="k,day,size\n1,01.02.2020,1\n1,02.02.2020,2\n2,01.02.2020,3\n2,02.02.2020,4\n"
+        )
+    )
     result = load(write_spec("thing", toml, thing__csv="k,day,size\n01,01.02.2020,x\n2,01.02.2020,3\n"))
-    assert (result.rejected, result.deleted) == (1, 1)
+    assert (result.rejected, result.deleted) == (1, 2)
     assert query("SELECT k, day::text FROM thing ORDER BY 1") == [(1, "2020-02-01"), (2, "2020-02-01")]
     assert query("SELECT key FROM etl.reject") == [({"k": 1, "day": "2020-02-01"},)]
 
