@@ -52,10 +52,8 @@ def judge_table(name: str, promise: timedelta | None, facts: LedgerFacts) -> Tab
 
 
 def _table_state(name: str, promise: timedelta | None, found: TableFacts, facts: LedgerFacts) -> tuple[TableState, str]:
-    coming = _coming(name, facts.open_runs)
-    goes_on = f"; {coming.dag_id}/{coming.run_id} is to load it" if coming is not None else ""
     if found.looked_at is None:
-        return "unknown", f"no green run has ever loaded it{_why(found)}{goes_on}"
+        return "unknown", f"no green run has ever loaded it{_why(found)}{_goes_on(_coming(name, facts.open_runs))}"
     old = facts.at - found.looked_at
     looked = f"looked at {lasting(old)} ago"
     if promise is None:
@@ -63,12 +61,17 @@ def _table_state(name: str, promise: timedelta | None, found: TableFacts, facts:
     promised = f"{looked}, {lasting(promise)} are promised"
     if old <= promise:
         return "fresh", f"{promised}{_why(found)}"
+    coming = _coming(name, facts.open_runs)
     # a run that has gone on for longer than the promise is nobody's hope: its process may be gone
     if coming is not None and facts.at - coming.began_at <= promise:
-        return "late", f"{promised}{goes_on}"
+        return "late", f"{promised}{_goes_on(coming)}"
     if old <= promise * (1 + GRACE):
         return "late", f"{promised}, and its grace of {lasting(promise * GRACE)} is not over{_why(found)}"
-    return "stale", f"{promised}{_why(found)}{goes_on}"
+    return "stale", f"{promised}{_why(found)}{_goes_on(coming)}"
+
+
+def _goes_on(coming: RunFacts | None) -> str:
+    return f"; {coming.dag_id}/{coming.run_id} is to load it" if coming is not None else ""
 
 
 def _coming(name: str, runs: Iterable[RunFacts]) -> RunFacts | None:
