@@ -16,10 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.console import Console
+
 from dev.environment import ROOT
 from sluiceway.errors import SourceUnreadableError
 from sluiceway.infer.encoding import Found, find_encoding
 
+console = Console(highlight=False)
 LISTS = {"seen": ROOT / "bench" / "encodings.tsv", "unseen": ROOT / "bench" / "encodings_unseen.tsv"}
 RESULT = ROOT / "bench" / "results" / "encodings.json"
 LEAST = {"long": 0.95, "short": 0.85}
@@ -123,11 +126,11 @@ def main() -> int:
     path.write_text(json.dumps(results, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     enough = True
     for name, result in results.items():
-        print(f"{name}: {result['cases']} cases, {result['texts']} texts, {result['encodings']} encodings")  # noqa: T201
+        console.print(f"{name}: {result['cases']} cases, {result['texts']} texts, {result['encodings']} encodings")
         for kind, least in LEAST.items():
-            print(f"  {kind}: {result[kind]:.1%} right, {least:.0%} are asked for")  # noqa: T201
+            console.print(f"  {kind}: {result[kind]:.1%} right, {least:.0%} are asked for")
             enough = enough and result[kind] >= least
-        print(f"  wrong without a remark: {result['wrong_without_a_remark']}")  # noqa: T201
+        console.print(f"  wrong without a remark: {result['wrong_without_a_remark']}")
         enough = enough and not result["wrong_without_a_remark"]
     return 0 if enough else 1
 

@@ -62,23 +62,29 @@ def open_excel(spec: TableSpec, source: ExcelSource, path: Path) -> Iterator[Ext
     """Open one sheet; its columns have no types, so all of them are called text."""
     if source.member is not None:
         raise ConfigError(f"{spec.name}: source.member: a workbook is read as it is; name it itself as source.uri")
+    with _reading(spec, source, path) as reader, closing(reader.rows()) as rows:
+        first = list(islice(rows, FIRST_ROWS))
+        check_columns(spec, reader.header or range(reader.widest), reader.place)
+        header = reader.header if source.header else [""] * max(map(len, first), default=0)
+        reader.columns = dict.fromkeys(column_names(header, header=source.header), "text")
+        extraction = Extraction(columns=reader.columns, batches=iter(()))
+        if header:
+            reader.positions = declared_positions(spec, header, reader.place, header=source.header)
+            _check_formulas(reader, path)
+            extraction.batches = reader.batches(first, rows)
+        yield extraction
+
+
+@contextmanager
+def _reading(spec: TableSpec, source: ExcelSource, path: Path) -> Iterator[_Reader]:
+    """What reads the sheet, once the workbook is known to be one that is read."""
     _check_workbook(spec, source, path)
     with _workbook(spec, path) as workbook:
         sheet = _sheet(source, workbook, path)
         reader = _Reader(spec, source, f"{path.name}, sheet {sheet.title}", sheet)
         excel_parts.check_width(spec, sheet, reader.place)
         show_codes(sheet)
-        with closing(reader.rows()) as rows:
-            first = list(islice(rows, FIRST_ROWS))
-            check_columns(spec, reader.header or range(reader.widest), reader.place)
-            header = reader.header if source.header else [""] * max(map(len, first), default=0)
-            reader.columns = dict.fromkeys(column_names(header, header=source.header), "text")
-            extraction = Extraction(columns=reader.columns, batches=iter(()))
-            if header:
-                reader.positions = declared_positions(spec, header, reader.place, header=source.header)
-                _check_formulas(reader, path)
-                extraction.batches = reader.batches(first, rows)
-            yield extraction
+        yield reader
 
 
 @dataclass(frozen=True)
@@ -93,15 +99,10 @@ class Look:
 
 def look(spec: TableSpec, source: ExcelSource, path: Path, lines: int) -> Look:
     """Look at the first lines of a sheet; raises as open_excel does."""
-    _check_workbook(spec, source, path)
-    with _workbook(spec, path) as workbook:
-        sheet = _sheet(source, workbook, path)
-        reader = _Reader(spec, source, f"{path.name}, sheet {sheet.title}", sheet)
-        excel_parts.check_width(spec, sheet, reader.place)
-        show_codes(sheet)
+    with _reading(spec, source, path) as reader:
         with closing(reader.all_lines()) as found:
             first = [["" if value is None else spelled(value) for value in line] for line in islice(found, lines)]
-        return Look(first, excel_parts.merged_cells(path, sheet))
+        return Look(first, excel_parts.merged_cells(path, reader.sheet))
 
 
 def _check_workbook(spec: TableSpec, source: ExcelSource, path: Path) -> None:
