@@ -87,9 +87,8 @@ def states(query: Query) -> dict[str, int]:
 
 def on_the_edge(query: Query) -> bool:
     """Whether one more kill might be the last of an item that ends no process itself: it would be rightly dead."""
-    return bool(
-        query("SELECT FROM etl_jobs.item WHERE lapses >= %s AND state <> 'dead' AND item <> %s", (LAPSES - 1, POISON))
-    )
+    unfinished = "SELECT 1 FROM etl_jobs.item WHERE lapses >= %s AND state NOT IN ('done', 'dead') AND item <> %s"
+    return bool(query(unfinished, LAPSES - 1, POISON))
 
 
 def test_killed_lanes_and_a_faulty_service_lose_nothing_and_kill_two_items(jobs_url: str, query: Query) -> None:
