@@ -112,3 +112,28 @@ def test_texts_above_codes_are_rows(tmp_path: Path) -> None:
 def test_a_checksum_gets_no_dashes(tmp_path: Path, digits: str, type_: str) -> None:
     lines = "".join(f"{number},{digits.format(number)}\n" for number in range(10))
     assert drafted(tmp_path, "a.csv", f"id,sum\n{lines}").types["sum"] == type_
+
+
+PAYMENTS = "Id,Amount,Name\n" + "".join(f"{number},{number}5,Vendor {number}\n" for number in range(1, 30))
+
+
+def test_notes_below_rows_of_as_many_values_are_no_rows(tmp_path: Path) -> None:
+    draft = drafted(tmp_path, "a.csv", f"{PAYMENTS},,\nSource: the ledger,,\nAs of 2024-06-30,,\n")
+    assert (draft.source, len(rows(draft))) == ({"skip_footer": 3}, 29)
+    assert draft.types == {"id": "integer", "amount": "integer", "name": "text"}
+    said = "2 notes stand below the rows: 'Source: the ledger', 'As of 2024-06-30'; a file without them would lose"
+    assert said in draft.comment("skip_footer")
+
+
+def test_a_total_above_the_notes_stays_and_is_told(tmp_path: Path) -> None:
+    draft = drafted(tmp_path, "a.csv", f"{PAYMENTS},,\nTotal,4350,\nSource: the ledger,,\n")
+    assert (draft.source, len(rows(draft))) == ({"skip_footer": 1}, 31)
+    told = "the last row begins with 'Total': if it is a total and no data and 1 blank record above it"
+    assert f"{told}, set skip_footer = 3" in draft.comment("skip_footer")
+    assert "# 1 row begins like a total, 'Total': loaded, and in sums." in draft.text
+
+
+@pytest.mark.parametrize("last", ["30,,\n", "Smith,,\n", "x,305,\n"])
+def test_a_last_row_that_is_no_note_stays(tmp_path: Path, last: str) -> None:
+    draft = drafted(tmp_path, "a.csv", PAYMENTS + last)
+    assert (draft.source, len(rows(draft))) == ({}, 30)

@@ -22,6 +22,8 @@ Query = Callable[..., list[tuple[Any, ...]]]
         (["£5.25", "£1234.50", ""], ["5.25", "1234.50", None], "£"),
         (["12.5%", "3 %", "0"], ["12.5", "3", "0"], "% "),
         (["1 234 €", "1\u00a0234.00 €", "7 €"], ["1234", "1234.00", "7"], "€ \u00a0"),
+        (["$1,000.00", "($3.50)", "$ (1,004)", "(5) $", "7-"], ["1000.00", "-3.50", "-1004", "-5", "-7"], "$, "),
+        (["£5", "£ -", "n/a", "£7.5"], ["5", None, None, "7.5"], "£ "),
     ],
 )
 def test_amounts_are_numbers_once_their_signs_are_removed(
@@ -41,13 +43,37 @@ def test_amounts_are_numbers_once_their_signs_are_removed(
     assert found == [None if number is None else Decimal(number) for number in numbers]
 
 
+def test_numbers_in_parentheses_are_negative_without_any_sign_of_money(
+    tmp_path: Path, load: Callable[..., TableRun], query: Query
+) -> None:
+    content = "id;change\n1;5\n2;(1,234)\n3;7-\n4;-8\n"
+    draft = drafted(tmp_path, "change.csv", content)
+    assert draft.data["columns"]["change"] == {"type": "numeric", "remove": ",", "accounting": True}
+    assert load("change.csv", content).rejected == 0
+    assert [int(value) for (value,) in query("SELECT change FROM drafted ORDER BY id")] == [5, -1234, -7, -8]
+
+
+def test_a_dash_among_amounts_is_told_to_be_null_or_zero(tmp_path: Path) -> None:
+    text = drafted(tmp_path, "a.csv", "id;amount\n1;$5\n2;$ -\n").text
+    assert '"-" is null: if it is a zero, say map = { "-" = 0 } and not null' in " ".join(text.replace("#", "").split())
+
+
 def test_percents_are_told_how_they_become_shares(tmp_path: Path) -> None:
     text = drafted(tmp_path, "a.csv", "id,share\n1,5%\n2,7%\n").text
     assert "such as '5%'; scale = 0.01 makes shares of them" in text
 
 
 @pytest.mark.parametrize(
-    "texts", [["$5", "about $7"], ["(5) $", "$3"], ["$", "$5"], ["5 %", "5 kg"], ["1.234,50 €", "7 €"]]
+    "texts",
+    [
+        ["$5", "about $7"],
+        ["(5) kg", "$3"],
+        ["$", "$5"],
+        ["(1)", "(2)"],
+        ["(1) a", "3"],
+        ["5 %", "5 kg"],
+        ["1.234,50 €", "7 €"],
+    ],
 )
 def test_what_is_not_all_amounts_stays_a_text(texts: list[str], tmp_path: Path) -> None:
     content = "id;amount\n" + "".join(f"{index};{text}\n" for index, text in enumerate(texts))

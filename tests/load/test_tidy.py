@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from tests.load.test_cast import cast, spec_of
 
 MONEY = {"strip": True, "remove": "$,"}
+BOOKS = {"remove": "$,", "accounting": True}
 PERCENT = {"remove": "%", "scale": 0.01}
 YES_OR_NO = {"strip": True, "upper": True, "map": {"JA": True, "NEIN": False}}
 
@@ -21,6 +22,14 @@ YES_OR_NO = {"strip": True, "upper": True, "map": {"JA": True, "NEIN": False}}
     ("sql_type", "keys", "given", "becomes"),
     [
         ("numeric(12,2)", MONEY, [" $1,234.50 ", "$-3", "(5)", None], ["1234.50", "-3", None, None]),
+        (
+            "numeric(12,2)",
+            BOOKS,
+            ["(1,234.50)", "$ (3)", "7-", "-8", "9"],
+            ["-1234.50", "-3", "-7", "-8", "9"],
+        ),
+        ("numeric(12,2)", BOOKS, ["(-5)", "()", "(a)", "(1", "-"], [None, None, None, None, None]),
+        ("numeric(6,2)", {"remove": "%", "accounting": True, "scale": 0.01}, ["(50%)"], ["-0.50"]),
         ("numeric(6,4)", PERCENT, ["12.5%", "0.3 %", "100%", "n/a"], ["0.125", "0.003", "1.00", None]),
         ("integer", {"scale": 1000}, ["1.234", "2", "0.0001"], [1234, 2000, None]),
         ("double precision", {"scale": 0.1}, ["3", "1e2"], [0.3, 10.0]),
@@ -96,6 +105,7 @@ def test_values_that_are_no_texts_are_mapped_by_what_a_person_would_write() -> N
     ("keys", "said"),
     [
         ({"upper": True, "lower": True}, "upper and lower exclude each other"),
+        ({"accounting": True}, "says how numbers are written, and the column is text"),
         ({"scale": 0.01}, "multiplies numbers, and the column is text"),
         ({"scale": 0}, "greater than 0"),
         ({"scale": float("inf")}, "finite"),

@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from sluiceway.amounts import counted
+from sluiceway.infer.footer import MOST_BELOW, count_filled, is_note, is_total, said_of_notes, said_of_total
 from sluiceway.infer.labels import labels_below
 
 DELIMITERS = (",", ";", "\t", "|")
 """Of two that fit equally well, the first."""
 MOST_ABOVE = 50
 """Lines above the header; more of them are data of another shape."""
-MOST_BELOW = 10
-"""Records of a footer."""
 NO_QUOTE = "\x01"
 """A character that no text holds stands for none."""
 WITHOUT_QUOTES = "no character at all: quotes stand within values, and do not enclose them"
@@ -31,7 +30,6 @@ FOLLOWS = 0.8
 _NUMBER = re.compile(r"[+-]?(\d[\d ., '\u00a0\u202f]*|[.,]\d+)([eE][+-]?\d+)?%?")
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d{2}.*)?")
 _YEAR = re.compile(r"(1[89]|20|21)\d\d")
-_TOTAL = re.compile(r"(?i)\s*(grand |sub)?(totals?|totale|gesamt|summe|somme|suma)\b")
 _SINGLE_QUOTED = re.compile(r"(?:^|[,;\t|])'[^'\n]*'(?=$|[,;\t|])", re.MULTILINE)
 # a backslash and a quote within a value: not at its end, where it is the last character of a path
 _ESCAPED_QUOTE = re.compile(r'[^\\]\\"(?![,;\t|\r\n])')
@@ -154,7 +152,7 @@ def sheet_shape(records: Sequence[Sequence[str]]) -> SheetShape:
     above = 0
     if width > 1:
         # a title has one value, whatever the number of delimiters behind it
-        full = next((n for n, record in enumerate(records) if _filled(record) > max(1, width // 2)), 0)
+        full = next((n for n, record in enumerate(records) if count_filled(record) > max(1, width // 2)), 0)
         first = next((n for n, record in enumerate(records[full:], full) if len(record) == width), 0)
         if first > full and abs(len(records[first - 1]) - width) == 1 and not any(map(_is_value, records[first - 1])):
             # names without the delimiter that ends each record, or without one for the numbers of the rows
@@ -174,10 +172,6 @@ def _names_of_another_width(reading: _Reading, shape: SheetShape) -> tuple[str, 
         # R writes the names of the rows without a name of their own
         return ("row_name", *names)
     return (*names, *[""] * missing)[: reading.width]
-
-
-def _filled(record: Sequence[str]) -> int:
-    return sum(bool(value.strip()) for value in record)
 
 
 def _usual_width(records: Sequence[Sequence[str]]) -> int:
@@ -325,28 +319,34 @@ def _footer(reading: _Reading, end: str) -> tuple[int, str | None]:
     if len(records) < 3:
         return 0, None
     count = 0
-    while count <= MOST_BELOW and _is_note(records[-1 - count], reading.width) and count < len(records) - 2:
+    while count <= MOST_BELOW and count < len(records) - 2 and _is_below(records[-1 - count], reading.width):
         count += 1
     if count > MOST_BELOW:
         return 0, None
-    if count:
-        return count, None
-    last = records[-1]
-    if len(last) == reading.width and _TOTAL.match(next((value for value in last if value.strip()), "")):
-        return 0, f"the last record begins with {last[0]!r}: if it is a total and no data, set skip_footer = 1"
-    if len(last) != reading.width and not end.endswith(("\n", "\r")):
+    rest = records[: len(records) - count]
+    while count and not count_filled(rest[-1]) and len(rest) > 2:
+        # a blank record sets the notes apart
+        rest, count = rest[:-1], count + 1
+    notes = [record for record in records[len(rest) :] if len(record) == reading.width and count_filled(record)]
+    last = rest[-1]
+    said = [said_of_notes(notes)] if notes else []
+    if len(last) == reading.width and (total := said_of_total(rest, count)):
+        said.append(total)
+    elif not count and len(last) != reading.width and not end.endswith(("\n", "\r")):
         held = counted(len(last), "value")
-        return 0, f"the last record has {held} instead of {reading.width}: the file may be cut off"
-    return 0, None
+        said.append(f"the last record has {held} instead of {reading.width}: the file may be cut off")
+    return count, "; ".join(said) or None
 
 
-def _is_note(record: Sequence[str], width: int) -> bool:
+def _is_below(record: Sequence[str], width: int) -> bool:
     """Whether a record has one text and nothing else, where others have more."""
-    text = record[0].strip()
-    if _filled(record) != 1 or not text or width < 2:
+    if count_filled(record) != 1 or width < 2:
         return False
+    if len(record) == width:
+        # a program of sheets gives each line as many values
+        return is_note(record)
     # a short single value is what is left of a record that is cut off
-    return len(record) != width and (" " in text or bool(_TOTAL.match(text)))
+    return bool(record[0].strip()) and (" " in record[0].strip() or is_total(record))
 
 
 def _has_header(records: Sequence[Sequence[str]]) -> tuple[bool, str | None]:

@@ -25,11 +25,12 @@ from sluiceway.infer.asked import (
     table_name,
 )
 from sluiceway.infer.draft import Draft, Entry, key_entry
+from sluiceway.infer.footer import notes_at_the_end
 from sluiceway.infer.geometry import GEOMETRY, OWN_GEOMETRY, Seen, place_geometry
 from sluiceway.infer.key import find_key, whole_keys
 from sluiceway.infer.quotes import read_by_quotes
 from sluiceway.infer.shapes import Shapes
-from sluiceway.infer.sheet import LAST_ROWS, notes_at_the_end, odd_rows
+from sluiceway.infer.sheet import LAST_ROWS, odd_rows
 from sluiceway.infer.text_types import ColumnType, integer_type
 from sluiceway.infer.tried import try_out
 from sluiceway.infer.types import Types, find_types
@@ -206,7 +207,7 @@ def _draft(name: str, source: Source, values: Values, seen: Seen, place: str) ->
         if source.is_nameless(columns[column].name):
             nameless = "the header has no name for it"
             draft.columns[names[column]].remark = "; ".join(filter(None, (nameless, found.remark)))
-    draft.notes += source.notes + (odd_rows(values) if source.reading else [])
+    draft.notes += source.notes + (odd_rows(values) if source.reading or kind == "csv" else [])
     draft.left_out = [f"{column!r} is left out: {why}" for column, why in types.left_out.items()]
     if shapes is not None and kind not in OWN_GEOMETRY:
         draft.geometry.setdefault("type", Entry("Geometry"))
@@ -311,4 +312,6 @@ def _column_entry(source: Source, column: SourceColumn, target: str, found: Colu
         said["null"] = list(found.null)
     if found.remove:
         said["remove"] = found.remove
+    if found.accounting:
+        said["accounting"] = True
     return Entry(found.type if len(said) == 1 else said, found.remark)

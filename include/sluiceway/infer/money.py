@@ -1,40 +1,69 @@
-"""Amounts and percents as people write them, `$1,234.50`, `12 %`: numbers, once the signs are removed."""
+"""Amounts and percents as people write them, `$1,234.50`, `12 %`, `(7.00)`: numbers, once the signs are removed."""
 
 from __future__ import annotations
 
-from sluiceway.infer.text_types import ColumnType, number_pattern
+from sluiceway.infer.text_types import NOTHING, ColumnType, number_pattern
 from sluiceway.infer.values import SourceColumn, Values, literal
 from sluiceway.tables.source_spec import TextValues
 
 _SIGNS = "$£€¥₹₩₽%"
 _BLANKS = " \u00a0\u202f"
+_MOST_NULLS = 3
+"""So many different texts may stand for nothing among amounts."""
 
 
 def amounts(values: Values, column: SourceColumn, marks: TextValues, given: str) -> ColumnType | None:
-    """The type of a column of texts that are all such numbers, and what is to be removed of them; None: they are not.
+    """The type of a column of texts that are all such numbers, and what is to be done to them; None: they are not.
 
     :param given: SQL of whether a row has a value.
     """
-    some = literal(f"[{_SIGNS}]")
-    if not values.ask([f"count(*) FILTER (regexp_matches({column.sql}, {some}))"], sample=True)[0]:
-        return None
-    separator = marks.thousands or ("," if marks.decimal == "." else ".")
-    sign, blank = f"[{_SIGNS}]?", f"[{_BLANKS}]*"
-    number = number_pattern(marks.decimal, separator + _BLANKS)
-    pattern = f"[+-]?{blank}{sign}{blank}({number}){blank}{sign}"
+    written = _Written(marks)
     text = f"trim({column.sql}, ' ' || chr(9) || chr(160))"
-    removable = _SIGNS + _BLANKS + separator
-    odd, *found = values.ask(
+    negative = f"regexp_full_match({text}, {literal(written.negative)})"
+    signed = f"regexp_matches({text}, {literal(f'[{_SIGNS}]')})"
+    if not values.ask([f"count(*) FILTER ({signed} OR {negative})"], sample=True)[0]:
+        return None
+    removable = _SIGNS + _BLANKS + written.separator
+    plain = f"regexp_full_match({text}, {literal(written.plain)})"
+    amount = f"{given} AND ({plain} OR {negative})"
+    usual, negatives, *found = values.ask(
         [
-            f"count(*) FILTER ({given} AND NOT regexp_full_match({text}, {literal(pattern)}))",
-            *(f"count(*) FILTER ({given} AND contains({text}, {literal(each)}))" for each in removable),
+            f"count(*) FILTER ({given} AND {plain})",
+            f"count(*) FILTER ({given} AND {negative})",
+            *(f"count(*) FILTER (({amount} OR {signed}) AND contains({text}, {literal(each)}))" for each in removable),
         ]
     )
     remove = "".join(each for each, count in zip(removable, found, strict=True) if count)
-    if odd or not set(remove) & set(_SIGNS):
+    # where all of them are in parentheses and nothing else is, they are rather labels: (1), (2)
+    if not (usual and negatives) and not set(remove) & set(_SIGNS):
         return None
     if marks.thousands is not None:
         remove = remove.replace(marks.thousands, "")
-    share = "; scale = 0.01 makes shares of them" if "%" in remove else ""
-    example = values.counts(column.sql, where=given, limit=1)[0][0]
-    return ColumnType("numeric", remark=f"numbers with their signs, such as {example!r}{share}", remove=remove)
+    others = values.counts(column.sql, where=f"{given} AND NOT ({plain} OR {negative})", limit=_MOST_NULLS + 1)
+    nothing = tuple(dict.fromkeys(text.strip().translate(dict.fromkeys(map(ord, remove))) for text, _ in others))
+    if len(others) > _MOST_NULLS or not set(nothing) <= NOTHING - {""}:
+        return None
+    example = values.counts(column.sql, where=f"{given} AND {plain}" if usual else amount, limit=1)[0][0]
+    remark = f"numbers with their signs, such as {example!r}"
+    if negatives:
+        below_zero = values.counts(column.sql, where=f"{given} AND {negative}", limit=1)[0][0]
+        remark += f", and {below_zero!r} is negative"
+    if "-" in nothing:
+        remark += '; "-" is null: if it is a zero, say map = { "-" = 0 } and not null'
+    if "%" in remove:
+        remark += "; scale = 0.01 makes shares of them"
+    nulls = sum(count for _, count in others)
+    return ColumnType("numeric", None, remark, nulls, nothing, remove or None, bool(negatives))
+
+
+class _Written:
+    """How amounts are written with these marks."""
+
+    def __init__(self, marks: TextValues) -> None:
+        self.separator = marks.thousands or ("," if marks.decimal == "." else ".")
+        sign, blank = f"[{_SIGNS}]?", f"[{_BLANKS}]*"
+        number = number_pattern(marks.decimal, self.separator + _BLANKS)
+        unsigned = number.removeprefix("[+-]?")
+        self.plain = f"[+-]?{blank}{sign}{blank}({number}){blank}{sign}"
+        amount = f"{sign}{blank}({unsigned}){blank}{sign}"
+        self.negative = f"{sign}{blank}\\({blank}{amount}{blank}\\){blank}{sign}|{amount}{blank}-"

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sluiceway.amounts import counted
-from sluiceway.infer.dialect import MOST_ABOVE, MOST_BELOW, sheet_shape
-from sluiceway.infer.types import LIKELY_NULLS, SURE_NULLS
+from sluiceway.infer.dialect import MOST_ABOVE, sheet_shape
+from sluiceway.infer.footer import MOST_BELOW, SHOWN, TOTAL, count_filled, is_value, quoted
+from sluiceway.infer.text_types import NOTHING
 from sluiceway.infer.values import Values, literal
 
 Line = Sequence[str]
@@ -22,18 +23,7 @@ LAST_ROWS = MOST_BELOW + 1
 TYPED = 0.8
 """The share of a column's values that must be numbers or dates for a text in it to be odd."""
 FILLED = 0.9
-SHOWN = 3
-_LONGEST_SHOWN = 60
-_NOTHING = frozenset({*SURE_NULLS, *LIKELY_NULLS})
 _YEAR = re.compile(r"(1[89]|20|21)\d\d")
-_VALUE = re.compile(r"[+-]?[\d.,][\d., '\u00a0\u202f]*([eE][+-]?\d+)?%?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
-_TOTAL = r"^\s*(grand |sub)?-?(totals?|totale|gesamt|summe|somme|suma|insgesamt)\b"
-_NOTE = re.compile(
-    r"(?i)\s*([*†‡©]|\(?[0-9a-z]\)|\[[0-9a-z]\]|(prepared by|as of|data as of|last updated)\b|https?:"
-    r"|((foot)?notes?|sources?|quelle|anm|hinweis|stand|fuente|nota|fonte|bron|kilde)(\s+\d+)?\s*[:.])"
-)
-_WORDS = 6
-"""So many are a sentence, and no name."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +46,7 @@ def find_shape(lines: Sequence[Line]) -> Shape:
 
     :param lines: without the empty cells at their end; blank ones too.
     """
-    filled = [number for number, line in enumerate(lines) if _filled(line)]
+    filled = [number for number, line in enumerate(lines) if count_filled(line)]
     if not filled:
         return Shape()
     width = max(len(line) for line in lines)
@@ -87,7 +77,7 @@ def _below_names(records: list[list[str]], filled: list[int], first: int, remark
     remarks = remarks | _said_of_above(records[:first])
     if len(rows) < SHOWN or filled[first + 1] != filled[first] + 1 or not _is_odd(rows[0], rows[1:]):
         return Shape(True, above, filled[first] + 1, tuple(names), remarks)
-    shown = _shown([value for value in rows[0] if value.strip()])
+    shown = quoted([value for value in rows[0] if value.strip()])
     if any(value.strip() and not name.strip() for value, name in zip(rows[0], names, strict=True)):
         said = f"the names stand in two lines, the second one says {shown}: columns go by their positions, from 1"
         joined, below = tuple(_joined(names, rows[0])), filled[first] + 2
@@ -98,15 +88,15 @@ def _below_names(records: list[list[str]], filled: list[int], first: int, remark
 
 def _first_full(records: Sequence[Line]) -> int:
     """The first line that is no title: titles have one value, or two."""
-    counts = sorted(map(_filled, records))
+    counts = sorted(map(count_filled, records))
     usual = counts[len(counts) * 3 // 4]
-    found = next((n for n, record in enumerate(records) if _filled(record) > max(1, usual // 2)), 0)
+    found = next((n for n, record in enumerate(records) if count_filled(record) > max(1, usual // 2)), 0)
     return found if found <= MOST_ABOVE else 0
 
 
 def _names(record: Line) -> bool:
     values = [value for value in record if value.strip()]
-    return len(values) > 1 and not any(map(_is_value, values)) and len(set(values)) == len(values)
+    return len(values) > 1 and not any(map(is_value, values)) and len(set(values)) == len(values)
 
 
 def _is_odd(line: Line, rows: Sequence[Line]) -> bool:
@@ -114,12 +104,12 @@ def _is_odd(line: Line, rows: Sequence[Line]) -> bool:
     texts = values = 0
     for position, value in enumerate(line):
         below = [row[position] for row in rows if row[position].strip()]
-        typed = bool(below) and sum(map(_is_value, below)) >= TYPED * len(below)
+        typed = bool(below) and sum(map(is_value, below)) >= TYPED * len(below)
         if not value.strip():
             continue
-        if _is_value(value) and not _YEAR.fullmatch(value.strip()):
+        if is_value(value) and not _YEAR.fullmatch(value.strip()):
             values += 1
-        texts += typed and not _is_value(value) and value.strip() not in _NOTHING
+        texts += typed and not is_value(value) and value.strip() not in NOTHING
     if values:
         return False
     first = sum(bool(row[0].strip()) for row in rows) >= FILLED * len(rows) and not line[0].strip()
@@ -127,7 +117,7 @@ def _is_odd(line: Line, rows: Sequence[Line]) -> bool:
 
 
 def _label(value: str) -> bool:
-    return not value.strip() or not _is_value(value) or bool(_YEAR.fullmatch(value.strip()))
+    return not value.strip() or not is_value(value) or bool(_YEAR.fullmatch(value.strip()))
 
 
 def _joined(names: Line, second: Line) -> list[str]:
@@ -139,54 +129,9 @@ def _joined(names: Line, second: Line) -> list[str]:
     return joined
 
 
-def _is_value(text: str) -> bool:
-    return bool(_VALUE.fullmatch(text.strip()))
-
-
-def _filled(line: Line) -> int:
-    return sum(bool(value.strip()) for value in line)
-
-
 def _said_of_above(records: Sequence[Line]) -> dict[str, str]:
     texts = [" ".join(value.strip() for value in record if value.strip()) for record in records]
-    return {"skip_lines": f"above the names: {_shown(texts)}"} if texts else {}
-
-
-def _shown(texts: Sequence[str]) -> str:
-    shown = ", ".join(repr(text[:_LONGEST_SHOWN]) for text in texts[:SHOWN])
-    return f"{shown}, ..." if len(texts) > SHOWN else shown
-
-
-def notes_at_the_end(last: list[Line], rows: int) -> tuple[int, str | None]:
-    """How many of the last rows are notes, and what a person has to decide about the end of a sheet.
-
-    :param last: the last rows, of as many values each.
-    :param rows: how many there are in all.
-    """
-    count = 0
-    while count < min(len(last), MOST_BELOW) and _is_note(last[-1 - count]):
-        count += 1
-    if count in {MOST_BELOW, rows} or rows - count < SHOWN:
-        count = 0
-    remarks = []
-    if count:
-        notes = [next(value for value in line if value.strip()) for line in last[len(last) - count :]]
-        what = counted(count, "note stands", "notes stand")
-        remarks.append(f"{what} below the rows: {_shown(notes)}; a file without them would lose as many rows")
-    rest = last[: len(last) - count]
-    begin = next((value for value in rest[-1] if value.strip()), "") if rest else ""
-    if re.match(_TOTAL, begin, re.IGNORECASE):
-        told = f"the last row begins with {begin!r}: if it is a total and no data"
-        remarks.append(f"{told}, set skip_footer = {count + 1}")
-    return count, "; ".join(remarks) or None
-
-
-def _is_note(line: Line) -> bool:
-    """Whether a row has one text alone, and that says that it is a note, or is a sentence."""
-    if len(line) < SHOWN - 1 or _filled(line) != 1:
-        return False
-    text = next(value for value in line if value.strip()).strip()
-    return bool(_NOTE.match(text)) or (len(text.split()) >= _WORDS and not _is_value(text))
+    return {"skip_lines": f"above the names: {quoted(texts)}"} if texts else {}
 
 
 def odd_rows(values: Values) -> list[str]:
@@ -196,7 +141,7 @@ def odd_rows(values: Values) -> list[str]:
         return []
     given = " + ".join(f"CAST(trim({sql}) <> '' IS TRUE AS INTEGER)" for sql in columns)
     first = f"coalesce({', '.join(columns)})"
-    total = f"regexp_matches({first}, {literal(_TOTAL)}, 'i')"
+    total = f"regexp_matches({first}, {literal(TOTAL)}, 'i')"
     said = []
     alone, like = "one value alone, {}: loaded, and may be headings or notes.", "like a total, {}: loaded, and in sums."
     for where, what, why in (
@@ -205,7 +150,7 @@ def odd_rows(values: Values) -> list[str]:
     ):
         count = int(str(values.ask([f"count(*) FILTER ({where})"])[0]))
         if 0 < count <= (1 - TYPED) * values.rows:
-            shown = _shown([value for value, _ in values.counts(first, where=where, limit=SHOWN + 1)])
+            shown = quoted([value for value, _ in values.counts(first, where=where, limit=SHOWN + 1)])
             said.append(f"{counted(count, *what)} {why.format(shown)}")
     return said
 

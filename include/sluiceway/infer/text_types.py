@@ -14,6 +14,14 @@ from sluiceway.load.cast import cast_of_text
 from sluiceway.tables.column import Column
 from sluiceway.tables.source_spec import TextValues
 
+SURE_NULLS = ("", "NULL", "null", "Null", "N/A", "n/a", "#N/A", "NA", "NaN", "nan", r"\N", "(null)", "<null>", "<NA>")
+"""Texts that stand for null wherever they stand among numbers or dates."""
+LIKELY_NULLS = (
+    *("-", "--", "---", ".", "..", "...", "?", "*", "n.a.", "N.A.", "n.d.", "nd", "ND", "None", "none", "nil"),
+    *("missing", "Missing", "unknown", "Unknown", "not available", "Not Available", "#VALUE!", "#DIV/0!", "#REF!"),
+)
+"""Among numbers they stand for null; in a text they may be a value."""
+NOTHING = frozenset({*SURE_NULLS, *LIKELY_NULLS})
 TRUE, FALSE = ("true", "t", "yes", "y"), ("false", "f", "no", "n")
 CODES = "[A-Z]{2}"
 """NA is Namibia, and Sodium, among codes of two letters."""
@@ -74,6 +82,8 @@ class ColumnType:
     """Texts that mean null in this column alone."""
     remove: str | None = None
     """Characters to drop."""
+    accounting: bool = False
+    """Whether negative numbers are written as accountants do."""
 
 
 @dataclass(frozen=True)

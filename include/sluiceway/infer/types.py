@@ -18,7 +18,9 @@ from sluiceway.infer.text_types import (
     DIGITS_DATE,
     FALSE,
     HALF,
+    LIKELY_NULLS,
     NUMBER_LIKE,
+    SURE_NULLS,
     TRUE,
     UUID,
     ColumnType,
@@ -38,14 +40,6 @@ from sluiceway.tables.source_spec import TextValues
 MOST_NULL_TEXTS = 5
 SHOWN = 3
 """Values in a remark."""
-
-SURE_NULLS = ("", "NULL", "null", "Null", "N/A", "n/a", "#N/A", "NA", "NaN", "nan", r"\N", "(null)", "<null>", "<NA>")
-"""Texts that stand for null wherever they stand among numbers or dates."""
-LIKELY_NULLS = (
-    *("-", "--", "---", ".", "..", "...", "?", "*", "n.a.", "N.A.", "n.d.", "nd", "ND", "None", "none", "nil"),
-    *("missing", "Missing", "unknown", "Unknown", "not available", "Not Available", "#VALUE!", "#DIV/0!", "#REF!"),
-)
-"""Among numbers they stand for null; in a text they may be a value."""
 
 
 # what the loader's marks allow in a number, and no more: 1,5 is not 15 only because the comma separates thousands
@@ -124,7 +118,8 @@ def find_types(
             found.null = nothing
         money = amounts(values, column, types.marks, _given(column, types.marks.null)) if found.type == "text" else None
         if money is not None:
-            money.nulls, found = found.nulls, money
+            money.nulls += found.nulls
+            found = money
         if found.type == "text" and found.remark is None and found.nulls < values.rows:
             found.remark = _misfits(values, column, said.get(column.name), types.marks)
         types.columns[column.name] = found

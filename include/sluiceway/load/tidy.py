@@ -1,6 +1,7 @@
 """Values as agencies write them, made plain before they are cast: `$1,234`, `12 %`, ` yes`, Y for true.
 
-What a table's file says of a column is done in this order: strip, remove, upper or lower, map, scale, default.
+What a table's file says of a column is done in this order: strip, remove, accounting, upper or lower, map, scale,
+default.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from sluiceway.tables.column import NUMBERS, Column, Scalar
 from sluiceway.tables.source_spec import TextValues
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_ACCOUNTING = ((r"^\s*\(\s*([\d.,].*?)\s*\)\s*$", r"-\1"), (r"^\s*([\d.,].*?)\s*-\s*$", r"-\1"))
+"""How a negative number is written, and what it is."""
 _EXACT = Context(prec=1_000)
 """Digits enough for any number of a file: nothing is rounded."""
 
@@ -34,12 +37,7 @@ def tidied(values: pa.Array, column: Column, marks: TextValues, as_texts: Callab
         )
 
     texts = values.cast(pa.string()) if family(values.type) == "text" else as_texts(values)
-    if column.strip:
-        texts = pc.utf8_trim_whitespace(texts)
-    for character in column.remove or "":
-        texts = pc.replace_substring(texts, character, "")
-    if column.upper or column.lower:
-        texts = pc.utf8_upper(texts) if column.upper else pc.utf8_lower(texts)
+    texts = _rewritten(texts, column)
     if nothing := (*marks.null, *column.null):
         meant = pc.is_in(texts, value_set=pa.array(nothing, pa.string()))
         texts = pc.if_else(meant, pa.scalar(None, pa.string()), texts)
@@ -49,6 +47,19 @@ def tidied(values: pa.Array, column: Column, marks: TextValues, as_texts: Callab
         texts = _scaled(texts, Decimal(repr(column.scale)), marks)
     if column.default is not None:
         texts = pc.fill_null(texts, spell(column.default))
+    return texts
+
+
+def _rewritten(texts: pa.Array, column: Column) -> pa.Array:
+    if column.strip:
+        texts = pc.utf8_trim_whitespace(texts)
+    for character in column.remove or "":
+        texts = pc.replace_substring(texts, character, "")
+    if column.accounting:
+        for written, negative in _ACCOUNTING:
+            texts = pc.replace_substring_regex(texts, written, negative)
+    if column.upper or column.lower:
+        texts = pc.utf8_upper(texts) if column.upper else pc.utf8_lower(texts)
     return texts
 
 

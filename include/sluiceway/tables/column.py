@@ -126,6 +126,12 @@ class Column(Frozen):
         description="Characters to drop wherever they stand, such as those of `$1,234` and `12 %`.",
         examples=["$,"],
     )
+    accounting: bool = Field(
+        default=False,
+        description="A number in parentheses, or with its minus behind it, is negative, as accountants write it: "
+        "`(1,234.50)`, `1,234.50-`.",
+        examples=[True],
+    )
     upper: bool = Field(default=False, description="Letters become capitals.", examples=[True])
     lower: bool = Field(default=False, description="Letters become small ones.", examples=[True])
     map: dict[str, Scalar] = Field(
@@ -157,6 +163,8 @@ class Column(Frozen):
             raise ValueError("upper and lower exclude each other")
         if self.scale is not None and self.sql_type.base not in NUMBERS:
             raise ValueError(f"scale: multiplies numbers, and the column is {self.type}")
+        if self.accounting and self.sql_type.base not in NUMBERS:
+            raise ValueError(f"accounting: says how numbers are written, and the column is {self.type}")
         return self
 
     @property
@@ -165,6 +173,7 @@ class Column(Frozen):
         return bool(
             self.strip
             or self.remove
+            or self.accounting
             or self.upper
             or self.lower
             or self.map
