@@ -137,3 +137,9 @@ def test_a_total_above_the_notes_stays_and_is_told(tmp_path: Path) -> None:
 def test_a_last_row_that_is_no_note_stays(tmp_path: Path, last: str) -> None:
     draft = drafted(tmp_path, "a.csv", PAYMENTS + last)
     assert (draft.source, len(rows(draft))) == ({}, 30)
+
+
+def test_rows_without_a_value_hide_no_key_and_are_told(tmp_path: Path) -> None:
+    draft = drafted(tmp_path, "a.csv", f"{PAYMENTS},,\n,,\n30,305,Vendor 30\n")
+    assert (draft.data["key"], draft.data["checks"]) == ("id", {"max_rejects": 2})
+    assert "2 of 32 rows cannot be loaded, such as row 30: id: is null" in draft.comment("max_rejects")

@@ -181,6 +181,8 @@ def _look_for_wkb(seen: Seen, batch: pa.RecordBatch) -> None:
 
 def _draft(name: str, source: Source, values: Values, seen: Seen, place: str) -> Draft:
     kind = source.keys["kind"]
+    if kind == "csv":
+        values.leave_out_blank()
     columns = values.columns
     names = dict(zip(columns, naming.column_names(_said(source, columns), taken=(GEOMETRY,)), strict=True))
     types = find_types(values, untyped=kind in UNTYPED, null=NULLS.get(kind, ()), names=names, said=seen.columns)

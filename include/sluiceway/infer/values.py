@@ -81,6 +81,13 @@ class Values:
             self._duckdb.execute(f"ALTER TABLE source ADD COLUMN {column.sql} VARCHAR")
         return self.columns[name]
 
+    def leave_out_blank(self) -> None:
+        """Forget the rows that have no value at all: they say nothing of any column."""
+        if self.columns:
+            blank = " AND ".join(f"coalesce(trim({column.sql}), '') = ''" for column in self.columns.values())
+            self._duckdb.execute(f"DELETE FROM source WHERE geometry IS NULL AND {blank}")  # noqa: S608
+            self.rows = int(self._select("count(*)", "true", sample=False)[0][0])  # type: ignore[call-overload]
+
     def ask(self, expressions: list[str], *, where: str = "true", sample: bool = False) -> list[object]:
         """One row of aggregates over all rows, or over a sample of them."""
         return list(self._select(", ".join(expressions), where, sample)[0])
