@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from sluiceway.infer.key import Key
 
 WIDTH = 120
 """A longer comment stands above its line."""
+_BARE = re.compile("[A-Za-z0-9_-]+")
 
 
 @dataclass
@@ -29,6 +31,8 @@ class Draft:
     """Comments at its top."""
     table: dict[str, Entry] = field(default_factory=dict)
     source: dict[str, Entry] = field(default_factory=dict)
+    source_notes: list[str] = field(default_factory=list)
+    """Comments below [source]."""
     columns: dict[str, Entry] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     """Comments below [columns]."""
@@ -40,7 +44,7 @@ class Draft:
     def toml(self) -> str:
         """The file."""
         parts = [_comments(self.notes) + _entries(self.table)]
-        parts += [["[source]", *_entries(self.source)]]
+        parts += [["[source]", *_entries(self.source), *_comments(self.source_notes)]]
         parts += [["[columns]", *_entries(self.columns), *_comments(self.left_out)]]
         if self.geometry:
             parts += [["[geometry]", *_entries(self.geometry), *_comments(self.geometry_notes)]]
@@ -89,12 +93,16 @@ def toml_value(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, dict):
-        inside = ", ".join(f"{key} = {toml_value(each)}" for key, each in value.items())
+        inside = ", ".join(f"{_key(str(key))} = {toml_value(each)}" for key, each in value.items())
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(toml_value(each) for each in value)}]"
     # JSON's escapes are TOML's, but for the one control character that JSON leaves as it is
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else toml_value(name)
 
 
 def key_entry(key: Key, names: dict[str, str]) -> Entry:
