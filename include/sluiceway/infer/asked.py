@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,6 +27,10 @@ from sluiceway.tables.source_spec import ExcelSource
 from sluiceway.tables.spec import TableSpec, check_name
 
 BIGQUERY = "bigquery://"
+SPREADSHEET = re.compile(
+    r"https://docs\.google\.com/spreadsheets/(?:u/\d+/)?d/([\w-]+)(?:/(?:edit|view|copy)?)?(?:[?#].*)?"
+)
+"""A Google spreadsheet as a browser shows it; /export and /pub give a file."""
 SHEET_ROWS = 200
 """Rows of a sheet in which its header is looked for."""
 
@@ -211,6 +216,8 @@ def table_name(asked: Asked, out: Path | None = None) -> str:
         if not asked.uri or asked.uri.startswith(BIGQUERY):
             named = asked.table or asked.uri.removeprefix(BIGQUERY) or str(asked.connection)
             return naming.table_name(named.rpartition(".")[2])
+        if SPREADSHEET.fullmatch(asked.uri):
+            return naming.table_name(asked.sheet or "spreadsheet")
         plain = without_secrets(asked.uri)
         found = asked.layer or asked.sheet or asked.table or asked.member or urlsplit(plain).path or plain
         return naming.table_name(PurePosixPath(unquote(found)).name.partition(".")[0])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from sluiceway.errors import ConfigError
-from sluiceway.infer.asked import BIGQUERY, Asked
+from sluiceway.infer.asked import BIGQUERY, SPREADSHEET, Asked
 from sluiceway.infer.service import Service, connection_of
 from sluiceway.sources.connections import Connection, Connections
 from sluiceway.sources.place import without_secrets
@@ -13,8 +11,6 @@ from sluiceway.sources.services.sql_engine import SCHEMES
 from sluiceway.tables.source_spec import BigQuerySource, GSheetSource
 
 GOOGLE = "google_cloud_platform"
-_SHEET = re.compile(r"https://docs\.google\.com/spreadsheets/(?:u/\d+/)?d/([\w-]+)(?:/(?:edit|view|copy)?)?(?:[?#].*)?")
-"""A spreadsheet as a browser shows it; /export and /pub give a file."""
 _NO_DATABASE = frozenset({"http", "https", "aws", "ftp", "sftp", "ssh", "redis", "apprise"})
 
 
@@ -30,7 +26,7 @@ def service_of(name: str, asked: Asked, connections: Connections) -> Service | N
         raise ConfigError("--query: asks a database, which --connection names alone; leave the file or the address out")
     if asked.uri.startswith(BIGQUERY):
         return _bigquery(name, asked.uri.removeprefix(BIGQUERY).strip("/").replace("/", "."), asked, connections)
-    if (sheet := _SHEET.fullmatch(asked.uri)) is not None:
+    if (sheet := SPREADSHEET.fullmatch(asked.uri)) is not None:
         return _gsheet(sheet[1], asked)
     scheme = asked.uri.partition("://")[0].partition("+")[0].lower() if "://" in asked.uri else ""
     if scheme in SCHEMES:
