@@ -13,6 +13,8 @@ import pyarrow as pa
 
 from sluiceway.errors import ConfigError, EmptyExtractionError, SchemaDriftError, SourceUnreadableError
 from sluiceway.infer import naming
+from sluiceway.infer.address import address_of
+from sluiceway.infer.api import api_of
 from sluiceway.infer.asked import (
     ANY_GEOMETRY,
     NULLS,
@@ -60,13 +62,20 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
     service = service_of(name, asked, connections)
     if service is not None:
         return _of_service(name, service, connections).toml()
+    address = address_of(asked.uri)
     uri = asked.uri if "://" in asked.uri else str(Path(asked.uri).resolve())
-    # any kind will do: only its uri counts yet
-    somewhere = CsvSource(kind="csv", uri=uri, connection=asked.connection)
+    # any kind will do: only its uri counts yet. A key in the address is what the connection is to hold
+    opens = asked.connection if address is None or address.key is None else None
+    somewhere = CsvSource(kind="csv", uri=uri, connection=opens)
     with located(somewhere, connections) as place:
         if place.path is None:
             raise SourceUnreadableError(f"{without_secrets(asked.uri)} cannot be fetched")
         source = source_of(asked, place.path)
+        if address is not None:
+            api = api_of(name, asked, address, source, place.path)
+            if api is not None:
+                return _of_service(name, api, connections).toml()
+            address.check_no_key(f"a file of kind {source.keys['kind']}")
         with ExitStack() as stack:
             values, seen = read_by_quotes(
                 source, stack, lambda values: _read_all(name, source, place, values, connections)
