@@ -26,6 +26,7 @@ from sluiceway.cli.console import (
     sentences,
     write_json,
 )
+from sluiceway.cli.formatting import tables_fmt
 from sluiceway.cli.numbers import whole
 from sluiceway.cli.options import JsonOption, TableArgument, WarehouseOption, named_warehouse, warehouse_url
 from sluiceway.cli.program import Commands
@@ -44,6 +45,7 @@ MOST_ROWS = 5_000
 """That a preview shows: about as many as it reads."""
 
 app = Commands(help="The tables under include/config/tables/.")
+app.command("fmt")(tables_fmt)
 
 
 @app.command("list")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sluiceway.infer.key import Key
+from sluiceway.tables.canonical import canonical
 
 WIDTH = 120
 """A longer comment stands above its line."""
+_SCHEMAS = ("docs/reference/table.schema.json", "table.schema.json")
 _BARE = re.compile("[A-Za-z0-9_-]+")
 
 
@@ -27,6 +31,8 @@ class Entry:
 class Draft:
     """What a table file is to say."""
 
+    schema: str | None = None
+    """Where an editor finds the JSON Schema of such a file, as seen from it."""
     notes: list[str] = field(default_factory=list)
     """Comments at its top."""
     table: dict[str, Entry] = field(default_factory=dict)
@@ -42,8 +48,12 @@ class Draft:
     checks: dict[str, Entry] = field(default_factory=dict)
 
     def toml(self) -> str:
-        """The file."""
-        parts = [_comments(self.notes) + _entries(self.table)]
+        """The file, in the form of `sluiceway tables fmt`."""
+        return canonical(self._text())
+
+    def _text(self) -> str:
+        schema = [f"#:schema {self.schema}", ""] if self.schema is not None else []
+        parts = [schema + _comments(self.notes) + _entries(self.table)]
         parts += [["[source]", *_entries(self.source), *_comments(self.source_notes)]]
         parts += [["[columns]", *_entries(self.columns), *_comments(self.left_out)]]
         if self.geometry:
@@ -53,6 +63,20 @@ class Draft:
         if self.checks:
             parts += [["[checks]", *_entries(self.checks)]]
         return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+
+def schema_of(out: Path | None) -> str | None:
+    """The schema of table files that this project, or a folder above the file, has; as seen from the file.
+
+    No public address is written: of which release an editor would then see the keys, nobody could say.
+    """
+    for folder in out.resolve().parents if out is not None else ():
+        for place in _SCHEMAS:
+            if (folder / place).is_file():
+                return Path(os.path.relpath(folder / place, out.resolve().parent)).as_posix() if out else None
+        if (folder / ".git").exists():
+            break
+    return None
 
 
 def _entries(entries: dict[str, Entry]) -> list[str]:

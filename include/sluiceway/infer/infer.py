@@ -26,7 +26,7 @@ from sluiceway.infer.asked import (
     source_of,
     table_name,
 )
-from sluiceway.infer.draft import Draft, Entry, key_entry
+from sluiceway.infer.draft import Draft, Entry, key_entry, schema_of
 from sluiceway.infer.geometry import GEOMETRY, OWN_GEOMETRY, Seen, place_geometry
 from sluiceway.infer.key import Key, find_key, whole_keys
 from sluiceway.infer.quotes import read_by_quotes
@@ -58,10 +58,16 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
     :param out: where it will stand: a path in it is relative to that, and the table has its name.
     :raises SluicewayError: the file cannot be read; one sentence says why.
     """
+    draft = _drafted(asked, out, connections)
+    draft.schema = schema_of(out)
+    return draft.toml()
+
+
+def _drafted(asked: Asked, out: Path | None, connections: Connections) -> Draft:
     name = table_name(asked, out)
     service = service_of(name, asked, connections)
     if service is not None:
-        return _of_service(name, service, connections).toml()
+        return _of_service(name, service, connections)
     address = address_of(asked.uri)
     uri = asked.uri if "://" in asked.uri else str(Path(asked.uri).resolve())
     # any kind will do: only its uri counts yet. A key in the address is what the connection is to hold
@@ -74,7 +80,7 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
         if address is not None:
             api = api_of(name, asked, address, source, place.path)
             if api is not None:
-                return _of_service(name, api, connections).toml()
+                return _of_service(name, api, connections)
             address.check_no_key(f"a file of kind {source.keys['kind']}")
         with ExitStack() as stack:
             values, seen = read_by_quotes(
@@ -88,7 +94,7 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
         if asked.connection is not None:
             draft.source["connection"] = Entry(asked.connection)
         try_out(draft, name, uri, place, seen.crs, connections)
-    return draft.toml()
+    return draft
 
 
 def _of_service(name: str, service: Service, others: Connections) -> Draft:
