@@ -72,6 +72,7 @@ lint: setup ## Check style, types, config, workflows, the Dockerfile and the doc
 	$(PYTHON) -m mypy include/sluiceway include/config/transforms include/config/jobs dev bench
 	$(VENV)/bin/lint-imports --cache-dir .local/importlinter
 	$(VENV)/bin/sluiceway tables check
+	$(VENV)/bin/sluiceway tables fmt --check --diff
 	$(VENV)/bin/sluiceway triggers check
 	$(VENV)/bin/sluiceway jobs check
 	$(VENV)/bin/zizmor --offline --quiet --persona auditor .github

@@ -26,6 +26,7 @@ from sluiceway.cli.console import (
     sentences,
     write_json,
 )
+from sluiceway.cli.formatting import tables_fmt
 from sluiceway.cli.numbers import whole
 from sluiceway.cli.options import JsonOption, TableArgument, WarehouseOption, named_warehouse, warehouse_url
 from sluiceway.cli.program import Commands
@@ -44,6 +45,7 @@ MOST_ROWS = 5_000
 """That a preview shows: about as many as it reads."""
 
 app = Commands(help="The tables under include/config/tables/.")
+app.command("fmt")(tables_fmt)
 
 
 @app.command("list")
@@ -252,23 +254,36 @@ def _progress(table: str) -> Iterator[Callable[[int, int | None], None]]:
 
 @app.command("infer")
 def tables_infer(
-    uri: Annotated[str, typer.Argument(metavar="FILE|URI", help="A path, or package://, https://, gs://, s3://.")],
+    uri: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE|URI",
+            help="A path, or package://, https:// (an API too), gs://, s3://, bigquery://project.dataset.table; none "
+            "for a database, which --connection names.",
+        ),
+    ] = None,
     layer: Annotated[str | None, typer.Option(help="The layer of a vector file that holds several.")] = None,
     sheet: Annotated[str | None, typer.Option(help="The sheet of a workbook that holds several.")] = None,
-    table: Annotated[str | None, typer.Option(help="The table of an SQLite file that holds several.")] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(help="The table of an SQLite file that holds several, or of a database, such as public.orders."),
+    ] = None,
+    query: Annotated[str | None, typer.Option(help="Of a database, one SELECT in place of a table.")] = None,
     member: Annotated[str | None, typer.Option(help="The file inside a .zip that holds several.")] = None,
     encoding: Annotated[
         str | None,
         typer.Option(help="Of a text's or a shapefile's letters, where it is found wrongly; such as cp1252."),
     ] = None,
-    connection: Annotated[str | None, typer.Option(help="The Airflow connection that opens the address.")] = None,
+    connection: Annotated[
+        str | None, typer.Option(help="The Airflow connection that opens the address, or that of a database.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write <table>.toml; else to the standard output.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Draft a table's file from a file that nobody has described yet. Its comments are what you have to decide.
+    """Draft a table's file from a file, a database's table or an API. Its comments are what you have to decide.
 
     Example: sluiceway tables infer ./Biodiesel_Plants.csv -o include/config/tables/biodiesel_plant.toml
     """
@@ -278,7 +293,7 @@ def tables_infer(
     with sentences():
         if output is not None:
             infer.check_output(output, force=force)
-        draft = infer.infer(Asked(uri, layer, sheet, table, member, connection, encoding), output)
+        draft = infer.infer(Asked(uri or "", layer, sheet, table, member, connection, encoding, query), output)
         if output is not None:
             infer.write(draft, output)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,14 +22,20 @@ from sluiceway.infer.sheet import find_shape, merged_rows
 from sluiceway.infer.tables_of_sqlite import only_table
 from sluiceway.infer.text import find_text
 from sluiceway.sources.formats.vector.shapefile import check_whole
+from sluiceway.sources.place import without_secrets
 from sluiceway.tables.source_spec import ExcelSource
 from sluiceway.tables.spec import TableSpec, check_name
 
+BIGQUERY = "bigquery://"
+SPREADSHEET = re.compile(
+    r"https://docs\.google\.com/spreadsheets/(?:u/\d+/)?d/([\w-]+)(?:/(?:edit|view|copy)?)?(?:[?#].*)?"
+)
+"""A Google spreadsheet as a browser shows it; /export and /pub give a file."""
 SHEET_ROWS = 200
 """Rows of a sheet in which its header is looked for."""
 
 
-UNTYPED = frozenset({"csv", "json", "excel"})
+UNTYPED = frozenset({"csv", "json", "excel", "http_json", "gsheet"})
 
 
 SHEETS = frozenset({"csv", "excel"})
@@ -39,12 +46,14 @@ class Asked:
     """What the person who asks for a draft says."""
 
     uri: str
+    """Empty where a connection is named, and what to read there."""
     layer: str | None = None
     sheet: str | None = None
     table: str | None = None
     member: str | None = None
     connection: str | None = None
     encoding: str | None = None
+    query: str | None = None
 
 
 @dataclass
@@ -62,6 +71,8 @@ class Source:
     """What keys of a sheet are while all of it is looked at: by position, for some of it may lie beyond the header."""
     notes: list[str] = field(default_factory=list)
     """What a person has to know besides."""
+    shape: str | None = None
+    """The column that is the geometry, where something else than the values says so."""
 
     def called(self, column: str) -> str:
         """What a column is declared by that the reader calls `column`: its name, where the header says that once."""
@@ -165,17 +176,24 @@ def _describe_sheet(source: Source, path: Path) -> None:
     source.notes += merged_rows(found.merged, shape.first_row)
 
 
-NULLS = {"csv": ("",)}
+NULLS = {"csv": ("",), "gsheet": ("",)}
 
 
 CURVE_TOLERANCE = 0.01
 """A centimetre in most of the CRS that are no degrees."""
 ANY_GEOMETRY = "sluiceway_geometry"
 """The geometry's name while a source is looked at: none of its columns has it."""
+_ANY_SHAPE = {"column": ANY_GEOMETRY, "type": "Geometry", "required": False}
 
 
-def provisional(name: str, keys: dict[str, Any], uri: str, *, geometry: bool) -> TableSpec:
-    """A spec by which the reader hands over every column under its own name, as to a transform."""
+def provisional(
+    name: str, keys: dict[str, Any], uri: str | None, *, geometry: bool, shape: str | None = None
+) -> TableSpec:
+    """A spec by which the reader hands over every column under its own name, as to a transform.
+
+    :param uri: of a file.
+    :param shape: the column of the geometry, where it has one.
+    """
     sheet = keys["kind"] in SHEETS
     more: dict[str, Any] = {"null": []} if keys["kind"] in NULLS else {}
     more |= {"curve_tolerance": CURVE_TOLERANCE} if keys["kind"] == "vector" else {}
@@ -184,9 +202,9 @@ def provisional(name: str, keys: dict[str, Any], uri: str, *, geometry: bool) ->
         {
             "description": "Not known yet",
             "key": "content",
-            "source": {"uri": uri, **keys, **more},
+            "source": {**({"uri": uri} if uri is not None else {}), **keys, **more},
             "columns": {"any": {"source": 1 if sheet else "any", "type": "text"}},
-            "geometry": {"column": ANY_GEOMETRY, "type": "Geometry", "required": False} if geometry else None,
+            "geometry": {**_ANY_SHAPE, **({"source": shape} if shape is not None else {})} if geometry else None,
             "transform": "/",
         },
     )
@@ -195,7 +213,13 @@ def provisional(name: str, keys: dict[str, Any], uri: str, *, geometry: bool) ->
 def table_name(asked: Asked, out: Path | None = None) -> str:
     """What the table of a draft is called."""
     if out is None:
-        found = asked.layer or asked.sheet or asked.table or asked.member or urlsplit(asked.uri).path or asked.uri
+        if not asked.uri or asked.uri.startswith(BIGQUERY):
+            named = asked.table or asked.uri.removeprefix(BIGQUERY) or str(asked.connection)
+            return naming.table_name(named.rpartition(".")[2])
+        if SPREADSHEET.fullmatch(asked.uri):
+            return naming.table_name(asked.sheet or "spreadsheet")
+        plain = without_secrets(asked.uri)
+        found = asked.layer or asked.sheet or asked.table or asked.member or urlsplit(plain).path or plain
         return naming.table_name(PurePosixPath(unquote(found)).name.partition(".")[0])
     try:
         if out.suffix != ".toml":

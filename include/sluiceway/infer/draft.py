@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sluiceway.infer.key import Key
+from sluiceway.tables.canonical import canonical
 
 WIDTH = 120
 """A longer comment stands above its line."""
+_SCHEMAS = ("docs/reference/table.schema.json", "table.schema.json")
+_BARE = re.compile("[A-Za-z0-9_-]+")
 
 
 @dataclass
@@ -25,10 +31,14 @@ class Entry:
 class Draft:
     """What a table file is to say."""
 
+    schema: str | None = None
+    """Where an editor finds the JSON Schema of such a file, as seen from it."""
     notes: list[str] = field(default_factory=list)
     """Comments at its top."""
     table: dict[str, Entry] = field(default_factory=dict)
     source: dict[str, Entry] = field(default_factory=dict)
+    source_notes: list[str] = field(default_factory=list)
+    """Comments below [source]."""
     columns: dict[str, Entry] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     """Comments below [columns]."""
@@ -38,9 +48,13 @@ class Draft:
     checks: dict[str, Entry] = field(default_factory=dict)
 
     def toml(self) -> str:
-        """The file."""
-        parts = [_comments(self.notes) + _entries(self.table)]
-        parts += [["[source]", *_entries(self.source)]]
+        """The file, in the form of `sluiceway tables fmt`."""
+        return canonical(self._text())
+
+    def _text(self) -> str:
+        schema = [f"#:schema {self.schema}", ""] if self.schema is not None else []
+        parts = [schema + _comments(self.notes) + _entries(self.table)]
+        parts += [["[source]", *_entries(self.source), *_comments(self.source_notes)]]
         parts += [["[columns]", *_entries(self.columns), *_comments(self.left_out)]]
         if self.geometry:
             parts += [["[geometry]", *_entries(self.geometry), *_comments(self.geometry_notes)]]
@@ -49,6 +63,20 @@ class Draft:
         if self.checks:
             parts += [["[checks]", *_entries(self.checks)]]
         return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+
+def schema_of(out: Path | None) -> str | None:
+    """The schema of table files that this project, or a folder above the file, has; as seen from the file.
+
+    No public address is written: of which release an editor would then see the keys, nobody could say.
+    """
+    for folder in out.resolve().parents if out is not None else ():
+        for place in _SCHEMAS:
+            if (folder / place).is_file():
+                return Path(os.path.relpath(folder / place, out.resolve().parent)).as_posix() if out else None
+        if (folder / ".git").exists():
+            break
+    return None
 
 
 def _entries(entries: dict[str, Entry]) -> list[str]:
@@ -89,12 +117,16 @@ def toml_value(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, dict):
-        inside = ", ".join(f"{key} = {toml_value(each)}" for key, each in value.items())
+        inside = ", ".join(f"{_key(str(key))} = {toml_value(each)}" for key, each in value.items())
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(toml_value(each) for each in value)}]"
     # JSON's escapes are TOML's, but for the one control character that JSON leaves as it is
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else toml_value(name)
 
 
 def key_entry(key: Key, names: dict[str, str]) -> Entry:

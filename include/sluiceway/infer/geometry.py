@@ -40,6 +40,8 @@ class Seen:
     notes: dict[str, str] = field(default_factory=dict)
     """Of the extraction."""
     primary_key: str | None = None
+    is_part: bool = False
+    """Whether there are more rows than were read."""
     curves: int = 0
     """Shapes with curves, which were read as straight lines."""
 
@@ -49,7 +51,8 @@ def place_geometry(
 ) -> Shapes | None:
     """Fill [geometry], if there is one; its own column is no other column then."""
     if seen.shapes is not None:
-        _describe_geometry(draft, seen.shapes, {}, seen.crs, values.rows)
+        where = {"source": source.shape} if source.shape is not None else {}
+        _describe_geometry(draft, seen.shapes, where, seen.crs, values.rows)
         if seen.curves:
             _describe_curves(source, seen)
         return seen.shapes

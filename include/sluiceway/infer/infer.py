@@ -13,6 +13,8 @@ import pyarrow as pa
 
 from sluiceway.errors import ConfigError, EmptyExtractionError, SchemaDriftError, SourceUnreadableError
 from sluiceway.infer import naming
+from sluiceway.infer.address import address_of
+from sluiceway.infer.api import api_of
 from sluiceway.infer.asked import (
     ANY_GEOMETRY,
     NULLS,
@@ -24,11 +26,13 @@ from sluiceway.infer.asked import (
     source_of,
     table_name,
 )
-from sluiceway.infer.draft import Draft, Entry, key_entry
+from sluiceway.infer.draft import Draft, Entry, key_entry, schema_of
 from sluiceway.infer.footer import notes_at_the_end
 from sluiceway.infer.geometry import GEOMETRY, OWN_GEOMETRY, Seen, place_geometry
-from sluiceway.infer.key import find_key, whole_keys
+from sluiceway.infer.key import Key, find_key, whole_keys
 from sluiceway.infer.quotes import read_by_quotes
+from sluiceway.infer.service import Service
+from sluiceway.infer.services import service_of
 from sluiceway.infer.shapes import Shapes
 from sluiceway.infer.sheet import LAST_ROWS, odd_rows
 from sluiceway.infer.text_types import ColumnType, integer_type
@@ -43,6 +47,7 @@ from sluiceway.sources.place import Place, without_secrets
 from sluiceway.tables.registry import read_spec
 from sluiceway.tables.source_spec import CsvSource
 
+UNIQUE_IN_ROWS = "unique in the rows that were read; is it by its meaning?"
 SHOWN = 3
 """Examples in a comment."""
 ALL_PAGES = 'Fetch all of them: a source of kind = "http_json" with [source.paging] does.'
@@ -54,14 +59,30 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
     :param out: where it will stand: a path in it is relative to that, and the table has its name.
     :raises SluicewayError: the file cannot be read; one sentence says why.
     """
+    draft = _drafted(asked, out, connections)
+    draft.schema = schema_of(out)
+    return draft.toml()
+
+
+def _drafted(asked: Asked, out: Path | None, connections: Connections) -> Draft:
     name = table_name(asked, out)
+    service = service_of(name, asked, connections)
+    if service is not None:
+        return _of_service(name, service, connections)
+    address = address_of(asked.uri)
     uri = asked.uri if "://" in asked.uri else str(Path(asked.uri).resolve())
-    # any kind will do: only its uri counts yet
-    somewhere = CsvSource(kind="csv", uri=uri, connection=asked.connection)
+    # any kind will do: only its uri counts yet. A key in the address is what the connection is to hold
+    opens = asked.connection if address is None or address.key is None else None
+    somewhere = CsvSource(kind="csv", uri=uri, connection=opens)
     with located(somewhere, connections) as place:
         if place.path is None:
             raise SourceUnreadableError(f"{without_secrets(asked.uri)} cannot be fetched")
         source = source_of(asked, place.path)
+        if address is not None:
+            api = api_of(name, asked, address, source, place.path)
+            if api is not None:
+                return _of_service(name, api, connections)
+            address.check_no_key(f"a file of kind {source.keys['kind']}")
         with ExitStack() as stack:
             values, seen = read_by_quotes(
                 source, stack, lambda values: _read_all(name, source, place, values, connections)
@@ -74,7 +95,22 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
         if asked.connection is not None:
             draft.source["connection"] = Entry(asked.connection)
         try_out(draft, name, uri, place, seen.crs, connections)
-    return draft.toml()
+    return draft
+
+
+def _of_service(name: str, service: Service, others: Connections) -> Draft:
+    """The draft for what is no file."""
+    connections = service.connections(others)
+    source, place = Source(service.keys, dict(service.remarks)), Place(name=service.name)
+    source.shape = service.shape.column if service.shape is not None else None
+    with kept_values() as values:
+        seen = _read_all(name, source, place, values, connections, most=service.most_rows)
+        draft = _draft(name, source, values, seen, place.name, service)
+    draft.notes += service.notes
+    if seen.is_part:
+        draft.notes.append(f"There are more rows than the {values.rows:,} that were looked at.")
+    try_out(draft, name, None, place, seen.crs, connections, most=service.most_rows)
+    return draft
 
 
 def check_output(out: Path, *, force: bool) -> None:
@@ -106,10 +142,10 @@ def _opened(
     name: str, source: Source, place: Place, connections: Connections
 ) -> Iterator[tuple[Extraction, str | None]]:
     """The source with all of its columns, and the name of the geometry, where the file has one of its own."""
-    uri = str(place.path)
+    uri = str(place.path) if place.path is not None else None
     with ExitStack() as stack:
-        if source.keys["kind"] in OWN_GEOMETRY:
-            spec = provisional(name, source.keys, uri, geometry=True)
+        if source.keys["kind"] in OWN_GEOMETRY or source.shape is not None:
+            spec = provisional(name, source.keys, uri, geometry=True, shape=source.shape)
             # a layer, or a Parquet file, may have no geometry
             extraction = None
             with suppress(SchemaDriftError):
@@ -121,7 +157,9 @@ def _opened(
         yield stack.enter_context(open_source(spec, place, connections)), None
 
 
-def _read_all(name: str, source: Source, place: Place, values: Values, connections: Connections) -> Seen:
+def _read_all(
+    name: str, source: Source, place: Place, values: Values, connections: Connections, *, most: int | None = None
+) -> Seen:
     with _opened(name, source, place, connections) as (extraction, geometry):
         seen = Seen(dict(extraction.columns), extraction.crs, Shapes() if geometry is not None else None)
         seen.primary_key = extraction.primary_key
@@ -136,10 +174,15 @@ def _read_all(name: str, source: Source, place: Place, values: Values, connectio
             else:
                 _look_for_wkb(seen, batch)
                 values.add(batch)
+            if most is not None and values.rows >= most:
+                seen.is_part = True
+                break
         _take_unreadable(seen, extraction)
+        # a database says it with its rows
+        seen.crs = extraction.crs
         # JSON says its keys as they come
         seen.columns = source.without_values() | dict(extraction.columns)
-        seen.columns = {source.called(column): kind for column, kind in seen.columns.items()}
+        seen.columns = {source.called(column): kind for column, kind in seen.columns.items() if column != source.shape}
         seen.notes = extraction.notes
         seen.curves = extraction.straightened["curves"]
         values.expect(list(seen.columns))
@@ -179,7 +222,7 @@ def _look_for_wkb(seen: Seen, batch: pa.RecordBatch) -> None:
             shapes.add(values)
 
 
-def _draft(name: str, source: Source, values: Values, seen: Seen, place: str) -> Draft:
+def _draft(name: str, source: Source, values: Values, seen: Seen, place: str, service: Service | None = None) -> Draft:
     kind = source.keys["kind"]
     if kind == "csv":
         values.leave_out_blank()
@@ -193,12 +236,11 @@ def _draft(name: str, source: Source, values: Values, seen: Seen, place: str) ->
     _leave_out_blank(types, source, values)
     _leave_out_row_number(types, seen)
     _keep_digits(types, seen, values)
-    if not types.columns and not values.rows and not types.left_out:
-        raise EmptyExtractionError(f"{place} is empty: it holds no {'feature' if kind == 'vector' else 'record'}.")
-    if not types.columns and shapes is None:
-        raise SourceUnreadableError(f"{place} has no column that can be loaded{_why(types)}")
-    key = find_key(values, types, names, primary=seen.primary_key)
-    whole_keys(values, types, key)
+    if service is not None:
+        service.apply_types(types, values)
+    if not types.columns:
+        _check_any(types, values, place, kind, has_shape=shapes is not None)
+    key = _key(values, types, names, seen, service)
     draft.notes = [f"Drafted from {place} by sluiceway tables infer. Each comment is something for you to decide."]
     draft.notes += [f"{seen.notes['page']}. {ALL_PAGES}"] if "page" in seen.notes else []
     draft.table["description"] = Entry(f"Rows of {place}", "say what a row is")
@@ -213,11 +255,31 @@ def _draft(name: str, source: Source, values: Values, seen: Seen, place: str) ->
     draft.left_out = [f"{column!r} is left out: {why}" for column, why in types.left_out.items()]
     if shapes is not None and kind not in OWN_GEOMETRY:
         draft.geometry.setdefault("type", Entry("Geometry"))
+    if service is not None:
+        service.describe(draft, names, types)
     if not values.rows:
         draft.notes.append(
             "The source has no rows: types are those of its schema, and a load of it fails until there are some."
         )
     return draft
+
+
+def _check_any(types: Types, values: Values, place: str, kind: str, *, has_shape: bool) -> None:
+    """Raises where there is nothing to load."""
+    if not values.rows and not types.left_out:
+        raise EmptyExtractionError(f"{place} is empty: it holds no {'feature' if kind == 'vector' else 'record'}.")
+    if not has_shape:
+        raise SourceUnreadableError(f"{place} has no column that can be loaded{_why(types)}")
+
+
+def _key(values: Values, types: Types, names: dict[str, str], seen: Seen, service: Service | None) -> Key:
+    """The key that a catalogue says, else one that is found in the rows."""
+    said = service.key(values, types) if service is not None else None
+    if said is not None:
+        return said
+    key = find_key(values, types, names, primary=seen.primary_key)
+    whole_keys(values, types, key)
+    return key if service is None or key.remark or not key.columns else Key(key.columns, UNIQUE_IN_ROWS)
 
 
 def _said(source: Source, columns: dict[str, SourceColumn]) -> list[str]:

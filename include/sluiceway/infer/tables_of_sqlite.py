@@ -10,7 +10,7 @@ from pathlib import Path
 from sluiceway.errors import SourceMissingError, SourceUnreadableError
 
 # of SQLite itself, of SpatiaLite and of GDAL
-_INTERNAL = re.compile(
+INTERNAL = re.compile(
     r"sqlite_.*|gpkg_.*|rtree_.*|idx_.*|spatial_ref_sys.*|geometry_columns.*|geom_cols_ref_sys|views_geometry_columns.*"
     r"|virts_geometry_columns.*|spatialite_history|SpatialIndex|ElementaryGeometries|data_licenses|sql_statements_log"
 )
@@ -27,7 +27,7 @@ def only_table(path: Path) -> str:
             found = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
     except sqlite3.DatabaseError as error:
         raise SourceUnreadableError(f"{path.name} cannot be read: {error}") from error
-    tables = sorted(name for (name,) in found if not _INTERNAL.fullmatch(name))
+    tables = sorted(name for (name,) in found if not INTERNAL.fullmatch(name))
     if len(tables) == 1:
         return str(tables[0])
     if not tables:

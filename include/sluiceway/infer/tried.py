@@ -16,20 +16,32 @@ MANY_ALIKE, MANY_ALIKE_SHARE = 10, 0.01
 """Of so many rows, and so great a share of all, that are alike in full, it is believed that they are meant."""
 
 
-def try_out(draft: Draft, name: str, uri: str, place: Place, crs: str | None, connections: Connections) -> None:
+def try_out(
+    draft: Draft,
+    name: str,
+    uri: str | None,
+    place: Place,
+    crs: str | None,
+    connections: Connections,
+    *,
+    most: int | None = None,
+) -> None:
     """Read the source by the draft, and propose what has to be allowed for it to load.
 
+    :param uri: where the file is; None of what is none.
     :param crs: the geometry's, as the source says it.
+    :param most: about how many rows to read; all of them if None.
     """
     data = tomllib.loads(draft.toml())
-    data["source"]["uri"] = uri
+    if uri is not None:
+        data["source"]["uri"] = uri
     geometry = data.get("geometry")
     if geometry is not None and crs is None and "source_crs" not in geometry:
         # not known yet; the rows can be counted all the same
         geometry["source_crs"] = "EPSG:4326"
         geometry["srid"] = 4326
     spec = validated(name, data)
-    found = preview_at(spec, place, rows=0, limit=None, connections=connections)
+    found = preview_at(spec, place, rows=0, limit=most, connections=connections)
     if spec.key == "content" and found.repeated and _are_kept(draft, found):
         found.repeated = 0
     rejects = found.rejected + found.repeated
@@ -59,12 +71,16 @@ def _are_kept(draft: Draft, found: Preview) -> bool:
     return False
 
 
+def _read(found: Preview) -> str:
+    return f"{'' if found.complete else 'the first '}{counted(found.extracted, 'row')}"
+
+
 def _why_rejects(found: Preview, spec: TableSpec) -> str:
     reasons = []
     if found.rejected:
         first = found.rejects[0]
         reasons.append(
-            f"{found.rejected:,} of {counted(found.extracted, 'row')} cannot be loaded, such as row "
+            f"{found.rejected:,} of {_read(found)} cannot be loaded, such as row "
             f"{first.row_number:,}: {first.reason[:200]}"
         )
     if found.repeated:

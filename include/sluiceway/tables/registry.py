@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pydantic
 
@@ -49,7 +49,11 @@ _WORDS = Words(
 
 def read_spec(path: Path) -> TableSpec:
     """The spec in one file; raises ConfigError with a sentence per problem."""
-    data = read_toml(path)
+    return spec_of(path, read_toml(path))
+
+
+def spec_of(path: Path, data: dict[str, Any]) -> TableSpec:
+    """The spec that a file says which holds `data`; raises ConfigError with a sentence per problem."""
     if "name" in data:
         raise ConfigError(f"{path}: name: a table is named by its file, {path.stem!r}; remove the key")
     if "transform" in data:

@@ -363,7 +363,7 @@ def test_what_hides_from_the_check_is_refused_by_the_server_too(
     said: str,
 ) -> None:
     run(CITY, ROWS, "GRANT ALL ON city TO sluiceway_loader")
-    monkeypatch.setattr(module, "_check_query", lambda *_: None)
+    monkeypatch.setattr(module, "check_query", lambda *_: None)
     with pytest.raises(SourceUnreadableError, match=said):
         read(write_spec("city", query_of(statement)))
     assert query("SELECT count(*) FROM src.city") == [(2,)]
@@ -677,7 +677,7 @@ def test_sqlite_is_opened_read_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run_sqlite(CITY, ROWS)
-    monkeypatch.setattr(module, "_check_query", lambda *_: None)
+    monkeypatch.setattr(module, "check_query", lambda *_: None)
     with pytest.raises(SourceUnreadableError, match="attempt to write a readonly database"):
         table_of(write_spec("city", query_of("DELETE FROM city RETURNING id, name")), sqlite_connections)
 

@@ -15,13 +15,13 @@ KEPT_CHARACTERS = 1_000
 LOOKED_INTO = 10
 """Records of an array whose own arrays are looked at."""
 
-_TOTALS = frozenset(
+TOTALS = frozenset(
     {
         *("total", "totalcount", "totalresults", "totalelements", "totalrecords", "totalitems", "totalhits"),
         *("totalrows", "totalsize", "recordcount", "recordstotal", "numbermatched", "numfound", "matched"),
     }
 )
-_NEXT = frozenset(
+NEXT = frozenset(
     {
         *("next", "nextlink", "nextpage", "nexturl", "nextpageurl", "nextcursor", "nexttoken", "nextpagetoken"),
         *("nextpagelink", "nextoffset", "continuationtoken", "nexthref", "nextrecordsurl"),
@@ -137,18 +137,18 @@ def one_page(other: Mapping[str, Any], count: int) -> str | None:
     :param other: what stands beside its records.
     :param count: how many records it holds.
     """
-    values = dict(_flat(other, "", 0))
-    page = next((_number(value) for key, value in values.items() if _plain(key) in {"page", "currentpage"}), None)
+    values = dict(flat(other))
+    page = next((number_of(value) for key, value in values.items() if plain(key) in {"page", "currentpage"}), None)
     totals = [
-        number for key, value in values.items() if _plain(key) in _TOTALS and (number := _number(value)) is not None
+        number for key, value in values.items() if plain(key) in TOTALS and (number := number_of(value)) is not None
     ]
     if totals and max(totals) == count:
         return None
     for key, value in values.items():
-        name, number = _plain(key), _number(value)
-        if name in _TOTALS | {"count", "resultcount"} and number is not None and number > count:
+        name, number = plain(key), number_of(value)
+        if name in TOTALS | {"count", "resultcount"} and number is not None and number > count:
             return f"it says {key} = {number:,} and holds {count:,}"
-        if (name in _NEXT and value not in (None, False, "")) or (name in _MORE and value is True):
+        if (name in NEXT and value not in (None, False, "")) or (name in _MORE and value is True):
             return f"it says {key} = {str(value)[:100]}"
         if name == "rel" and value == "next":
             return f"it has a link to the next page ({key} = next)"
@@ -157,22 +157,25 @@ def one_page(other: Mapping[str, Any], count: int) -> str | None:
     return None
 
 
-def _flat(value: Any, where: str, depth: int) -> Iterator[tuple[str, Any]]:
+def flat(value: Any, where: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Every value in objects and lists, by the keys that lead to it."""
     if isinstance(value, Mapping) and depth < DEEPEST:
         for key, each in value.items():
-            yield from _flat(each, f"{where}.{key}" if where else str(key), depth + 1)
+            yield from flat(each, f"{where}.{key}" if where else str(key), depth + 1)
     elif isinstance(value, list) and depth < DEEPEST:
         for number, each in enumerate(value):
-            yield from _flat(each, f"{where}.{number}", depth + 1)
+            yield from flat(each, f"{where}.{number}", depth + 1)
     else:
         yield where, value
 
 
-def _plain(path: str) -> str:
+def plain(path: str) -> str:
+    """The last key of a path, or a parameter's name, in small letters and digits alone."""
     name = path.removesuffix(".href").removesuffix(".url").rpartition(".")[2]
     return "".join(char for char in name.lower() if char.isalnum())
 
 
-def _number(value: Any) -> int | None:
+def number_of(value: Any) -> int | None:
+    """A whole number, however it is written; None for what is none."""
     text = str(value)
     return int(text) if isinstance(value, Number | int | str) and text.isdecimal() and len(text) < 19 else None

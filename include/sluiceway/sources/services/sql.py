@@ -18,23 +18,15 @@ from uuid import UUID
 
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, OperationalError, SAWarning
+from sqlalchemy.exc import SAWarning
 
-from sluiceway.errors import (
-    ConfigError,
-    SchemaDriftError,
-    SettingsError,
-    SluicewayError,
-    SourceMissingError,
-    SourceUnavailableError,
-    SourceUnreadableError,
-    nearest,
-)
+from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError, nearest
 from sluiceway.sources.connections import Connections
 from sluiceway.sources.extraction import Extraction, chosen_columns, geometry_columns
 from sluiceway.sources.formats.texts import json_text
 from sluiceway.sources.services.sql_code import DIALECTS, NotOneSelectError, check_reads
-from sluiceway.sources.services.sql_engine import WRONG_LOGIN, engine_of
+from sluiceway.sources.services.sql_engine import engine_of
+from sluiceway.sources.services.sql_errors import named_errors, no_table
 from sluiceway.sources.services.watermark import before
 from sluiceway.tables.source_spec import SqlSource
 from sluiceway.tables.spec import TableSpec
@@ -76,9 +68,9 @@ def open_sql(
     place = f"{source.connection}: {source.table or 'query'}"
     engine = engine_of(spec.name, connections(source.connection))
     if source.query is not None:
-        _check_query(spec, source.query, engine.dialect.name)
+        check_query(spec.name, source.query, engine.dialect.name)
     try:
-        with _named_errors(spec, source, place), engine.connect() as session:
+        with named_errors(spec.name, source, place), engine.connect() as session:
             if engine.dialect.name == "postgresql":
                 session = session.execution_options(postgresql_readonly=True)
             session = session.execution_options(stream_results=True)
@@ -91,11 +83,25 @@ def open_sql(
         engine.dispose()
 
 
-def _check_query(spec: TableSpec, query: str, database: str) -> None:
+def check_query(table: str, query: str, database: str) -> None:
+    """Raises ConfigError when a query of `table` is more than one SELECT."""
     try:
         check_reads(query, [DIALECTS.get(database, "")])
     except NotOneSelectError as error:
-        raise ConfigError(f"{spec.name}: source.query {error}") from error
+        raise ConfigError(f"{table}: source.query {error}") from error
+
+
+def select_of(source: SqlSource) -> sa.Select[Any]:
+    """All columns of the table, or of the query."""
+    if source.table is None:
+        return sa.select(sa.text("*")).select_from(_query_of(source).columns().subquery("q"))
+    schema, _, name = source.table.rpartition(".")
+    return sa.select(sa.text("*")).select_from(sa.table(name, schema=schema or None))
+
+
+def _query_of(source: SqlSource) -> sa.TextClause:
+    # a colon begins a parameter of SQLAlchemy unless it is escaped
+    return sa.text(str(source.query).strip().rstrip("; \n").replace(":", r"\:"))
 
 
 @dataclass
@@ -141,7 +147,7 @@ class _Reading:
             size = max(1, min(4 * size, BATCH_BYTES // row_bytes, MAX_ROWS))
 
     def _fetch(self, size: int) -> Sequence[Any]:
-        with _named_errors(self.spec, self.source, self.place):
+        with named_errors(self.spec.name, self.source, self.place):
             return self.result.fetchmany(size)
 
     def _higher(self, highest: Any, values: Sequence[Any]) -> Any:
@@ -183,9 +189,9 @@ def _open_table(
         # types that SQLAlchemy does not know, such as PostGIS's, are none of its business here
         warnings.simplefilter("ignore", SAWarning)
         if not inspector.has_table(name, schema or None):
-            raise _no_table(inspector, source, schema or None, name)
+            raise no_table(inspector, source, schema or None, name)
         found = inspector.get_columns(name, schema or None)
-    columns = {str(column["name"]): _family_of_type(column["type"]) for column in found}
+    columns = {str(column["name"]): family_of_type(column["type"]) for column in found}
     chosen = chosen_columns(spec, columns, place) | geometry_columns(spec, columns, place)
     needed = list(dict.fromkeys((*chosen.values(), *_watermark_column(spec, source, columns, place))))
     statement: sa.Select[*tuple[Any, ...]] = sa.select(*(sa.column(each) for each in needed)).select_from(
@@ -207,18 +213,16 @@ def _open_table(
 def _open_query(
     spec: TableSpec, source: SqlSource, session: sa.Connection, place: str, watermark: str | None
 ) -> _Reading:
-    # a colon begins a parameter of SQLAlchemy unless it is escaped
-    query = sa.text(str(source.query).strip().rstrip("; \n").replace(":", r"\:"))
     if source.watermark is not None and watermark is not None:
-        inner = query.columns().subquery("q")
-        probe = session.execute(sa.select(sa.text("*")).select_from(inner).where(sa.text("1 = 0")))
+        rows = select_of(source)
+        probe = session.execute(rows.where(sa.text("1 = 0")))
         columns = _columns_of(session, probe)
         probe.close()
         _watermark_column(spec, source, columns, place)
         above = _from_on(source, watermark, columns)
-        result = session.execute(sa.select(sa.text("*")).select_from(inner).where(above))
+        result = session.execute(rows.where(above))
     else:
-        result = session.execute(query)
+        result = session.execute(_query_of(source))
     names = [str(each[0]) for each in result.cursor.description] if result.cursor is not None else []
     columns = _columns_of(session, result)
     chosen = chosen_columns(spec, columns, place) | geometry_columns(spec, columns, place)
@@ -261,23 +265,13 @@ def _from_on(source: SqlSource, watermark: str, columns: Mapping[str, str]) -> s
     return sa.or_(column >= value, column.is_(None))
 
 
-def _no_table(inspector: sa.Inspector, source: SqlSource, schema: str | None, name: str) -> SourceMissingError:
-    schemas = inspector.get_schema_names()
-    if schema is not None and schema not in schemas and "." not in schema:
-        return SourceMissingError(
-            f"{source.connection} has no schema {schema!r}, or none that its user may see{nearest(schema, schemas)}"
-        )
-    known = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
-    shown = {f"{schema}.{each}" if schema else each for each in known}
-    return SourceMissingError(f"{source.connection} has no table {source.table!r}{nearest(str(source.table), shown)}")
-
-
 def _columns_of(session: sa.Connection, result: sa.CursorResult[Any]) -> dict[str, str]:
     described = result.cursor.description if result.cursor is not None else ()
     return {str(each[0]): _family_of_code(session.dialect.dbapi, each[1]) for each in described}
 
 
-def _family_of_type(kind: Any) -> str:
+def family_of_type(kind: Any) -> str:
+    """The family of a type of SQLAlchemy's; other where it says none."""
     try:
         return _FAMILIES.get(kind.python_type, "other")
     except NotImplementedError:
@@ -360,34 +354,3 @@ def _without_srid(value: Any) -> tuple[bytes | str | None, int | None]:
     if len(wkb) < 9 or not kind & _SRID_FLAG:
         return wkb, None
     return wkb[:1] + (kind & ~_SRID_FLAG).to_bytes(4, order) + wkb[9:], int.from_bytes(wkb[5:9], order)
-
-
-@contextmanager
-def _named_errors(spec: TableSpec, source: SqlSource, place: str) -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        raise _named(f"{spec.name}: {place}", source, error) from error
-
-
-def _named(where: str, source: SqlSource, error: DBAPIError) -> SluicewayError:
-    said = next(iter(str(error.orig).strip().splitlines()), type(error.orig).__name__)
-    state = getattr(error.orig, "sqlstate", None) or ""
-    hint = getattr(getattr(error.orig, "diag", None), "message_hint", None)
-    full = f"{where}: {said}" + (f" ({hint})" if hint else "")
-    if state == "42501":
-        return SourceUnreadableError(f"{full}; grant SELECT to the user of connection {source.connection!r}")
-    if state == "25006":
-        return SourceUnreadableError(f"{full}; a source is only read")
-    if state == "42P01" or "no such table" in said:
-        return SourceMissingError(f"{full}; check source.{'table' if source.table else 'query'}")
-    if state == "42703" or "no such column" in said:
-        return SchemaDriftError(f"{full}; adapt source.{'table' if source.table else 'query'}")
-    if isinstance(error, OperationalError) and not state and WRONG_LOGIN.search(said):
-        return SettingsError(f"{full}; correct connection {source.connection!r}")
-    lost = error.connection_invalidated or state[:2] in {"08", "40", "53", "57"} or "is locked" in said
-    # without a code of the server it was never reached; SQLite is always here
-    unreached = isinstance(error, OperationalError) and not state and type(error.orig).__module__ != "sqlite3"
-    if lost or unreached:
-        return SourceUnavailableError(f"{full}; try again later")
-    return SourceUnreadableError(full)
