@@ -183,7 +183,7 @@ def publish(url: str, run: RunKey, state: int) -> float:
     steps.plan(url, run, only=[])
     load_table(registry.read_one("city"), url, run=run)
     began = time.perf_counter()
-    published = publishing.aggregate(url, run)
+    published = publishing.aggregate(url, run).views
     assert published == sorted(VIEWS), published
     return time.perf_counter() - began
 

@@ -54,7 +54,7 @@ def test_a_view_that_reads_it_is_not_published_even_where_an_older_table_stands(
 ) -> None:
     query("CREATE TABLE city (id int)")
     load(city)
-    assert aggregate(warehouse_url, RUN) == []
+    assert aggregate(warehouse_url, RUN).views == []
     assert query("SELECT withheld FROM etl.publication") == [
         ("city goes to BigQuery (target), and a view reads what stands in PostgreSQL",)
     ]

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 
 from sluiceway.errors import SluicewayError
 from sluiceway.ids import PLANNING_TASK, SPLIT_TABLES_TASK, VERDICT_TASK, of_group
+from sluiceway.on_airflow.assets import tell_of_views
 from sluiceway.on_airflow.connections import connections, warehouse_url
 from sluiceway.on_airflow.recorded import opening_of, run_of
 from sluiceway.run.reconcile import ENDED
@@ -148,4 +149,7 @@ def aggregate(context: Context) -> list[str]:
     """Publish: refresh the views that the run's tables feed."""
     from sluiceway.run import publishing
 
-    return publishing.aggregate(warehouse_url(), run_of(context))
+    url = warehouse_url()
+    published = publishing.aggregate(url, run_of(context))
+    tell_of_views(context, url, published.changed)
+    return published.views

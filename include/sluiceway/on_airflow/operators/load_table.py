@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from sluiceway.on_airflow.assets import tell_of_load
 from sluiceway.on_airflow.connections import CONN_ID, connections
 from sluiceway.on_airflow.lineage import OfTable
 from sluiceway.on_airflow.recorded import recorded, run_of
@@ -67,4 +68,5 @@ class LoadTableOperator(OfTable, BaseOperator):
                 connections=connections,
                 from_parts=self.from_parts,
             )
+            tell_of_load(context, url, result)
         return result.model_dump(exclude={"source_columns", "finished_at", "fingerprint", "spec_hash"})
