@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 
-from sluiceway.errors import SourceMissingError, TargetMismatchError
+from sluiceway.errors import ConfigError, SourceMissingError, TargetMismatchError
 from sluiceway.infer.preview import LOOKED_AT, preview, standing
 from sluiceway.ledger.store import RunKey
 from sluiceway.load.table import load_table
@@ -98,3 +99,63 @@ def test_a_table_of_another_shape_is_an_error(city: TableSpec, warehouse_url: st
     query("CREATE TABLE city (id text PRIMARY KEY, etl_run_id text)")
     with pytest.raises(TargetMismatchError, match="'id' is text in the warehouse and integer in the spec"):
         standing(city, warehouse_url)
+
+
+COMPUTED = """description = "Inspections"
+key = "id"
+source = { kind = "csv", uri = "inspection.csv" }
+[columns]
+id = "integer"
+part = { type = "integer", stored = false }
+whole = { type = "numeric", stored = false }
+seen = { type = "timestamptz", stored = false }
+more = { type = "jsonb", stored = false }
+share = { type = "numeric(6,3)", expression = "part / whole" }
+label = { type = "text", expression = "id || to_char(seen, ' YYYY ') || (more->>'a')" }
+"""
+INSPECTIONS = """id,part,whole,seen,more
+1,1,8,2024-01-01 01:00+02,"{""a"": ""\u00fc""}"
+2,1,0,2024-01-01,{}
+x,1,0,2024-01-01,{}
+"""
+
+
+def test_a_warehouse_computes_what_is_shown_and_keeps_nothing_of_it(
+    write_spec: WriteSpec, warehouse_url: str, query: Query
+) -> None:
+    spec = write_spec("inspection", COMPUTED, inspection__csv=INSPECTIONS)
+    for _ in range(2):
+        found = preview(spec, url=warehouse_url)
+        assert found.rows == [{"id": 1, "share": Decimal("0.125"), "label": "1 2023 ü"}]
+        assert {reject.row_number: reject.reason for reject in found.rejects} == {
+            2: "share: division by zero",
+            3: "id: 'x' is no integer",
+        }
+        assert (found.extracted, found.rejected, found.not_computed) == (3, 2, ())
+    assert query("SELECT relname FROM pg_class WHERE relname LIKE 'etl_pre%' OR relname = 'inspection'") == []
+
+
+def test_without_a_warehouse_a_preview_says_which_columns_it_does_not_show(write_spec: WriteSpec) -> None:
+    found = preview(write_spec("inspection", COMPUTED, inspection__csv=INSPECTIONS))
+    assert found.rows == [{"id": 1}, {"id": 2}]
+    assert found.sentence("inspection").endswith(
+        "PostgreSQL computes share, label: name a warehouse (--warehouse) to see what."
+    )
+
+
+def test_a_preview_by_a_warehouse_says_what_postgresql_does_not_take(write_spec: WriteSpec, warehouse_url: str) -> None:
+    spec = write_spec(
+        "inspection", COMPUTED.replace("part / whole", "part / more + whole"), inspection__csv=INSPECTIONS
+    )
+    with pytest.raises(ConfigError, match=r"columns\.share\.expression: .*operator does not exist: integer / jsonb"):
+        preview(spec, url=warehouse_url)
+
+
+def test_keys_that_are_computed_are_not_compared_in_a_preview(write_spec: WriteSpec, warehouse_url: str) -> None:
+    toml = COMPUTED.replace('key = "id"', 'key = "label"').replace("part / whole", "part + whole")
+    spec = write_spec("inspection", toml, inspection__csv=INSPECTIONS)
+    assert preview(spec).repeated == 0
+    assert [reject.reason for reject in preview(spec, url=warehouse_url).rejects] == [
+        "id: 'x' is no integer",
+        "label: is null",
+    ]

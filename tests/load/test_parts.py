@@ -100,6 +100,22 @@ def assert_same(query: Query, whole: TableRun, parted: TableRun) -> None:
 
 
 @pytest.mark.parametrize("split", ["rows:1400", "column:COUNTY", "column:YR_PLANTED"])
+def test_a_split_load_computes_columns_and_rejects_as_an_unsplit_one(
+    split: str, fields: Path, write_spec: WriteSpec, loads: Loads, query: Query
+) -> None:
+    computed = '[columns]\nage = { type = "numeric(8,3)", expression = "acres / (planted - 2015)" }'
+    toml = field_toml(fields).replace("[columns]", computed)
+    whole = loads.whole(write_spec("field", toml), "whole")
+    parted = loads.split(write_spec("parted", f'split = "{split}"\n{toml}'), "parted")
+    assert_same(query, whole, parted)
+    ages = "SELECT unique_id, age FROM {} ORDER BY unique_id"
+    assert query(ages.format("parted")) == query(ages.format("field"))
+    said = [reason for _, _, reason, *_ in rejects(query, "parted", "parted")]
+    assert 0 < said.count("age: division by zero") < whole.extracted / 2
+    assert query(STAGED) == []
+
+
+@pytest.mark.parametrize("split", ["rows:1400", "column:COUNTY", "column:YR_PLANTED"])
 def test_a_split_load_gives_the_rows_rejects_and_accounting_of_an_unsplit_one(
     split: str, fields: Path, write_spec: WriteSpec, loads: Loads, query: Query
 ) -> None:

@@ -169,3 +169,19 @@ def test_what_a_transform_makes_is_claimed_only_where_the_names_are_the_same(
     spec = table({"kind": "csv", "uri": "/a.csv"}, {"id": "integer", "made": "text"}, transform=tmp_path / "city.py")
     found = lineage_of(spec, URL, lambda _: ERP, loaded=loaded(id="text", raw="text"))
     assert found.columns == {"id": From(fields=("id",), how="through transforms/city.py")}
+
+
+def test_a_computed_column_is_made_of_the_fields_of_those_that_it_reads() -> None:
+    columns = {
+        "part": {"type": "integer", "source": "PART", "stored": False},
+        "whole": "integer",
+        "share": {"type": "numeric", "expression": "part / whole"},
+        "percent": {"type": "numeric", "expression": "share * 100 + whole"},
+    }
+    found = lineage_of(table({"kind": "csv", "uri": "/a.csv"}, columns), URL, lambda _: ERP)
+    assert found.columns == {
+        "whole": From(fields=("whole",), how="read as integer"),
+        "share": From(fields=("PART", "whole"), how="computed: part / whole"),
+        "percent": From(fields=("PART", "whole"), how="computed: share * 100 + whole"),
+    }
+    assert [name for name, _ in found.table.fields] == ["whole", "share", "percent"]

@@ -122,6 +122,7 @@ def tables_check(
             else:
                 specs[path] = registry.read_spec(path)
                 _check_query(path, specs[path])
+                _check_expressions(path, specs[path])
         except ConfigError as error:
             problems += [checked.Problem(path, sentence) for sentence in str(error).split("\n")]
     problems += _broken_promises(specs, config)
@@ -140,6 +141,19 @@ def _check_query(path: Path, spec: TableSpec) -> None:
         check_reads_somewhere(query)
     except NotOneSelectError as error:
         raise ConfigError(f"{path}: source.query {error}") from error
+
+
+def _check_expressions(path: Path, spec: TableSpec) -> None:
+    """Their words are judged whenever the file is read; whether they are put together rightly a parser says here."""
+    if not spec.computed:
+        return
+    from sluiceway.sources.services.sql_code import NotOneSelectError, check_expression
+
+    for name in spec.computed:
+        try:
+            check_expression(str(spec.columns[name].expression))
+        except NotOneSelectError as error:
+            raise ConfigError(f"{path}: columns.{name}.expression: {error}") from error
 
 
 def _broken_promises(specs: Mapping[Path, TableSpec], config: Path) -> list[checked.Problem]:
@@ -310,7 +324,8 @@ def tables_preview(
     table: TableArgument,
     rows: Annotated[str, typer.Option(metavar="N", help=f"How many rows to show, at most {MOST_ROWS}.")] = "10",
     warehouse: Annotated[
-        str | None, typer.Option("--warehouse", metavar="URL", help="Also see whether this warehouse's table fits.")
+        str | None,
+        typer.Option("--warehouse", metavar="URL", help="Also see whether its table fits, and what it computes."),
     ] = None,
     uri: Annotated[str | None, typer.Option("--uri", help="Read this file or URL instead of the declared one.")] = None,
     as_json: JsonOption = False,
@@ -328,12 +343,13 @@ def tables_preview(
         spec = _spec(table)
         if uri is not None:
             spec = registry.read_from(spec, uri)
-        found = preview(spec, rows=most)
+        found = preview(spec, rows=most, url=url)
         stands = standing(spec, url) if url is not None else None
     if as_json:
         print_json({**found.document(), "warehouse": stands})
         return
-    names = [*spec.columns, *([spec.geometry.column] if spec.geometry is not None else [])]
+    names = [name for name in spec.stored_columns if name not in found.not_computed]
+    names += [spec.geometry.column] if spec.geometry is not None else []
     shown = [["" if value is None else str(value)[:CELL] for value in row.values()] for row in found.rows]
     print_records(names, shown)
     out.print(plain(found.sentence(spec.name)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,10 @@ from sluiceway.tables.spec import TableSpec
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+
+    from sluiceway.load.reject_spool import RejectSpool
+
+Computer = Callable[["pa.RecordBatch", "RejectSpool"], tuple["pa.RecordBatch", Sequence[Mapping[str, Any]]]]
 
 LOOKED_AT = 5_000
 """Rows of a source that a preview reads at least."""
@@ -46,6 +50,8 @@ class Preview:
     repaired: int = 0
     complete: bool = True
     """Whether the source was read to its end."""
+    not_computed: tuple[str, ...] = ()
+    """Columns of an expression, which only a warehouse computes."""
 
     def sentence(self, table: str) -> str:
         """The counts."""
@@ -56,7 +62,13 @@ class Preview:
         return (
             f"{table}: of {first}{counted(self.extracted, 'row')} {good:,} can be loaded and "
             f"{counted(self.rejected + self.repeated, 'would be a reject', 'would be rejects')}{repeated}{repaired}."
+            f"{self._missing()}"
         )
+
+    def _missing(self) -> str:
+        if not self.not_computed:
+            return ""
+        return f" PostgreSQL computes {', '.join(self.not_computed)}: name a warehouse (--warehouse) to see what."
 
     def document(self) -> dict[str, Any]:
         """Everything, for JSON; values that JSON has no word for are still as they are."""
@@ -68,35 +80,52 @@ class Preview:
             "repaired": self.repaired,
             "rows": self.rows,
             "rejects": [reject.model_dump(mode="json") for reject in self.rejects],
+            "not_computed": list(self.not_computed),
         }
 
 
 def preview(
-    spec: TableSpec, *, rows: int = 10, limit: int | None = LOOKED_AT, connections: Connections = from_environment
+    spec: TableSpec,
+    *,
+    rows: int = 10,
+    limit: int | None = LOOKED_AT,
+    connections: Connections = from_environment,
+    url: str | None = None,
 ) -> Preview:
     """Read the first rows of the source of `spec` as a load would.
 
     :param rows: how many good rows to keep.
     :param limit: about how many rows to read; all of them if None.
+    :param url: of a warehouse, which computes the columns of an expression; nothing of it stays there.
     :raises SluicewayError: what a load would raise before it writes.
     """
     with located(spec.source, connections) as place:
-        return preview_at(spec, place, rows=rows, limit=limit, connections=connections)
+        return preview_at(spec, place, rows=rows, limit=limit, connections=connections, url=url)
 
 
 def preview_at(
-    spec: TableSpec, place: Place, *, rows: int, limit: int | None, connections: Connections = from_environment
+    spec: TableSpec,
+    place: Place,
+    *,
+    rows: int,
+    limit: int | None,
+    connections: Connections = from_environment,
+    url: str | None = None,
 ) -> Preview:
     """The same for a source that was found already."""
     from sluiceway.load.reject_spool import RejectSpool
     from sluiceway.load.staging import Staged, loadable
 
     found, staged = Preview(), Staged()
-    with closing(RejectSpool(found.rejects)) as spool, _keys(spec) as keys:
+    found.not_computed = spec.computed if url is None else ()
+    with closing(RejectSpool(found.rejects)) as spool, _keys(spec.given()) as keys, _computer(spec, url) as computed:
         with open_source(spec, place, connections) as extraction:
             for batch in loadable(spec, extraction, spool, staged):
-                keys.add(batch)
-                found.rows += _shown(spec, batch.slice(0, rows - len(found.rows)))
+                good, values = computed(batch, spool)
+                if spec.key == "content" or not {*spec.key} & {*spec.computed}:
+                    keys.add(good)
+                wanted = rows - len(found.rows)
+                found.rows += _shown(spec, good.slice(0, wanted), values[:wanted])
                 if limit is not None and staged.extracted >= limit:
                     found.complete = False
                     break
@@ -137,10 +166,38 @@ def standing(spec: TableSpec, url: str, connections: Connections = from_environm
         return f"{found} and the declared shape."
 
 
-def _shown(spec: TableSpec, batch: pa.RecordBatch) -> list[dict[str, Any]]:
+@contextmanager
+def _computer(spec: TableSpec, url: str | None) -> Iterator[Computer]:
+    """Within the block a function takes out of a batch the rows that cannot be computed, and computes the others."""
+    if url is None or not spec.computed:
+        yield lambda batch, spool: (batch, [{}] * batch.num_rows)
+        return
+    import pyarrow as pa
+
+    from sluiceway.load.computed_rows import computing
+    from sluiceway.load.reject_spool import json_row
+    from sluiceway.load.stage_table import ROW_NUMBER
+
+    with computing(url, spec) as compute:
+
+        def computed(batch: pa.RecordBatch, spool: RejectSpool) -> tuple[pa.RecordBatch, list[dict[str, Any]]]:
+            given = batch.select(list(spec.given().columns))
+            rows = [json_row(given, index) for index in range(given.num_rows)]
+            found = compute(rows)
+            for row, number, (_, said) in zip(rows, batch.column(ROW_NUMBER).to_pylist(), found, strict=True):
+                if said is not None:
+                    spool.add([Reject(row_number=number, column_name=said[0], reason=said[1], row=row)])
+            good = [said is None for _, said in found]
+            return batch.filter(pa.array(good, pa.bool_())), [values for values, said in found if said is None]
+
+        yield computed
+
+
+def _shown(spec: TableSpec, batch: pa.RecordBatch, computed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     shown = []
-    for row in batch.to_pylist():
-        values = {name: row[name] for name in spec.columns}
+    for row, made in zip(batch.to_pylist(), computed, strict=True):
+        both = row | made
+        values = {name: both[name] for name in spec.stored_columns if name in both}
         if spec.geometry is not None:
             import shapely
 

@@ -22,7 +22,7 @@ def check_drift(spec: TableSpec, columns: Mapping[str, str], before: Mapping[str
     """
     if not before:
         return
-    declared = {str(source) for name in spec.columns for source in spec.source_names(name)}
+    declared = {str(source) for name in spec.given().columns for source in spec.source_names(name)}
     retyped = [
         f"column {name!r} held {before[name]} and now holds {kind}"
         for name, kind in columns.items()

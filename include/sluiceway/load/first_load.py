@@ -49,11 +49,13 @@ def first_load(session: Session, spec: TableSpec, run: RunKey) -> FirstLoad | No
 
 def is_direct(spec: TableSpec) -> bool:
     """Whether every value can travel as it will stand; PostgreSQL makes the others of what is staged."""
-    # a content key is made of the values that PostgreSQL has, a number without bounds and heights by PostgreSQL itself
+    # a content key is made of the values that PostgreSQL has; numbers without bounds, heights and what an expression
+    # computes are made by PostgreSQL itself
     numbers = (column.sql_type for column in spec.columns.values() if column.sql_type.base == "numeric")
     return (
         spec.target == "postgresql"
         and spec.key != "content"
+        and not spec.computed
         and all(number.args for number in numbers)
         and (spec.geometry is None or spec.geometry.dimensions == "XY")
     )

@@ -51,7 +51,7 @@ def target_of(spec: TableSpec) -> sql.Identifier:
 def _column_types(spec: TableSpec) -> dict[str, str]:
     """Every column of the warehouse table and its type, in order; all of them checked names, none user text."""
     types = {CONTENT_KEY_COLUMN: "uuid"} if spec.key == "content" else {}
-    types |= {name: column.type for name, column in spec.columns.items()}
+    types |= {name: column.type for name, column in spec.stored_columns.items()}
     if spec.geometry is not None:
         types[spec.geometry.column] = spec.geometry.sql_type
     if spec.on_missing == "mark":
@@ -72,10 +72,11 @@ def _same_key(spec: TableSpec) -> sql.Composed:
 
 def table_exists(session: Session, spec: TableSpec) -> bool:
     """Whether the warehouse table is there."""
-    return _exists(session, target_of(spec))
+    return exists(session, target_of(spec))
 
 
-def _exists(session: Session, name: sql.Identifier) -> bool:
+def exists(session: Session, name: sql.Identifier) -> bool:
+    """Whether there is a table, or an index, of that name."""
     query = sql.SQL("SELECT to_regclass({}) IS NOT NULL AS found").format(sql.Literal(name.as_string(None)))
     return bool(session.execute(query)[0][0])
 
@@ -88,7 +89,7 @@ def ensure_table(session: Session, spec: TableSpec) -> bool:
     """
     types = _column_types(spec)
     if not table_exists(session, spec):
-        required = {RUN_COLUMN, *(name for name, column in spec.columns.items() if column.required)}
+        required = {RUN_COLUMN, *(name for name, column in spec.stored_columns.items() if column.required)}
         if spec.geometry is not None and spec.geometry.required:
             required.add(spec.geometry.column)
         columns = [
@@ -202,7 +203,7 @@ def complete(session: Session, spec: TableSpec, merged: Merged) -> None:
 def _ensure_spatial_index(session: Session, spec: TableSpec, column: str) -> None:
     name = short_name(f"{spec.name}_{column}_gist")
     # IF NOT EXISTS would do, but it waits for whoever writes to the table, and for autovacuum
-    if not _exists(session, sql.Identifier(SCHEMA, name)):
+    if not exists(session, sql.Identifier(SCHEMA, name)):
         session.execute(
             sql.SQL("CREATE INDEX {} ON {} USING gist ({})").format(
                 sql.Identifier(name), target_of(spec), sql.Identifier(column)

@@ -100,8 +100,8 @@ def _of_python(values: pa.Array, index: int) -> Any:
 
 
 def keys_of(typed: pa.RecordBatch, key: Sequence[str], rows: Sequence[int]) -> list[Key | None]:
-    """The keys of these rows of a batch after the cast; None where a part of one could not be cast or is null."""
-    if not key:
+    """The keys of these rows of a batch after the cast; None where a part of one is null, not cast or not computed."""
+    if not set(key) <= set(typed.schema.names) or not key:
         return [None] * len(rows)
     taken = typed.select(list(key)).take(pa.array(rows, pa.int64()))
     columns = [_spelled(column) for column in taken.columns]

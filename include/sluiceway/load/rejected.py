@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from psycopg import sql
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from sluiceway.load.session import BulkSession
 
 REJECTED = "etl_stage_reject"
-"""The temporary table of what could not be cast, with its keys."""
+"""The temporary table of what could not be cast, or computed, with its keys."""
+FOUND = "etl_stage_reject_found"
+"""That of what PostgreSQL itself has found, until it is together with the others."""
 _PLAIN_JSON = frozenset({"smallint", "integer", "bigint", "boolean"})
 
 
@@ -40,6 +43,33 @@ class Rejects(Protocol):
 def write_rejects(session: BulkSession, spec: TableSpec, run: RunKey, try_number: int, spool: Rejects) -> None:
     """Hand the rejects over to the ledger; they stand in the temporary table REJECTED too until the end."""
     spool.hand_over(session, REJECTED)
+    _into_ledger(session, spec, run, try_number, REJECTED)
+
+
+@dataclass(frozen=True)
+class RejectCounts:
+    """Counts of rows."""
+
+    count: int = 0
+    without_key: int = 0
+    """Of how many the key cannot be read."""
+
+
+def add_rejects(session: Session, spec: TableSpec, run: RunKey, try_number: int, rejects: sql.Composed) -> None:
+    """The same with what PostgreSQL itself has found.
+
+    :param rejects: SELECTs them as a RejectSpool hands them over.
+    """
+    session.execute(sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(sql.Identifier(FOUND), rejects))
+    _into_ledger(session, spec, run, try_number, FOUND)
+    there = session.execute(
+        sql.SQL("SELECT to_regclass({}) IS NOT NULL AS found").format(sql.Literal(f"pg_temp.{REJECTED}"))
+    )
+    together = "INSERT INTO {1} SELECT * FROM {0}" if there[0][0] else "ALTER TABLE {0} RENAME TO {1}"
+    session.execute(sql.SQL(together).format(sql.Identifier(FOUND), sql.Identifier(REJECTED)))
+
+
+def _into_ledger(session: Session, spec: TableSpec, run: RunKey, try_number: int, table: str) -> None:
     session.execute(
         sql.SQL(
             "INSERT INTO etl.reject "
@@ -47,8 +77,8 @@ def write_rejects(session: BulkSession, spec: TableSpec, run: RunKey, try_number
             'SELECT {}, {}, {}, {}, row_number, column_name, reason, "row"::jsonb, {} FROM {}'
         ).format(
             *map(sql.Literal, (*run, spec.name, try_number)),
-            _key_as_json(spec, lambda name: _rejected_key(spec, name)),
-            sql.Identifier(REJECTED),
+            _key_as_json(spec, lambda name: _rejected_key(spec, name, table)),
+            sql.Identifier(table),
         )
     )
 
@@ -155,8 +185,8 @@ def _key_as_json(spec: TableSpec, value: Callable[[str], sql.Composable]) -> sql
     return sql.SQL("CASE WHEN {} THEN jsonb_build_object({}) END").format(there, sql.SQL(", ").join(parts))
 
 
-def _rejected_key(spec: TableSpec, column: str) -> sql.Identifier:
-    return sql.Identifier(REJECTED, f"{KEY_PREFIX}{spec.key_columns.index(column)}")
+def _rejected_key(spec: TableSpec, column: str, table: str = REJECTED) -> sql.Identifier:
+    return sql.Identifier(table, f"{KEY_PREFIX}{spec.key_columns.index(column)}")
 
 
 def _key(spec: TableSpec) -> sql.Composed:

@@ -74,20 +74,26 @@ def stage_table(spec: TableSpec) -> sql.Identifier:
 
 
 def create_stage(session: Session, spec: TableSpec, table: sql.Identifier | None = None) -> None:
-    """Make it: the columns above, every column of the spec as it travels, the geometry as WKB.
+    """Make it: the columns above, every column that the source gives as it travels, the geometry as WKB.
 
     :param table: another one than that of the whole load.
     """
+    columns = sql.SQL(", ").join(
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(type_)) for name, type_ in staged_types(spec).items()
+    )
+    session.execute(sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(table or stage_table(spec), columns))
+
+
+def staged_types(spec: TableSpec) -> dict[str, str]:
+    """Its columns and their types, as the source fills them."""
     types = {ROW_NUMBER: "bigint", REMEMBERED: "boolean"} | ({ORDINAL: "bigint"} if spec.duplicates == "keep" else {})
     types |= {
-        name: _TRAVELS_AS.get(column.sql_type.base, column.sql_type.base) for name, column in spec.columns.items()
+        name: _TRAVELS_AS.get(column.sql_type.base, column.sql_type.base)
+        for name, column in spec.given().columns.items()
     }
     if spec.geometry is not None:
         types[spec.geometry.column] = "bytea"
-    columns = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(type_)) for name, type_ in types.items()
-    )
-    session.execute(sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(table or stage_table(spec), columns))
+    return types
 
 
 def drop_stage(session: Session, spec: TableSpec) -> None:
@@ -117,8 +123,8 @@ def staged_value(spec: TableSpec, column: str) -> sql.Composable:
 
 
 def staged_content(spec: TableSpec) -> sql.Composed:
-    """The whole content of the staging row `s` as one text."""
-    names = list(spec.columns) + ([spec.geometry.column] if spec.geometry else [])
+    """All that the source gives of the staging row `s` as one text; what is computed follows from it."""
+    names = list(spec.given().columns) + ([spec.geometry.column] if spec.geometry else [])
     return sql.SQL("ROW({})::text").format(idents(names, "s"))
 
 

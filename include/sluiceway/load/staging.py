@@ -75,6 +75,8 @@ def stage(
     :raises NotAsRememberedError: the same, but some batches were only remembered.
     """
     staged = Staged()
+    # what is computed comes once all rows are there
+    spec = spec.given()
     if first is not None:
         first.create(session)
     else:
@@ -110,6 +112,7 @@ def loadable(spec: TableSpec, extraction: Extraction, spool: RejectSpool, staged
 
     :raises SchemaDriftError: a column holds no value of its declared type.
     """
+    spec = spec.given()
     with closing(Caster(spec)) as caster:
         typing = _Typing(spec, extraction, caster, spool, staged, None)
         yield from typing.batches(_raw_batches(spec, extraction), lambda rows, total: None)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sluiceway.load.loaded_batches import LoadedBatches
     from sluiceway.load.merge import Merged
     from sluiceway.load.reject_spool import RejectSpool
+    from sluiceway.load.rejected import RejectCounts
     from sluiceway.load.session import BulkSession
     from sluiceway.load.staging import Progress, Staged
     from sluiceway.sources.extraction import Extraction
@@ -234,10 +235,11 @@ class _Load:
         *,
         cutting_short: bool,
     ) -> TableRun | None:
+        from sluiceway.load.computed import compute
         from sluiceway.load.first_load import first_load
         from sluiceway.load.loaded_batches import LoadedBatches, way
         from sluiceway.load.merge import target_of
-        from sluiceway.load.rejected import reject_duplicates, write_rejects
+        from sluiceway.load.rejected import RejectCounts, reject_duplicates, write_rejects
         from sluiceway.load.stage_table import drop_stage
 
         spec, run = self.spec, self.attempt.run
@@ -247,8 +249,8 @@ class _Load:
         remembered = None
         if cutting_short and is_here:
             remembered = loaded_batches.read(session, spec.name, target=target_of(spec), way=this_way)
-        # a content key is made of all columns, so that no row can be told by its key alone
-        remembers = since is None and spec.key != "content" and is_here
+        # a content key is made of all columns, a computed one of others: no row can be told by its key alone
+        remembers = since is None and set(spec.key_columns) <= set(spec.given().columns) and is_here
         memory = LoadedBatches.of(remembered.batches if remembered else b"") if remembers else None
         first = first_load(session, spec, run) if cutting_short and since is None else None
         staged = self._stage(session, extraction, spool, memory, first)
@@ -260,13 +262,16 @@ class _Load:
             return None
         if spool.count and self.parts is None:
             write_rejects(session, spec, run, self.attempt.try_number, spool)
+        computed = compute(session, spec, run, self.attempt.try_number)
+        staged.staged -= computed.count
+        rejects = RejectCounts(spool.count + computed.count, spool.without_key + computed.without_key)
         repeated = reject_duplicates(session, spec, run, self.attempt.try_number) if first is None else 0
-        rejected = spool.count + repeated
+        rejected = rejects.count + repeated
         self._check_rejects(session, staged.extracted, rejected, all_known=first is None)
         if first is not None:
             merged = first.finish(session, staged.staged)
         else:
-            merged = self._merge(session, staged, remembered, spool)
+            merged = self._merge(session, staged, remembered, rejects)
             drop_stage(session, spec)
         if self.parts is not None:
             self.parts.done(session)
@@ -290,14 +295,15 @@ class _Load:
             source_rows=held_by_source(
                 self.last, extracted=staged.extracted if since is None else None, inserted=merged.inserted
             ),
-            note=_note(spec, spool.without_key, extraction.notes),
+            note=_note(spec, rejects.without_key, extraction.notes),
         )
         # with the lock gone another load may have read a newer source meanwhile; with it here, that one comes later
         self.lock.check_held()
         self.attempt.is_written = True
         store.write_table_run(session, result)
         if is_here and (staged.remembered != staged.extracted or merged.deleted):
-            batches = memory.written() if memory is not None and not repeated else b""
+            whole = memory is not None and not repeated and not computed.count
+            batches = memory.written() if memory is not None and whole else b""
             loaded_batches.write(session, spec.name, target=target_of(spec), way=this_way, batches=batches)
         return result
 
@@ -326,7 +332,7 @@ class _Load:
         session: BulkSession,
         staged: Staged,
         remembered: Remembered | None,
-        spool: RejectSpool | PartsRejects,
+        rejects: RejectCounts,
     ) -> Merged:
         """What is staged into the table, wherever that is."""
         spec, run = self.spec, self.attempt.run
@@ -339,8 +345,8 @@ class _Load:
                 run,
                 self.attempt.try_number,
                 check_turn=self.lock.check_held,
-                rejects=spool.count,
-                without_key=spool.without_key,
+                rejects=rejects.count,
+                without_key=rejects.without_key,
             )
         from sluiceway.load.merge import check_remembered, ensure_table, merge
 
@@ -353,8 +359,8 @@ class _Load:
             run,
             new=new,
             nothing_new=staged.staged == staged.remembered,
-            rejects=spool.count,
-            without_key=spool.without_key,
+            rejects=rejects.count,
+            without_key=rejects.without_key,
         )
 
     def _check_rejects(self, session: BulkSession, extracted: int, rejected: int, *, all_known: bool) -> None:

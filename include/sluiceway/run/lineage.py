@@ -14,6 +14,8 @@ from sluiceway.errors import SettingsError
 from sluiceway.ledger.rows import TableRun
 from sluiceway.sources.connections import Connection, Connections
 from sluiceway.tables.column import Column
+from sluiceway.tables.computed import tokens_of
+from sluiceway.tables.expression import columns_of
 from sluiceway.tables.source_spec import (
     BigQuerySource,
     ExcelSource,
@@ -116,7 +118,7 @@ def warehouse_table(url: str, name: str, schema: str = "public") -> Dataset:
 
 
 def _table(spec: TableSpec, url: str, dataset: str | None) -> Dataset:
-    fields = [(name, column.type) for name, column in spec.columns.items()]
+    fields = [(name, column.type) for name, column in spec.stored_columns.items()]
     if spec.geometry is not None:
         fields.append((spec.geometry.column, spec.geometry.sql_type))
     found = (
@@ -131,8 +133,13 @@ def _columns(spec: TableSpec, known: Mapping[str, str]) -> dict[str, From]:
     if spec.transform is not None:
         # what the function makes of a batch only it knows: what has one name on both sides is the same column
         how = f"through transforms/{spec.transform.name}"
-        return {name: From(fields=(name,), how=how) for name in spec.columns if name in known}
-    found = {name: _column(name, column, known) for name, column in spec.columns.items()}
+        return {name: From(fields=(name,), how=how) for name in spec.stored_columns if name in known}
+    found = {name: _column(name, column, known) for name, column in spec.given().columns.items()}
+    for name in spec.computed:
+        read = [field for each in columns_of(tokens_of(spec.columns, name)) for field in found[each].fields]
+        how = f"computed: {spec.columns[name].expression}"
+        found[name] = From(fields=tuple(dict.fromkeys(read)), how=how)
+    found = {name: found[name] for name in spec.stored_columns}
     if spec.geometry is not None:
         geometry = spec.geometry
         fields = tuple(geometry.source_columns.values()) or (GEOMETRY,)

@@ -60,6 +60,8 @@ def open_source(
     from sluiceway.sources.bounds import bounded, check_columns
     from sluiceway.sources.locate import size_of
 
+    # what an expression computes is no column of the source
+    spec = spec.given()
     with _opened(spec, place, connections, watermark, piece) as extraction:
         check_columns(spec, extraction.columns, place.name)
         size = size_of(place.path) if place.path is not None else None

@@ -58,6 +58,8 @@ _MEANT = {
     "guid": "uuid",
 }
 """Names of other systems, which PostgreSQL does not know or takes for something else."""
+_OF_A_SOURCE = ("source", "format", "null", "strip", "remove", "upper", "lower", "map", "scale", "default")
+"""Keys of a column that say where its values come from, and what becomes of them before the cast."""
 _TYPE_PATTERN = re.compile(r"^(?P<base>[a-z][a-z0-9 ]*?)\s*(?:\((?P<args>\d+(?:\s*,\s*\d+)?)\))?$")
 
 
@@ -100,6 +102,16 @@ class Column(Frozen):
         examples=["GEOID", 3, ["GEOID20", "GEOID10"]],
     )
     type: str = Field(description="The SQL type in the warehouse.", examples=["numeric(10,2)"])
+    expression: str | None = Field(
+        default=None,
+        description="One value of PostgreSQL's SQL over the other columns of this table, in place of a source.",
+        examples=["first_name || ' ' || last_name"],
+    )
+    stored: bool = Field(
+        default=True,
+        description="Whether it stands in the warehouse; false for a column that is there for expressions alone.",
+        examples=[False],
+    )
     required: bool = Field(
         default=False,
         description="A row whose value is null is a reject. Key columns are always required.",
@@ -156,6 +168,13 @@ class Column(Frozen):
     @classmethod
     def _known_type(cls, value: str) -> str:
         return str(SqlType.parse(value))
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        for key in _OF_A_SOURCE if self.expression is not None else ():
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key}: is for values of the source; the expression says what becomes of its own")
+        return self
 
     @model_validator(mode="after")
     def _one_case(self) -> Self:

@@ -17,6 +17,7 @@ from sluiceway.errors import nearest
 from sluiceway.spans import check_span
 from sluiceway.tables.checks import Checks
 from sluiceway.tables.column import Column, column_from_shorthand
+from sluiceway.tables.computed import computing_order
 from sluiceway.tables.files import DEFAULT_GROUP, check_queue
 from sluiceway.tables.limits import Limits, check_cpu, check_memory, memory_bytes
 from sluiceway.tables.needs import Needs
@@ -32,8 +33,9 @@ DELETED_COLUMN = "deleted_at"
 CONTENT_KEY_COLUMN = "content_key"
 RESERVED_COLUMNS = frozenset(
     {RUN_COLUMN, DELETED_COLUMN, CONTENT_KEY_COLUMN, "etl_row_number", "etl_winner", "etl_ordinal"}
+    | {"etl_reason", "etl_reason_column"}
 )
-"""Ours: the warehouse table's, and the last three of the staging table."""
+"""Ours: the warehouse table's, and the others of the staging table."""
 
 _NAME_PATTERN = re.compile(r"^[a-z_][a-z0-9_]*$")
 
@@ -237,6 +239,12 @@ class TableSpec(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _can_be_computed(self) -> Self:
+        geometry = self.geometry.column if self.geometry is not None else None
+        computing_order(self.columns, geometry, () if self.key == "content" else self.key)
+        return self
+
+    @model_validator(mode="after")
     def _can_be_split(self) -> Self:
         if self.split is not None:
             check_split(self.split, self.source, transform=self.transform is not None, queue=self.queue)
@@ -260,7 +268,7 @@ class TableSpec(Frozen):
     @model_validator(mode="after")
     def _columns_found(self) -> Self:
         sheet = isinstance(self.source, SheetRows)
-        for name, column in self.columns.items():
+        for name, column in self.given().columns.items():
             position = isinstance(column.source, int)
             if position and not sheet:
                 raise ValueError(f"columns.{name}.source: must be a name; positions are for text and sheets")
@@ -273,7 +281,7 @@ class TableSpec(Frozen):
         if self.target == "bigquery":
             if self.split is not None:
                 raise ValueError("split: a table in BigQuery is loaded in one; remove split or target")
-            types = {name: column.type for name, column in self.columns.items()}
+            types = {name: column.type for name, column in self.stored_columns.items()}
             shape = (self.geometry.srid, self.geometry.dimensions) if self.geometry is not None else ()
             if refused := next(refused_by_bigquery(types, *shape), None):
                 raise ValueError(refused)
@@ -297,6 +305,21 @@ class TableSpec(Frozen):
     def key_columns(self) -> tuple[str, ...]:
         """The key's columns as they stand in the warehouse."""
         return (CONTENT_KEY_COLUMN,) if self.key == "content" else self.key
+
+    @property
+    def computed(self) -> tuple[str, ...]:
+        """The columns of an expression, each after those that it reads."""
+        return computing_order(self.columns)
+
+    @property
+    def stored_columns(self) -> dict[str, Column]:
+        """Those that stand in the warehouse."""
+        return {name: column for name, column in self.columns.items() if column.stored}
+
+    def given(self) -> Self:
+        """The table as its source gives it: without the columns that are computed."""
+        given = {name: column for name, column in self.columns.items() if column.expression is None}
+        return self if len(given) == len(self.columns) else self.model_copy(update={"columns": given})
 
     def source_names(self, column: str) -> tuple[str | int, ...]:
         """The names or the position in the source of target column `column`; the first that exists counts."""

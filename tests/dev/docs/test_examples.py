@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from sluiceway.alerts.spec import read_file as read_alerts_file
 from sluiceway.deploy.spec import read_file
 from sluiceway.flows.check import check
 from sluiceway.freshness.faces import Faces, read_faces
+from sluiceway.ledger.store import RunKey
 from sluiceway.tables.registry import read_spec
 from tests.dev.docs.markdown import PAGES, Block, commands, every, in_sentences, words
 from tests.flows.configured import CLI, configured, flow
@@ -285,6 +286,31 @@ def test_the_values_of_the_page_become_what_it_says(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
     shown = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| 0")]
     assert found == shown
+
+
+def test_the_expressions_of_the_page_become_what_it_says(
+    tmp_path: Path,
+    warehouse_url: str,
+    open_run: Callable[[str], RunKey],
+    query: Callable[..., list[tuple[object, ...]]],
+) -> None:
+    from sluiceway.load.table import load_table
+
+    page = "add-a-table.md"
+    (sheet,) = [block for block in every("text") if block.text.startswith("Permit,")]
+    (columns,) = [block for block in COLUMNS if page in block.name and "expression = " in block.text]
+    (tmp_path / "city.csv").write_text(sheet.text, encoding="utf-8")
+    table = tmp_path / "city.toml"
+    table.write_text(f"checks = {{ max_rejects = 1 }}\n{TABLE_HEAD}[columns]\n{columns.text}", encoding="utf-8")
+    spec = read_spec(table)
+    load_table(spec, warehouse_url, run=open_run("r1"))
+    names = ", ".join(f"coalesce({name}::text, '')" for name in spec.stored_columns)
+    found = [list(row) for row in query(f"SELECT {names} FROM city ORDER BY permit")]
+    text = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
+    shown = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| 10")]
+    assert found == shown
+    ((reason,),) = query("SELECT reason FROM etl.reject")
+    assert f"Permit 1024 is a reject: `{reason}`" in text
 
 
 def test_the_transform_of_the_page_does_what_it_says(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from dev.docs.keys import toml
 from dev.docs.tables import MODELS, TABLES
 from sluiceway.errors import ConfigError
+from sluiceway.tables.expression import FUNCTIONS, SPOKEN
 from sluiceway.tables.source_spec import SOURCE_KINDS
 
 FILE = {"uri": "a.csv"}
@@ -114,3 +115,10 @@ def test_an_example_that_is_none_is_found() -> None:
 def test_a_mark_of_no_model_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'Checks'"):
         TABLES.written("<!-- keys of Check -->\n<!-- end -->")
+
+
+def test_every_function_that_an_expression_may_call_stands_in_the_document() -> None:
+    text = TABLES.path.read_text(encoding="utf-8")
+    rows = re.search(r"\| functions \| \|\n\|---\|---\|\n((?:\|.*\n)+)", text)
+    assert rows is not None
+    assert sorted(re.findall(r"`(\w+)`", rows[1])) == sorted(FUNCTIONS | SPOKEN)

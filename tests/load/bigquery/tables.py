@@ -1,4 +1,4 @@
-"""Three tables: every type of a column, geometry, rejects; each with its source, and with a later one."""
+"""Tables with every type of a column, geometry, rejects, expressions; each with its source, and with a later one."""
 
 from __future__ import annotations
 
@@ -70,9 +70,39 @@ a,2024-01-01,2.5
 b,2024-01-04,much
 b,2024-01-05,1
 """
+COMPUTED = """
+description = "Inspections"
+key = "code"
+on_missing = "delete"
+checks = { max_rejects = 10, max_shrink = 1.0 }
+source = { kind = "csv", uri = "inspection.csv" }
+[columns]
+county = { type = "text", stored = false }
+number = "integer"
+code = { type = "text", expression = "lpad(county, 3, '0') || '-' || number" }
+part = { type = "integer", stored = false }
+whole = { type = "integer", stored = false }
+rate = { type = "numeric(6,3)", expression = "100.0 * part / whole" }
+more = { type = "jsonb", expression = "('{\\"a\\": ' || number || '}')::jsonb" }
+opened = { type = "date", expression = "make_date(2024, number, 1)" }
+"""
+INSPECTIONS = """county,number,part,whole
+1,7,1,8
+1,8,1,4
+1,9,1,0
+2,13,1,2
+,1,1,2
+1,7,2,8
+"""
+OTHER_INSPECTIONS = """county,number,part,whole
+1,7,2,8
+1,8,1,0
+3,8,1,4
+"""
 TABLES = {
     "city": (CSV, CITIES, OTHER_CITIES),
     "field": (GEOMETRY, FIELDS, OTHER_FIELDS),
     "measured": (REJECTS, MEASURED, OTHER_MEASURED),
+    "inspection": (COMPUTED, INSPECTIONS, OTHER_INSPECTIONS),
 }
 """Name -> its file, its source, its source later."""

@@ -31,7 +31,7 @@ def in_ledger(url: str, result: TableRun) -> tuple[dict[str, object], list[Rejec
 
 def rows_here(query: Query, spec: TableSpec) -> list[tuple[object, ...]]:
     """PostgreSQL's rows, as BigQuery has their values."""
-    columns = [f"{name}{AS_BIGQUERY.get(column.sql_type.base, '')}" for name, column in spec.columns.items()]
+    columns = [f"{name}{AS_BIGQUERY.get(column.sql_type.base, '')}" for name, column in spec.stored_columns.items()]
     if spec.geometry is not None:
         columns.append(f"ST_AsBinary({spec.geometry.column}, 'NDR')")
     if spec.on_missing == "mark":
@@ -40,7 +40,7 @@ def rows_here(query: Query, spec: TableSpec) -> list[tuple[object, ...]]:
 
 
 def rows_there(dataset: BigQuery, spec: TableSpec) -> list[tuple[object, ...]]:
-    columns = [*spec.columns, *([spec.geometry.column] if spec.geometry is not None else [])]
+    columns = [*spec.stored_columns, *([spec.geometry.column] if spec.geometry is not None else [])]
     rows = dataset.rows(spec.name, [*columns, *(["deleted_at"] if spec.on_missing == "mark" else [])])
     return [(*row[:-1], row[-1] is None) for row in rows] if spec.on_missing == "mark" else rows
 

@@ -51,7 +51,7 @@ def table_fields(spec: TableSpec) -> list[SchemaField]:
     fields = [SchemaField(CONTENT_KEY_COLUMN, "STRING", "REQUIRED")] if spec.key == "content" else []
     fields += [
         _field(name, column.sql_type, required=column.required or name in spec.key_columns)
-        for name, column in spec.columns.items()
+        for name, column in spec.stored_columns.items()
     ]
     if spec.geometry is not None:
         mode = "REQUIRED" if spec.geometry.required else "NULLABLE"

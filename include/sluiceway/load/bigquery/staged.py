@@ -50,9 +50,16 @@ def _travelling(spec: TableSpec, name: str, value: sql.Composable) -> sql.Compos
     return sql.SQL("({})::text").format(value) if is_text else value
 
 
+def _no_value(spec: TableSpec, name: str) -> sql.Composable:
+    """Null in the type in which the column travels: PostgreSQL takes a bare one for a text where rows are distinct."""
+    if spec.geometry is not None and name == spec.geometry.column:
+        return sql.SQL("NULL::bytea")
+    return _travelling(spec, name, sql.SQL("NULL::{}").format(sql.SQL(spec.columns[name].type)))
+
+
 def _rejected_keys(spec: TableSpec) -> sql.Composed:
     values = [
-        _travelling(spec, name, rejected_value(spec, name)) if name in spec.key_columns else sql.SQL("NULL")
+        _travelling(spec, name, rejected_value(spec, name)) if name in spec.key_columns else _no_value(spec, name)
         for name in value_columns(spec)
     ]
     same_key = sql.SQL(" AND ").join(

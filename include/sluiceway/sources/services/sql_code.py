@@ -112,6 +112,27 @@ def check_condition(text: str, dialects: Sequence[str]) -> None:
         raise NotOneSelectError("is more than a condition; write what would stand behind WHERE")
 
 
+def check_expression(text: str) -> None:
+    """Raise unless a text of PostgreSQL's SQL is one value over the columns of one row.
+
+    :raises NotOneSelectError: the parser does not understand it, or it asks more than one row.
+    """
+    from sqlglot import exp
+
+    try:
+        tree = _tree(f"SELECT (\n{text}\n)", POSTGRES)
+    except UnreadSqlError as error:
+        # its line is one of the SELECT around
+        said = _said_by_parser(error.__cause__).partition(". Line ")[0]
+        raise UnreadSqlError(f"cannot be read as SQL: {said}") from error
+    odd = any(isinstance(node, exp.Alias | exp.Star) for node in tree.walk())
+    if odd or {key for key, value in tree.args.items() if value} != {"expressions"}:
+        raise NotOneSelectError("is not one value; put an operator between two")
+    asks = sum(isinstance(node, exp.AggFunc | exp.Window | exp.UDTF | exp.Query) for node in tree.walk())
+    if asks > 1:
+        raise NotOneSelectError("sees one row, and asks no others; make a view of it")
+
+
 def code_of(text: str) -> str:
     """Without comments, quoted text, and semicolons at its end: another one in it begins a second statement."""
     return _NO_CODE.sub(" ", text).strip().rstrip("; \n")
@@ -199,9 +220,8 @@ def _tree(text: str, dialect: str) -> exp.Expr:
     try:
         found = [each for each in _parsed(text, dialect) if each is not None and not isinstance(each, exp.Semicolon)]
     except (SqlglotError, RecursionError) as error:
-        said = " ".join(str(error).split("\n")[0].split())
         raise UnreadSqlError(
-            f"is no SELECT that can be read: {said.rstrip('.')}; write it in another way, or make a view "
+            f"is no SELECT that can be read: {_said_by_parser(error)}; write it in another way, or make a view "
             f"there and name that"
         ) from error
     if len(found) != 1:
@@ -219,6 +239,10 @@ def _tree(text: str, dialect: str) -> exp.Expr:
         if isinstance(node, exp.Lock):
             raise NotOneSelectError("holds FOR UPDATE or FOR SHARE, which locks rows; it must only read")
     return tree
+
+
+def _said_by_parser(error: object) -> str:
+    return " ".join(str(error).split("\n")[0].split()).rstrip(".")
 
 
 def _parsed(text: str, dialect: str) -> list[exp.Expr | None]:
