@@ -90,6 +90,8 @@ class FirstLoad:
         """Give the filled table its key and its indexes.
 
         :raises RepeatedKeyError: rows share a key.
+        :raises FailingRowsError: rows fail a check.
+        :raises CheckFailedError: a column has too many nulls.
         """
         self._run_is(session, sql.SQL("DROP DEFAULT"))
         try:
@@ -98,6 +100,11 @@ class FirstLoad:
             if error.sqlstate == UNIQUE_VIOLATION:
                 raise RepeatedKeyError from error
             raise
+        if self.spec.checks.need_every_row():
+            # what judges a condition is only loaded for tables with such a check
+            from sluiceway.load.row_checks import check_new
+
+            check_new(session, self.spec)
         merged = Merged(inserted=rows, updated=0, deleted=0, table_rows=rows)
         complete(session, self.spec, merged)
         return merged

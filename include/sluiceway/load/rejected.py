@@ -47,7 +47,7 @@ def write_rejects(session: BulkSession, spec: TableSpec, run: RunKey, try_number
             'SELECT {}, {}, {}, {}, row_number, column_name, reason, "row"::jsonb, {} FROM {}'
         ).format(
             *map(sql.Literal, (*run, spec.name, try_number)),
-            _key_as_json(spec, lambda name: _rejected_key(spec, name)),
+            key_as_json(spec, lambda name: _rejected_key(spec, name)),
             sql.Identifier(REJECTED),
         )
     )
@@ -116,7 +116,7 @@ def reject_duplicates(session: Session, spec: TableSpec, run: RunKey, try_number
             table=sql.Literal(spec.name),
             try_number=sql.Literal(try_number),
             column=sql.Literal(None if spec.key == "content" else spec.key_columns[0]),
-            key_json=_key_as_json(spec, lambda name: sql.Identifier("lost", name)),
+            key_json=key_as_json(spec, lambda name: sql.Identifier("lost", name)),
             reason=sql.Literal(f"{what} is repeated by row "),
         )
     )
@@ -141,7 +141,7 @@ def _number_alike(session: Session, spec: TableSpec) -> None:
     )
 
 
-def _key_as_json(spec: TableSpec, value: Callable[[str], sql.Composable]) -> sql.Composable:
+def key_as_json(spec: TableSpec, value: Callable[[str], sql.Composable]) -> sql.Composable:
     """A reject's key, from SQL for the value of each of its columns; null where one of them is null."""
     if spec.key == "content":
         return sql.SQL("NULL::jsonb")

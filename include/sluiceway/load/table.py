@@ -17,7 +17,7 @@ from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.rejects import rejects_of
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.attempt import Attempt
-from sluiceway.load.checks import check_drift, check_extracted, held_by_source
+from sluiceway.load.checks import check_drift, check_extracted, held_by_source, note_of
 from sluiceway.load.last_load import LastLoad, last_load, spec_hash
 from sluiceway.load.progress_log import log_progress
 from sluiceway.load.staged_parts import PartsRejects, StagedParts
@@ -32,10 +32,12 @@ from sluiceway.tables.spec import TableSpec
 if TYPE_CHECKING:
     from sluiceway.ledger.loaded_batches import Remembered
     from sluiceway.load.bigquery.dataset import Dataset
+    from sluiceway.load.failing import Failing
     from sluiceway.load.first_load import FirstLoad
     from sluiceway.load.loaded_batches import LoadedBatches
     from sluiceway.load.merge import Merged
     from sluiceway.load.reject_spool import RejectSpool
+    from sluiceway.load.row_checks import Lost
     from sluiceway.load.session import BulkSession
     from sluiceway.load.staging import Progress, Staged
     from sluiceway.sources.extraction import Extraction
@@ -237,7 +239,8 @@ class _Load:
         from sluiceway.load.first_load import first_load
         from sluiceway.load.loaded_batches import LoadedBatches, way
         from sluiceway.load.merge import target_of
-        from sluiceway.load.rejected import reject_duplicates, write_rejects
+        from sluiceway.load.rejected import write_rejects
+        from sluiceway.load.row_checks import Lost, check_null_shares, reject_staged
         from sluiceway.load.stage_table import drop_stage
 
         spec, run = self.spec, self.attempt.run
@@ -248,7 +251,7 @@ class _Load:
         if cutting_short and is_here:
             remembered = loaded_batches.read(session, spec.name, target=target_of(spec), way=this_way)
         # a content key is made of all columns, so that no row can be told by its key alone
-        remembers = since is None and spec.key != "content" and is_here
+        remembers = since is None and spec.key != "content" and is_here and not spec.checks.need_every_row()
         memory = LoadedBatches.of(remembered.batches if remembered else b"") if remembers else None
         first = first_load(session, spec, run) if cutting_short and since is None else None
         staged = self._stage(session, extraction, spool, memory, first)
@@ -260,14 +263,19 @@ class _Load:
             return None
         if spool.count and self.parts is None:
             write_rejects(session, spec, run, self.attempt.try_number, spool)
-        repeated = reject_duplicates(session, spec, run, self.attempt.try_number) if first is None else 0
-        rejected = spool.count + repeated
+        lost = Lost()
+        if first is None:
+            lost = reject_staged(session, spec, run, self.attempt.try_number, increment=since is not None)
+        rejected = spool.count + lost.count
+        self._check_values(session, rejected, staged.failing, lost.failing)
         self._check_rejects(session, staged.extracted, rejected, all_known=first is None)
         if first is not None:
             merged = first.finish(session, staged.staged)
         else:
-            merged = self._merge(session, staged, remembered, spool)
+            merged = self._merge(session, staged, remembered, spool, lost)
             drop_stage(session, spec)
+        if since is not None:
+            check_null_shares(session, spec)
         if self.parts is not None:
             self.parts.done(session)
         result = self.attempt.result(
@@ -276,7 +284,7 @@ class _Load:
             extracted=staged.extracted,
             inserted=merged.inserted,
             updated=merged.updated,
-            unchanged=staged.staged - repeated - merged.inserted - merged.updated,
+            unchanged=staged.staged - lost.count - merged.inserted - merged.updated,
             deleted=merged.deleted,
             rejected=rejected,
             repaired=staged.repaired,
@@ -290,14 +298,14 @@ class _Load:
             source_rows=held_by_source(
                 self.last, extracted=staged.extracted if since is None else None, inserted=merged.inserted
             ),
-            note=_note(spec, spool.without_key, extraction.notes),
+            note=note_of(spec, spool.without_key + lost.without_key, extraction.notes),
         )
         # with the lock gone another load may have read a newer source meanwhile; with it here, that one comes later
         self.lock.check_held()
         self.attempt.is_written = True
         store.write_table_run(session, result)
         if is_here and (staged.remembered != staged.extracted or merged.deleted):
-            batches = memory.written() if memory is not None and not repeated else b""
+            batches = memory.written() if memory is not None and not lost.count else b""
             loaded_batches.write(session, spec.name, target=target_of(spec), way=this_way, batches=batches)
         return result
 
@@ -327,6 +335,7 @@ class _Load:
         staged: Staged,
         remembered: Remembered | None,
         spool: RejectSpool | PartsRejects,
+        lost: Lost,
     ) -> Merged:
         """What is staged into the table, wherever that is."""
         spec, run = self.spec, self.attempt.run
@@ -339,8 +348,8 @@ class _Load:
                 run,
                 self.attempt.try_number,
                 check_turn=self.lock.check_held,
-                rejects=spool.count,
-                without_key=spool.without_key,
+                rejects=spool.count + lost.checked,
+                without_key=spool.without_key + lost.without_key,
             )
         from sluiceway.load.merge import check_remembered, ensure_table, merge
 
@@ -353,9 +362,19 @@ class _Load:
             run,
             new=new,
             nothing_new=staged.staged == staged.remembered,
-            rejects=spool.count,
-            without_key=spool.without_key,
+            rejects=spool.count + lost.checked,
+            without_key=spool.without_key + lost.without_key,
         )
+
+    def _check_values(self, session: BulkSession, rejected: int, *failing: Failing) -> None:
+        """Raises CheckFailedError when a row fails a check that lets none through."""
+        if not any(each.counts for each in failing):
+            return
+        from sluiceway.load.failing import check_none_fails
+
+        self.attempt.rejected = rejected
+        self._take_sample(session)
+        check_none_fails(self.spec, *failing)
 
     def _check_rejects(self, session: BulkSession, extracted: int, rejected: int, *, all_known: bool) -> None:
         allowed = self.spec.checks.rejects_allowed(extracted)
@@ -379,16 +398,3 @@ class _Load:
         from sluiceway.load.reject_spool import SAMPLE
 
         self.attempt.sample = rejects_of(session, self.attempt.result(self.spec.name, "failed"), limit=SAMPLE)
-
-
-def _note(spec: TableSpec, without_key: int, notes: Mapping[str, str]) -> str | None:
-    """What a person should know of a good load."""
-    said = list(notes.values())
-    if spec.on_missing != "keep" and without_key:
-        said.append(
-            f"the key of {counted(without_key, 'reject')} cannot be read, and any row may be one of "
-            f"them: no row was taken away (on_missing = {spec.on_missing!r})"
-        )
-    for note in said:
-        log.warning("%s: %s", spec.name, note)
-    return "; ".join(said) or None

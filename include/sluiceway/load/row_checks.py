@@ -1,0 +1,389 @@
+"""The checks of values that PostgreSQL answers, of the rows that are staged: holds, references, unique, null_share.
+
+A row that fails becomes a reject as one that repeats a key does, and stands in REJECTED too: it is still in the source,
+so that on_missing takes its row in the warehouse for no missing one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import LiteralString, cast
+
+from psycopg import sql
+
+from sluiceway.amounts import counted
+from sluiceway.errors import CheckFailedError, ConfigError, ReferenceMissingError, WarehouseError
+from sluiceway.ledger.store import RunKey
+from sluiceway.ledger.warehouse import Session
+from sluiceway.load.failing import LONGEST, SHOWN, Failing
+from sluiceway.load.merge import target_of
+from sluiceway.load.rejected import REJECTED, key_as_json, reject_duplicates
+from sluiceway.load.session import INTERNAL_ERROR
+from sluiceway.load.stage_table import (
+    KEY_PREFIX,
+    REMEMBERED,
+    ROW_NUMBER,
+    SCHEMA,
+    BeginAnewError,
+    idents,
+    stage_table,
+    staged_value,
+)
+from sluiceway.sources.services.row_condition import RowCondition, row_condition
+from sluiceway.sources.services.sql_code import NotOneSelectError
+from sluiceway.tables.checks import Rule
+from sluiceway.tables.spec import DELETED_COLUMN, TableSpec
+
+_TEXTS = frozenset({"text", "varchar"})
+_REFUSED = "42"
+"""SQLSTATE class of what PostgreSQL does not understand: a text compared with a number."""
+
+
+class FailingRowsError(BeginAnewError):
+    """Only a staging table tells which rows fail a check."""
+
+    def __init__(self) -> None:
+        super().__init__("rows fail a check; they are staged, to tell which")
+
+
+@dataclass
+class Lost:
+    """Staged rows that became rejects. Counts of rows."""
+
+    repeated: int = 0
+    """Those that repeat a key."""
+    checked: int = 0
+    """Those that fail a check."""
+    without_key: int = 0
+    """Those among the latter by which no row of the table is known."""
+    failing: Failing = field(default_factory=Failing)
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return self.repeated + self.checked
+
+
+def reject_staged(session: Session, spec: TableSpec, run: RunKey, try_number: int, *, increment: bool) -> Lost:
+    """Make rejects of staged rows: those that fail by themselves, that repeat a key, and that repeat other values.
+
+    :param increment: the source has other rows, which are in the table.
+    :raises NotAsRememberedError: of a row that repeats a key only the key was staged.
+    :raises ReferenceMissingError: a table to which a check refers is not there yet.
+    :raises CheckFailedError: PostgreSQL cannot compute a condition for a row; or a column has too many nulls.
+    """
+    lost = Lost()
+    checks = _Rejecting(session, spec, run, try_number, lost)
+    for rule in spec.checks.rules("holds", "references"):
+        checks.reject(rule, _failing_alone(session, spec, rule, _staged_rows(spec)))
+    lost.repeated = reject_duplicates(session, spec, run, try_number)
+    for rule in spec.checks.rules("unique"):
+        checks.reject(rule, _repeated(spec, rule))
+        if increment:
+            checks.reject(rule, _standing(spec, rule))
+    if not increment:
+        check_null_shares(session, spec, _staged_rows(spec))
+    return lost
+
+
+def check_new(session: Session, spec: TableSpec) -> None:
+    """See that the rows which a first load has copied into the table itself pass.
+
+    :raises FailingRowsError: a row does not.
+    :raises CheckFailedError: a column has too many nulls.
+    """
+    rows = _rows_of_table(spec)
+    for rule in spec.checks.rules("holds", "references", "unique"):
+        if rule.kind == "unique":
+            found = _any_repeated(rule, rows)
+        else:
+            found = sql.SQL("SELECT 1 AS found FROM ({}) f LIMIT 1").format(_failing_alone(session, spec, rule, rows))
+        with _judging(spec, rule):
+            if session.execute(found):
+                raise FailingRowsError
+    check_null_shares(session, spec, rows)
+
+
+def check_null_shares(session: Session, spec: TableSpec, rows: sql.Composed | None = None) -> None:
+    """Raises CheckFailedError when a column has more nulls than its `null_share` allows.
+
+    :param rows: the rows that count; default: those of the table.
+    """
+    shares = spec.checks.null_shares()
+    if not shares:
+        return
+    counts = session.execute(
+        sql.SQL("SELECT count(*) AS rows, {} FROM ({}) v").format(
+            sql.SQL(", ").join(
+                sql.SQL("count(*) FILTER (WHERE v.{} IS NULL) AS {}").format(
+                    sql.Identifier(name), sql.Identifier(f"n{number}")
+                )
+                for number, name in enumerate(shares)
+            ),
+            rows or _rows_of_table(spec),
+        )
+    )[0]
+    count, nulls = int(counts[0]), dict(zip(shares, map(int, counts[1:]), strict=True))
+    said = [
+        f"{name} is null in {nulls[name]:,} of {counted(count, 'row')}, and checks.columns.{name}.null_share = "
+        f"{share:g} allows {spec.checks.nulls_allowed(name, count):,}"
+        for name, share in shares.items()
+        if nulls[name] > spec.checks.nulls_allowed(name, count)
+    ]
+    if said:
+        raise CheckFailedError(f"{spec.name}: {'; '.join(said)}. Nothing was changed. Mend the source, or raise it.")
+
+
+def condition_of(spec: TableSpec, rule: Rule) -> RowCondition:
+    """What `holds` says.
+
+    :raises ConfigError: it is no condition over the row's columns.
+    """
+    try:
+        return row_condition(rule.value, _names(spec))
+    except NotOneSelectError as error:
+        raise ConfigError(f"{spec.name}: {rule.key} = {rule.value!r}: {error}") from error
+
+
+def _names(spec: TableSpec) -> list[str]:
+    return [*spec.columns, *([spec.geometry.column] if spec.geometry is not None else [])]
+
+
+def _staged_rows(spec: TableSpec) -> sql.Composed:
+    """The staged rows as they will stand, with their numbers; not those of which the key alone is there."""
+    values = (sql.SQL("{} AS {}").format(staged_value(spec, name), sql.Identifier(name)) for name in _names(spec))
+    return sql.SQL("SELECT s.{}, {} FROM {} s WHERE NOT s.{}").format(
+        sql.Identifier(ROW_NUMBER), sql.SQL(", ").join(values), stage_table(spec), sql.Identifier(REMEMBERED)
+    )
+
+
+def _rows_of_table(spec: TableSpec) -> sql.Composed:
+    """The rows of the warehouse table, in the same columns."""
+    return sql.SQL("SELECT NULL::bigint AS {}, {} FROM {}").format(
+        sql.Identifier(ROW_NUMBER), idents(_names(spec)), target_of(spec)
+    )
+
+
+def _is_not_null(columns: Sequence[str], alias: str) -> sql.Composed:
+    return sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(sql.Identifier(alias, name)) for name in columns)
+
+
+def _shown(spec: TableSpec, columns: Sequence[str]) -> sql.Composed:
+    """The values as a reason shows them."""
+    shown = []
+    for name in columns:
+        text = sql.SQL("left(v.{}::text, {})").format(sql.Identifier(name), sql.Literal(LONGEST))
+        is_text = spec.columns[name].sql_type.base in _TEXTS
+        shown.append(sql.SQL("{0} || {1} || {0}").format(sql.Literal("'"), text) if is_text else text)
+    return sql.SQL(" || ', ' || ").join(shown)
+
+
+def _any_repeated(rule: Rule, rows: sql.Composable) -> sql.Composed:
+    return sql.SQL("SELECT 1 AS found FROM ({}) v WHERE {} GROUP BY {} HAVING count(*) > 1 LIMIT 1").format(
+        rows, _is_not_null(rule.columns, "v"), idents(rule.columns, "v")
+    )
+
+
+def _repeated(spec: TableSpec, rule: Rule) -> sql.Composed:
+    """Rows that have values of a later one: that stays, as the last of those does that share a key."""
+    return sql.SQL(
+        "SELECT v.{number} AS number, {value} AS value, {said} || v.etl_winner || ', which is loaded, has the same' "
+        "AS said FROM (SELECT v.{number}, {columns}, max(v.{number}) OVER (PARTITION BY {columns}) AS etl_winner "
+        "FROM ({rows}) v WHERE {there}) v WHERE v.{number} < v.etl_winner"
+    ).format(
+        number=sql.Identifier(ROW_NUMBER),
+        value=_shown(spec, rule.columns),
+        said=sql.Literal(": row "),
+        columns=idents(rule.columns, "v"),
+        rows=_staged_rows(spec),
+        there=_is_not_null(rule.columns, "v"),
+    )
+
+
+def _standing(spec: TableSpec, rule: Rule) -> sql.Composed:
+    """Rows that have values of another row of the table, one that this load does not bring anew."""
+    same_key = sql.SQL(" AND ").join(
+        sql.SQL("{} = {}").format(staged_value(spec, name), sql.Identifier("t", name)) for name in spec.key_columns
+    )
+    return sql.SQL(
+        "SELECT v.{number} AS number, {value} AS value, {said} AS said FROM ({rows}) v WHERE EXISTS (SELECT FROM "
+        "{target} t WHERE {same} AND NOT EXISTS (SELECT FROM {stage} s WHERE {same_key}))"
+    ).format(
+        number=sql.Identifier(ROW_NUMBER),
+        value=_shown(spec, rule.columns),
+        said=sql.Literal(": another row of the table has the same"),
+        rows=_staged_rows(spec),
+        target=target_of(spec),
+        same=sql.SQL(" AND ").join(sql.SQL("t.{0} = v.{0}").format(sql.Identifier(name)) for name in rule.columns),
+        stage=stage_table(spec),
+        same_key=same_key,
+    )
+
+
+@contextmanager
+def _judging(spec: TableSpec, rule: Rule) -> Iterator[None]:
+    """Turns what PostgreSQL says of a check into a sentence about it."""
+    try:
+        yield
+    except WarehouseError as error:
+        said = str(error).rpartition("ERROR:")[2].strip()
+        where = f"{spec.name}: {rule.where}.{rule.told}"
+        # of what goes wrong while rows are computed the driver does not hand over PostgreSQL's own code
+        if rule.kind == "holds" and error.sqlstate == INTERNAL_ERROR:
+            raise CheckFailedError(
+                f"{where} cannot be computed for every row: {said}. Nothing was changed. Write it so that it can, such "
+                f"as a / nullif(b, 0), or CASE WHEN ... END."
+            ) from error
+        if (error.sqlstate or "").startswith(_REFUSED):
+            raise ConfigError(f"{where}: PostgreSQL refuses it: {said}. Nothing was changed.") from error
+        raise
+
+
+@dataclass
+class _Rejecting:
+    """Makes rejects of the staged rows of one load."""
+
+    session: Session
+    spec: TableSpec
+    run: RunKey
+    try_number: int
+    lost: Lost
+
+    def reject(self, rule: Rule, failing: sql.Composed) -> None:
+        """Make rejects of the rows that `failing` selects: number, value, and what is said besides."""
+        spec = self.spec
+        # of a content nobody knows which row it would have been
+        key = [] if spec.key == "content" else [f"{KEY_PREFIX}{number}" for number in range(len(spec.key_columns))]
+        self._ensure_rejected(key)
+        shown = f"{rule.columns[0]}: " if len(rule.columns) == 1 else ""
+        statement = sql.SQL(
+            """
+            WITH failing AS MATERIALIZED ({failing}), lost AS (
+                DELETE FROM {stage} s USING failing WHERE s.{number} = failing.number
+                RETURNING failing.number, failing.value, {shown} || failing.value || {fails} || failing.said AS reason,
+                          to_jsonb(s.*) - {number_name} - {remembered_name} AS "row", {key_json} AS key{key_values}
+            ), kept AS (
+                INSERT INTO etl.reject
+                    (dag_id, run_id, table_name, try_number, row_number, column_name, reason, "row", key)
+                SELECT {dag_id}, {run_id}, {table}, {try_number}, number, {column}, reason, "row", key FROM lost
+            ), handed AS (
+                INSERT INTO {rejected} (row_number, column_name, reason, "row"{key})
+                SELECT number, {column}, reason, "row"::text{key} FROM lost
+            )
+            SELECT count(*) OVER () AS count, number, value FROM lost ORDER BY number LIMIT {most}
+            """
+        ).format(
+            failing=failing,
+            stage=stage_table(spec),
+            number=sql.Identifier(ROW_NUMBER),
+            shown=sql.Literal(shown),
+            fails=sql.Literal(f" fails {rule.told}"),
+            number_name=sql.Literal(ROW_NUMBER),
+            remembered_name=sql.Literal(REMEMBERED),
+            key_json=key_as_json(spec, lambda name: sql.Identifier("s", name)),
+            key_values=_each_after_a_comma(
+                sql.SQL("s.{}::text AS {}").format(sql.Identifier(name), sql.Identifier(as_text))
+                for name, as_text in zip(spec.key_columns, key, strict=False)
+            ),
+            dag_id=sql.Literal(self.run.dag_id),
+            run_id=sql.Literal(self.run.run_id),
+            table=sql.Literal(spec.name),
+            try_number=sql.Literal(self.try_number),
+            column=sql.Literal(_column_of(spec, rule)),
+            rejected=sql.Identifier(REJECTED),
+            key=_each_after_a_comma(map(sql.Identifier, key)),
+            most=sql.Literal(SHOWN),
+        )
+        with _judging(spec, rule):
+            first = self.session.execute(statement)
+        if not first:
+            return
+        count = int(first[0][0])
+        self.lost.checked += count
+        self.lost.without_key += 0 if key else count
+        if rule.fails_table:
+            self.lost.failing.add(rule.key, count, ((int(number), str(value)) for _, number, value in first))
+
+    def _ensure_rejected(self, key: Sequence[str]) -> None:
+        """Make REJECTED as a RejectSpool does, where nothing stands in it yet."""
+        self.session.execute(
+            sql.SQL(
+                "CREATE TEMPORARY TABLE IF NOT EXISTS {} (row_number bigint, column_name text, reason text, "
+                '"row" text{}) ON COMMIT DROP'
+            ).format(
+                sql.Identifier(REJECTED),
+                _each_after_a_comma(sql.SQL("{} text").format(sql.Identifier(name)) for name in key),
+            )
+        )
+
+
+def _each_after_a_comma(parts: Iterable[sql.Composable]) -> sql.Composed:
+    return sql.Composed([each for part in parts for each in (sql.SQL(", "), part)])
+
+
+def _column_of(spec: TableSpec, rule: Rule) -> str:
+    return rule.columns[0] if rule.columns else condition_of(spec, rule).columns[0]
+
+
+def _failing_alone(session: Session, spec: TableSpec, rule: Rule, rows: sql.Composed) -> sql.Composed:
+    """The rows that fail by themselves: number, value, and what is said besides."""
+    if rule.kind == "holds":
+        condition = condition_of(spec, rule)
+        return sql.SQL("SELECT v.{} AS number, {} AS value, {} AS said FROM ({}) v WHERE ({}) IS FALSE").format(
+            sql.Identifier(ROW_NUMBER),
+            _named_values(spec, condition),
+            sql.Literal(""),
+            rows,
+            # spelled by row_condition from what it has judged
+            sql.SQL(cast("LiteralString", condition.sql)),
+        )
+    (name,), (table, _, column) = rule.columns, rule.value.partition(".")
+    return sql.SQL(
+        "SELECT v.{number} AS number, {value} AS value, {said} AS said FROM ({rows}) v WHERE v.{name} IS NOT NULL "
+        "AND NOT EXISTS (SELECT FROM {table} r WHERE r.{column} = v.{name}{live})"
+    ).format(
+        number=sql.Identifier(ROW_NUMBER),
+        value=_shown(spec, (name,)),
+        said=sql.Literal(""),
+        rows=rows,
+        name=sql.Identifier(name),
+        live=_live(session, spec, rule),
+        table=sql.Identifier(SCHEMA, table),
+        column=sql.Identifier(column),
+    )
+
+
+def _live(session: Session, spec: TableSpec, rule: Rule) -> sql.Composable:
+    """Leaves out the rows of a table referred to that are marked as deleted.
+
+    :raises ReferenceMissingError: the table, or its column, is not there.
+    """
+    table, _, column = rule.value.partition(".")
+    name = sql.Literal(sql.Identifier(SCHEMA, table).as_string(None))
+    found = session.execute(
+        sql.SQL(
+            "SELECT attname::text AS name FROM pg_attribute WHERE attrelid = to_regclass({}) AND attnum > 0 "
+            "AND NOT attisdropped"
+        ).format(name)
+    )
+    there = {str(row[0]) for row in found}
+    if column not in there:
+        what = f"column {column!r} in {table}" if there else f"table {table!r}"
+        raise ReferenceMissingError(
+            f"{spec.name}: {rule.where}.{rule.told}: the warehouse has no {what} yet. Nothing was changed. Load "
+            f"{table} first."
+        )
+    live = sql.SQL(" AND r.{} IS NULL").format(sql.Identifier(DELETED_COLUMN))
+    return live if DELETED_COLUMN in there else sql.SQL("")
+
+
+def _named_values(spec: TableSpec, condition: RowCondition) -> sql.Composable:
+    """Those of the columns that a condition names; a geometry is too long to be shown."""
+    shown = [
+        sql.SQL("{} || coalesce({}, 'null')").format(sql.Literal(f"{name} = "), _shown(spec, (name,)))
+        for name in condition.columns
+        if name in spec.columns
+    ]
+    return sql.SQL(" || ', ' || ").join(shown) if shown else sql.Literal(condition.columns[0])
