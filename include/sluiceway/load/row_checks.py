@@ -6,15 +6,14 @@ so that on_missing takes its row in the warehouse for no missing one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import LiteralString, cast
 
 from psycopg import sql
 
 from sluiceway.amounts import counted
-from sluiceway.errors import CheckFailedError, ConfigError, ReferenceMissingError, WarehouseError
+from sluiceway.errors import CheckFailedError, ConfigError, ReferenceMissingError, WarehouseError, quoted
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session
 from sluiceway.load.failing import LONGEST, SHOWN, Failing
@@ -125,15 +124,21 @@ def check_null_shares(session: Session, spec: TableSpec, rows: sql.Composed | No
             rows or _rows_of_table(spec),
         )
     )[0]
-    count, nulls = int(counts[0]), dict(zip(shares, map(int, counts[1:]), strict=True))
-    said = [
-        f"{name} is null in {nulls[name]:,} of {counted(count, 'row')}, and checks.columns.{name}.null_share = "
-        f"{share:g} allows {spec.checks.nulls_allowed(name, count):,}"
-        for name, share in shares.items()
-        if nulls[name] > spec.checks.nulls_allowed(name, count)
-    ]
-    if said:
+    if said := nulls_beyond(spec, int(counts[0]), dict(zip(shares, map(int, counts[1:]), strict=True))):
         raise CheckFailedError(f"{spec.name}: {'; '.join(said)}. Nothing was changed. Mend the source, or raise it.")
+
+
+def nulls_beyond(spec: TableSpec, rows: int, nulls: Mapping[str, int]) -> list[str]:
+    """Of which columns more rows than `null_share` allows have null, in words.
+
+    :param nulls: how many of `rows` have.
+    """
+    return [
+        f"{name} is null in {nulls[name]:,} of {counted(rows, 'row')}, and checks.columns.{name}.null_share = "
+        f"{share:g} allows {spec.checks.nulls_allowed(name, rows):,}"
+        for name, share in spec.checks.null_shares().items()
+        if nulls[name] > spec.checks.nulls_allowed(name, rows)
+    ]
 
 
 def condition_of(spec: TableSpec, rule: Rule) -> RowCondition:
@@ -144,7 +149,7 @@ def condition_of(spec: TableSpec, rule: Rule) -> RowCondition:
     try:
         return row_condition(rule.value, _names(spec))
     except NotOneSelectError as error:
-        raise ConfigError(f"{spec.name}: {rule.key} = {rule.value!r}: {error}") from error
+        raise ConfigError(f"{spec.name}: {rule.key} = {quoted(rule.value)}: {error}") from error
 
 
 def _names(spec: TableSpec) -> list[str]:
@@ -337,7 +342,7 @@ def _failing_alone(session: Session, spec: TableSpec, rule: Rule, rows: sql.Comp
             sql.Literal(""),
             rows,
             # spelled by row_condition from what it has judged
-            sql.SQL(cast("LiteralString", condition.sql)),
+            sql.SQL(condition.sql),
         )
     (name,), (table, _, column) = rule.columns, rule.value.partition(".")
     return sql.SQL(

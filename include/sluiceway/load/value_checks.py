@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ from sluiceway.load.cast import Caster, Reasons, decimal_of
 from sluiceway.load.cast import quoted as quoted_name
 from sluiceway.load.failing import LONGEST, SHOWN, Failing
 from sluiceway.load.reject_spool import of_python
+from sluiceway.sources.selection import Numbers
 from sluiceway.tables.checks import Rule
 from sluiceway.tables.column import Column
 from sluiceway.tables.spec import TableSpec
@@ -51,9 +52,7 @@ class ValueChecks:
     def __bool__(self) -> bool:
         return bool(self._checks)
 
-    def look(
-        self, batch: pa.RecordBatch, numbers: Sequence[int], caster: Caster, reasons: Reasons, failing: Failing
-    ) -> None:
+    def look(self, batch: pa.RecordBatch, numbers: Numbers, caster: Caster, reasons: Reasons, failing: Failing) -> None:
         """Add a reason for each value that fails, and count those that end the load.
 
         :param batch: in wire types, as Caster.cast returns it; what could not be cast is null, and passes.
@@ -91,7 +90,8 @@ def _shown(values: pa.Array, index: int) -> str:
 def _passes(spec: TableSpec, rule: Rule, column: Column) -> Passes:
     kind = column.sql_type
     if rule.kind == "pattern":
-        return _matches(spec, rule)
+        pattern = pattern_of(spec, rule)
+        return lambda values: pc.match_substring_regex(values, pattern)
     if rule.kind == "accepted":
         accepted = [typed(value, kind) for value in rule.value]
         if kind.base == "numeric" and not kind.args:
@@ -126,8 +126,11 @@ def _between(number: Decimal, least: Any, most: Any) -> bool:
     return (least is None or number >= least) and (most is None or number <= most)
 
 
-def _matches(spec: TableSpec, rule: Rule) -> Passes:
-    """RE2, which takes a time that grows with the text alone, whatever the text."""
+def pattern_of(spec: TableSpec, rule: Rule) -> str:
+    """What a text must match in full, as RE2 takes it: in a time that grows with the text alone, whatever the text.
+
+    :raises ConfigError: it is no regular expression of RE2.
+    """
     whole = rf"\A(?:{rule.value})\z"
     # Arrow looks at no pattern before it has a text; alone, it may not reach beyond the brackets
     text = pa.array([""], pa.string())
@@ -140,4 +143,4 @@ def _matches(spec: TableSpec, rule: Rule) -> Passes:
                 f"{spec.name}: {rule.key} = {quoted(rule.value)}: is no regular expression of RE2: {said}; it has "
                 f"neither look-arounds nor back-references"
             ) from error
-    return lambda values: pc.match_substring_regex(values, whole)
+    return whole

@@ -67,6 +67,9 @@ def _names(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+_Names = Annotated[tuple[str, ...], BeforeValidator(_names, json_schema_input_type=str | tuple[str, ...])]
+
+
 class Range(Frozen):
     """Between which values a column's must lie; both ends are allowed."""
 
@@ -131,11 +134,13 @@ class ColumnChecks(Frozen):
 class RowCheck(Frozen):
     """What a row must be as a whole, or beside the others."""
 
-    unique: Annotated[tuple[str, ...], BeforeValidator(_names)] | None = Field(
-        default=None,
-        min_length=1,
-        description="Columns of which no two rows may have the same values.",
-        examples=[["country", "year"]],
+    unique: Annotated[tuple[str, ...], BeforeValidator(_names, json_schema_input_type=str | tuple[str, ...])] | None = (
+        Field(
+            default=None,
+            min_length=1,
+            description="Columns of which no two rows may have the same values.",
+            examples=[["country", "year"]],
+        )
     )
     holds: str | None = Field(
         default=None,

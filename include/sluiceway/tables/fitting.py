@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from sluiceway.errors import nearest
 from sluiceway.tables.checks import Checks, Rule
@@ -58,7 +59,7 @@ def _check_values(rule: Rule, column: Column) -> None:
             raise ValueError(
                 f"{rule.key}: is of numbers, days and moments, and the column is {column.type}; use accepted or pattern"
             )
-        ends = {}
+        ends: dict[str, Any] = {}
         for end, value in rule.value:
             if value is not None:
                 ends[end] = _typed(f"{rule.key}.{end}", value, column)

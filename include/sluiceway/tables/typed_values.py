@@ -22,7 +22,8 @@ _INTEGER_BITS = {"smallint": 16, "integer": 32, "bigint": 64}
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-def _one_value(value: object) -> object:
+def check_written(value: object) -> object:
+    """Raises ValueError unless it is a value that TOML has, and a column can have."""
     if not isinstance(value, bool | int | float | str | date):
         raise ValueError("is no text, number, boolean, day or moment; write one")  # pydantic's way
     return value
@@ -30,7 +31,7 @@ def _one_value(value: object) -> object:
 
 Written = Annotated[
     bool | int | float | str | date | datetime,
-    PlainValidator(_one_value, json_schema_input_type=bool | int | float | str | date | datetime),
+    PlainValidator(check_written, json_schema_input_type=bool | int | float | str | date | datetime),
 ]
 """A value as TOML writes it. A day and a moment may stand in quotes, too."""
 
@@ -100,7 +101,7 @@ def _float(value: Any, base: str) -> float | None:
     try:
         found = float(value)
         if base == "real":
-            struct.pack("f", found)
+            struct.pack("<f", found)
     except OverflowError:
         return None
     return found if math.isfinite(found) else None

@@ -58,7 +58,7 @@ def row_condition(text: str, columns: Collection[str]) -> RowCondition:
 
     condition = condition_tree(text)
     if condition is None:
-        raise NotOneSelectError(f"is empty; write {AN_EXAMPLE}")
+        raise NotOneSelectError(f"is empty; write a condition {AN_EXAMPLE}")
     named: dict[str, None] = {}
     for node in condition.walk(bfs=False):
         _check_part(node)
