@@ -110,6 +110,10 @@ def preview(
     :param limit: about how many rows to read; all of them if None.
     :raises SluicewayError: what a load would raise before it writes.
     """
+    from sluiceway.load.judged import wrong_checks
+
+    if wrong := wrong_checks(spec):
+        raise ConfigError("\n".join(f"{spec.name}: {said}" for said in wrong))
     with located(spec.source, connections) as place:
         return preview_at(spec, place, rows=rows, limit=limit, connections=connections)
 
@@ -118,12 +122,9 @@ def preview_at(
     spec: TableSpec, place: Place, *, rows: int, limit: int | None, connections: Connections = from_environment
 ) -> Preview:
     """The same for a source that was found already."""
-    from sluiceway.load.judged import wrong_checks
     from sluiceway.load.reject_spool import RejectSpool
     from sluiceway.load.staging import Staged, loadable
 
-    if wrong := wrong_checks(spec):
-        raise ConfigError("\n".join(f"{spec.name}: {said}" for said in wrong))
     found, staged, nulls = Preview(), Staged(), Counter[str]()
     with closing(RejectSpool(found.rejects)) as spool, _keys(spec) as keys:
         with open_source(spec, place, connections) as extraction:

@@ -58,11 +58,8 @@ class Failing:
         return f"{counted(count, 'row fails', 'rows fail')} {rule.where}.{rule.told}: {shown}{more}"
 
 
-def check_none_fails(spec: TableSpec, *found: Failing) -> None:
+def check_none_fails(spec: TableSpec, failing: Failing) -> None:
     """Raises CheckFailedError where a row fails a check that lets none through."""
-    failing = Failing()
-    for each in found:
-        failing.add_all(each)
     if said := failing.sentences(spec):
         raise CheckFailedError(
             f'{spec.name}: {"; ".join(said)}. Nothing was changed. Mend the source, or write failing = "reject" there '

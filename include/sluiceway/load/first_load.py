@@ -34,7 +34,7 @@ class RepeatedKeyError(BeginAnewError):
 
 
 class FewRejectsKnownError(BeginAnewError):
-    """There are too many rejects, and more of them may repeat a key."""
+    """There are more rejects than may be, and more rows may repeat a key, or fail a check."""
 
     def __init__(self) -> None:
         super().__init__("too many rows cannot be loaded; all are staged, to tell which")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -57,7 +57,6 @@ class Lost:
     """Those that fail a check."""
     without_key: int = 0
     """Those among the latter by which no row of the table is known."""
-    failing: Failing = field(default_factory=Failing)
 
     @property
     def count(self) -> int:
@@ -65,16 +64,19 @@ class Lost:
         return self.repeated + self.checked
 
 
-def reject_staged(session: Session, spec: TableSpec, run: RunKey, try_number: int, *, increment: bool) -> Lost:
+def reject_staged(
+    session: Session, spec: TableSpec, run: RunKey, try_number: int, failing: Failing, *, increment: bool
+) -> Lost:
     """Make rejects of staged rows: those that fail by themselves, that repeat a key, and that repeat other values.
 
+    :param failing: counts those that end the load, too.
     :param increment: the source has other rows, which are in the table.
     :raises NotAsRememberedError: of a row that repeats a key only the key was staged.
     :raises ReferenceMissingError: a table to which a check refers is not there yet.
     :raises CheckFailedError: PostgreSQL cannot compute a condition for a row; or a column has too many nulls.
     """
     lost = Lost()
-    checks = _Rejecting(session, spec, run, try_number, lost)
+    checks = _Rejecting(session, spec, run, try_number, lost, failing)
     for rule in spec.checks.rules("holds", "references"):
         checks.reject(rule, _failing_alone(session, spec, rule, _staged_rows(spec)))
     lost.repeated = reject_duplicates(session, spec, run, try_number)
@@ -255,6 +257,7 @@ class _Rejecting:
     run: RunKey
     try_number: int
     lost: Lost
+    failing: Failing
 
     def reject(self, rule: Rule, failing: sql.Composed) -> None:
         """Make rejects of the rows that `failing` selects: number, value, and what is said besides."""
@@ -309,7 +312,7 @@ class _Rejecting:
         self.lost.checked += count
         self.lost.without_key += 0 if key else count
         if rule.fails_table:
-            self.lost.failing.add(rule.key, count, ((int(number), str(value)) for _, number, value in first))
+            self.failing.add(rule.key, count, ((int(number), str(value)) for _, number, value in first))
 
     def _ensure_rejected(self, key: Sequence[str]) -> None:
         """Make REJECTED as a RejectSpool does, where nothing stands in it yet."""

@@ -32,7 +32,6 @@ from sluiceway.tables.spec import TableSpec
 if TYPE_CHECKING:
     from sluiceway.ledger.loaded_batches import Remembered
     from sluiceway.load.bigquery.dataset import Dataset
-    from sluiceway.load.failing import Failing
     from sluiceway.load.first_load import FirstLoad
     from sluiceway.load.loaded_batches import LoadedBatches
     from sluiceway.load.merge import Merged
@@ -265,10 +264,10 @@ class _Load:
             write_rejects(session, spec, run, self.attempt.try_number, spool)
         lost = Lost()
         if first is None:
-            lost = reject_staged(session, spec, run, self.attempt.try_number, increment=since is not None)
+            increment = since is not None
+            lost = reject_staged(session, spec, run, self.attempt.try_number, staged.failing, increment=increment)
         rejected = spool.count + lost.count
-        self._check_values(session, rejected, staged.failing, lost.failing)
-        self._check_rejects(session, staged.extracted, rejected, all_known=first is None)
+        self._check_rejects(session, staged, rejected, all_known=first is None)
         if first is not None:
             merged = first.finish(session, staged.staged)
         else:
@@ -366,19 +365,11 @@ class _Load:
             without_key=spool.without_key + lost.without_key,
         )
 
-    def _check_values(self, session: BulkSession, rejected: int, *failing: Failing) -> None:
-        """Raises CheckFailedError when a row fails a check that lets none through."""
-        if not any(each.counts for each in failing):
-            return
+    def _check_rejects(self, session: BulkSession, staged: Staged, rejected: int, *, all_known: bool) -> None:
         from sluiceway.load.failing import check_none_fails
 
-        self.attempt.rejected = rejected
-        self._take_sample(session)
-        check_none_fails(self.spec, *failing)
-
-    def _check_rejects(self, session: BulkSession, extracted: int, rejected: int, *, all_known: bool) -> None:
-        allowed = self.spec.checks.rejects_allowed(extracted)
-        if rejected <= allowed:
+        allowed = self.spec.checks.rejects_allowed(staged.extracted)
+        if rejected <= allowed and not staged.failing.counts:
             return
         if not all_known:
             from sluiceway.load.first_load import FewRejectsKnownError
@@ -386,9 +377,10 @@ class _Load:
             raise FewRejectsKnownError
         self.attempt.rejected = rejected
         self._take_sample(session)
+        check_none_fails(self.spec, staged.failing)
         first = self.attempt.sample[0]
         raise TooManyRejectsError(
-            f"{self.spec.name}: {rejected:,} of {counted(extracted, 'row')} cannot be loaded and "
+            f"{self.spec.name}: {rejected:,} of {counted(staged.extracted, 'row')} cannot be loaded and "
             f"checks.max_rejects allows {allowed:,}. The first: row {first.row_number}: {first.reason}. Nothing was "
             f"changed."
         )
