@@ -8,13 +8,16 @@ from pydantic import BaseModel
 
 from dev.docs.keys import Document
 from dev.docs.page import DOCS
-from sluiceway.tables import checks, column, source_spec, spec
+from sluiceway.tables import checks, column, source_spec, spec, typed_values
 
 MODELS: Mapping[str, type[BaseModel]] = {
     "TableSpec": spec.TableSpec,
     "Column": column.Column,
     "Geometry": spec.Geometry,
     "Checks": checks.Checks,
+    "ColumnChecks": checks.ColumnChecks,
+    "Range": checks.Range,
+    "RowCheck": checks.RowCheck,
     "LocatedSource": source_spec.LocatedSource,
     "Bounded": source_spec.Bounded,
     "SheetRows": source_spec.SheetRows,
@@ -26,8 +29,11 @@ TABLES = Document(
     path=DOCS / "reference" / "tables.md",
     models=MODELS,
     sections=frozenset(
-        {"TableSpec.source", "TableSpec.columns", "TableSpec.geometry", "TableSpec.checks", "HttpJsonSource.paging"}
+        {
+            *("TableSpec.source", "TableSpec.columns", "TableSpec.geometry", "TableSpec.checks"),
+            *("Checks.columns", "Checks.rows", "HttpJsonSource.paging"),
+        }
     ),
     no_keys=frozenset({"name", "transform", "written_uri", "kind"}),
-    named={spec.check_name: "name"},
+    named={spec.check_name: "name", typed_values.check_written: "value"},
 )

@@ -117,6 +117,14 @@ class TooManyRejectsError(SluicewayError):
     """More rows cannot be loaded than checks.max_rejects allows."""
 
 
+class CheckFailedError(SluicewayError):
+    """The values of a source are not what [checks] of its table's file asks of them, or that cannot be judged."""
+
+
+class ReferenceMissingError(TransientError):
+    """A check refers to a table that is not in the warehouse yet: its first load may be under way."""
+
+
 class MemoryLimitError(SluicewayError):
     """A load needs more memory than it may have: it needs it at the next try, too."""
 

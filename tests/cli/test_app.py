@@ -102,6 +102,40 @@ def test_the_list_shows_the_deployed_tables(run: Run, config: Path) -> None:
     assert "demo" not in shown.stdout
 
 
+CHECKS = """
+[checks.columns.name]
+pattern = "([A-Z]+"
+references = "dem.name"
+[[checks.rows]]
+holds = "ids > 0"
+[[checks.rows]]
+holds = "id IN (SELECT 1)"
+"""
+
+
+def test_what_is_wrong_with_checks_of_values_is_a_sentence_each(run: Run, config: Path) -> None:
+    path = config / "tables" / "city.toml"
+    path.write_text(SPEC + CHECKS, encoding="utf-8")
+    result = run("tables", "check", path)
+    assert result.exit_code == 2
+    assert " ".join(result.stderr.split()).replace(f"{path}: ", "") == (
+        "error: checks.columns.name.pattern = '([A-Z]+': is no regular expression of RE2: missing ): ([A-Z]+; it has "
+        "neither look-arounds nor back-references "
+        "error: checks.rows.0.holds = 'ids > 0': names 'ids', which is no column of this table; did you mean 'id'? "
+        "error: checks.rows.1.holds = 'id IN (SELECT 1)': holds a SELECT; a row is judged by its own columns alone "
+        "error: checks.columns.name.references = 'dem.name': there is no table 'dem'; did you mean 'demo'?"
+    )
+
+
+def test_a_load_that_fails_a_check_says_which_rows(run: Run, wired: Path) -> None:
+    path = wired / "tables" / "city.toml"
+    path.write_text(f"{SPEC}[checks.columns.name]\naccepted = ['Ponce']\nfailing = 'fail'\n", encoding="utf-8")
+    result = run("tables", "run", "city")
+    assert result.exit_code == 1
+    said = "city: 2 rows fail checks.columns.name.accepted (Ponce): row 2: '[bold]Caguas', row 3: 'No'. Nothing was"
+    assert said in " ".join(result.stderr.split())
+
+
 def test_an_empty_list_says_why(run: Run, config: Path, setting: Setting) -> None:
     setting(groups="nothing")
     result = run("tables", "list")

@@ -52,6 +52,47 @@ def test_rejects_and_repeated_keys_are_those_of_a_load(
     assert found.repeated_example == (1, 4)
 
 
+CHECKED = """
+[checks.columns.name]
+pattern = "[A-Z].*"
+null_share = 0.2
+[checks.columns.founded]
+range = { least = 1600-01-01 }
+failing = "fail"
+[[checks.rows]]
+unique = ["founded", "name"]
+[[checks.rows]]
+holds = "founded < now()"
+"""
+CHECKED_CITIES = CITIES + "4,1692-09-12,Ponce\n5,1400-01-01,yauco\n6,1800-01-01,\n7,1900-01-01,\n"
+
+
+def test_checks_of_values_are_applied_as_far_as_no_warehouse_is_needed(
+    write_spec: WriteSpec, warehouse_url: str, open_run: Callable[[str], RunKey]
+) -> None:
+    found = preview(write_spec("city", SPEC + CHECKED, city__csv=CHECKED_CITIES))
+    assert found.rejects[-1].reason == (
+        "founded: 1400-01-01 fails range (least 1600-01-01); name: 'yauco' fails pattern [A-Z].*"
+    )
+    assert (found.rejected, found.repeated, found.all_rejected) == (2, 1, 4)
+    assert found.remarks() == [
+        "1 row fails checks.rows.0.unique (founded, name): row 4 has the values of row 5",
+        "would fail the table: 2 rows fail checks.columns.founded.range (least 1600-01-01): row 3: 1511-01-01, "
+        "row 6: 1400-01-01",
+        "would fail the table: name is null in 2 of 4 rows, and checks.columns.name.null_share = 0.2 allows 0",
+        "judged by a load alone, in the warehouse: checks.rows.1.holds founded < now()",
+    ]
+    rejects = SPEC + CHECKED.replace('failing = "fail"\n', "").replace("null_share = 0.2\n", "")
+    loaded = load_table(write_spec("city", rejects), warehouse_url, run=open_run("r1"))
+    assert loaded.rejected == found.all_rejected
+
+
+def test_a_check_that_is_wrong_is_told_before_a_row_is_read(write_spec: WriteSpec) -> None:
+    spec = write_spec("city", SPEC + "[checks.columns.name]\npattern = '(?=x)'\n")
+    with pytest.raises(ConfigError, match=r"city: checks\.columns\.name\.pattern = '\(\?=x\)': is no regular"):
+        preview(spec)
+
+
 def test_as_many_rows_are_shown_as_were_asked_for(city: TableSpec) -> None:
     assert [len(preview(city, rows=rows).rows) for rows in (0, 1, 10)] == [0, 1, 3]
 

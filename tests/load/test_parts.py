@@ -17,6 +17,7 @@ import pytest
 from bench.landiq_file import write_shapefile
 from dev.environment import ROOT
 from sluiceway.errors import (
+    CheckFailedError,
     PartsError,
     SchemaDriftError,
     ShrunkExtractionError,
@@ -129,6 +130,46 @@ def test_a_split_load_gives_the_rows_rejects_and_accounting_of_an_unsplit_one(
     assert len(parts) >= 3
     assert {part.status for part in parts} == {"merged"}
     assert sum(part.extracted for part in parts) == whole.extracted
+
+
+CHECKED = """
+[checks.columns.crop]
+pattern = "[A-Z]\\\\d+"
+[checks.columns.planted]
+range = {{ least = 2000 }}
+failing = "{failing}"
+[[checks.rows]]
+holds = "acres < 150"
+failing = "{failing}"
+[[checks.rows]]
+unique = ["county", "planted"]
+"""
+
+
+def test_checks_of_values_see_all_parts(fields: Path, write_spec: WriteSpec, loads: Loads, query: Query) -> None:
+    def toml(top: str = "") -> str:
+        return field_toml(fields, top=top) + CHECKED.format(failing="reject")
+
+    whole = loads.whole(write_spec("field", toml()), "whole")
+    parted = loads.split(write_spec("parted", toml(BY_ROWS)), "parted")
+    assert_same(query, whole, parted)
+    said = " ".join(str(row) for row in rejects(query, "parted", parted.run_id))
+    found = {what for what in ("pattern", "range", "holds", "unique") if f" fails {what} " in said}
+    assert found == {"pattern", "range", "holds", "unique"}
+
+
+def test_a_check_that_fails_the_table_counts_the_rows_of_all_parts(
+    fields: Path, write_spec: WriteSpec, loads: Loads, query: Query
+) -> None:
+    toml = field_toml(fields, top=BY_ROWS) + CHECKED.format(failing="fail")
+    with pytest.raises(CheckFailedError) as whole:
+        loads.whole(write_spec("parted", toml), "whole")
+    with pytest.raises(CheckFailedError) as parted:
+        loads.split(write_spec("parted", toml), "parted")
+    assert str(parted.value) == str(whole.value)
+    assert "rows fail checks.columns.planted.range (least 2000): row " in str(parted.value)
+    assert "rows fail checks.rows.0.holds acres < 150: row " in str(parted.value)
+    assert query("SELECT to_regclass('parted')") == [(None,)]
 
 
 @pytest.mark.skipif(not LANDIQ.exists(), reason="the published file lies beside the checkout")

@@ -331,8 +331,14 @@ def test_a_fingerprint_stays_when_what_is_loaded_stays(toml: str, write_spec: Wr
         instead('"city.csv"', '"city2.csv"'),
         instead('kind = "csv"', 'kind = "csv"\nnull = ["NA"]'),
         'on_missing = "delete"' + GOOD,
+        GOOD + "[checks.columns.name]\nunique = true\n",
+        GOOD + "[checks.columns.name]\nnull_share = 0.5\n",
+        GOOD + '[[checks.rows]]\nholds = "id > 0"\n',
     ],
-    ids=["type", "required", "source column", "fewer columns", "key", "uri", "null", "on_missing"],
+    ids=[
+        *("type", "required", "source column", "fewer columns", "key", "uri", "null", "on_missing"),
+        *("a check of values", "a share of nulls", "a check of rows"),
+    ],
 )
 def test_a_fingerprint_changes_with_what_is_loaded(toml: str, write_spec: WriteSpec) -> None:
     assert write_spec("city", toml).fingerprint() != write_spec("city", GOOD).fingerprint()

@@ -125,6 +125,7 @@ def tables_check(
                 _check_expressions(path, specs[path])
         except ConfigError as error:
             problems += [checked.Problem(path, sentence) for sentence in str(error).split("\n")]
+    problems += _wrong_checks(specs)
     problems += _broken_promises(specs, config)
     nothing = f"There is no table and no view under {config}: nothing was checked."
     checked.tell(len(paths), problems, nothing=nothing, style=style, as_json=as_json)
@@ -154,6 +155,21 @@ def _check_expressions(path: Path, spec: TableSpec) -> None:
             check_expression(str(spec.columns[name].expression))
         except NotOneSelectError as error:
             raise ConfigError(f"{path}: columns.{name}.expression: {error}") from error
+
+
+def _wrong_checks(specs: Mapping[Path, TableSpec]) -> list[checked.Problem]:
+    """What no file alone tells of its checks: a pattern or a condition that is none, a table that is not there."""
+    from sluiceway.load.judged import wrong_checks
+    from sluiceway.tables import registry
+    from sluiceway.tables.references import wrong_references
+
+    said = {path: wrong_checks(spec) for path, spec in specs.items()}
+    if any(any(spec.checks.rules("references")) for spec in specs.values()):
+        right, wrong = registry.read()
+        tables = {**right, **{spec.name: spec for spec in specs.values()}}
+        for path, spec in specs.items():
+            said[path] += wrong_references(spec, tables, broken=wrong)
+    return [checked.Problem(path, f"{path}: {each}") for path, found in said.items() for each in found]
 
 
 def _broken_promises(specs: Mapping[Path, TableSpec], config: Path) -> list[checked.Problem]:
@@ -355,5 +371,7 @@ def tables_preview(
     out.print(plain(found.sentence(spec.name)))
     for reject in found.rejects[:10]:
         out.print(f"  row {reject.row_number}: {plain(reject.reason)}")
+    for remark in found.remarks():
+        out.print(f"  {plain(remark)}")
     if stands is not None:
         out.print(plain(stands))

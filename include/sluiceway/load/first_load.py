@@ -34,7 +34,7 @@ class RepeatedKeyError(BeginAnewError):
 
 
 class FewRejectsKnownError(BeginAnewError):
-    """There are too many rejects, and more of them may repeat a key."""
+    """There are more rejects than may be, and more rows may repeat a key, or fail a check."""
 
     def __init__(self) -> None:
         super().__init__("too many rows cannot be loaded; all are staged, to tell which")
@@ -92,6 +92,8 @@ class FirstLoad:
         """Give the filled table its key and its indexes.
 
         :raises RepeatedKeyError: rows share a key.
+        :raises FailingRowsError: rows fail a check.
+        :raises CheckFailedError: a column has too many nulls.
         """
         self._run_is(session, sql.SQL("DROP DEFAULT"))
         try:
@@ -100,6 +102,11 @@ class FirstLoad:
             if error.sqlstate == UNIQUE_VIOLATION:
                 raise RepeatedKeyError from error
             raise
+        if self.spec.checks.need_every_row():
+            # what judges a condition is only loaded for tables with such a check
+            from sluiceway.load.row_checks import check_new
+
+            check_new(session, self.spec)
         merged = Merged(inserted=rows, updated=0, deleted=0, table_rows=rows)
         complete(session, self.spec, merged)
         return merged

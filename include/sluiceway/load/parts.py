@@ -258,6 +258,7 @@ class _Part:
                 "values": dict(staged.values),
                 "failures": dict(staged.failures),
                 "doubts": extraction.doubts,
+                "failing": staged.failing.written(),
             },
         )
         log.info(

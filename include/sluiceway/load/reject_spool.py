@@ -81,7 +81,7 @@ def json_row(batch: pa.RecordBatch, index: int) -> dict[str, object]:
     """One row of a source's batch as JSON values: bytes (a geometry's WKB) as hex, times and decimals as text."""
     row: dict[str, object] = {}
     for name, values in zip(batch.schema.names, batch.columns, strict=True):
-        value = _of_python(values, index)
+        value = of_python(values, index)
         if isinstance(value, bytes):
             value = value.hex()
         elif value is not None and not isinstance(value, str | int | bool):
@@ -91,11 +91,11 @@ def json_row(batch: pa.RecordBatch, index: int) -> dict[str, object]:
     return row
 
 
-def _of_python(values: pa.Array, index: int) -> Any:
+def of_python(values: pa.Array, index: int) -> Any:
+    """One value of a column; a day or a moment that Python does not know as its text."""
     try:
         return values[index].as_py()
     except OverflowError:
-        # a day or a moment of a year that Python does not know
         return values.slice(index, 1).cast(pa.string())[0].as_py()
 
 

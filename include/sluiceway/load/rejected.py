@@ -77,7 +77,7 @@ def _into_ledger(session: Session, spec: TableSpec, run: RunKey, try_number: int
             'SELECT {}, {}, {}, {}, row_number, column_name, reason, "row"::jsonb, {} FROM {}'
         ).format(
             *map(sql.Literal, (*run, spec.name, try_number)),
-            _key_as_json(spec, lambda name: _rejected_key(spec, name, table)),
+            key_as_json(spec, lambda name: _rejected_key(spec, name, table)),
             sql.Identifier(table),
         )
     )
@@ -146,7 +146,7 @@ def reject_duplicates(session: Session, spec: TableSpec, run: RunKey, try_number
             table=sql.Literal(spec.name),
             try_number=sql.Literal(try_number),
             column=sql.Literal(None if spec.key == "content" else spec.key_columns[0]),
-            key_json=_key_as_json(spec, lambda name: sql.Identifier("lost", name)),
+            key_json=key_as_json(spec, lambda name: sql.Identifier("lost", name)),
             reason=sql.Literal(f"{what} is repeated by row "),
         )
     )
@@ -171,7 +171,7 @@ def _number_alike(session: Session, spec: TableSpec) -> None:
     )
 
 
-def _key_as_json(spec: TableSpec, value: Callable[[str], sql.Composable]) -> sql.Composable:
+def key_as_json(spec: TableSpec, value: Callable[[str], sql.Composable]) -> sql.Composable:
     """A reject's key, from SQL for the value of each of its columns; null where one of them is null."""
     if spec.key == "content":
         return sql.SQL("NULL::jsonb")

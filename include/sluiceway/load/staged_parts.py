@@ -185,6 +185,7 @@ class StagedParts:
         :raises SourceUnreadableError: the source's texts are in another encoding.
         """
         from sluiceway.load.cast import check_types
+        from sluiceway.load.failing import Failing
         from sluiceway.load.staging import Staged
 
         staged = Staged()
@@ -196,6 +197,9 @@ class StagedParts:
             staged.repaired += part.repaired
             staged.values += Counter(found["values"])
             staged.failures += Counter(found["failures"])
+            # a part of an older version says nothing of it
+            if "failing" in found:
+                staged.failing.add_all(Failing.of(found["failing"]))
             session.execute(
                 sql.SQL("ALTER TABLE {} INHERIT {}").format(stage_of(part).identifier, stage_table(self.spec))
             )

@@ -17,6 +17,7 @@ from sluiceway.errors import SchemaDriftError
 from sluiceway.ledger.rejects import Reject
 from sluiceway.load import whereabouts
 from sluiceway.load.cast import Caster, texts_to_null
+from sluiceway.load.failing import Failing
 from sluiceway.load.loaded_batches import LoadedBatches, digest
 from sluiceway.load.pipeline import hand_over, read_ahead
 from sluiceway.load.reject_spool import RejectSpool, iter_rejects, keys_of
@@ -35,6 +36,7 @@ from sluiceway.tables.spec import TableSpec
 if TYPE_CHECKING:
     from sluiceway.load.first_load import FirstLoad
     from sluiceway.load.geometry.cleaner import GeometryCleaner
+    from sluiceway.load.value_checks import ValueChecks
 
 Progress = Callable[[int, int | None], None]
 """Rows so far, and of how many if that is known."""
@@ -53,6 +55,8 @@ class Staged:
     values: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     """As Caster's."""
+    failing: Failing = field(default_factory=Failing)
+    """Rows that are rejects, and end the load."""
 
 
 def stage(
@@ -177,6 +181,8 @@ class _Typing:
             self.staged.repaired += cleaned.repaired
             for index, reason in cleaned.reasons.items():
                 reasons.setdefault(index, []).append((name, reason))
+        if self._checks is not None:
+            self._checks.look(typed, numbers, self.caster, reasons, self.staged.failing)
         good = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
         if reasons:
             key = () if self.spec.key == "content" else self.spec.key
@@ -194,6 +200,15 @@ class _Typing:
         from sluiceway.load.geometry.cleaner import GeometryCleaner
 
         return GeometryCleaner(self.spec, self.spec.geometry, self.extraction.crs)
+
+    @cached_property
+    def _checks(self) -> ValueChecks | None:
+        given = self.spec.given()
+        if not any(given.checks.rules("accepted", "range", "pattern")):
+            return None
+        from sluiceway.load.value_checks import ValueChecks
+
+        return ValueChecks(given)
 
     def _keys_alone(self, raw: pa.RecordBatch, numbers: Numbers) -> pa.RecordBatch:
         keys = self.caster.keys(raw)

@@ -17,7 +17,7 @@ from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.rejects import rejects_of
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.attempt import Attempt
-from sluiceway.load.checks import check_drift, check_extracted, held_by_source
+from sluiceway.load.checks import check_drift, check_extracted, held_by_source, note_of
 from sluiceway.load.last_load import LastLoad, last_load, spec_hash
 from sluiceway.load.progress_log import log_progress
 from sluiceway.load.staged_parts import PartsRejects, StagedParts
@@ -239,7 +239,8 @@ class _Load:
         from sluiceway.load.first_load import first_load
         from sluiceway.load.loaded_batches import LoadedBatches, way
         from sluiceway.load.merge import target_of
-        from sluiceway.load.rejected import RejectCounts, reject_duplicates, write_rejects
+        from sluiceway.load.rejected import RejectCounts, write_rejects
+        from sluiceway.load.row_checks import Lost, check_null_shares, reject_staged
         from sluiceway.load.stage_table import drop_stage
 
         spec, run = self.spec, self.attempt.run
@@ -250,7 +251,8 @@ class _Load:
         if cutting_short and is_here:
             remembered = loaded_batches.read(session, spec.name, target=target_of(spec), way=this_way)
         # a content key is made of all columns, a computed one of others: no row can be told by its key alone
-        remembers = since is None and set(spec.key_columns) <= set(spec.given().columns) and is_here
+        told_apart = set(spec.key_columns) <= set(spec.given().columns)
+        remembers = since is None and told_apart and is_here and not spec.checks.need_every_row()
         memory = LoadedBatches.of(remembered.batches if remembered else b"") if remembers else None
         first = first_load(session, spec, run) if cutting_short and since is None else None
         staged = self._stage(session, extraction, spool, memory, first)
@@ -264,15 +266,23 @@ class _Load:
             write_rejects(session, spec, run, self.attempt.try_number, spool)
         computed = compute(session, spec, run, self.attempt.try_number)
         staged.staged -= computed.count
-        rejects = RejectCounts(spool.count + computed.count, spool.without_key + computed.without_key)
-        repeated = reject_duplicates(session, spec, run, self.attempt.try_number) if first is None else 0
-        rejected = rejects.count + repeated
-        self._check_rejects(session, staged.extracted, rejected, all_known=first is None)
+        lost = Lost()
+        if first is None:
+            increment = since is not None
+            lost = reject_staged(session, spec, run, self.attempt.try_number, staged.failing, increment=increment)
+        rejects = RejectCounts(
+            spool.count + computed.count + lost.checked,
+            spool.without_key + computed.without_key + lost.without_key,
+        )
+        rejected = rejects.count + lost.repeated
+        self._check_rejects(session, staged, rejected, all_known=first is None)
         if first is not None:
             merged = first.finish(session, staged.staged)
         else:
             merged = self._merge(session, staged, remembered, rejects)
             drop_stage(session, spec)
+        if since is not None:
+            check_null_shares(session, spec)
         if self.parts is not None:
             self.parts.done(session)
         result = self.attempt.result(
@@ -281,7 +291,7 @@ class _Load:
             extracted=staged.extracted,
             inserted=merged.inserted,
             updated=merged.updated,
-            unchanged=staged.staged - repeated - merged.inserted - merged.updated,
+            unchanged=staged.staged - lost.count - merged.inserted - merged.updated,
             deleted=merged.deleted,
             rejected=rejected,
             repaired=staged.repaired,
@@ -295,14 +305,14 @@ class _Load:
             source_rows=held_by_source(
                 self.last, extracted=staged.extracted if since is None else None, inserted=merged.inserted
             ),
-            note=_note(spec, rejects.without_key, extraction.notes),
+            note=note_of(spec, rejects.without_key, extraction.notes),
         )
         # with the lock gone another load may have read a newer source meanwhile; with it here, that one comes later
         self.lock.check_held()
         self.attempt.is_written = True
         store.write_table_run(session, result)
         if is_here and (staged.remembered != staged.extracted or merged.deleted):
-            whole = memory is not None and not repeated and not computed.count
+            whole = memory is not None and not lost.count and not computed.count
             batches = memory.written() if memory is not None and whole else b""
             loaded_batches.write(session, spec.name, target=target_of(spec), way=this_way, batches=batches)
         return result
@@ -363,9 +373,11 @@ class _Load:
             without_key=rejects.without_key,
         )
 
-    def _check_rejects(self, session: BulkSession, extracted: int, rejected: int, *, all_known: bool) -> None:
-        allowed = self.spec.checks.rejects_allowed(extracted)
-        if rejected <= allowed:
+    def _check_rejects(self, session: BulkSession, staged: Staged, rejected: int, *, all_known: bool) -> None:
+        from sluiceway.load.failing import check_none_fails
+
+        allowed = self.spec.checks.rejects_allowed(staged.extracted)
+        if rejected <= allowed and not staged.failing.counts:
             return
         if not all_known:
             from sluiceway.load.first_load import FewRejectsKnownError
@@ -373,9 +385,10 @@ class _Load:
             raise FewRejectsKnownError
         self.attempt.rejected = rejected
         self._take_sample(session)
+        check_none_fails(self.spec, staged.failing)
         first = self.attempt.sample[0]
         raise TooManyRejectsError(
-            f"{self.spec.name}: {rejected:,} of {counted(extracted, 'row')} cannot be loaded and "
+            f"{self.spec.name}: {rejected:,} of {counted(staged.extracted, 'row')} cannot be loaded and "
             f"checks.max_rejects allows {allowed:,}. The first: row {first.row_number}: {first.reason}. Nothing was "
             f"changed."
         )
@@ -385,16 +398,3 @@ class _Load:
         from sluiceway.load.reject_spool import SAMPLE
 
         self.attempt.sample = rejects_of(session, self.attempt.result(self.spec.name, "failed"), limit=SAMPLE)
-
-
-def _note(spec: TableSpec, without_key: int, notes: Mapping[str, str]) -> str | None:
-    """What a person should know of a good load."""
-    said = list(notes.values())
-    if spec.on_missing != "keep" and without_key:
-        said.append(
-            f"the key of {counted(without_key, 'reject')} cannot be read, and any row may be one of "
-            f"them: no row was taken away (on_missing = {spec.on_missing!r})"
-        )
-    for note in said:
-        log.warning("%s: %s", spec.name, note)
-    return "; ".join(said) or None

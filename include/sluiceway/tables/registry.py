@@ -11,7 +11,7 @@ import pydantic
 from sluiceway.config_files import Words, read_toml, sentences
 from sluiceway.errors import ConfigError, UnknownTableError, nearest
 from sluiceway.settings import Settings, load_settings
-from sluiceway.tables.checks import Checks
+from sluiceway.tables.checks import Checks, ColumnChecks, Range, RowCheck
 from sluiceway.tables.column import Column
 from sluiceway.tables.files import is_deployed, table_files
 from sluiceway.tables.source_spec import SOURCE_KINDS, LocatedSource, Paging
@@ -19,13 +19,13 @@ from sluiceway.tables.spec import Geometry, TableSpec
 
 T = TypeVar("T")
 
-_MODELS: dict[str, type[pydantic.BaseModel]] = {
-    **SOURCE_KINDS,
-    "paging": Paging,
-    "geometry": Geometry,
-    "checks": Checks,
-    "columns": Column,
+_INSIDE: dict[type[pydantic.BaseModel], dict[str, type[pydantic.BaseModel]]] = {
+    TableSpec: {**SOURCE_KINDS, "geometry": Geometry, "checks": Checks, "columns": Column},
+    Checks: {"columns": ColumnChecks, "rows": RowCheck},
+    ColumnChecks: {"range": Range},
+    **{model: {"paging": Paging} for model in SOURCE_KINDS.values()},
 }
+"""The models of keys within a model's keys."""
 
 
 _NO_KEYS = frozenset({"name", "transform", "written_uri"})
@@ -36,7 +36,7 @@ def _known_keys(location: tuple[str, ...]) -> list[str]:
     """Field names that are valid where pydantic found an unknown one."""
     model: type[pydantic.BaseModel] = TableSpec
     for part in location[:-1]:
-        model = _MODELS.get(part, model)
+        model = _INSIDE.get(model, {}).get(part, model)
     return [name for name in model.model_fields if not (model is TableSpec and name in _NO_KEYS)]
 
 

@@ -15,10 +15,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, field_
 
 from sluiceway.errors import nearest
 from sluiceway.spans import check_span
-from sluiceway.tables.checks import Checks
+from sluiceway.tables.checks import BOUNDS, Checks
 from sluiceway.tables.column import Column, column_from_shorthand
 from sluiceway.tables.computed import computing_order
 from sluiceway.tables.files import DEFAULT_GROUP, check_queue
+from sluiceway.tables.fitting import check_fit
 from sluiceway.tables.limits import Limits, check_cpu, check_memory, memory_bytes
 from sluiceway.tables.needs import Needs
 from sluiceway.tables.source_spec import Bounded, Frozen, ParquetSource, SheetRows, Source, SqlSource, VectorSource
@@ -58,8 +59,9 @@ Name = Annotated[str, AfterValidator(check_name)]
 
 
 _NOT_LOADED: Any = {
-    **dict.fromkeys(("description", "group", "checks", "transform", "split", "fresh_within"), True),
+    **dict.fromkeys(("description", "group", "transform", "split", "fresh_within"), True),
     **dict.fromkeys(("queue", "memory", "cpu"), True),
+    "checks": BOUNDS,
     "source": {"watermark_lag", "max_ratio", *Bounded.model_fields},
     "columns": {"__all__": {"description"}},
 }
@@ -158,7 +160,9 @@ class TableSpec(Frozen):
         "there is [geometry]."
     )
     geometry: Geometry | None = Field(default=None, description="The geometry column, if the table has one.")
-    checks: Checks = Field(default=Checks(), description="When a load that read something is still not good.")
+    checks: Checks = Field(
+        default=Checks(), description="When a load that read something is still not good, and which rows are."
+    )
     queue: Annotated[str, AfterValidator(check_queue)] | None = Field(
         default=None,
         description="The queue of the workers that load it. Default: the flow's, else Airflow's own.",
@@ -277,8 +281,19 @@ class TableSpec(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _checks_fit(self) -> Self:
+        key = () if self.key == "content" else self.key
+        check_fit(self.checks, self.name, self.columns, key, self.geometry.column if self.geometry else None)
+        return self
+
+    @model_validator(mode="after")
     def _target_holds_it(self) -> Self:
         if self.target == "bigquery":
+            if isinstance(self.source, SqlSource) and self.source.watermark and self.checks.ask_of_the_whole():
+                raise ValueError(
+                    "checks: unique and null_share ask of an increment what stands in the table, and that is in "
+                    "BigQuery; remove them, or source.watermark"
+                )
             if self.split is not None:
                 raise ValueError("split: a table in BigQuery is loaded in one; remove split or target")
             types = {name: column.type for name, column in self.stored_columns.items()}
@@ -317,9 +332,12 @@ class TableSpec(Frozen):
         return {name: column for name, column in self.columns.items() if column.stored}
 
     def given(self) -> Self:
-        """The table as its source gives it: without the columns that are computed."""
+        """The table as its source gives it: without the columns that are computed, and what is checked of them."""
         given = {name: column for name, column in self.columns.items() if column.expression is None}
-        return self if len(given) == len(self.columns) else self.model_copy(update={"columns": given})
+        if len(given) == len(self.columns):
+            return self
+        checked = {*given, *([self.geometry.column] if self.geometry is not None else [])}
+        return self.model_copy(update={"columns": given, "checks": self.checks.of(checked)})
 
     def source_names(self, column: str) -> tuple[str | int, ...]:
         """The names or the position in the source of target column `column`; the first that exists counts."""
@@ -335,5 +353,8 @@ class TableSpec(Frozen):
         written = self.model_dump(mode="json", exclude=_NOT_LOADED, exclude_defaults=True)
         if self.written_uri is not None:
             written["source"]["uri"] = self.written_uri
+        if not written.get("checks", True):
+            # bounds alone
+            del written["checks"]
         code = self.transform.read_bytes() if self.transform is not None else b""
         return hashlib.sha256(json.dumps(written).encode() + b"\0" + code).hexdigest()

@@ -45,6 +45,8 @@ TOGETHER: dict[tuple[str, str], dict[str, Any]] = {
     ("Geometry", "x"): {"y": "lat"},
     ("Geometry", "y"): {"x": "lon"},
     ("Column", "scale"): {"type": "numeric"},
+    ("ColumnChecks", "failing"): {"unique": True},
+    ("RowCheck", "failing"): {"holds": "a > b"},
     ("TextValues", "thousands"): {"decimal": "."},
     ("SqlSource", "query"): {"table": None},
     ("HttpJsonSource", "connection"): {"key_param": "key"},

@@ -99,7 +99,38 @@ OTHER_INSPECTIONS = """county,number,part,whole
 1,8,1,0
 3,8,1,4
 """
+CHECKED = """
+description = "Measured"
+key = "site"
+on_missing = "delete"
+source = { kind = "csv", uri = "checked.csv" }
+columns = { site = "text", code = "text", value = "numeric(6,2)", most = "numeric(6,2)" }
+[checks]
+max_rejects = 10
+max_shrink = 1.0
+[checks.columns.value]
+range = { least = 0 }
+null_share = 0.5
+[checks.columns.code]
+unique = true
+[[checks.rows]]
+holds = "value <= most"
+"""
+SITES = """site,code,value,most
+a,1,1.5,2
+b,2,2,2.00
+c,1,3,
+d,4,,
+e,5,-0.01,
+"""
+OTHER_SITES = """site,code,value,most
+a,1,2.5,2
+c,3,3,
+f,6,1,1
+g,6,1,1
+"""
 TABLES = {
+    "checked": (CHECKED, SITES, OTHER_SITES),
     "city": (CSV, CITIES, OTHER_CITIES),
     "field": (GEOMETRY, FIELDS, OTHER_FIELDS),
     "measured": (REJECTS, MEASURED, OTHER_MEASURED),

@@ -19,6 +19,7 @@ import pytest
 import shapely
 
 from sluiceway.errors import (
+    CheckFailedError,
     ConfigError,
     SchemaDriftError,
     SettingsError,
@@ -533,6 +534,39 @@ def test_after_an_increment_of_one_row_a_load_of_half_of_the_source_is_refused(
     assert load("r4").source_rows == 100
     with pytest.raises(ShrunkExtractionError, match="gave 50 rows and 100 at the last good load"):
         load("r5", force=True)
+
+
+def test_an_increment_is_checked_beside_the_rows_that_stand_in_the_table(
+    write_spec: WriteSpec, run: Callable[..., None], load: Callable[[TableSpec], TableRun], query: Query
+) -> None:
+    spec = incremental(write_spec, more='[checks]\nmax_rejects = 9\n[[checks.rows]]\nunique = "name"\n')
+    run("CREATE TABLE city (id integer, name text, changed bigint)")
+    run("INSERT INTO city VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3)")
+    assert load(spec).inserted == 3
+    run("INSERT INTO city VALUES (4, 'a', 4)")
+    held = load(spec)
+    assert (held.extracted, held.inserted, held.unchanged, held.rejected) == (2, 0, 1, 1)
+    reason = "name: 'a' fails unique (name): another row of the table has the same"
+    assert query("SELECT reason, key FROM etl.reject") == [(reason, {"id": 4})]
+    run("UPDATE city SET name = 'd', changed = 5 WHERE id = 1", "INSERT INTO city VALUES (5, 'a', 6)")
+    run("DELETE FROM city WHERE id = 4")
+    assert load(spec).rejected == 0, "the row that had it has another name by the same increment"
+    assert query("SELECT id, name FROM city ORDER BY id") == [(1, "d"), (2, "b"), (3, "c"), (5, "a")]
+
+
+def test_nulls_of_an_increment_are_a_share_of_the_whole_table(
+    write_spec: WriteSpec, run: Callable[..., None], load: Callable[[TableSpec], TableRun], query: Query
+) -> None:
+    spec = incremental(write_spec, more="[checks.columns.name]\nnull_share = 0.5\n")
+    run("CREATE TABLE city (id integer, name text, changed bigint)")
+    run("INSERT INTO city VALUES (1, 'a', 1), (2, 'b', 2)")
+    load(spec)
+    run("INSERT INTO city VALUES (3, NULL, 3), (4, NULL, 4)")
+    assert load(spec).inserted == 2, "all rows that are new, and half of the table"
+    run("INSERT INTO city VALUES (5, NULL, 5)")
+    with pytest.raises(CheckFailedError, match=r"name is null in 3 of 5 rows, and .* = 0\.5 allows 2"):
+        load(spec)
+    assert query("SELECT count(*) FROM city") == [(4,)]
 
 
 def test_an_increment_of_nothing_leaves_the_table_as_it_is(

@@ -133,6 +133,23 @@ def check_expression(text: str) -> None:
         raise NotOneSelectError("sees one row, and asks no others; make a view of it")
 
 
+def condition_tree(text: str) -> exp.Expr | None:
+    """What the parser makes of a condition of PostgreSQL, once it is checked as above; None where it is empty.
+
+    :raises NotOneSelectError: it is more than a condition, or cannot be read.
+    """
+    if not _brackets_match(code_of(text)):
+        raise NotOneSelectError("has brackets that do not match")
+    try:
+        check_condition(text, [POSTGRES])
+        tree = _parse(f"SELECT 1 WHERE (\n{text}\n)", [POSTGRES])
+    except UnreadSqlError as error:
+        said = " ".join(str(error.__cause__).split("\n")[0].split()).rstrip(".")
+        raise NotOneSelectError(f"is no condition that can be read: {said}") from error
+    inside: exp.Expr | None = tree.args["where"].this.this
+    return None if inside is None else inside.copy()
+
+
 def code_of(text: str) -> str:
     """Without comments, quoted text, and semicolons at its end: another one in it begins a second statement."""
     return _NO_CODE.sub(" ", text).strip().rstrip("; \n")
