@@ -319,6 +319,8 @@ def test_a_catalogues_key_that_the_rows_speak_against_is_not_taken(lite: Make) -
         (("--connection", "postgresql://me:geheim@db/erp", "--table", "a"), "takes a connection's id and no address"),
         (("--connection", "erp", "--table", "a", "--query", "SELECT 1"), "--table says already what is read"),
         (("a.csv", "--query", "SELECT 1"), "--query: asks a database"),
+        (("--connection", "erp", "--table", "a", "--encoding", "cp1252"), "--encoding: a database has none"),
+        (("bigquery://p.d.t", "--table", "p.d.u"), "--table: a table of BigQuery has none"),
         (("--connection", "nobody", "--table", "a"), "There is no connection 'nobody'"),
         (("--connection", "web", "--table", "a"), "'web' is of type http, which is no database"),
     ],

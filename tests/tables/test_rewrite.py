@@ -63,6 +63,14 @@ def test_a_form_that_says_something_else_is_refused(city: Path, monkeypatch: pyt
         formatted(city)
 
 
+def test_columns_that_have_no_such_order_are_left_as_they_are(city: Path) -> None:
+    # a column in brackets, which has a comment, stands before those that have a line each
+    before = '[columns.id]\n# a number\ntype="integer"\n[columns]\nname="text"\n'
+    city.write_text(FILE.replace('[columns]\nid="integer"\nname="text"\n', before), encoding="utf-8")
+    with pytest.raises(ConfigError, match="no canonical form that says the same"):
+        formatted(city)
+
+
 def test_a_file_that_cannot_be_written_is_one_sentence(city: Path) -> None:
     found = formatted(city)
     city.unlink()

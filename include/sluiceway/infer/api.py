@@ -21,6 +21,8 @@ from sluiceway.tables.source_spec import HttpJsonSource
 
 LARGEST = HttpJsonSource.model_fields["max_value_bytes"].default
 REQUESTS_PER_SECOND = HttpJsonSource.model_fields["requests_per_second"].default
+PATIENCE_S = 5.0
+"""Of a request: some servers answer a parameter that they do not know as if they had broken down."""
 ALL_PAGES = "Fetch all of them: [source.paging] says how an API is asked for the next page."
 PROVED = "the next page was asked for by it, and holds other records"
 
@@ -34,7 +36,7 @@ def api_of(name: str, asked: Asked, address: Address, file: Source, path: Path) 
         return None
     records = file.keys.get("records")
     secret = {address.key_param: address.key} if address.key_param and address.key else {}
-    with closing(ApiClient(name, address.uri, REQUESTS_PER_SECOND, secret)) as client:
+    with closing(ApiClient(name, address.uri, REQUESTS_PER_SECOND, secret, patience_s=PATIENCE_S)) as client:
         api = _Api(client, address, records)
         first = api.look()
         way = next((each for each in map(api.proved, ways(first)) if each is not None), None) if first else None

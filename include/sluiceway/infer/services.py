@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sluiceway.errors import ConfigError
 from sluiceway.infer.asked import BIGQUERY, SPREADSHEET, Asked
 from sluiceway.infer.service import Service, connection_of
@@ -21,12 +23,15 @@ def service_of(name: str, asked: Asked, connections: Connections) -> Service | N
     :raises SluicewayError: nobody can tell what is to be read, or it is not there.
     """
     if not asked.uri:
+        _check_others(asked, "a database", ("table", "query"))
         return _of_connection(name, asked, connections)
     if asked.query is not None:
         raise ConfigError("--query: asks a database, which --connection names alone; leave the file or the address out")
     if asked.uri.startswith(BIGQUERY):
+        _check_others(asked, "a table of BigQuery", ())
         return _bigquery(name, asked.uri.removeprefix(BIGQUERY).strip("/").replace("/", "."), asked, connections)
     if (sheet := SPREADSHEET.fullmatch(asked.uri)) is not None:
+        _check_others(asked, "a Google spreadsheet", ("sheet",))
         return _gsheet(sheet[1], asked)
     scheme = asked.uri.partition("://")[0].partition("+")[0].lower() if "://" in asked.uri else ""
     if scheme in SCHEMES:
@@ -35,6 +40,13 @@ def service_of(name: str, asked: Asked, connections: Connections) -> Service | N
             f"AIRFLOW_CONN_<ID> to it, and name --connection <id>, with --table or --query"
         )
     return None
+
+
+def _check_others(asked: Asked, what: str, known: Collection[str]) -> None:
+    """Raises ConfigError when something is said that only other sources have."""
+    for option in ("layer", "sheet", "table", "query", "member", "encoding"):
+        if option not in known and getattr(asked, option) is not None:
+            raise ConfigError(f"--{option}: {what} has none; leave it out")
 
 
 def _of_connection(name: str, asked: Asked, connections: Connections) -> Service:

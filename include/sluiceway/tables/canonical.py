@@ -63,7 +63,7 @@ class _Section:
     @property
     def is_plain(self) -> bool:
         """Whether it holds no comment and no section."""
-        commented = self.lead or self.comment or any(self.tail) or any(each.lead for each in self.entries)
+        commented = self.lead or self.comment or any(self.tail) or any(any(each.lead) for each in self.entries)
         return not (commented or self.below or any(each.comment for each in self.entries))
 
 
@@ -220,7 +220,9 @@ def _blocks(section: _Section, order: Sequence[str]) -> Iterator[list[str]]:
     order_below = _order(Column) if is_columns else ()
     own = _inlined(section, is_columns=is_columns)
     header = f"[{'.'.join(map(_key, section.path))}]" + (f"  {section.comment}" if section.comment else "")
-    yield [*_tidied(section.lead), header, *_lines(section, order, is_loose=is_columns)]
+    lines = [*_tidied(section.lead), header, *_lines(section, order, is_loose=is_columns)]
+    if lines != [header] or section.comment or len(own) == len(section.below):
+        yield lines
     for below in section.below.values():
         if below not in own:
             yield from _blocks(below, _order(Paging) if below.path == ("source", "paging") else order_below)

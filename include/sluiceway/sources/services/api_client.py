@@ -102,6 +102,8 @@ class ApiClient:
     secret_headers: Callable[[], Mapping[str, str]] = field(default=_nothing, repr=False)
     is_known: bool = False
     """Whether the address is one that the code or a connection names, and not a table's file: it may be anywhere."""
+    patience_s: float | None = None
+    """How long one request is tried again; None: RETRY_SECONDS."""
     _last: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
@@ -139,7 +141,7 @@ class ApiClient:
         """The answer, whatever its status, unless trying again later may bring another one.
 
         :param params: added to those of `uri`.
-        :raises SourceUnavailableError: no answer, or "later" (429, 5xx), within RETRY_SECONDS.
+        :raises SourceUnavailableError: no answer, or "later" (429, 5xx), within `patience_s`.
         :raises SourceUnreadableError: `uri` is on another server.
         """
         url = httpx.URL(uri)
@@ -150,7 +152,7 @@ class ApiClient:
         for name in self.secret_params:
             url = url.copy_remove_param(name)
         url = url.copy_merge_params(dict(params)) if params else url
-        started = time.monotonic()
+        ends = time.monotonic() + (RETRY_SECONDS if self.patience_s is None else self.patience_s)
         wait, tries = FIRST_WAIT_SECONDS, 0
         while True:
             self._pace()
@@ -167,7 +169,7 @@ class ApiClient:
                     problem = f"answers {answer.status}"
                     asked = retry_after(answer.headers.get("retry-after"))
             delay = wait if asked is None else asked
-            if time.monotonic() + delay > started + RETRY_SECONDS:
+            if time.monotonic() + delay > ends:
                 wants = f" and asks to wait {asked:,.0f} s" if asked else ""
                 times = f"{tries} tries" if tries > 1 else "1 try"
                 raise SourceUnavailableError(
