@@ -27,6 +27,7 @@ from sluiceway.infer.asked import (
 from sluiceway.infer.draft import Draft, Entry, key_entry
 from sluiceway.infer.geometry import GEOMETRY, OWN_GEOMETRY, Seen, place_geometry
 from sluiceway.infer.key import find_key, whole_keys
+from sluiceway.infer.objects import alike_objects, opened_by_paths, with_paths
 from sluiceway.infer.quotes import read_by_quotes
 from sluiceway.infer.shapes import Shapes
 from sluiceway.infer.sheet import LAST_ROWS, notes_at_the_end, odd_rows
@@ -68,12 +69,30 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
             if _has_notes(source, seen, values.rows):
                 values = stack.enter_context(kept_values())
                 seen = _read_all(name, source, place, values, connections)
+            values, seen = _by_paths(name, source, place, stack, values, seen, connections)
             draft = _draft(name, source, values, seen, place.name)
         draft.source = {"kind": draft.source.pop("kind"), "uri": Entry(_uri_in(uri, out)), **draft.source}
         if asked.connection is not None:
             draft.source["connection"] = Entry(asked.connection)
         try_out(draft, name, uri, place, seen.crs, connections)
     return draft.toml()
+
+
+def _by_paths(
+    name: str, source: Source, place: Place, stack: ExitStack, values: Values, seen: Seen, connections: Connections
+) -> tuple[Values, Seen]:
+    """What was read, or the same with the values of objects as columns of their own."""
+    objects = alike_objects(values) if source.keys["kind"] == "json" else {}
+    if not objects:
+        return values, seen
+    apart = stack.enter_context(kept_values())
+    columns = with_paths(list(values.columns), objects)
+    try:
+        with opened_by_paths(name, source, place, connections, columns) as extraction:
+            return apart, _read(source, apart, extraction, None)
+    except SchemaDriftError:
+        # texts that hold JSON are no objects
+        return values, seen
 
 
 def check_output(out: Path, *, force: bool) -> None:
@@ -122,26 +141,30 @@ def _opened(
 
 def _read_all(name: str, source: Source, place: Place, values: Values, connections: Connections) -> Seen:
     with _opened(name, source, place, connections) as (extraction, geometry):
-        seen = Seen(dict(extraction.columns), extraction.crs, Shapes() if geometry is not None else None)
-        seen.primary_key = extraction.primary_key
-        for each in extraction.batches:
-            batch = source.named(each)
-            _take_unreadable(seen, extraction)
-            if source.reading:
-                seen.last.extend(_texts(batch.slice(max(0, batch.num_rows - LAST_ROWS))))
-            if seen.shapes is not None and geometry is not None and geometry in batch.schema.names:
-                seen.shapes.add(batch.column(geometry))
-                values.add(batch, geometry)
-            else:
-                _look_for_wkb(seen, batch)
-                values.add(batch)
+        return _read(source, values, extraction, geometry)
+
+
+def _read(source: Source, values: Values, extraction: Extraction, geometry: str | None) -> Seen:
+    seen = Seen(dict(extraction.columns), extraction.crs, Shapes() if geometry is not None else None)
+    seen.primary_key = extraction.primary_key
+    for each in extraction.batches:
+        batch = source.named(each)
         _take_unreadable(seen, extraction)
-        # JSON says its keys as they come
-        seen.columns = source.without_values() | dict(extraction.columns)
-        seen.columns = {source.called(column): kind for column, kind in seen.columns.items()}
-        seen.notes = extraction.notes
-        seen.curves = extraction.straightened["curves"]
-        values.expect(list(seen.columns))
+        if source.reading:
+            seen.last.extend(_texts(batch.slice(max(0, batch.num_rows - LAST_ROWS))))
+        if seen.shapes is not None and geometry is not None and geometry in batch.schema.names:
+            seen.shapes.add(batch.column(geometry))
+            values.add(batch, geometry)
+        else:
+            _look_for_wkb(seen, batch)
+            values.add(batch)
+    _take_unreadable(seen, extraction)
+    # JSON says its keys as they come
+    seen.columns = source.without_values() | dict(extraction.columns)
+    seen.columns = {source.called(column): kind for column, kind in seen.columns.items()}
+    seen.notes = extraction.notes
+    seen.curves = extraction.straightened["curves"]
+    values.expect(list(seen.columns))
     return seen
 
 
