@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, JsonValue
@@ -60,19 +62,42 @@ def check(value: str) -> str:
     return value
 
 
+_INDEX = re.compile(r"\[(\d+)\]")
+NOTHING: Any = object()
+"""What stands at a place that a document has not."""
+
+
+def steps_of(path: str) -> tuple[str, ...]:
+    """The keys and list indexes of a path; an index may stand in brackets too, as in tags[0].name."""
+    return tuple(_INDEX.sub(r".\1", path).split("."))
+
+
 JsonPath = Annotated[str, AfterValidator(check)]
+
+
+def _within(document: Any, step: str) -> Any:
+    if isinstance(document, dict):
+        return document.get(step, NOTHING)
+    if isinstance(document, list) and step.isdecimal() and int(step) < len(document):
+        return document[int(step)]
+    return NOTHING
+
+
+def value_at(document: Any, steps: Iterable[str]) -> Any:
+    """The value at that place; NOTHING where there is none, of which no hint is looked for."""
+    for step in steps:
+        document = _within(document, step)
+    return document
 
 
 def walk(document: JsonValue, path: str) -> JsonValue:
     """The value at that place; raises NoSuchPlaceError where there is none."""
     for step in path.split("."):
-        if isinstance(document, list) and step.isdecimal() and int(step) < len(document):
-            document = document[int(step)]
-        elif isinstance(document, dict) and step in document:
-            document = document[step]
-        else:
+        found = _within(document, step)
+        if found is NOTHING:
             hint = nearest(step, document) if isinstance(document, dict) else ""
             raise NoSuchPlaceError(step, hint)
+        document = found
     return document
 
 

@@ -194,3 +194,52 @@ def test_esri_json_that_is_too_large_to_be_read_at_once_is_refused(tmp_path: Pat
     document = {**ESRI, "geometryType": "esriGeometryPolygon", "features": features}
     with pytest.raises(SluicewayError, match=r"it is read at once, .* source\.max_value_bytes allows 16,777,216"):
         drafted(tmp_path, "query.json", json.dumps(document))
+
+
+def test_objects_that_are_alike_are_drafted_as_columns_by_their_paths(tmp_path: Path, load: Load, query: Query) -> None:
+    content = json.dumps(
+        [
+            {"id": 1, "meta": {"color": "red", "code": "007", "size": 1.5}, "tail": "x"},
+            {"id": 2, "meta": {"size": 2, "code": "8", "color": None}},
+            {"id": 3, "meta": None, "tail": "y"},
+        ]
+    )
+    draft = drafted(tmp_path, "a.json", content)
+    assert draft.data["columns"]["meta_code"] == {"source": "meta.code", "type": "text"}
+    assert list(draft.types) == ["id", "meta_color", "meta_code", "meta_size", "tail"]
+    assert draft.types["meta_size"] in {"numeric", "double precision"}
+    assert load("a.json", content).inserted == 3
+    assert query("SELECT id, meta_color, meta_code, meta_size::float8, tail FROM drafted ORDER BY id") == [
+        (1, "red", "007", 1.5, "x"),
+        (2, None, "8", 2.0, None),
+        (3, None, None, None, "y"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [{"a": 1}, {"b": 1}],
+        [{"a": 1}, {"a": [1]}],
+        [{"a": 1}, {"a": {"b": 1}}],
+        [{"a": 1}, "text"],
+        [{"a": 1}, 5],
+        [{}, {}],
+        [{"a": 1}, None, None],
+        [{"a.b": 1}, {"a.b": 2}],
+        [{" ": 1}, {" ": 2}],
+        [{f"k{number}": 1 for number in range(21)}] * 2,
+        [[{"a": 1}], [{"a": 2}]],
+        ['{"a": 1}', '{"a": 2}'],
+    ],
+)
+def test_what_is_no_row_of_plain_values_stays_one_column(tmp_path: Path, values: list[Any]) -> None:
+    records = [{"id": number, "meta": value} for number, value in enumerate(values)]
+    draft = drafted(tmp_path, "a.json", json.dumps(records))
+    assert list(draft.types) == ["id", "meta"]
+
+
+def test_a_point_within_an_object_is_found(tmp_path: Path) -> None:
+    records = [{"id": number, "place": {"latitude": str(18 + number / 7), "longitude": "-66.1"}} for number in range(5)]
+    draft = drafted(tmp_path, "a.json", json.dumps(records))
+    assert (draft.data["geometry"]["x"], draft.data["geometry"]["y"]) == ("place.longitude", "place.latitude")

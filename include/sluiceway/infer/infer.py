@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from sluiceway.errors import ConfigError, EmptyExtractionError, SchemaDriftError, SourceUnreadableError
+from sluiceway.errors import ConfigError, EmptyExtractionError, SourceUnreadableError
 from sluiceway.infer import naming
 from sluiceway.infer.address import address_of
 from sluiceway.infer.api import api_of
 from sluiceway.infer.asked import (
-    ANY_GEOMETRY,
     NULLS,
     SHEETS,
     UNTYPED,
     Asked,
     Source,
-    provisional,
     source_of,
     table_name,
 )
@@ -31,17 +26,15 @@ from sluiceway.infer.footer import notes_at_the_end
 from sluiceway.infer.geometry import GEOMETRY, OWN_GEOMETRY, Seen, place_geometry
 from sluiceway.infer.key import Key, find_key, whole_keys
 from sluiceway.infer.quotes import read_by_quotes
+from sluiceway.infer.reading import by_paths, read_all
 from sluiceway.infer.service import Service
 from sluiceway.infer.services import service_of
-from sluiceway.infer.shapes import Shapes
-from sluiceway.infer.sheet import LAST_ROWS, odd_rows
+from sluiceway.infer.sheet import odd_rows
 from sluiceway.infer.text_types import ColumnType, integer_type
 from sluiceway.infer.tried import try_out
 from sluiceway.infer.types import Types, find_types
 from sluiceway.infer.values import SourceColumn, Values, kept_values
-from sluiceway.sources import open_source
 from sluiceway.sources.connections import Connections, from_environment
-from sluiceway.sources.extraction import Extraction, family
 from sluiceway.sources.locate import located
 from sluiceway.sources.place import Place, without_secrets
 from sluiceway.tables.registry import read_spec
@@ -85,11 +78,12 @@ def _drafted(asked: Asked, out: Path | None, connections: Connections) -> Draft:
             address.check_no_key(f"a file of kind {source.keys['kind']}")
         with ExitStack() as stack:
             values, seen = read_by_quotes(
-                source, stack, lambda values: _read_all(name, source, place, values, connections)
+                source, stack, lambda values: read_all(name, source, place, values, connections)
             )
             if _has_notes(source, seen, values.rows):
                 values = stack.enter_context(kept_values())
-                seen = _read_all(name, source, place, values, connections)
+                seen = read_all(name, source, place, values, connections)
+            values, seen = by_paths(name, source, place, stack, values, seen, connections)
             draft = _draft(name, source, values, seen, place.name)
         draft.source = {"kind": draft.source.pop("kind"), "uri": Entry(_uri_in(uri, out)), **draft.source}
         if asked.connection is not None:
@@ -104,7 +98,7 @@ def _of_service(name: str, service: Service, others: Connections) -> Draft:
     source, place = Source(service.keys, dict(service.remarks)), Place(name=service.name)
     source.shape = service.shape.column if service.shape is not None else None
     with kept_values() as values:
-        seen = _read_all(name, source, place, values, connections, most=service.most_rows)
+        seen = read_all(name, source, place, values, connections, most=service.most_rows)
         draft = _draft(name, source, values, seen, place.name, service)
     draft.notes += service.notes
     if seen.is_part:
@@ -137,63 +131,6 @@ def _uri_in(uri: str, out: Path | None) -> str:
     return Path(os.path.relpath(uri, out.resolve().parent)).as_posix()
 
 
-@contextmanager
-def _opened(
-    name: str, source: Source, place: Place, connections: Connections
-) -> Iterator[tuple[Extraction, str | None]]:
-    """The source with all of its columns, and the name of the geometry, where the file has one of its own."""
-    uri = str(place.path) if place.path is not None else None
-    with ExitStack() as stack:
-        if source.keys["kind"] in OWN_GEOMETRY or source.shape is not None:
-            spec = provisional(name, source.keys, uri, geometry=True, shape=source.shape)
-            # a layer, or a Parquet file, may have no geometry
-            extraction = None
-            with suppress(SchemaDriftError):
-                extraction = stack.enter_context(open_source(spec, place, connections))
-            if extraction is not None:
-                yield extraction, ANY_GEOMETRY
-                return
-        spec = provisional(name, source.keys | source.reading, uri, geometry=False)
-        yield stack.enter_context(open_source(spec, place, connections)), None
-
-
-def _read_all(
-    name: str, source: Source, place: Place, values: Values, connections: Connections, *, most: int | None = None
-) -> Seen:
-    with _opened(name, source, place, connections) as (extraction, geometry):
-        seen = Seen(dict(extraction.columns), extraction.crs, Shapes() if geometry is not None else None)
-        seen.primary_key = extraction.primary_key
-        for each in extraction.batches:
-            batch = source.named(each)
-            _take_unreadable(seen, extraction)
-            if source.reading:
-                seen.last.extend(_texts(batch.slice(max(0, batch.num_rows - LAST_ROWS))))
-            if seen.shapes is not None and geometry is not None and geometry in batch.schema.names:
-                seen.shapes.add(batch.column(geometry))
-                values.add(batch, geometry)
-            else:
-                _look_for_wkb(seen, batch)
-                values.add(batch)
-            if most is not None and values.rows >= most:
-                seen.is_part = True
-                break
-        _take_unreadable(seen, extraction)
-        # a database says it with its rows
-        seen.crs = extraction.crs
-        # JSON says its keys as they come
-        seen.columns = source.without_values() | dict(extraction.columns)
-        seen.columns = {source.called(column): kind for column, kind in seen.columns.items() if column != source.shape}
-        seen.notes = extraction.notes
-        seen.curves = extraction.straightened["curves"]
-        values.expect(list(seen.columns))
-    return seen
-
-
-def _texts(batch: pa.RecordBatch) -> list[list[str]]:
-    columns = [column.cast(pa.string()).to_pylist() for column in batch.columns]
-    return [[value or "" for value in row] for row in zip(*columns, strict=True)]
-
-
 def _has_notes(source: Source, seen: Seen, rows: int) -> bool:
     """Whether a sheet ends with notes: they are declared, and the sheet is to be read without them."""
     if not source.reading:
@@ -204,22 +141,6 @@ def _has_notes(source: Source, seen: Seen, rows: int) -> bool:
     if count:
         source.keys["skip_footer"] = count
     return count > 0
-
-
-def _take_unreadable(seen: Seen, extraction: Extraction) -> None:
-    while extraction.unreadable:
-        found = extraction.unreadable.pop(0)
-        seen.unreadable += 1
-        seen.first_unreadable = seen.first_unreadable or found
-
-
-def _look_for_wkb(seen: Seen, batch: pa.RecordBatch) -> None:
-    for column, values in zip(batch.schema.names, batch.columns, strict=True):
-        if family(values.type) != "binary":
-            continue
-        shapes = seen.binary.setdefault(column, Shapes())
-        if not shapes.unreadable:
-            shapes.add(values)
 
 
 def _draft(name: str, source: Source, values: Values, seen: Seen, place: str, service: Service | None = None) -> Draft:

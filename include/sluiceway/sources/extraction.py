@@ -67,22 +67,27 @@ class Extraction:
     """Shapes whose `curves` were made straight, as far as batches were read."""
 
 
-def chosen_columns(spec: TableSpec, available: Collection[str], place: str) -> dict[str, str]:
+def chosen_columns(
+    spec: TableSpec, available: Collection[str], place: str, hints: Collection[str] = ()
+) -> dict[str, str]:
     """Column of a batch -> column of the source, for sources whose columns have names. Without the geometry.
 
     A spec with a transform gets every column under its own name: the declared ones are those of its result.
 
     :param available: the source's columns.
     :param place: what to call the source in the message.
+    :param hints: what else the message may name as the nearest.
     :raises SchemaDriftError: names every missing column and the nearest one.
     """
     if spec.transform is not None:
         taken = set(spec.geometry.source_columns.values()) if spec.geometry is not None else set()
         return {name: name for name in available if name not in taken}
-    return declared_columns(spec, available, place)
+    return declared_columns(spec, available, place, hints)
 
 
-def declared_columns(spec: TableSpec, available: Collection[str], place: str) -> dict[str, str]:
+def declared_columns(
+    spec: TableSpec, available: Collection[str], place: str, hints: Collection[str] = ()
+) -> dict[str, str]:
     """Target column -> the first of its source columns that exists.
 
     :raises SchemaDriftError: names every missing column and the nearest one.
@@ -92,7 +97,9 @@ def declared_columns(spec: TableSpec, available: Collection[str], place: str) ->
         names = [str(name) for name in spec.source_names(column)]
         found = next((name for name in names if name in available), None)
         if found is None:
-            problems.append(f"column {' or '.join(map(repr, names))} is missing{nearest(names[0], available)}")
+            problems.append(
+                f"column {' or '.join(map(repr, names))} is missing{nearest(names[0], [*available, *hints])}"
+            )
         else:
             chosen[column] = found
     if problems:

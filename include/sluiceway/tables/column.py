@@ -97,9 +97,9 @@ class Column(Frozen):
 
     source: PositiveInt | str | tuple[str, ...] | None = Field(
         default=None,
-        description="Where it comes from: a column's name, its position from 1, or several names of which the first "
-        "that the source has counts. Default: a column of the same name.",
-        examples=["GEOID", 3, ["GEOID20", "GEOID10"]],
+        description="Where it comes from: a column's name, its position from 1, a path into an object, or several of "
+        "them of which the first that the source has counts. Default: a column of the same name.",
+        examples=["GEOID", 3, "meta.color", ["GEOID20", "GEOID10"]],
     )
     type: str = Field(description="The SQL type in the warehouse.", examples=["numeric(10,2)"])
     expression: str | None = Field(

@@ -45,6 +45,7 @@ TOGETHER: dict[tuple[str, str], dict[str, Any]] = {
     ("Geometry", "x"): {"y": "lat"},
     ("Geometry", "y"): {"x": "lon"},
     ("Column", "scale"): {"type": "numeric"},
+    ("Column", "accounting"): {"type": "numeric"},
     ("ColumnChecks", "failing"): {"unique": True},
     ("RowCheck", "failing"): {"holds": "a > b"},
     ("TextValues", "thousands"): {"decimal": "."},

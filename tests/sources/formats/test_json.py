@@ -328,3 +328,58 @@ def test_values_load_into_their_declared_types(
         (9007199254740993, "1.10", True, '"text"', "5"),
     ]
     assert query("SELECT row_number FROM etl.reject ORDER BY 1") == [(3,), (4,)]
+
+
+NESTED = (
+    '{"id": 1, "meta": {"color": "red", "size": {"cm": 1.10}}, "tags": [{"name": "a"}, {"name": "b"}]}',
+    '{"id": 2, "meta": {"color": null, "size": 7}, "tags": []}',
+    '{"id": 3, "meta": null, "meta.color": "own", "tags": {"0": {"name": "key"}}}',
+    '{"id": 4, "meta": "text", "tags": 5}',
+)
+PATHS = """
+id = "integer"
+color = { source = "meta.color", type = "text" }
+cm = { source = "meta.size.cm", type = "numeric" }
+first = { source = "tags[0].name", type = "text" }
+second = { source = "tags.1.name", type = "text" }
+tag = { source = "tags[0]", type = "jsonb" }
+"""
+
+
+@pytest.mark.parametrize("lines", [True, False])
+def test_a_column_of_a_nested_object_is_named_by_its_path_and_a_key_spelled_so_wins(
+    spec_of: SpecOf, lines: bool
+) -> None:
+    content, options = ("\n".join(NESTED), LINES) if lines else (f"[{','.join(NESTED)}]", "")
+    assert rows(spec_of(content, options, columns=PATHS)) == [
+        ("1", "red", "1.10", "a", "b", '{"name": "a"}'),
+        ("2", None, None, None, None, None),
+        ("3", "own", None, "key", None, '{"name": "key"}'),
+        ("4", None, None, None, None, None),
+    ]
+
+
+def test_a_path_that_a_later_record_has_first_is_null_before(spec_of: SpecOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_source, "BATCH_BYTES", 10)
+    content = '{"id": 1}\n{"id": 2, "meta": {}}\n{"id": 3, "meta": {"color": "red"}}'
+    spec = spec_of(content, LINES, columns='id = "integer"\ncolor = { source = ["hue", "meta.color"], type = "text" }')
+    assert rows(spec) == [("1", None), ("2", None), ("3", "red")]
+    with opened(spec) as extraction:
+        list(extraction.batches)
+        assert dict(extraction.columns) == {"id": "text", "meta": "text", "meta.color": "text"}
+
+
+def test_a_path_that_no_record_has_is_drift_and_the_nearest_one_is_named(spec_of: SpecOf) -> None:
+    spec = spec_of(NESTED[0], LINES, columns='id = "integer"\ncolor = { source = "meta.colour", type = "text" }')
+    with pytest.raises(SchemaDriftError, match=r"column 'meta.colour' is missing; did you mean 'meta.color'?"):
+        rows(spec)
+
+
+def test_a_point_may_stand_in_a_nested_object(
+    spec_of: SpecOf, load: Callable[[TableSpec], TableRun], query: Query
+) -> None:
+    content = '[{"id": 1, "at": {"lon": -66, "lat": 18}}, {"id": 2, "at": {"lon": -67, "lat": 18}}]'
+    geometry = '[geometry]\ntype = "Point"\nx = "at.lon"\ny = "at.lat"\nsource_crs = "EPSG:4326"'
+    spec = spec_of(content, columns=f'id = "integer"\n{geometry}')
+    assert load(spec).inserted == 2
+    assert query("SELECT ST_AsText(geom) FROM city ORDER BY id") == [("POINT(-66 18)",), ("POINT(-67 18)",)]

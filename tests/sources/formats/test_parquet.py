@@ -356,3 +356,23 @@ def test_a_geoparquet_file_loads_in_its_crs(
     frame.to_parquet(path)
     load(spec_of(more=GEOMETRY))
     assert query("SELECT round(ST_X(geom)::numeric, 6)::text, ST_SRID(geom) FROM city") == [("-66.600000", 4326)]
+
+
+def test_a_field_of_a_struct_is_named_by_its_path_and_a_column_spelled_so_wins(
+    write_spec: Callable[..., TableSpec], path: Path
+) -> None:
+    inner = pa.struct([("cm", pa.int32()), ("unit", pa.dictionary(pa.int8(), pa.string()))])
+    meta = pa.struct([("color", pa.string()), ("size", inner)])
+    values = [{"color": "red", "size": {"cm": 1, "unit": "x"}}, {"color": None, "size": None}, None]
+    own = pa.array(["a", "b", "c"])
+    pq.write_table(pa.table({"id": [1, 2, 3], "meta": pa.array(values, meta), "meta.own": own}), path)
+    columns = {"id": None, "color": "meta.color", "cm": "meta.size.cm", "unit": "meta.size.unit", "own": "meta.own"}
+    toml = f'description = "x"\nkey = "id"\nsource = {{ kind = "parquet", uri = "{path}" }}\n[columns]\n'
+    toml += "\n".join(f'{name} = {{ source = "{source or name}", type = "text" }}' for name, source in columns.items())
+    assert table_of(write_spec("city", toml)).to_pylist() == [
+        {"id": 1, "color": "red", "cm": 1, "unit": "x", "own": "a"},
+        {"id": 2, "color": None, "cm": None, "unit": None, "own": "b"},
+        {"id": 3, "color": None, "cm": None, "unit": None, "own": "c"},
+    ]
+    with pytest.raises(SchemaDriftError, match=r"column 'meta\.hue' is missing"):
+        table_of(write_spec("city", toml.replace("meta.color", "meta.hue")))

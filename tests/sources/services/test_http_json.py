@@ -544,3 +544,17 @@ def test_a_large_answer_comes_in_several_batches_and_in_order(write_spec: WriteS
     assert len(batches) > 1
     assert max(batch.nbytes for batch in batches) < 2 * module.BATCH_BYTES
     assert ids(pa.Table.from_batches(batches)) == [str(each) for each in range(6000)]
+
+
+def test_a_column_of_a_nested_object_is_named_by_its_path(write_spec: WriteSpec, serve: Serve) -> None:
+    pages = {"1": [{"id": 1}, {"id": 2, "meta": {"n": "a"}}], "2": [{"id": 3, "meta": {"n": 1.50}}, {"id": 4}]}
+    service = serve(lambda request: Reply(body=pages.get(request.params["page"], [])))
+    toml = SPEC.replace('name = "text"', 'name = {{ source = "meta.n", type = "text" }}')
+    paging = 'paging = { type = "page", param = "page" }'
+    with opened(write_spec("thing", toml.format(uri=service.uri, source=paging))) as extraction:
+        found = [row["name"] for batch in extraction.batches for row in batch.to_pylist()]
+    assert found == [None, "a", "1.5", None]
+    wrong = toml.replace("meta.n", "meta.m")
+    spec = write_spec("thing", wrong.format(uri=service.uri, source=paging))
+    with pytest.raises(SchemaDriftError, match=r"'meta\.m' is missing; did you mean 'meta\.n'"), opened(spec):
+        pass

@@ -24,6 +24,7 @@ from sluiceway.sources.extraction import Extraction, Unreadable, declared_column
 from sluiceway.sources.formats.archive import open_bytes
 from sluiceway.sources.formats.json_records import BrokenJsonError, Document, LongJsonError, check_many, read_records
 from sluiceway.sources.formats.json_survey import one_page
+from sluiceway.sources.formats.nested import Nested
 from sluiceway.sources.formats.texts import Number, json_text, text_array
 from sluiceway.tables.source_spec import JsonSource
 from sluiceway.tables.spec import TableSpec
@@ -102,13 +103,16 @@ class _Reader:
     source: JsonSource
     path: Path
     keys: dict[str, str] = field(default_factory=dict)
-    """Every key seen so far, with its family."""
+    """Every key seen so far, and every declared path, with its family."""
     unreadable: list[Unreadable] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
     number: int = 0
     """Of the last record that was read."""
     _found: dict[str, str] = field(default_factory=dict)
     """Column of a batch -> key."""
+
+    def __post_init__(self) -> None:
+        self._nested = Nested(self.spec)
 
     def batches(self) -> Generator[pa.RecordBatch, None, None]:
         """The records, batch by batch.
@@ -120,7 +124,7 @@ class _Reader:
         with _named_errors(self.spec, self.path), closing(self._objects()) as objects:
             for record, length in objects:
                 rows.append(record)
-                self.keys.update(dict.fromkeys(record, "text"))
+                self.keys.update(dict.fromkeys([*record, *self._nested.found_in(record)], "text"))
                 check_columns(self.spec, self.keys, self.path.name)
                 size += length
                 if size >= BATCH_BYTES:
@@ -208,7 +212,7 @@ class _Reader:
             column = self.spec.columns.get(target)
             as_json = column is not None and self.spec.transform is None and column.sql_type.base == "jsonb"
             spell = _json_or_none if as_json else _text
-            arrays.append(text_array([spell(row.get(key)) for row in rows]))
+            arrays.append(text_array([spell(self._nested.value(row, key)) for row in rows]))
         return pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
     def _columns(self) -> dict[str, str]:
@@ -224,7 +228,7 @@ class _Reader:
 
     def _check_keys(self) -> None:
         if self.spec.transform is None:
-            declared_columns(self.spec, self.keys, self.path.name)
+            declared_columns(self.spec, self.keys, self.path.name, self._nested.known)
         geometry_columns(self.spec, self.keys, self.path.name)
 
     def _no_objects(self) -> SourceUnreadableError:

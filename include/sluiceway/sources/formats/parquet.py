@@ -6,7 +6,7 @@ Values keep their types. What has no counterpart in PostgreSQL, or none that the
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 from sluiceway.amounts import counted
 from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError, nearest
 from sluiceway.json_path import parse as parse_json
+from sluiceway.json_path import steps_of
 from sluiceway.sources.extraction import Extraction, chosen_columns, family, geometry_columns
+from sluiceway.sources.formats.nested import of_struct, struct_paths
 from sluiceway.sources.formats.parquet_bounds import check_schema, rows_at_once
 from sluiceway.sources.formats.texts import not_utf8, text_array
 from sluiceway.tables.source_spec import ParquetSource
@@ -47,13 +49,15 @@ def open_parquet(spec: TableSpec, source: ParquetSource, path: Path) -> Iterator
         schema = file.schema_arrow
         shape = _shape(spec, file, path.name)
         columns = {field.name: family(_read_as(field.type)) for field in schema if field.name != shape.column}
+        paths = struct_paths(spec, schema)
+        columns |= {path: family(_read_as(field.type)) for path, field in paths.items()}
         chosen = chosen_columns(spec, columns, path.name) | shape.columns
         for name in chosen.values():
             if schema.names.count(name) > 1:
                 raise SchemaDriftError(f"{spec.name}: {path.name} holds column {name!r} twice")
         yield Extraction(
             columns=columns,
-            batches=_batches(spec, file, chosen, path),
+            batches=_batches(spec, file, chosen, path, paths),
             total_rows=file.metadata.num_rows,
             crs=shape.crs,
         )
@@ -106,7 +110,7 @@ def _shape(spec: TableSpec, file: pq.ParquetFile, place: str) -> _Shape:
     if geometry is None:
         return _Shape({})
     names = file.schema_arrow.names
-    named = geometry_columns(spec, names, place)
+    named = geometry_columns(spec, [*names, *struct_paths(spec, file.schema_arrow)], place)
     if geometry.x is not None:
         return _Shape(named)
     primary, known = _of_geoparquet(spec, file, place) or _of_parquet(file)
@@ -180,17 +184,18 @@ def _named_crs(crs: str, file: pq.ParquetFile) -> str | None:
 
 
 def _batches(
-    spec: TableSpec, file: pq.ParquetFile, chosen: Mapping[str, str], path: Path
+    spec: TableSpec, file: pq.ParquetFile, chosen: Mapping[str, str], path: Path, paths: Collection[str]
 ) -> Generator[pa.RecordBatch, None, None]:
     seen, place = 0, path.name
-    names = list(dict.fromkeys(chosen.values()))
+    sources = list(dict.fromkeys(chosen.values()))
+    names = list(dict.fromkeys(steps_of(name)[0] if name in paths else name for name in sources))
     try:
         rows = rows_at_once(spec, file, path, names, most=_rows(file, names))
         for batch in file.iter_batches(batch_size=rows, columns=names, use_threads=False):
             seen += batch.num_rows
             if not batch.num_rows:
                 continue
-            columns = {name: _plain(batch.column(name)) for name in names}
+            columns = {name: _plain(_values(batch, name, name in paths)) for name in sources}
             _check_texts(spec, columns, place, seen - batch.num_rows)
             whole = pa.RecordBatch.from_arrays([columns[name] for name in chosen.values()], names=list(chosen))
             rows = max(1, whole.num_rows * BATCH_BYTES // max(BATCH_BYTES, whole.nbytes))
@@ -204,6 +209,10 @@ def _batches(
         raise SourceUnreadableError(
             f"{spec.name}: {place} says it holds {counted(file.metadata.num_rows, 'row')} and gave {seen:,}"
         )
+
+
+def _values(batch: pa.RecordBatch, name: str, is_path: bool) -> pa.Array:
+    return of_struct(batch.column(steps_of(name)[0]), name) if is_path else batch.column(name)
 
 
 def _check_texts(spec: TableSpec, columns: Mapping[str, pa.Array], place: str, before: int) -> None:

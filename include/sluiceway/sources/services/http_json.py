@@ -33,6 +33,7 @@ from sluiceway.sources.formats.json_records import (
     LongJsonError,
     read_records,
 )
+from sluiceway.sources.formats.nested import Nested
 from sluiceway.sources.formats.texts import json_text, text_array
 from sluiceway.sources.place import without_secrets
 from sluiceway.sources.services.api_client import Answer, ApiClient
@@ -73,9 +74,9 @@ def open_http_json(spec: TableSpec, source: HttpJsonSource, connections: Connect
             yield Extraction(columns={}, batches=iter(()))
             return
         columns, place = dict.fromkeys(first.keys, "text"), without_secrets(source.uri)
-        chosen = chosen_columns(spec, columns, place) | geometry_columns(spec, columns, place)
+        chosen = chosen_columns(spec, columns, place, first.paths) | geometry_columns(spec, columns, place)
         extraction = Extraction(columns=columns, batches=iter(()))
-        extraction.batches = _batches(extraction, chain((first,), pages), chosen)
+        extraction.batches = _batches(extraction, chain((first,), pages), chosen, Nested(spec))
         yield extraction
 
 
@@ -106,6 +107,7 @@ class _Page:
     answer: Answer
     count: int = 0
     keys: dict[str, None] = field(default_factory=dict)
+    paths: list[str] = field(default_factory=list)
     document: Document = field(default_factory=Document)
 
     def records(self) -> Iterator[tuple[Any, str]]:
@@ -265,12 +267,13 @@ class _Reader:
         if not 200 <= answer.status < 300:
             raise self._refusal(answer, part, number)
         page = _Page(self.spec, self.source, answer)
-        objects = 0
+        objects, nested = 0, Nested(self.spec)
         for record, _ in page.records():
             page.count += 1
             if isinstance(record, dict):
                 objects += 1
-                page.keys.update(dict.fromkeys(record))
+                page.keys.update(dict.fromkeys([*record, *nested.found_in(record)]))
+                page.paths = nested.known
                 check_columns(self.spec, page.keys, f"the answer of {self.client.shown}")
         place = f"{self.spec.name}: the answer of {self.client.shown}"
         if not page.document.found:
@@ -345,7 +348,7 @@ def _error_words(body: str) -> str:
 
 
 def _batches(
-    extraction: Extraction, pages: Iterable[_Page], chosen: Mapping[str, str]
+    extraction: Extraction, pages: Iterable[_Page], chosen: Mapping[str, str], nested: Nested
 ) -> Generator[pa.RecordBatch, None, None]:
     rows: list[list[str | None]] = []
     size = number = 0
@@ -355,7 +358,7 @@ def _batches(
             if not isinstance(record, dict):
                 extraction.unreadable.append(Unreadable(number, "is no JSON object", spelling[:1000]))
                 continue
-            row = [_text(record.get(name)) for name in chosen.values()]
+            row = [_text(nested.value(record, name)) for name in chosen.values()]
             if any(value is not None and not _is_text(value) for value in row):
                 extraction.unreadable.append(Unreadable(number, "holds half a character (\\ud800)", ascii(spelling)))
                 continue
