@@ -18,14 +18,17 @@ from sluiceway.ledger.rejects import rejects_of
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.attempt import Attempt
 from sluiceway.load.checks import check_drift, check_extracted, held_by_source
+from sluiceway.load.files_read import FilesRead, files_read
 from sluiceway.load.last_load import LastLoad, last_load, spec_hash
+from sluiceway.load.notes import note
 from sluiceway.load.progress_log import log_progress
 from sluiceway.load.staged_parts import PartsRejects, StagedParts
 from sluiceway.load.target import dataset_of
 from sluiceway.load.transaction import prepare, session_name
 from sluiceway.sources import module_of, open_source
 from sluiceway.sources.connections import Connections, from_environment
-from sluiceway.sources.locate import Hashed, located
+from sluiceway.sources.hashing import Hashed
+from sluiceway.sources.locate import located
 from sluiceway.sources.place import Place
 from sluiceway.tables.spec import TableSpec
 
@@ -120,8 +123,12 @@ def _load_in_turn(
                 return _record_unchanged(spec, lock, attempt, last.run, place)
             if parts is not None:
                 parts.check(lock, place)
+            read = files_read(spec, lock, place, last)
+            if last.run is not None and not read.is_whole and not read.place.files:
+                check_extracted(spec, read.rows_kept, last.run)
+                return _record_unchanged(spec, lock, attempt, last.run, place, read.notes)
             told = progress or log_progress(spec.name)
-            load = _Load(spec, url, dataset, lock, last.run, attempt, told, parts)
+            load = _Load(spec, url, dataset, lock, last.run, attempt, told, parts, read)
             since = last.run.watermark if last.run is not None and last.intact else None
             result = load.run(place, connections, since=since)
             if result is None and last.run is not None:
@@ -142,7 +149,14 @@ def _import_for_load(spec: TableSpec, asked: Future[LastLoad]) -> None:
         import_module(module)
 
 
-def _record_unchanged(spec: TableSpec, lock: LockedSession, attempt: Attempt, last: TableRun, place: Place) -> TableRun:
+def _record_unchanged(
+    spec: TableSpec,
+    lock: LockedSession,
+    attempt: Attempt,
+    last: TableRun,
+    place: Place,
+    notes: Mapping[str, str] | None = None,
+) -> TableRun:
     # an unchanged table needs no Arrow, half a second of a task
     result = attempt.result(
         spec.name,
@@ -152,6 +166,7 @@ def _record_unchanged(spec: TableSpec, lock: LockedSession, attempt: Attempt, la
         fingerprint=place.fingerprint,
         spec_hash=last.spec_hash,
         source_rows=last.source_rows,
+        note=note(spec, notes or {}),
     )
     store.write_table_run(lock, result)
     log.info("%s: the source is unchanged since %s, nothing to load", spec.name, last.key)
@@ -170,6 +185,7 @@ class _Load:
     attempt: Attempt
     progress: Progress
     parts: StagedParts | None
+    read: FilesRead
 
     def run(self, place: Place, connections: Connections, *, since: str | None) -> TableRun | None:
         """Load it in one transaction.
@@ -197,7 +213,7 @@ class _Load:
         spool: RejectSpool | PartsRejects
         if self.parts is None:
             spool = RejectSpool(self.attempt.sample, () if self.spec.key == "content" else self.spec.key)
-            opened = open_source(self.spec, place, connections, watermark=since)
+            opened = open_source(self.spec, self.read.place, connections, watermark=since)
         else:
             spool, opened = self.parts.rejects(), self.parts.opened()
         try:
@@ -244,23 +260,27 @@ class _Load:
         this_way = way(spec_hash(spec))
         # only PostgreSQL says which transaction a row is of
         is_here = self.dataset is None
+        is_whole = since is None and self.read.is_whole
         remembered = None
-        if cutting_short and is_here:
+        if cutting_short and is_here and is_whole:
             remembered = loaded_batches.read(session, spec.name, target=target_of(spec), way=this_way)
         # a content key is made of all columns, so that no row can be told by its key alone
-        remembers = since is None and spec.key != "content" and is_here
+        remembers = is_whole and spec.key != "content" and is_here
         memory = LoadedBatches.of(remembered.batches if remembered else b"") if remembers else None
-        first = first_load(session, spec, run) if cutting_short and since is None else None
+        first = first_load(session, spec, run) if cutting_short and is_whole else None
         staged = self._stage(session, extraction, spool, memory, first)
         self.attempt.extracted, self.attempt.rejected = staged.extracted, spool.count
+        held = staged.extracted + self.read.rows_kept
         if since is None:
-            check_extracted(spec, staged.extracted, self.last)
+            check_extracted(spec, held, self.last)
         elif staged.extracted == 0:
             drop_stage(session, spec)
             return None
         if spool.count and self.parts is None:
             write_rejects(session, spec, run, self.attempt.try_number, spool)
-        repeated = reject_duplicates(session, spec, run, self.attempt.try_number) if first is None else 0
+        repeated = 0
+        if first is None:
+            repeated = reject_duplicates(session, spec, run, self.attempt.try_number, extraction.rows_from)
         rejected = spool.count + repeated
         self._check_rejects(session, staged.extracted, rejected, all_known=first is None)
         if first is not None:
@@ -285,12 +305,10 @@ class _Load:
             # of a file that was written to meanwhile nobody knows what was read: it is read again
             fingerprint=place.fingerprint if place.stands() else None,
             spec_hash=spec_hash(spec),
-            source_columns=dict(extraction.columns),
+            source_columns={**({} if self.read.is_whole else self._columns_before()), **extraction.columns},
             watermark=extraction.watermark,
-            source_rows=held_by_source(
-                self.last, extracted=staged.extracted if since is None else None, inserted=merged.inserted
-            ),
-            note=_note(spec, spool.without_key, extraction.notes),
+            source_rows=held_by_source(self.last, extracted=held if since is None else None, inserted=merged.inserted),
+            note=note(spec, {**self.read.notes, **extraction.notes}, spool.without_key),
         )
         # with the lock gone another load may have read a newer source meanwhile; with it here, that one comes later
         self.lock.check_held()
@@ -299,6 +317,7 @@ class _Load:
         if is_here and (staged.remembered != staged.extracted or merged.deleted):
             batches = memory.written() if memory is not None and not repeated else b""
             loaded_batches.write(session, spec.name, target=target_of(spec), way=this_way, batches=batches)
+        self.read.remember(session, spec, extraction, staged.extracted)
         return result
 
     def _stage(
@@ -379,16 +398,3 @@ class _Load:
         from sluiceway.load.reject_spool import SAMPLE
 
         self.attempt.sample = rejects_of(session, self.attempt.result(self.spec.name, "failed"), limit=SAMPLE)
-
-
-def _note(spec: TableSpec, without_key: int, notes: Mapping[str, str]) -> str | None:
-    """What a person should know of a good load."""
-    said = list(notes.values())
-    if spec.on_missing != "keep" and without_key:
-        said.append(
-            f"the key of {counted(without_key, 'reject')} cannot be read, and any row may be one of "
-            f"them: no row was taken away (on_missing = {spec.on_missing!r})"
-        )
-    for note in said:
-        log.warning("%s: %s", spec.name, note)
-    return "; ".join(said) or None

@@ -14,6 +14,7 @@ from sluiceway.errors import SettingsError
 from sluiceway.ledger.rows import TableRun
 from sluiceway.sources.connections import Connection, Connections
 from sluiceway.tables.column import Column
+from sluiceway.tables.origins import ORIGINS
 from sluiceway.tables.source_spec import (
     BigQuerySource,
     ExcelSource,
@@ -132,7 +133,9 @@ def _columns(spec: TableSpec, known: Mapping[str, str]) -> dict[str, From]:
         # what the function makes of a batch only it knows: what has one name on both sides is the same column
         how = f"through transforms/{spec.transform.name}"
         return {name: From(fields=(name,), how=how) for name in spec.columns if name in known}
-    found = {name: _column(name, column, known) for name, column in spec.columns.items()}
+    # where a row came from is no field of the source
+    read = {name: column for name, column in spec.columns.items() if column.source not in ORIGINS}
+    found = {name: _column(name, column, known) for name, column in read.items()}
     if spec.geometry is not None:
         geometry = spec.geometry
         fields = tuple(geometry.source_columns.values()) or (GEOMETRY,)
