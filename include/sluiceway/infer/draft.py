@@ -97,10 +97,10 @@ def toml_value(value: Any) -> str:
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def key_entry(key: Key, names: dict[str, str]) -> Entry:
+def key_entry(key: Key, names: dict[str, str], where: str = "this file") -> Entry:
     targets = [names[column] for column in key.columns]
     if not targets:
         remark = key.remark or "no column, and no two of the likely ones, identify a row: the whole row does"
         return Entry("content", remark)
-    remark = key.remark or "unique in this file; is it by its meaning?"
+    remark = key.remark or f"unique in {where}; is it by its meaning?"
     return Entry(targets[0] if len(targets) == 1 else targets, remark)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from sluiceway.infer.quotes import read_by_quotes
 from sluiceway.infer.shapes import Shapes
 from sluiceway.infer.sheet import LAST_ROWS, notes_at_the_end, odd_rows
 from sluiceway.infer.text_types import ColumnType, integer_type
+from sluiceway.infer.together import patterns_in, source_together
 from sluiceway.infer.tried import try_out
 from sluiceway.infer.types import Types, find_types
 from sluiceway.infer.values import SourceColumn, Values, kept_values
@@ -44,6 +45,7 @@ from sluiceway.tables.source_spec import CsvSource
 
 SHOWN = 3
 """Examples in a comment."""
+NOT_A_FILE = "came by the standard input: name its file, or load it by --uri -"
 ALL_PAGES = 'Fetch all of them: a source of kind = "http_json" with [source.paging] does.'
 
 
@@ -54,26 +56,57 @@ def infer(asked: Asked, out: Path | None = None, *, connections: Connections = f
     :raises SluicewayError: the file cannot be read; one sentence says why.
     """
     name = table_name(asked, out)
-    uri = asked.uri if "://" in asked.uri else str(Path(asked.uri).resolve())
+    with brought(asked, connections) as place:
+        return infer_at(asked, place, name, out, connections=connections)
+
+
+@contextmanager
+def brought(asked: Asked, connections: Connections = from_environment) -> Iterator[Place]:
+    """The file, or those that fit, as `located`."""
     # any kind will do: only its uri counts yet
-    somewhere = CsvSource(kind="csv", uri=uri, connection=asked.connection)
+    somewhere = CsvSource(kind="csv", uri=_whole(asked.uri), connection=asked.connection)
     with located(somewhere, connections) as place:
-        if place.path is None:
+        if place.path is None and not place.files:
             raise SourceUnreadableError(f"{without_secrets(asked.uri)} cannot be fetched")
+        yield place
+
+
+def _whole(uri: str) -> str:
+    return uri if "://" in uri else str(Path(uri).resolve())
+
+
+def infer_at(
+    asked: Asked, place: Place, name: str, out: Path | None = None, *, connections: Connections = from_environment
+) -> str:
+    """The same, of what was found already, as a table of that name."""
+    uri = _whole(asked.uri)
+    if patterns_in(asked, place):
+        source = source_together(asked, place, lambda one, path: _columns_of(name, one, path, connections))
+        source.pattern = uri
+    else:
+        assert place.path is not None
         source = source_of(asked, place.path)
-        with ExitStack() as stack:
-            values, seen = read_by_quotes(
-                source, stack, lambda values: _read_all(name, source, place, values, connections)
-            )
-            if _has_notes(source, seen, values.rows):
-                values = stack.enter_context(kept_values())
-                seen = _read_all(name, source, place, values, connections)
-            draft = _draft(name, source, values, seen, place.name)
-        draft.source = {"kind": draft.source.pop("kind"), "uri": Entry(_uri_in(uri, out)), **draft.source}
-        if asked.connection is not None:
-            draft.source["connection"] = Entry(asked.connection)
-        try_out(draft, name, uri, place, seen.crs, connections)
+    with ExitStack() as stack:
+        values, seen = read_by_quotes(source, stack, lambda values: _read_all(name, source, place, values, connections))
+        if _has_notes(source, seen, values.rows):
+            values = stack.enter_context(kept_values())
+            seen = _read_all(name, source, place, values, connections)
+        draft = _draft(name, source, values, seen, place.name if asked.called is None else "the standard input")
+    said = Entry(_uri_in(uri, out)) if asked.called is None else Entry(asked.called, NOT_A_FILE)
+    draft.source = {"kind": draft.source.pop("kind"), "uri": said, **draft.source}
+    if asked.connection is not None:
+        draft.source["connection"] = Entry(asked.connection)
+    try_out(draft, name, uri, place, seen.crs, connections)
     return draft.toml()
+
+
+def _columns_of(name: str, source: Source, path: Path, connections: Connections) -> Mapping[str, str]:
+    with _opened(name, source, Place(path.name, path=path), connections) as (extraction, _):
+        if source.keys["kind"] == "json":
+            # which says its keys as they come
+            for _batch in extraction.batches:
+                pass
+        return dict(extraction.columns)
 
 
 def check_output(out: Path, *, force: bool) -> None:
@@ -105,10 +138,10 @@ def _opened(
     name: str, source: Source, place: Place, connections: Connections
 ) -> Iterator[tuple[Extraction, str | None]]:
     """The source with all of its columns, and the name of the geometry, where the file has one of its own."""
-    uri = str(place.path)
+    uri = str(place.path) if place.path is not None else source.pattern
     with ExitStack() as stack:
         if source.keys["kind"] in OWN_GEOMETRY:
-            spec = provisional(name, source.keys, uri, geometry=True)
+            spec = provisional(name, source.keys, uri, geometry=True, origins=source.origins)
             # a layer, or a Parquet file, may have no geometry
             extraction = None
             with suppress(SchemaDriftError):
@@ -116,7 +149,7 @@ def _opened(
             if extraction is not None:
                 yield extraction, ANY_GEOMETRY
                 return
-        spec = provisional(name, source.keys | source.reading, uri, geometry=False)
+        spec = provisional(name, source.keys | source.reading, uri, geometry=False, origins=source.origins)
         yield stack.enter_context(open_source(spec, place, connections)), None
 
 
@@ -189,6 +222,9 @@ def _draft(name: str, source: Source, values: Values, seen: Seen, place: str) ->
     shapes = place_geometry(draft, source, values, seen, types, names)
     _leave_out_blank(types, source, values)
     _leave_out_row_number(types, seen)
+    for column, lacking in source.not_everywhere.items():
+        if types.columns.pop(column, None) is not None:
+            types.left_out[column] = lacking
     _keep_digits(types, seen, values)
     if not types.columns and not values.rows and not types.left_out:
         raise EmptyExtractionError(f"{place} is empty: it holds no {'feature' if kind == 'vector' else 'record'}.")
@@ -199,7 +235,7 @@ def _draft(name: str, source: Source, values: Values, seen: Seen, place: str) ->
     draft.notes = [f"Drafted from {place} by sluiceway tables infer. Each comment is something for you to decide."]
     draft.notes += [f"{seen.notes['page']}. {ALL_PAGES}"] if "page" in seen.notes else []
     draft.table["description"] = Entry(f"Rows of {place}", "say what a row is")
-    draft.table["key"] = key_entry(key, names)
+    draft.table["key"] = key_entry(key, names, "these files" if "$file" in source.origins else "this file")
     _describe_source(draft, source, types)
     for column, found in types.columns.items():
         draft.columns[names[column]] = _column_entry(source, columns[column], names[column], found)
@@ -304,6 +340,9 @@ def _column_entry(source: Source, column: SourceColumn, target: str, found: Colu
         said["source"] = column.position
     elif column.name != target:
         said["source"] = column.name
+    if column.name in source.origins:
+        # the name of another one may be no number and no date
+        return Entry({**said, "type": "text"})
     said["type"] = found.type
     if found.format is not None:
         said["format"] = found.format
