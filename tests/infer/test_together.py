@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 from shapely import Point
 
-from sluiceway.errors import EmptyExtractionError, SourceUnreadableError
+from sluiceway.errors import ConfigError, EmptyExtractionError, SourceUnreadableError
 from sluiceway.infer.asked import Asked, table_name
 from sluiceway.infer.infer import infer
 from sluiceway.infer.preview import preview
@@ -102,6 +102,12 @@ def test_sheets_that_fit_are_one_table(tmp_path: Path) -> None:
     assert data["columns"]["sheet"] == {"source": "$sheet", "type": "text"}
     assert "# 2 sheets in one table, by name: from plant.xlsx, sheet 2023 to plant.xlsx, sheet 2024." in text
     assert [row["sheet"] for row in preview(spec).rows] == ["2023", "2023", "2024", "2024"]
+
+
+def test_a_sheet_of_what_has_none_is_a_usage_error(tmp_path: Path) -> None:
+    put(tmp_path, a__csv="id\n1\n")
+    with pytest.raises(ConfigError, match=r"^--sheet: a source of kind csv has none; leave it out$"):
+        drafted(tmp_path, "*.csv", sheet="20*")
 
 
 def test_layers_that_fit_are_one_table_with_their_shapes(tmp_path: Path) -> None:

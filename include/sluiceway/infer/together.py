@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from sluiceway.amounts import counted
-from sluiceway.errors import EmptyExtractionError, SourceUnreadableError
+from sluiceway.errors import ConfigError, EmptyExtractionError, SourceUnreadableError
 from sluiceway.infer.asked import SHEETS, Asked, Source, source_of
 from sluiceway.infer.parts import parts_of
 from sluiceway.sources.place import Place
@@ -72,8 +72,12 @@ class _Together:
     def add(self, found: Source, name: str, path: Path, columns: list[str]) -> None:
         """Take one more.
 
+        :raises ConfigError: what is asked of it, such as a sheet, its kind has not.
         :raises SourceUnreadableError: it is read otherwise than the first one.
         """
+        for key in self._patterns:
+            if key != FILE and key[1:] not in found.keys:
+                raise ConfigError(f"--{key[1:]}: a source of kind {found.keys['kind']} has none; leave it out")
         if self.first is None:
             self.first, self._is_ascii = found, _is_ascii(found, path)
         else:
