@@ -344,6 +344,16 @@ TABLES: Mapping[str, LedgerTable] = {
             "batches": ("bytea", "16 bytes of a digest and a count of repaired geometries per batch."),
         },
     ),
+    "loaded_file": LedgerTable(
+        row="a file of a source that is a pattern, whose rows a table holds",
+        key=("table_name", "name"),
+        columns={
+            "table_name": ("text", "The table."),
+            "name": ("text", "The file, as a column `$file` says it."),
+            "fingerprint": ("text", "Its sha256, or what its store says of its content, when it was read last."),
+            "rows": ("bigint", "How many rows it gave then, rejects among them."),
+        },
+    ),
 }
 TYPES = {"timestamptz": "timestamp with time zone"}
 """Short names of types, and those that PostgreSQL gives them."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from dev.docs.keys import Document
 from dev.docs.page import DOCS
-from sluiceway.tables import checks, column, source_spec, spec, typed_values
+from sluiceway.tables import checks, column, paging, source_spec, spec, typed_values
 
 MODELS: Mapping[str, type[BaseModel]] = {
     "TableSpec": spec.TableSpec,
@@ -23,7 +23,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "SheetRows": source_spec.SheetRows,
     "TextValues": source_spec.TextValues,
     **{model.__name__: model for model in source_spec.SOURCE_KINDS.values()},
-    "Paging": source_spec.Paging,
+    "Paging": paging.Paging,
 }
 TABLES = Document(
     path=DOCS / "reference" / "tables.md",

@@ -31,7 +31,7 @@ from dev.errors import PeersMissingError
 from dev.peers import ensure
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
-from sluiceway.sources.locate import locate
+from sluiceway.sources.local import locate
 from sluiceway.tables.registry import read_spec
 from sluiceway.tables.source_spec import VectorSource
 from sluiceway.tables.spec import TableSpec

@@ -100,6 +100,12 @@ def assert_same(query: Query, whole: TableRun, parted: TableRun) -> None:
     assert rejects(query, parted.table_name, parted.run_id) == rejects(query, whole.table_name, whole.run_id)
 
 
+def test_rows_of_each_part_say_their_file(fields: Path, write_spec: WriteSpec, loads: Loads, query: Query) -> None:
+    toml = field_toml(fields, top=BY_ROWS).replace("[columns]", '[columns]\nfile = { source = "$file", type = "text" }')
+    result = loads.split(write_spec("parted", toml), "parted")
+    assert query("SELECT file, count(*) FROM parted GROUP BY 1") == [(fields.name, result.table_rows)]
+
+
 @pytest.mark.parametrize("split", ["rows:1400", "column:COUNTY", "column:YR_PLANTED"])
 def test_a_split_load_computes_columns_and_rejects_as_an_unsplit_one(
     split: str, fields: Path, write_spec: WriteSpec, loads: Loads, query: Query

@@ -96,3 +96,35 @@ def test_a_value_that_cannot_be_cast_after_the_transform_is_a_reject(
     assert query("SELECT row_number, column_name, reason FROM etl.reject") == [
         (2, "size_km2", "size_km2: 'much' is no double precision")
     ]
+
+
+def test_of_several_files_a_transform_sees_where_its_rows_are_from_and_rejects_say_it(
+    tmp_path: Path, load: Callable[..., object], query: Callable[..., Rows]
+) -> None:
+    (tmp_path / "tables").mkdir()
+    for name, lines in {"a": "1,Ulm,5\n", "b": "7,Bonn,\n8,Celle,\n", "c": "2,Aalen,x\n3,Jena,6\n"}.items():
+        (tmp_path / "tables" / f"part_{name}.csv").write_text(f"ID,Town,Acres\n{lines}")
+    toml = TOML.replace("city.csv", "part_*.csv").replace(
+        "[columns]", '[columns]\nfile = { source = "$file", type = "text" }'
+    )
+    twice = """
+import pandas as pd
+
+def transform(batch):
+    batch = batch[batch["Acres"].notna()].rename(columns={"Town": "name", "Acres": "size_km2"})
+    return pd.concat([batch.assign(id=batch["ID"]), batch.assign(id="10" + batch["ID"])])
+"""
+    result = load(twice, toml=toml + "[checks]\nmax_rejects = 2\n")
+    assert (result.extracted, result.rejected) == (6, 2)  # type: ignore[attr-defined]
+    assert query("SELECT id, file FROM city ORDER BY 1") == [
+        *((1, "part_a.csv"), (3, "part_c.csv"), (101, "part_a.csv"), (103, "part_c.csv"))
+    ]
+    assert query("SELECT row_number, reason FROM etl.reject ORDER BY 1") == [
+        (3, "size_km2: 'x' is no double precision (part_c.csv)"),
+        (5, "size_km2: 'x' is no double precision (part_c.csv)"),
+    ]
+    assert query("SELECT name, rows FROM etl.loaded_file ORDER BY 1") == [
+        ("part_a.csv", 2),
+        ("part_b.csv", 0),
+        ("part_c.csv", 4),
+    ]

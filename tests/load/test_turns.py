@@ -24,7 +24,8 @@ from sluiceway.ledger.warehouse import connect
 from sluiceway.load import session, table, transaction
 from sluiceway.load.table import load_table
 from sluiceway.run import steps
-from sluiceway.sources.locate import TICK_NS, hash_ahead
+from sluiceway.sources.hashing import TICK_NS
+from sluiceway.sources.locate import hash_ahead
 from sluiceway.tables.spec import TableSpec
 
 WriteSpec = Callable[..., TableSpec]

@@ -142,6 +142,14 @@ def test_a_column_says_what_it_is_made_of_and_how() -> None:
     assert found.table.description == "Cities"
 
 
+def test_a_column_that_says_which_file_a_row_is_of_is_made_of_no_field() -> None:
+    spec = table({"kind": "csv", "uri": "/srv/*.csv"}, {"id": "integer", "f": {"source": "$file", "type": "text"}})
+    found = lineage_of(spec, URL, lambda _: ERP)
+    assert list(found.columns) == ["id"]
+    assert found.source is not None
+    assert [name for name, _ in found.source.fields] == ["id"]
+
+
 def test_a_file_without_names_has_its_columns_by_position() -> None:
     spec = table({"kind": "csv", "uri": "/a.csv", "header": False}, {"id": {"source": 2, "type": "text"}})
     for seen in (None, loaded(**{"1": "text", "2": "text"})):

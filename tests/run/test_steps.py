@@ -213,6 +213,14 @@ def test_every_source_that_is_missing_is_named(run: RunKey, warehouse_url: str, 
     assert [line[:2] for line in str(caught.value).splitlines()] == ["a:", "c:"]
 
 
+def test_a_pattern_that_no_file_fits_is_a_source_that_is_missing(run: RunKey, warehouse_url: str, config: Path) -> None:
+    steps.plan(warehouse_url, run, only=["a", "b"])
+    path = config / "tables" / "a.toml"
+    path.write_text(path.read_text().replace("a.csv", "a*.tsv"))
+    with pytest.raises(SourceMissingError, match=r"^a: .*a\*\.tsv: no file fits"):
+        steps.check_sources(warehouse_url, run)
+
+
 def test_a_missing_source_of_a_table_outside_the_run_is_nobodys_business(
     run: RunKey, warehouse_url: str, config: Path
 ) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sluiceway.errors import ConfigError, SourceMissingError
-from sluiceway.sources.locate import fingerprint, locate
+from sluiceway.sources.hashing import fingerprint
+from sluiceway.sources.local import locate
 from sluiceway.sources.place import without_secrets
 
 

@@ -18,7 +18,7 @@ from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect
 from sluiceway.load.table import load_table
-from sluiceway.sources.locate import locate
+from sluiceway.sources.local import locate
 from sluiceway.tables import registry
 from sluiceway.tables.spec import TableSpec
 

@@ -70,7 +70,7 @@ def test_a_spec_cannot_be_changed(write_spec: WriteSpec) -> None:
         (
             instead('kind = "csv"', 'kind = "csv"\nlayer = "x"'),
             "source.layer: no such key; known: comment, connection, decimal, delimiter, "
-            "encoding, escape, header, kind, max_batch_bytes, max_bytes, max_columns, max_ratio, ...",
+            "encoding, escape, header, kind, max_batch_bytes, max_bytes, max_columns, max_files, ...",
         ),
         (
             instead('"text"', '{ type = "text", requird = true }'),

@@ -16,9 +16,14 @@ TableArgument = Annotated[
     str,
     typer.Argument(
         metavar="NAME|FILE",
-        help="A table's name, a file like those under tables/, or any data: a draft of its file is shown, and used.",
+        help="A table's name, a file like those under tables/, or any data, - for the standard input: a draft of its "
+        "file is shown, and used.",
         autocompletion=complete.tables,
     ),
+]
+UriOption = Annotated[
+    str | None,
+    typer.Option("--uri", help="Read this file or URL instead of the declared one; - is the standard input."),
 ]
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="A job's name.", autocompletion=complete.jobs)]
 JobsWarehouseOption = Annotated[

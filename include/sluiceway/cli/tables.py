@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +15,6 @@ from sluiceway.cli.checked import FormatOption
 from sluiceway.cli.console import (
     EXIT_FAILED,
     EXIT_USAGE,
-    data,
     err,
     out,
     plain,
@@ -28,10 +25,19 @@ from sluiceway.cli.console import (
 )
 from sluiceway.cli.formatting import tables_fmt
 from sluiceway.cli.numbers import whole
-from sluiceway.cli.options import JsonOption, TableArgument, WarehouseOption, named_warehouse, warehouse_url
+from sluiceway.cli.options import (
+    JsonOption,
+    TableArgument,
+    UriOption,
+    WarehouseOption,
+    named_warehouse,
+    warehouse_url,
+)
 from sluiceway.cli.program import Commands
 from sluiceway.cli.progress_log import logged_progress
 from sluiceway.cli.records import print_records
+from sluiceway.cli.standard_input import KindOption, NameOption, check_kind, given
+from sluiceway.cli.table_named import named_table
 from sluiceway.errors import ConfigError
 from sluiceway.settings import load_settings
 from sluiceway.stop import StoppedError, stoppable
@@ -192,45 +198,30 @@ def _broken_promises(specs: Mapping[Path, TableSpec], config: Path) -> list[chec
     ]
 
 
-def _spec(table: str) -> TableSpec:
-    """The table of that name or file; of any other file the table that a draft makes of it, which is shown."""
-    from sluiceway.tables import registry
-
-    if table.endswith(".toml"):
-        return registry.read_spec(Path(table))
-    if not {".", "/"} & set(table):
-        return registry.read_one(table)
-    from sluiceway.infer import infer
-    from sluiceway.infer.asked import Asked, table_name, validated
-
-    asked = Asked(table)
-    draft = infer.infer(asked)
-    spec = validated(table_name(asked), tomllib.loads(draft))
-    err.print(plain(draft))
-    kept = quote(str(load_settings().config_dir / "tables" / f"{spec.name}.toml"))
-    err.print(plain(f"This draft is used once. To keep it: sluiceway tables infer {quote(table)} -o {kept}"))
-    return spec
-
-
 @app.command("run")
 def tables_run(
     table: TableArgument,
     warehouse: WarehouseOption = None,
     force: Annotated[bool, typer.Option("--force", help="Load also when the source is unchanged.")] = False,
-    uri: Annotated[str | None, typer.Option("--uri", help="Read this file or URL instead of the declared one.")] = None,
+    uri: UriOption = None,
+    kind: KindOption = None,
+    name: NameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Load one table without Airflow. Exit 1 when it was not loaded, 2 when the file is wrong, 130 or 143 when stopped.
 
+    `-` in place of a file, also behind --uri, is the standard input.
+
     Example: sluiceway tables run spend.csv --warehouse postgresql://me@localhost/gis --json
     """
     from sluiceway.sources.locate import hash_ahead
-    from sluiceway.tables import registry
 
-    with sentences(), _stopped(), stoppable() as stop:
-        spec = _spec(table)
-        if uri is not None:
-            spec = registry.read_from(spec, uri)
+    with (
+        sentences(),
+        _stopped(),
+        stoppable() as stop,
+        named_table(table, uri=uri, kind=kind, name=name) as spec,
+    ):
         url = warehouse_url(warehouse)
         if spec.split is not None:
             err.print(plain(f"{spec.name}: split is for Airflow's workers; this process loads the table in one."))
@@ -288,8 +279,8 @@ def tables_infer(
         str | None,
         typer.Argument(
             metavar="FILE|URI",
-            help="A path, or package://, https:// (an API too), gs://, s3://, bigquery://project.dataset.table; none "
-            "for a database, which --connection names.",
+            help="A path, or package://, https:// (an API too), gs://, s3://, bigquery://project.dataset.table; - for "
+            "the standard input, none for a database, which --connection names.",
         ),
     ] = None,
     layer: Annotated[str | None, typer.Option(help="The layer of a vector file that holds several.")] = None,
@@ -310,29 +301,31 @@ def tables_infer(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write <table>.toml; else to the standard output.")
     ] = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="A table for each sheet, layer, table, member or file, in the folder --output."),
+    ] = False,
+    kind: KindOption = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Draft a table's file from a file, a database's table or an API. Its comments are what you have to decide.
 
+    With * all files, sheets, layers, tables or members that fit are one table. `-` is the standard input.
+
     Example: sluiceway tables infer ./Biodiesel_Plants.csv -o include/config/tables/biodiesel_plant.toml
     """
-    from sluiceway.infer import infer
+    from sluiceway.cli import drafts
     from sluiceway.infer.asked import Asked
 
     with sentences():
-        if output is not None:
-            infer.check_output(output, force=force)
-        draft = infer.infer(Asked(uri or "", layer, sheet, table, member, connection, encoding, query), output)
-        if output is not None:
-            infer.write(draft, output)
-    if as_json:
-        print_json({"draft": draft, "output": None if output is None else str(output)})
-    elif output is None:
-        data.write(draft)
-    if output is None:
-        return
-    err.print(f"Wrote {plain(output)}. Decide its comments, then: sluiceway tables check {plain(output)}")
+        check_kind(kind)
+        with given(uri or "") as (path, called):
+            asked = Asked(path, layer, sheet, table, member, connection, encoding, query, kind, called)
+            if every:
+                drafts.draft_each(asked, output, force=force, as_json=as_json)
+            else:
+                drafts.draft_one(asked, output, force=force, as_json=as_json)
 
 
 @app.command("preview")
@@ -343,7 +336,9 @@ def tables_preview(
         str | None,
         typer.Option("--warehouse", metavar="URL", help="Also see whether its table fits, and what it computes."),
     ] = None,
-    uri: Annotated[str | None, typer.Option("--uri", help="Read this file or URL instead of the declared one.")] = None,
+    uri: UriOption = None,
+    kind: KindOption = None,
+    name: NameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the first rows as they would load, and the rejects among the first thousands. Writes nothing.
@@ -351,14 +346,10 @@ def tables_preview(
     Example: sluiceway tables preview my_table.toml --rows 5
     """
     from sluiceway.infer.preview import preview, standing
-    from sluiceway.tables import registry
 
-    with sentences():
+    with sentences(), named_table(table, uri=uri, kind=kind, name=name) as spec:
         most = whole("--rows", rows, least=0, most=MOST_ROWS)
         url = named_warehouse(warehouse) if warehouse is not None else None
-        spec = _spec(table)
-        if uri is not None:
-            spec = registry.read_from(spec, uri)
         found = preview(spec, rows=most, url=url)
         stands = standing(spec, url) if url is not None else None
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,7 +18,7 @@ from sluiceway.infer import naming
 from sluiceway.infer.dbase_encoding import find_dbase_encoding
 from sluiceway.infer.dialect import Dialect
 from sluiceway.infer.encoding import Found
-from sluiceway.infer.recognise import recognise
+from sluiceway.infer.recognise import Recognised, recognise
 from sluiceway.infer.sheet import find_shape, merged_rows
 from sluiceway.infer.tables_of_sqlite import only_table
 from sluiceway.infer.text import find_text
@@ -54,6 +55,12 @@ class Asked:
     connection: str | None = None
     encoding: str | None = None
     query: str | None = None
+    kind: str | None = None
+    """What it is taken for; found by its content if absent."""
+    called: str | None = None
+    """How the draft calls the file, where that is not its uri."""
+    name: str | None = None
+    """What the table is called, where no file of it says that."""
 
 
 @dataclass
@@ -73,6 +80,12 @@ class Source:
     """What a person has to know besides."""
     shape: str | None = None
     """The column that is the geometry, where something else than the values says so."""
+    origins: tuple[str, ...] = ()
+    """Where it is several things: what a column says of which a row is of, such as $file."""
+    pattern: str = ""
+    """Of several files the uri."""
+    not_everywhere: dict[str, str] = field(default_factory=dict)
+    """Columns that some of them lack, and which."""
 
     def called(self, column: str) -> str:
         """What a column is declared by that the reader calls `column`: its name, where the header says that once."""
@@ -100,6 +113,8 @@ class Source:
 def source_of(asked: Asked, path: Path) -> Source:
     """What kind of source this is, and how it is to be read."""
     found = recognise(path, asked.member)
+    if asked.kind not in {None, found.kind}:
+        found = Recognised(str(asked.kind), asked.member)
     keys: dict[str, Any] = {"kind": found.kind}
     if found.member is not None or asked.member is not None:
         keys["member"] = asked.member or found.member
@@ -187,12 +202,19 @@ _ANY_SHAPE = {"column": ANY_GEOMETRY, "type": "Geometry", "required": False}
 
 
 def provisional(
-    name: str, keys: dict[str, Any], uri: str | None, *, geometry: bool, shape: str | None = None
+    name: str,
+    keys: dict[str, Any],
+    uri: str | None,
+    *,
+    geometry: bool,
+    shape: str | None = None,
+    origins: Sequence[str] = (),
 ) -> TableSpec:
     """A spec by which the reader hands over every column under its own name, as to a transform.
 
     :param uri: of a file.
     :param shape: the column of the geometry, where it has one.
+    :param origins: what columns say of which a row is of, such as $file.
     """
     sheet = keys["kind"] in SHEETS
     more: dict[str, Any] = {"null": []} if keys["kind"] in NULLS else {}
@@ -203,7 +225,8 @@ def provisional(
             "description": "Not known yet",
             "key": "content",
             "source": {**({"uri": uri} if uri is not None else {}), **keys, **more},
-            "columns": {"any": {"source": 1 if sheet else "any", "type": "text"}},
+            "columns": {"any": {"source": 1 if sheet else "any", "type": "text"}}
+            | {f"origin_{number}": {"source": each, "type": "text"} for number, each in enumerate(origins)},
             "geometry": {**_ANY_SHAPE, **({"source": shape} if shape is not None else {})} if geometry else None,
             "transform": "/",
         },
@@ -212,15 +235,18 @@ def provisional(
 
 def table_name(asked: Asked, out: Path | None = None) -> str:
     """What the table of a draft is called."""
+    if out is None and asked.name is not None:
+        try:
+            return check_name(asked.name)
+        except ValueError as error:
+            raise ConfigError(f"--name: {error}; for instance {naming.table_name(asked.name)}") from error
     if out is None:
         if not asked.uri or asked.uri.startswith(BIGQUERY):
             named = asked.table or asked.uri.removeprefix(BIGQUERY) or str(asked.connection)
             return naming.table_name(named.rpartition(".")[2])
         if SPREADSHEET.fullmatch(asked.uri):
             return naming.table_name(asked.sheet or "spreadsheet")
-        plain = without_secrets(asked.uri)
-        found = asked.layer or asked.sheet or asked.table or asked.member or urlsplit(plain).path or plain
-        return naming.table_name(PurePosixPath(unquote(found)).name.partition(".")[0])
+        return naming.table_name(_told_name(asked))
     try:
         if out.suffix != ".toml":
             raise ConfigError(f"{out}: a table's file ends in .toml; for instance {out}.toml")
@@ -230,6 +256,15 @@ def table_name(asked: Asked, out: Path | None = None) -> str:
         raise ConfigError(
             f"{out}: a table is named by its file, and {error}; for instance {out.with_name(legal + '.toml')}"
         ) from error
+
+
+def _told_name(asked: Asked) -> str:
+    """What files and parts of them are called; of a pattern what it says, or the folder it is in."""
+    inside = (asked.layer, asked.sheet, asked.table, asked.member)
+    plain = without_secrets(asked.uri)
+    parts = PurePosixPath(unquote(urlsplit(plain).path or plain)).parts
+    told = [PurePosixPath(each).name.partition(".")[0] for each in (*inside, *reversed(parts)) if each]
+    return next((name for each in told if (name := each.replace("*", "").replace("?", "").strip("_- "))), plain)
 
 
 def validated(name: str, data: dict[str, Any]) -> TableSpec:

@@ -16,9 +16,9 @@ from sluiceway.infer import naming
 from sluiceway.infer.asked import Asked, provisional
 from sluiceway.infer.service import RowKey, Service
 from sluiceway.infer.sql_types import of_postgres, of_sqlalchemy, shape_of_postgis
-from sluiceway.infer.tables_of_sqlite import INTERNAL
 from sluiceway.infer.text_types import ColumnType
 from sluiceway.sources.connections import Connection
+from sluiceway.sources.formats.sqlite import INTERNAL
 from sluiceway.sources.services.sql import check_query, select_of
 from sluiceway.sources.services.sql_engine import engine_of
 from sluiceway.sources.services.sql_errors import named_errors, no_table

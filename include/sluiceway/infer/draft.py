@@ -129,10 +129,10 @@ def _key(name: str) -> str:
     return name if _BARE.fullmatch(name) else toml_value(name)
 
 
-def key_entry(key: Key, names: dict[str, str]) -> Entry:
+def key_entry(key: Key, names: dict[str, str], where: str = "this file") -> Entry:
     targets = [names[column] for column in key.columns]
     if not targets:
         remark = key.remark or "no column, and no two of the likely ones, identify a row: the whole row does"
         return Entry("content", remark)
-    remark = key.remark or "unique in this file; is it by its meaning?"
+    remark = key.remark or f"unique in {where}; is it by its meaning?"
     return Entry(targets[0] if len(targets) == 1 else targets, remark)

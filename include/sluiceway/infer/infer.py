@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ from sluiceway.infer.footer import notes_at_the_end
 from sluiceway.infer.geometry import GEOMETRY, OWN_GEOMETRY, Seen, place_geometry
 from sluiceway.infer.key import Key, find_key, whole_keys
 from sluiceway.infer.quotes import read_by_quotes
-from sluiceway.infer.reading import by_paths, read_all
+from sluiceway.infer.reading import by_paths, columns_of, read_all
 from sluiceway.infer.service import Service
 from sluiceway.infer.services import service_of
 from sluiceway.infer.sheet import odd_rows
 from sluiceway.infer.text_types import ColumnType, integer_type
+from sluiceway.infer.together import patterns_in, source_together
 from sluiceway.infer.tried import try_out
 from sluiceway.infer.types import Types, find_types
 from sluiceway.infer.values import SourceColumn, Values, kept_values
@@ -43,6 +45,7 @@ from sluiceway.tables.source_spec import CsvSource
 UNIQUE_IN_ROWS = "unique in the rows that were read; is it by its meaning?"
 SHOWN = 3
 """Examples in a comment."""
+NOT_A_FILE = "came by the standard input: name its file, or load it by --uri -"
 ALL_PAGES = 'Fetch all of them: a source of kind = "http_json" with [source.paging] does.'
 
 
@@ -62,33 +65,61 @@ def _drafted(asked: Asked, out: Path | None, connections: Connections) -> Draft:
     service = service_of(name, asked, connections)
     if service is not None:
         return _of_service(name, service, connections)
+    with brought(asked, connections) as place:
+        return _of_files(asked, place, name, out, connections)
+
+
+@contextmanager
+def brought(asked: Asked, connections: Connections = from_environment) -> Iterator[Place]:
+    """The file, or those that fit, as `located`."""
     address = address_of(asked.uri)
-    uri = asked.uri if "://" in asked.uri else str(Path(asked.uri).resolve())
     # any kind will do: only its uri counts yet. A key in the address is what the connection is to hold
     opens = asked.connection if address is None or address.key is None else None
-    somewhere = CsvSource(kind="csv", uri=uri, connection=opens)
+    somewhere = CsvSource(kind="csv", uri=_whole(asked.uri), connection=opens)
     with located(somewhere, connections) as place:
-        if place.path is None:
+        if place.path is None and not place.files:
             raise SourceUnreadableError(f"{without_secrets(asked.uri)} cannot be fetched")
+        yield place
+
+
+def _whole(uri: str) -> str:
+    return uri if "://" in uri else str(Path(uri).resolve())
+
+
+def infer_at(
+    asked: Asked, place: Place, name: str, out: Path | None = None, *, connections: Connections = from_environment
+) -> str:
+    """The same, of what was found already, as a table of that name."""
+    draft = _of_files(asked, place, name, out, connections)
+    draft.schema = schema_of(out)
+    return draft.toml()
+
+
+def _of_files(asked: Asked, place: Place, name: str, out: Path | None, connections: Connections) -> Draft:
+    uri, address = _whole(asked.uri), address_of(asked.uri)
+    if patterns_in(asked, place):
+        source = source_together(asked, place, lambda one, path: columns_of(name, one, path, connections))
+        source.pattern = uri
+    else:
+        assert place.path is not None
         source = source_of(asked, place.path)
         if address is not None:
             api = api_of(name, asked, address, source, place.path)
             if api is not None:
                 return _of_service(name, api, connections)
             address.check_no_key(f"a file of kind {source.keys['kind']}")
-        with ExitStack() as stack:
-            values, seen = read_by_quotes(
-                source, stack, lambda values: read_all(name, source, place, values, connections)
-            )
-            if _has_notes(source, seen, values.rows):
-                values = stack.enter_context(kept_values())
-                seen = read_all(name, source, place, values, connections)
-            values, seen = by_paths(name, source, place, stack, values, seen, connections)
-            draft = _draft(name, source, values, seen, place.name)
-        draft.source = {"kind": draft.source.pop("kind"), "uri": Entry(_uri_in(uri, out)), **draft.source}
-        if asked.connection is not None:
-            draft.source["connection"] = Entry(asked.connection)
-        try_out(draft, name, uri, place, seen.crs, connections)
+    with ExitStack() as stack:
+        values, seen = read_by_quotes(source, stack, lambda values: read_all(name, source, place, values, connections))
+        if _has_notes(source, seen, values.rows):
+            values = stack.enter_context(kept_values())
+            seen = read_all(name, source, place, values, connections)
+        values, seen = by_paths(name, source, place, stack, values, seen, connections)
+        draft = _draft(name, source, values, seen, place.name if asked.called is None else "the standard input")
+    said = Entry(_uri_in(uri, out)) if asked.called is None else Entry(asked.called, NOT_A_FILE)
+    draft.source = {"kind": draft.source.pop("kind"), "uri": said, **draft.source}
+    if asked.connection is not None:
+        draft.source["connection"] = Entry(asked.connection)
+    try_out(draft, name, uri, place, seen.crs, connections)
     return draft
 
 
@@ -154,8 +185,7 @@ def _draft(name: str, source: Source, values: Values, seen: Seen, place: str, se
         _types_by_family(types, seen)
     draft = Draft()
     shapes = place_geometry(draft, source, values, seen, types, names)
-    _leave_out_blank(types, source, values)
-    _leave_out_row_number(types, seen)
+    _leave_out(types, source, values, seen)
     _keep_digits(types, seen, values)
     if service is not None:
         service.apply_types(types, values)
@@ -165,7 +195,7 @@ def _draft(name: str, source: Source, values: Values, seen: Seen, place: str, se
     draft.notes = [f"Drafted from {place} by sluiceway tables infer. Each comment is something for you to decide."]
     draft.notes += [f"{seen.notes['page']}. {ALL_PAGES}"] if "page" in seen.notes else []
     draft.table["description"] = Entry(f"Rows of {place}", "say what a row is")
-    draft.table["key"] = key_entry(key, names)
+    draft.table["key"] = key_entry(key, names, "these files" if "$file" in source.origins else "this file")
     _describe_source(draft, source, types)
     for column, found in types.columns.items():
         draft.columns[names[column]] = _column_entry(source, columns[column], names[column], found)
@@ -221,6 +251,14 @@ def _types_by_family(types: Types, seen: Seen) -> None:
             types.left_out[column] = "its values are bytes"
         else:
             types.columns[column] = ColumnType(by_family.get(kind, "text"))
+
+
+def _leave_out(types: Types, source: Source, values: Values, seen: Seen) -> None:
+    _leave_out_blank(types, source, values)
+    _leave_out_row_number(types, seen)
+    for column, lacking in source.not_everywhere.items():
+        if types.columns.pop(column, None) is not None:
+            types.left_out[column] = lacking
 
 
 def _leave_out_blank(types: Types, source: Source, values: Values) -> None:
@@ -290,6 +328,9 @@ def _column_entry(source: Source, column: SourceColumn, target: str, found: Colu
         said["source"] = column.position
     elif column.name != target:
         said["source"] = column.name
+    if column.name in source.origins:
+        # the name of another one may be no number and no date
+        return Entry({**said, "type": "text"})
     said["type"] = found.type
     if found.format is not None:
         said["format"] = found.format

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -29,10 +30,10 @@ def _opened(
     name: str, source: Source, place: Place, connections: Connections
 ) -> Iterator[tuple[Extraction, str | None]]:
     """The source with all of its columns, and the name of the geometry, where the file has one of its own."""
-    uri = str(place.path) if place.path is not None else None
+    uri = str(place.path) if place.path is not None else source.pattern or None
     with ExitStack() as stack:
         if source.keys["kind"] in OWN_GEOMETRY or source.shape is not None:
-            spec = provisional(name, source.keys, uri, geometry=True, shape=source.shape)
+            spec = provisional(name, source.keys, uri, geometry=True, shape=source.shape, origins=source.origins)
             # a layer, or a Parquet file, may have no geometry
             extraction = None
             with suppress(SchemaDriftError):
@@ -40,8 +41,18 @@ def _opened(
             if extraction is not None:
                 yield extraction, ANY_GEOMETRY
                 return
-        spec = provisional(name, source.keys | source.reading, uri, geometry=False)
+        spec = provisional(name, source.keys | source.reading, uri, geometry=False, origins=source.origins)
         yield stack.enter_context(open_source(spec, place, connections)), None
+
+
+def columns_of(name: str, source: Source, path: Path, connections: Connections) -> Mapping[str, str]:
+    """The columns of one of several files, and of what kind their values are."""
+    with _opened(name, source, Place(path.name, path=path), connections) as (extraction, _):
+        if source.keys["kind"] == "json":
+            # which says its keys as they come
+            for _batch in extraction.batches:
+                pass
+        return dict(extraction.columns)
 
 
 def read_all(

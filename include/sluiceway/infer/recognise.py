@@ -206,7 +206,7 @@ def _in_zip(path: Path, member: str | None) -> Recognised:
         return _member(path, member, named=True)
     if any(_is_vector(each) or _is_table_of_mapinfo(each, files) for each in files):
         return Recognised("vector")
-    chosen = _likely(files)
+    chosen = likely_members(files)
     if len(chosen) != 1:
         listed = ", ".join((chosen or files)[:12]) + (", ..." if len(chosen or files) > 12 else "")
         what = "no file that could be a table" if not chosen else f"{len(chosen)} files that could be meant"
@@ -226,7 +226,7 @@ def _is_table_of_mapinfo(name: str, files: list[str]) -> bool:
     )
 
 
-def _likely(files: list[str]) -> list[str]:
+def likely_members(files: list[str]) -> list[str]:
     """The files of a zip that could be the table: notes beside it end in .txt."""
     if len(files) == 1:
         return files

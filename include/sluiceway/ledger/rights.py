@@ -16,6 +16,7 @@ LOADER_WRITES: Mapping[str, str] = {
     "deployment": "INSERT, UPDATE, DELETE",
     "commit_status": "INSERT, UPDATE, DELETE",
     "loaded_batches": "INSERT, UPDATE, DELETE",
+    "loaded_file": "INSERT, DELETE",
     "watched_dag": "INSERT, UPDATE",
     "incident": "INSERT, UPDATE, DELETE",
     "notice": "INSERT, UPDATE",

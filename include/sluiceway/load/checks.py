@@ -82,16 +82,3 @@ def held_by_source(last: TableRun | None, *, extracted: int | None = None, inser
     if extracted is not None:
         return extracted
     return (last.source_rows or 0) + inserted if last is not None else inserted
-
-
-def note_of(spec: TableSpec, without_key: int, notes: Mapping[str, str]) -> str | None:
-    """What a person should know of a good load."""
-    said = list(notes.values())
-    if spec.on_missing != "keep" and without_key:
-        said.append(
-            f"the key of {counted(without_key, 'reject')} cannot be read, and any row may be one of "
-            f"them: no row was taken away (on_missing = {spec.on_missing!r})"
-        )
-    for note in said:
-        log.warning("%s: %s", spec.name, note)
-    return "; ".join(said) or None

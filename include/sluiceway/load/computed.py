@@ -27,7 +27,7 @@ from sluiceway.load.expressions import (
     styles,
 )
 from sluiceway.load.merge import exists
-from sluiceway.load.rejected import RejectCounts, add_rejects
+from sluiceway.load.rejected import RejectCounts, add_rejects, of_file
 from sluiceway.load.stage_table import (
     KEY_PREFIX,
     ORDINAL,
@@ -41,14 +41,18 @@ from sluiceway.load.stage_table import (
     stage_table,
     staged_types,
 )
+from sluiceway.sources.rows_from import RowsFrom
 from sluiceway.tables.spec import TableSpec
 
 _OR_ELSE = f"BEGIN {{}}; EXCEPTION WHEN {CAUGHT} THEN NULL; END"
 
 
-def compute(session: Session, spec: TableSpec, run: RunKey, try_number: int) -> RejectCounts:
+def compute(
+    session: Session, spec: TableSpec, run: RunKey, try_number: int, rows_from: RowsFrom | None = None
+) -> RejectCounts:
     """Give the staged rows their computed columns. What cannot be computed goes to the ledger's rejects.
 
+    :param rows_from: of several files, which of them a row is of.
     :returns: the rejects.
     :raises ConfigError: PostgreSQL does not take an expression, or its value has no cast to the declared type.
     """
@@ -63,7 +67,7 @@ def compute(session: Session, spec: TableSpec, run: RunKey, try_number: int) -> 
                 session.execute(catching(spec, column))
             session.execute(_filled(spec, columns, by_function))
         _put_in_place(session, spec)
-    return _take_out_rejects(session, spec, run, try_number)
+    return _take_out_rejects(session, spec, run, try_number, rows_from)
 
 
 def _made(spec: TableSpec) -> sql.Identifier:
@@ -94,7 +98,9 @@ def _put_in_place(session: Session, spec: TableSpec) -> None:
     session.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(made, sql.Identifier(stage_name(spec))))
 
 
-def _take_out_rejects(session: Session, spec: TableSpec, run: RunKey, try_number: int) -> RejectCounts:
+def _take_out_rejects(
+    session: Session, spec: TableSpec, run: RunKey, try_number: int, rows_from: RowsFrom | None
+) -> RejectCounts:
     stage, reason = stage_table(spec), sql.Identifier("s", REASON)
     key = () if spec.key == "content" else spec.key
     unread = sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(sql.Identifier("s", name)) for name in key)
@@ -105,7 +111,8 @@ def _take_out_rejects(session: Session, spec: TableSpec, run: RunKey, try_number
     )
     counts = RejectCounts(*map(int, found[0]))
     if counts.count:
-        add_rejects(session, spec, run, try_number, _rejects(spec, key))
+        file = of_file(session, rows_from, "s", ROW_NUMBER)
+        add_rejects(session, spec, run, try_number, _rejects(spec, key, file))
         session.execute(sql.SQL("DELETE FROM {} s WHERE {} IS NOT NULL").format(stage, reason))
     session.execute(
         sql.SQL("ALTER TABLE {} DROP COLUMN {}, DROP COLUMN {}").format(
@@ -115,17 +122,18 @@ def _take_out_rejects(session: Session, spec: TableSpec, run: RunKey, try_number
     return counts
 
 
-def _rejects(spec: TableSpec, key: Sequence[str]) -> sql.Composed:
+def _rejects(spec: TableSpec, key: Sequence[str], file: sql.Composable) -> sql.Composed:
     """The rows that cannot be computed, as a RejectSpool hands them over."""
     own = sql.SQL(", ").join(map(sql.Literal, (ROW_NUMBER, REMEMBERED, ORDINAL, REASON, REASON_COLUMN)))
     keys: Mapping[str, sql.Composable] = {
         f"{KEY_PREFIX}{number}": sql.Identifier("s", name) for number, name in enumerate(key)
     }
     return sql.SQL(
-        "SELECT s.{} AS row_number, s.{} AS column_name, s.{} AS reason, "
+        "SELECT s.{} AS row_number, s.{} AS column_name, s.{} || {} AS reason, "
         '(to_jsonb(s) - ARRAY[{}])::text AS "row"{} FROM {} s WHERE s.{} IS NOT NULL ORDER BY 1'
     ).format(
         *(sql.Identifier(name) for name in (ROW_NUMBER, REASON_COLUMN, REASON)),
+        file,
         own,
         sql.SQL("").join(
             sql.SQL(", {}::text AS {}").format(value, sql.Identifier(name)) for name, value in keys.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +22,7 @@ from sluiceway.load.stage_table import (
     staged_content,
     staged_value,
 )
+from sluiceway.sources.rows_from import RowsFrom
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ REJECTED = "etl_stage_reject"
 """The temporary table of what could not be cast, or computed, with its keys."""
 FOUND = "etl_stage_reject_found"
 """That of what PostgreSQL itself has found, until it is together with the others."""
+BEGINS = "etl_stage_begin"
+"""The temporary table of where the rows of each of several files begin."""
 _PLAIN_JSON = frozenset({"smallint", "integer", "bigint", "boolean"})
 
 
@@ -97,9 +101,12 @@ def rejected_value(spec: TableSpec, column: str) -> sql.Composed:
     return cast_value(spec, column, _rejected_key(spec, column))
 
 
-def reject_duplicates(session: Session, spec: TableSpec, run: RunKey, try_number: int) -> int:
+def reject_duplicates(
+    session: Session, spec: TableSpec, run: RunKey, try_number: int, rows_from: RowsFrom | None = None
+) -> int:
     """Of rows that share a key the last stays; the others become rejects, or are numbered where alike ones are kept.
 
+    :param rows_from: of several files, which of them a row is of: the reject names both.
     :returns: how many rows were rejected.
     :raises NotAsRememberedError: of one of them only the key was staged.
     """
@@ -128,7 +135,7 @@ def reject_duplicates(session: Session, spec: TableSpec, run: RunKey, try_number
                 INSERT INTO etl.reject
                     (dag_id, run_id, table_name, try_number, row_number, column_name, reason, "row", key)
                 SELECT {dag_id}, {run_id}, {table}, {try_number}, {number}, {column},
-                       {reason} || etl_winner || ', which is loaded',
+                       {reason} || etl_winner || {which},
                        to_jsonb(lost) - {number_name} - {remembered_name} - 'etl_winner', {key_json}
                 FROM lost RETURNING id
             )
@@ -148,11 +155,49 @@ def reject_duplicates(session: Session, spec: TableSpec, run: RunKey, try_number
             column=sql.Literal(None if spec.key == "content" else spec.key_columns[0]),
             key_json=key_as_json(spec, lambda name: sql.Identifier("lost", name)),
             reason=sql.Literal(f"{what} is repeated by row "),
+            which=_which(session, rows_from),
         )
     )
     if rows[0][1]:
         raise NotAsRememberedError
     return int(rows[0][0])
+
+
+def _which(session: Session, rows_from: RowsFrom | None) -> sql.Composable:
+    """SQL for how the reason of a repeated row goes on."""
+    if rows_from is None:
+        return sql.Literal(", which is loaded")
+    winner, lost = (of_file(session, rows_from, number) for number in ("etl_winner", ROW_NUMBER))
+    return sql.SQL("{} || ', which is loaded' || {}").format(winner, lost)
+
+
+def of_file(session: Session, rows_from: RowsFrom | None, *number: str) -> sql.Composable:
+    """SQL for what a reason says of a row of several files: which one it is of, in brackets.
+
+    :param number: the column of its number among all rows.
+    """
+    if rows_from is None:
+        return sql.Literal("")
+    session.execute(
+        sql.SQL(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS {} ON COMMIT DROP AS SELECT (begin->>'first')::bigint AS first, "
+            "begin->>'name' AS name, ord FROM jsonb_array_elements({}::jsonb) WITH ORDINALITY AS begins(begin, ord)"
+        ).format(sql.Identifier(BEGINS), sql.Literal(json.dumps([each._asdict() for each in rows_from.begins])))
+    )
+    session.execute(
+        sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} (first)").format(
+            sql.Identifier(f"{BEGINS}_first"), sql.Identifier(BEGINS)
+        )
+    )
+    return sql.SQL("' (' || {} || ')'").format(_said(rows_from, sql.Identifier(*number)))
+
+
+def _said(rows_from: RowsFrom, number: sql.Identifier) -> sql.Composed:
+    """SQL for what RowsFrom.said says; of several things that begin at one number only the last holds rows."""
+    row = sql.SQL("|| ', row ' || to_char({} - first + 1, 'FM999,999,999,999')").format(number)
+    return sql.SQL("(SELECT name {} FROM {} WHERE first <= {} ORDER BY first DESC, ord DESC LIMIT 1)").format(
+        row if rows_from.counts_rows else sql.SQL(""), sql.Identifier(BEGINS), number
+    )
 
 
 def _number_alike(session: Session, spec: TableSpec) -> None:

@@ -16,6 +16,7 @@ from sluiceway.amounts import counted
 from sluiceway.errors import CheckFailedError, ConfigError, WarehouseError
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session
+from sluiceway.load.computed import compute
 from sluiceway.load.failing import SHOWN, Failing
 from sluiceway.load.failing_rows import (
     any_repeated,
@@ -26,7 +27,7 @@ from sluiceway.load.failing_rows import (
     staged_rows,
     standing,
 )
-from sluiceway.load.rejected import REJECTED, key_as_json, reject_duplicates
+from sluiceway.load.rejected import REJECTED, key_as_json, of_file, reject_duplicates
 from sluiceway.load.session import INTERNAL_ERROR
 from sluiceway.load.stage_table import (
     KEY_PREFIX,
@@ -35,6 +36,7 @@ from sluiceway.load.stage_table import (
     BeginAnewError,
     stage_table,
 )
+from sluiceway.sources.rows_from import RowsFrom
 from sluiceway.tables.checks import Rule
 from sluiceway.tables.spec import TableSpec
 
@@ -56,35 +58,50 @@ class Lost:
 
     repeated: int = 0
     """Those that repeat a key."""
-    checked: int = 0
-    """Those that fail a check."""
+    alone: int = 0
+    """Those that cannot be computed, or fail a check."""
     without_key: int = 0
     """Those among the latter by which no row of the table is known."""
 
     @property
     def count(self) -> int:
         """All of them."""
-        return self.repeated + self.checked
+        return self.repeated + self.alone
 
 
 def reject_staged(
-    session: Session, spec: TableSpec, run: RunKey, try_number: int, failing: Failing, *, increment: bool
+    session: Session,
+    spec: TableSpec,
+    run: RunKey,
+    try_number: int,
+    failing: Failing,
+    *,
+    increment: bool,
+    rows_from: RowsFrom | None = None,
 ) -> Lost:
     """Make rejects of staged rows: those that fail by themselves, that repeat a key, and that repeat other values.
 
+    Columns of an expression are computed first.
+
     :param failing: counts those that end the load, too.
     :param increment: the source has other rows, which are in the table.
+    :param rows_from: of several files, which of them a row is of.
     :raises NotAsRememberedError: of a row that repeats a key only the key was staged.
     :raises ReferenceMissingError: a table to which a check refers is not there yet.
+    :raises ConfigError: PostgreSQL does not take an expression, or a condition.
     :raises CheckFailedError: PostgreSQL cannot compute a condition for a row; or a column has too many nulls.
     """
-    lost = Lost()
-    checks = _Rejecting(session, spec, run, try_number, lost, failing)
+    computed = compute(session, spec, run, try_number, rows_from)
+    lost = Lost(alone=computed.count, without_key=computed.without_key)
+    # of several files it makes a table
+    asks = bool(spec.checks.columns or spec.checks.rows)
+    file = of_file(session, rows_from if asks else None, "failing", "number")
+    checks = _Rejecting(session, spec, run, try_number, lost, failing, file)
     in_batches = list(spec.given().checks.rules("accepted", "range"))
     for rule in spec.checks.rules("accepted", "range", "holds", "references"):
         if rule not in in_batches:
             checks.reject(rule, failing_alone(session, spec, rule, staged_rows(spec)))
-    lost.repeated = reject_duplicates(session, spec, run, try_number)
+    lost.repeated = reject_duplicates(session, spec, run, try_number, rows_from)
     for rule in spec.checks.rules("unique"):
         checks.reject(rule, repeated(spec, rule))
         if increment:
@@ -177,6 +194,8 @@ class _Rejecting:
     try_number: int
     lost: Lost
     failing: Failing
+    file: sql.Composable
+    """SQL for what a reason says of the row's file."""
 
     def reject(self, rule: Rule, failing: sql.Composed) -> None:
         """Make rejects of the rows that `failing` selects: number, value, and what is said besides."""
@@ -189,7 +208,8 @@ class _Rejecting:
             """
             WITH failing AS MATERIALIZED ({failing}), lost AS (
                 DELETE FROM {stage} s USING failing WHERE s.{number} = failing.number
-                RETURNING failing.number, failing.value, {shown} || failing.value || {fails} || failing.said AS reason,
+                RETURNING failing.number, failing.value,
+                          {shown} || failing.value || {fails} || failing.said || {file} AS reason,
                           to_jsonb(s.*) - {number_name} - {remembered_name} AS "row", {key_json} AS key{key_values}
             ), kept AS (
                 INSERT INTO etl.reject
@@ -207,6 +227,7 @@ class _Rejecting:
             number=sql.Identifier(ROW_NUMBER),
             shown=sql.Literal(shown),
             fails=sql.Literal(f" fails {rule.told}"),
+            file=self.file,
             number_name=sql.Literal(ROW_NUMBER),
             remembered_name=sql.Literal(REMEMBERED),
             key_json=key_as_json(spec, lambda name: sql.Identifier("s", name)),
@@ -228,7 +249,7 @@ class _Rejecting:
         if not first:
             return
         count = int(first[0][0])
-        self.lost.checked += count
+        self.lost.alone += count
         self.lost.without_key += 0 if key else count
         if rule.fails_table:
             self.failing.add(rule.key, count, ((int(number), str(value)) for _, number, value in first))

@@ -31,6 +31,7 @@ from sluiceway.load.stage_table import (
     stage_name,
 )
 from sluiceway.sources.extraction import Extraction
+from sluiceway.sources.rows_from import RowsFrom
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
@@ -186,7 +187,9 @@ class _Typing:
         good = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
         if reasons:
             key = () if self.spec.key == "content" else self.spec.key
-            self.spool.add(iter_rejects(raw, numbers, reasons, keys_of(typed, key, sorted(reasons))))
+            rejects = iter_rejects(raw, numbers, reasons, keys_of(typed, key, sorted(reasons)))
+            rows_from = self.extraction.rows_from
+            self.spool.add(rejects if rows_from is None else _with_file(rejects, rows_from))
             keep = np.ones(raw.num_rows, dtype=bool)
             keep[list(reasons)] = False
             good = good.filter(pa.array(keep))
@@ -234,8 +237,11 @@ def _raw_batches(spec: TableSpec, extraction: Extraction) -> Iterator[pa.RecordB
         from sluiceway.load.transform import transformed
 
         batches = transformed(spec, spec.transform, extraction)
-    rows = 0
+    rows, rows_from = 0, extraction.rows_from
     for batch in batches:
+        if rows_from is not None and rows_from.now is not None and not rows_from.counts_rows:
+            # a transform makes other rows: only here it is seen how many there are
+            rows_from.go_on(rows)
         rows += batch.num_rows
         whereabouts.has_read(rows)
         yield texts_to_null(batch, spec)
@@ -252,6 +258,11 @@ def _spool_unreadable(extraction: Extraction, spool: RejectSpool, staged: Staged
     )
     staged.extracted += len(found)
     return {bad.row_number for bad in found}
+
+
+def _with_file(rejects: Iterator[Reject], rows_from: RowsFrom) -> Iterator[Reject]:
+    for each in rejects:
+        yield each.model_copy(update={"reason": f"{each.reason} ({rows_from.said(each.row_number or 1)})"})
 
 
 def _numbers(start: int, count: int, unreadable: set[int]) -> Numbers:

@@ -5,27 +5,29 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from sluiceway.amounts import counted
 from sluiceway.errors import SluicewayError, TooManyRejectsError
-from sluiceway.ledger import loaded_batches, locks, store
+from sluiceway.ledger import loaded_batches, store
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.rejects import rejects_of
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.attempt import Attempt
-from sluiceway.load.checks import check_drift, check_extracted, held_by_source, note_of
+from sluiceway.load.checks import check_drift, check_extracted, held_by_source
+from sluiceway.load.files_read import FilesRead, files_read
 from sluiceway.load.last_load import LastLoad, last_load, spec_hash
+from sluiceway.load.notes import note
 from sluiceway.load.progress_log import log_progress
 from sluiceway.load.staged_parts import PartsRejects, StagedParts
 from sluiceway.load.target import dataset_of
-from sluiceway.load.transaction import prepare, session_name
+from sluiceway.load.transaction import prepare, turn
 from sluiceway.sources import module_of, open_source
 from sluiceway.sources.connections import Connections, from_environment
-from sluiceway.sources.locate import Hashed, located
+from sluiceway.sources.hashing import Hashed
+from sluiceway.sources.locate import located
 from sluiceway.sources.place import Place
 from sluiceway.tables.spec import TableSpec
 
@@ -72,7 +74,7 @@ def load_table(
     """
     attempt = Attempt(run, try_number)
     try:
-        with _turn(url, spec) as lock:
+        with turn(url, spec) as lock:
             parts = StagedParts.read(lock, run, spec) if from_parts else None
             # whose end was not heard is tried again: what is merged need not be loaded once more
             force = force and not (parts is not None and parts.are_merged)
@@ -80,20 +82,6 @@ def load_table(
     except SluicewayError as error:
         attempt.record_failure(url, spec.name, error)
         raise
-
-
-def _turn(url: str, spec: TableSpec) -> AbstractContextManager[LockedSession]:
-    """One load of a table at a time, from the first look at its source on.
-
-    Whoever read the source before another load was through could write what that load has overtaken.
-    """
-    return locks.hold(
-        url,
-        locks.of_load(spec.name),
-        after=locks.of_writing(spec.name),
-        application_name=session_name(spec),
-        waiting=f"{spec.name}: another load of this table is under way; this one waits for its end",
-    )
 
 
 def _load_in_turn(
@@ -121,8 +109,12 @@ def _load_in_turn(
                 return _record_unchanged(spec, lock, attempt, last.run, place)
             if parts is not None:
                 parts.check(lock, place)
+            read = files_read(spec, lock, place, last)
+            if last.run is not None and not read.is_whole and not read.place.files:
+                check_extracted(spec, read.rows_kept, last.run)
+                return _record_unchanged(spec, lock, attempt, last.run, place, read.notes)
             told = progress or log_progress(spec.name)
-            load = _Load(spec, url, dataset, lock, last.run, attempt, told, parts)
+            load = _Load(spec, url, dataset, lock, last.run, attempt, told, parts, read)
             since = last.run.watermark if last.run is not None and last.intact else None
             result = load.run(place, connections, since=since)
             if result is None and last.run is not None:
@@ -143,7 +135,14 @@ def _import_for_load(spec: TableSpec, asked: Future[LastLoad]) -> None:
         import_module(module)
 
 
-def _record_unchanged(spec: TableSpec, lock: LockedSession, attempt: Attempt, last: TableRun, place: Place) -> TableRun:
+def _record_unchanged(
+    spec: TableSpec,
+    lock: LockedSession,
+    attempt: Attempt,
+    last: TableRun,
+    place: Place,
+    notes: Mapping[str, str] | None = None,
+) -> TableRun:
     # an unchanged table needs no Arrow, half a second of a task
     result = attempt.result(
         spec.name,
@@ -153,6 +152,7 @@ def _record_unchanged(spec: TableSpec, lock: LockedSession, attempt: Attempt, la
         fingerprint=place.fingerprint,
         spec_hash=last.spec_hash,
         source_rows=last.source_rows,
+        note=note(spec, notes or {}),
     )
     store.write_table_run(lock, result)
     log.info("%s: the source is unchanged since %s, nothing to load", spec.name, last.key)
@@ -171,6 +171,7 @@ class _Load:
     attempt: Attempt
     progress: Progress
     parts: StagedParts | None
+    read: FilesRead
 
     def run(self, place: Place, connections: Connections, *, since: str | None) -> TableRun | None:
         """Load it in one transaction.
@@ -198,7 +199,7 @@ class _Load:
         spool: RejectSpool | PartsRejects
         if self.parts is None:
             spool = RejectSpool(self.attempt.sample, () if self.spec.key == "content" else self.spec.key)
-            opened = open_source(self.spec, place, connections, watermark=since)
+            opened = open_source(self.spec, self.read.place, connections, watermark=since)
         else:
             spool, opened = self.parts.rejects(), self.parts.opened()
         try:
@@ -235,7 +236,6 @@ class _Load:
         *,
         cutting_short: bool,
     ) -> TableRun | None:
-        from sluiceway.load.computed import compute
         from sluiceway.load.first_load import first_load
         from sluiceway.load.loaded_batches import LoadedBatches, way
         from sluiceway.load.merge import target_of
@@ -247,33 +247,30 @@ class _Load:
         this_way = way(spec_hash(spec))
         # only PostgreSQL says which transaction a row is of
         is_here = self.dataset is None
+        is_whole = since is None and self.read.is_whole
         remembered = None
-        if cutting_short and is_here:
+        if cutting_short and is_here and is_whole:
             remembered = loaded_batches.read(session, spec.name, target=target_of(spec), way=this_way)
         # a content key is made of all columns, a computed one of others: no row can be told by its key alone
         told_apart = set(spec.key_columns) <= set(spec.given().columns)
-        remembers = since is None and told_apart and is_here and not spec.checks.need_every_row()
+        remembers = is_whole and told_apart and is_here and not spec.checks.need_every_row()
         memory = LoadedBatches.of(remembered.batches if remembered else b"") if remembers else None
-        first = first_load(session, spec, run) if cutting_short and since is None else None
+        first = first_load(session, spec, run) if cutting_short and is_whole else None
         staged = self._stage(session, extraction, spool, memory, first)
         self.attempt.extracted, self.attempt.rejected = staged.extracted, spool.count
+        held = staged.extracted + self.read.rows_kept
         if since is None:
-            check_extracted(spec, staged.extracted, self.last)
+            check_extracted(spec, held, self.last)
         elif staged.extracted == 0:
             drop_stage(session, spec)
             return None
         if spool.count and self.parts is None:
             write_rejects(session, spec, run, self.attempt.try_number, spool)
-        computed = compute(session, spec, run, self.attempt.try_number)
-        staged.staged -= computed.count
         lost = Lost()
         if first is None:
-            increment = since is not None
-            lost = reject_staged(session, spec, run, self.attempt.try_number, staged.failing, increment=increment)
-        rejects = RejectCounts(
-            spool.count + computed.count + lost.checked,
-            spool.without_key + computed.without_key + lost.without_key,
-        )
+            of_run = (session, spec, run, self.attempt.try_number)
+            lost = reject_staged(*of_run, staged.failing, increment=not is_whole, rows_from=extraction.rows_from)
+        rejects = RejectCounts(spool.count + lost.alone, spool.without_key + lost.without_key)
         rejected = rejects.count + lost.repeated
         self._check_rejects(session, staged, rejected, all_known=first is None)
         if first is not None:
@@ -281,7 +278,7 @@ class _Load:
         else:
             merged = self._merge(session, staged, remembered, rejects)
             drop_stage(session, spec)
-        if since is not None:
+        if not is_whole:
             check_null_shares(session, spec)
         if self.parts is not None:
             self.parts.done(session)
@@ -300,21 +297,19 @@ class _Load:
             # of a file that was written to meanwhile nobody knows what was read: it is read again
             fingerprint=place.fingerprint if place.stands() else None,
             spec_hash=spec_hash(spec),
-            source_columns=dict(extraction.columns),
+            source_columns={**({} if self.read.is_whole else self._columns_before()), **extraction.columns},
             watermark=extraction.watermark,
-            source_rows=held_by_source(
-                self.last, extracted=staged.extracted if since is None else None, inserted=merged.inserted
-            ),
-            note=note_of(spec, rejects.without_key, extraction.notes),
+            source_rows=held_by_source(self.last, extracted=held if since is None else None, inserted=merged.inserted),
+            note=note(spec, {**self.read.notes, **extraction.notes}, rejects.without_key),
         )
         # with the lock gone another load may have read a newer source meanwhile; with it here, that one comes later
         self.lock.check_held()
         self.attempt.is_written = True
         store.write_table_run(session, result)
         if is_here and (staged.remembered != staged.extracted or merged.deleted):
-            whole = memory is not None and not lost.count and not computed.count
-            batches = memory.written() if memory is not None and whole else b""
+            batches = memory.written() if memory is not None and not lost.count else b""
             loaded_batches.write(session, spec.name, target=target_of(spec), way=this_way, batches=batches)
+        self.read.remember(session, spec, extraction, staged.extracted)
         return result
 
     def _stage(

@@ -1,12 +1,29 @@
-"""How a load's transaction begins."""
+"""How a load's turn and its transaction begin."""
 
 from __future__ import annotations
+
+from contextlib import AbstractContextManager
 
 from psycopg import sql
 
 from sluiceway.ledger import locks
+from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.warehouse import Session
 from sluiceway.tables.spec import TableSpec
+
+
+def turn(url: str, spec: TableSpec) -> AbstractContextManager[LockedSession]:
+    """One load of a table at a time, from the first look at its source on.
+
+    Whoever read the source before another load was through could write what that load has overtaken.
+    """
+    return locks.hold(
+        url,
+        locks.of_load(spec.name),
+        after=locks.of_writing(spec.name),
+        application_name=session_name(spec),
+        waiting=f"{spec.name}: another load of this table is under way; this one waits for its end",
+    )
 
 
 def prepare(session: Session, spec: TableSpec) -> None:

@@ -16,6 +16,7 @@ from sluiceway.sources.connections import Connection, Connections
 from sluiceway.tables.column import Column
 from sluiceway.tables.computed import tokens_of
 from sluiceway.tables.expression import columns_of
+from sluiceway.tables.origins import ORIGINS
 from sluiceway.tables.source_spec import (
     BigQuerySource,
     ExcelSource,
@@ -134,12 +135,16 @@ def _columns(spec: TableSpec, known: Mapping[str, str]) -> dict[str, From]:
         # what the function makes of a batch only it knows: what has one name on both sides is the same column
         how = f"through transforms/{spec.transform.name}"
         return {name: From(fields=(name,), how=how) for name in spec.stored_columns if name in known}
-    found = {name: _column(name, column, known) for name, column in spec.given().columns.items()}
+    # where a row came from is no field of the source
+    given = {name: column for name, column in spec.given().columns.items() if column.source not in ORIGINS}
+    found = {name: _column(name, column, known) for name, column in given.items()}
     for name in spec.computed:
-        read = [field for each in columns_of(tokens_of(spec.columns, name)) for field in found[each].fields]
+        read = [
+            field for each in columns_of(tokens_of(spec.columns, name)) if each in found for field in found[each].fields
+        ]
         how = f"computed: {spec.columns[name].expression}"
         found[name] = From(fields=tuple(dict.fromkeys(read)), how=how)
-    found = {name: found[name] for name in spec.stored_columns}
+    found = {name: found[name] for name in spec.stored_columns if name in found}
     if spec.geometry is not None:
         geometry = spec.geometry
         fields = tuple(geometry.source_columns.values()) or (GEOMETRY,)

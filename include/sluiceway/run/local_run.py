@@ -26,7 +26,7 @@ from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
     from sluiceway.load.staging import Progress
-    from sluiceway.sources.locate import Hashed
+    from sluiceway.sources.hashing import Hashed
 
 log = logging.getLogger(__name__)
 

@@ -36,8 +36,8 @@ from sluiceway.run.opening import Opening, open_row, open_unless_open
 from sluiceway.run.reconcile import Seen, Truth, as_written, reconcile
 from sluiceway.run.verdict import States, Verdict, judge
 from sluiceway.settings import Settings, check_variables, load_settings
+from sluiceway.sources import local, locate
 from sluiceway.sources.connections import Connections, from_environment
-from sluiceway.sources.locate import check_exists, locate
 from sluiceway.tables import files, registry
 from sluiceway.tables.source_spec import LocatedSource
 from sluiceway.tables.spec import TableSpec
@@ -168,7 +168,7 @@ def _size(spec: TableSpec | None) -> int:
     if spec is None or not isinstance(spec.source, LocatedSource):
         return 0
     try:
-        return locate(spec.source.uri).stat().st_size
+        return local.locate(spec.source.uri).stat().st_size
     except (SourceMissingError, ConfigError):
         return 0
 
@@ -207,7 +207,7 @@ def check_sources(url: str, run: RunKey, connections: Connections = from_environ
     # of a table whose file is wrong, or gone since the plan, its load says so
     for name in [name for name in names if name in specs]:
         try:
-            check_exists(specs[name].source, connections)
+            locate.check_exists(specs[name].source, connections)
         except (SourceMissingError, SourceUnavailableError) as error:
             problems.append(f"{name}: {error}")
         except ConfigError as error:

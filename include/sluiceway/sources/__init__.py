@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sluiceway.tables.origins import origin_columns, patterns_of
 from sluiceway.tables.source_spec import SOURCE_KINDS, LocatedSource
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def open_source(
     """
     # with Arrow, half a second of a task
     from sluiceway.sources.bounds import bounded, check_columns
-    from sluiceway.sources.locate import size_of
+    from sluiceway.sources.hashing import size_of
 
     # what an expression computes is no column of the source
     spec = spec.given()
@@ -74,12 +75,16 @@ def _opened(
 ) -> AbstractContextManager[Extraction]:
     kind = spec.source.kind
     # each reader is imported only when used: GDAL alone costs half a second and 50 MB
-    opener: Callable[..., Any] = getattr(import_module(module_of(kind)), f"open_{kind}")
+    reader = import_module(module_of(kind))
+    opener: Callable[..., Any] = getattr(reader, f"open_{kind}")
     opened: AbstractContextManager[Extraction]
-    if piece is not None:
-        opened = opener(spec, spec.source, place.path, piece)
-    elif _is_file(kind):
-        opened = opener(spec, spec.source, place.path)
+    if _is_file(kind):
+        more = () if piece is None else (piece,)
+        if origin_columns(spec.columns) or patterns_of(spec.source):
+            from sluiceway.sources.joined import open_joined
+
+            return open_joined(spec, place, reader, lambda one, source, path: opener(one, source, path, *more))
+        opened = opener(spec, spec.source, place.path, *more)
     elif kind == "sql":
         opened = opener(spec, spec.source, connections, watermark=watermark)
     else:
@@ -96,4 +101,6 @@ def pieces_of(spec: TableSpec, place: Place) -> list[Piece]:
     cut: Callable[..., list[Piece]] = getattr(
         import_module(module_of(spec.source.kind)), f"pieces_of_{spec.source.kind}"
     )
-    return cut(spec, spec.source, place.path)
+    origins = origin_columns(spec.columns)
+    columns = {name: column for name, column in spec.columns.items() if name not in origins}
+    return cut(spec.model_copy(update={"columns": columns}), spec.source, place.path)

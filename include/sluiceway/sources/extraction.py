@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from sluiceway.errors import SchemaDriftError, nearest
+from sluiceway.sources.rows_from import RowsFrom
 from sluiceway.sources.selection import Numbers
+from sluiceway.tables.origins import ORIGINS
 from sluiceway.tables.spec import TableSpec
 
 _FAMILIES = (
@@ -63,6 +65,8 @@ class Extraction:
     read."""
     primary_key: str | None = None
     """The column by which the file itself tells its rows apart."""
+    rows_from: RowsFrom | None = None
+    """Of several files, or parts of one: which of them a row is of."""
     straightened: Counter[str] = field(default_factory=Counter)
     """Shapes whose `curves` were made straight, as far as batches were read."""
 
@@ -97,9 +101,8 @@ def declared_columns(
         names = [str(name) for name in spec.source_names(column)]
         found = next((name for name in names if name in available), None)
         if found is None:
-            problems.append(
-                f"column {' or '.join(map(repr, names))} is missing{nearest(names[0], [*available, *hints])}"
-            )
+            known = [*available, *(ORIGINS if names[0].startswith("$") else hints)]
+            problems.append(f"column {' or '.join(map(repr, names))} is missing{nearest(names[0], known)}")
         else:
             chosen[column] = found
     if problems:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,22 @@ _LOGIN = re.compile(r"^(?:[^/?#]*@|[^/?#@]*:(?!\d*(?:[/?#]|$)).*@)", re.DOTALL)
 """In front of a host: up to the @, also where slashes stand in a password, which then looks like no port."""
 _END_OF_HOST = re.compile(r"[/?#]")
 _QUERY = re.compile(r"[?#].*$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class PlaceFile:
+    """One of the files that a pattern stands for."""
+
+    name: str
+    """Within the folder in front of the pattern, with / between folders; no secret."""
+    fingerprint: str
+    """As Place's."""
+    size: int
+    """Bytes."""
+    here: Callable[[], AbstractContextManager[Path]]
+    """Brings it here for as long as the block lasts. Raises as `located`."""
+    stands: Callable[[], bool] = lambda: True
+    """As Place's."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +44,8 @@ class Place:
     """The local file. None for a source that is no file, and for a remote file that is still what `known` says."""
     stands: Callable[[], bool] = lambda: True
     """Whether what lies there is still what `fingerprint` was taken of."""
+    files: tuple[PlaceFile, ...] = ()
+    """Where source.uri is a pattern: those that fit, in the order in which they are read; `path` is None then."""
 
 
 def without_secrets(uri: str) -> str:

@@ -18,7 +18,8 @@ from tomlkit.items import AoT, Array, Comment, InlineTable, Item, Table, Whitesp
 
 from sluiceway.tables.checks import Checks
 from sluiceway.tables.column import Column
-from sluiceway.tables.source_spec import SOURCE_KINDS, LocatedSource, Paging, SheetRows, TextValues
+from sluiceway.tables.paging import Paging
+from sluiceway.tables.source_spec import SOURCE_KINDS, LocatedSource, SheetRows, TextValues
 from sluiceway.tables.spec import Geometry, TableSpec
 
 WIDTH = 120

@@ -98,8 +98,9 @@ class Column(Frozen):
     source: PositiveInt | str | tuple[str, ...] | None = Field(
         default=None,
         description="Where it comes from: a column's name, its position from 1, a path into an object, or several of "
-        "them of which the first that the source has counts. Default: a column of the same name.",
-        examples=["GEOID", 3, "meta.color", ["GEOID20", "GEOID10"]],
+        "them of which the first that the source has counts; or where the row came from: `$file`, `$member`, `$sheet`, "
+        "`$layer`, `$table`. Default: a column of the same name.",
+        examples=["GEOID", 3, "meta.color", ["GEOID20", "GEOID10"], "$file"],
     )
     type: str = Field(description="The SQL type in the warehouse.", examples=["numeric(10,2)"])
     expression: str | None = Field(

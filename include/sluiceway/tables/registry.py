@@ -14,7 +14,8 @@ from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.checks import Checks, ColumnChecks, Range, RowCheck
 from sluiceway.tables.column import Column
 from sluiceway.tables.files import is_deployed, table_files
-from sluiceway.tables.source_spec import SOURCE_KINDS, LocatedSource, Paging
+from sluiceway.tables.paging import Paging
+from sluiceway.tables.source_spec import SOURCE_KINDS, LocatedSource
 from sluiceway.tables.spec import Geometry, TableSpec
 
 T = TypeVar("T")

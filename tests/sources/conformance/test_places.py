@@ -9,7 +9,8 @@ import pytest
 from sluiceway.errors import SourceUnavailableError
 from sluiceway.infer.preview import preview_at
 from sluiceway.ledger.store import RunKey
-from sluiceway.sources.locate import SCHEMES, located
+from sluiceway.sources.local import SCHEMES
+from sluiceway.sources.locate import located
 from sluiceway.tables.source_spec import SOURCE_KINDS, LocatedSource
 from tests.sources.conformance.cases import CITIES, MANY, Trial, says
 from tests.sources.conformance.kind import Bench, Table

@@ -27,6 +27,7 @@ from sluiceway.load.table import load_table
 from sluiceway.sources.connections import Connection
 from sluiceway.sources.locate import check_exists
 from sluiceway.sources.places import google_store, s3_store
+from sluiceway.sources.places.s3_store import S3Store
 from sluiceway.tables.spec import TableSpec
 from tests.stand_ins.file_server import Fault, FileServer, Served
 from tests.stand_ins.google_account import TOKEN, VIEWER, extra_of, new_key, public_key_of
@@ -484,3 +485,56 @@ def test_no_google_at_all_is_unavailable(bucket: Bucket, monkeypatch: pytest.Mon
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", gone.uri)
     with pytest.raises(SourceUnavailableError, match="the store does not answer"):
         bucket.load(GS)
+
+
+# Several
+
+
+def test_objects_of_s3_that_fit_are_one_source_and_only_new_ones_are_fetched(
+    bucket: Bucket, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, content in (("b/2.csv", b"id,name\n2,two\n"), ("b/1.csv", b"id,name\n1,one\n"), ("b/x.txt", b"-")):
+        s3.put_object(Bucket="own", Key=f"many/{name}", Body=content)
+    s3.put_object(Bucket="own", Key="many/folder/", Body=b"")
+    uri = "s3://own/many/**/*.csv"
+    check_exists(bucket.spec(uri, NAMED).source, bucket.connections)
+    result = bucket.load(uri, NAMED)
+    assert (result.extracted, bucket.query("SELECT id, name FROM city ORDER BY 1")) == (2, [(1, "one"), (2, "two")])
+    assert bucket.load(uri, NAMED).status == "unchanged"
+    fetched = []
+    real = S3Store.parts
+    monkeypatch.setattr(S3Store, "parts", lambda self, found: fetched.append(self._key) or real(self, found))
+    s3.put_object(Bucket="own", Key="many/c/10.csv", Body=b"id,name\n3,three\n")
+    result = bucket.load(uri, NAMED)
+    assert (result.extracted, result.table_rows, fetched) == (1, 3, ["many/c/10.csv"])
+
+
+def test_a_pattern_that_no_object_of_s3_fits_names_what_is_there(bucket: Bucket, s3: Any) -> None:
+    with pytest.raises(EmptyExtractionError, match=r"s3://own/2024/\*\.parquet: no file fits.*'?city\.csv"):
+        bucket.load("s3://own/2024/*.parquet", NAMED)
+    with pytest.raises(SourceMissingError, match="there is no such bucket"):
+        bucket.load("s3://none/*.csv", NAMED)
+    with pytest.raises(ConfigError, match=r"names no bucket; s3://<bucket>/<folder>/\*\.csv does"):
+        bucket.load("s3://*/city.csv", NAMED)
+
+
+def test_an_object_that_changes_after_it_was_listed_is_not_loaded(
+    bucket: Bucket, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = S3Store.look
+
+    def look(self: S3Store) -> Any:
+        s3.put_object(Bucket="own", Key="2024/city.csv", Body=OLD)
+        return real(self)
+
+    monkeypatch.setattr(S3Store, "look", look)
+    with pytest.raises(SourceUnavailableError, match=rf"^{S3}: changed since it was listed; try again later"):
+        bucket.load("s3://own/2024/*.csv", NAMED)
+    assert bucket.is_untouched()
+
+
+def test_objects_of_google_that_fit_are_one_source(bucket: Bucket, google: GoogleStorage) -> None:
+    google.buckets.add("own")
+    google.objects["own/2024/town.csv"] = Stored(b"id,name\n9000,new\n")
+    result = bucket.load("gs://own/2024/*.csv", NAMED)
+    assert (result.extracted, bucket.load("gs://own/2024/*.csv", NAMED).status) == (ROWS + 1, "unchanged")

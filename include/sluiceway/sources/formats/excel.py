@@ -105,6 +105,13 @@ def look(spec: TableSpec, source: ExcelSource, path: Path, lines: int) -> Look:
         return Look(first, excel_parts.merged_cells(path, reader.sheet))
 
 
+def parts_in_excel(spec: TableSpec, source: ExcelSource, path: Path) -> list[str]:
+    """The names of the sheets; raises as open_excel does of a workbook."""
+    _check_workbook(spec, source, path)
+    with _workbook(spec, path) as workbook:
+        return [sheet.title for sheet in workbook.worksheets]
+
+
 def _check_workbook(spec: TableSpec, source: ExcelSource, path: Path) -> None:
     """:raises SourceUnreadableError: the file is no .xlsx workbook, or unpacks to more than max_bytes."""
     place = f"{spec.name}: {path.name}"

@@ -6,6 +6,7 @@ as what they all are, else as text. Nothing is converted behind the reader's bac
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -26,6 +27,11 @@ FIRST_ROWS = 200
 BATCH_ROWS = 5_000
 BATCH_BYTES = 2 << 20
 
+# of SQLite itself, of SpatiaLite and of GDAL
+INTERNAL = re.compile(
+    r"sqlite_.*|gpkg_.*|rtree_.*|idx_.*|spatial_ref_sys.*|geometry_columns.*|geom_cols_ref_sys|views_geometry_columns.*"
+    r"|virts_geometry_columns.*|spatialite_history|SpatialIndex|ElementaryGeometries|data_licenses|sql_statements_log"
+)
 # https://www.sqlite.org/datatype3.html, section 3.1: the rules that give a column its affinity, in order
 _AFFINITIES = (
     ("INT", "number"),
@@ -64,6 +70,27 @@ def open_sqlite(spec: TableSpec, source: SqliteSource, path: Path) -> Iterator[E
             yield Extraction(columns=columns, batches=_batches(cursor, bounds, list(chosen)))
     except sqlite3.DatabaseError as error:
         raise SourceUnreadableError(f"{spec.name}: {path.name} cannot be read: {error}") from error
+
+
+def parts_in_sqlite(spec: TableSpec, source: SqliteSource, path: Path) -> list[str]:
+    """The names of the tables and views that hold data.
+
+    :raises SourceUnreadableError: it is no SQLite file.
+    """
+    try:
+        return tables_in(path)
+    except SourceUnreadableError as error:
+        raise SourceUnreadableError(f"{spec.name}: {error}") from error
+
+
+def tables_in(path: Path) -> list[str]:
+    """The same, of a file that no table's file describes yet; in the order of the alphabet."""
+    try:
+        with closing(connect(path)) as connection:
+            found = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
+    except sqlite3.DatabaseError as error:
+        raise SourceUnreadableError(f"{path.name} cannot be read: {error}") from error
+    return sorted(str(name) for (name,) in found if not INTERNAL.fullmatch(name))
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -22,10 +22,19 @@ def read_info(path: Path, layer: str | None, encoding: str | None) -> Mapping[st
     return info
 
 
-def layer_of(table: str, source: VectorSource, file: VectorFile) -> str:
+NO_DATA = frozenset({"layer_styles"})
+"""A table that QGIS keeps its styles in; GDAL takes it for a layer."""
+
+
+def layers_in(file: VectorFile) -> list[str]:
+    """The names of all layers."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Measured")
-        layers = [str(name) for name, _ in np.asarray(gdal.core.list_layers(file.path))]
+        return [str(name) for name, _ in np.asarray(gdal.core.list_layers(file.path))]
+
+
+def layer_of(table: str, source: VectorSource, file: VectorFile) -> str:
+    layers = layers_in(file)
     if source.layer in layers:
         return source.layer
     if not layers:

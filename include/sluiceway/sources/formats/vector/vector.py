@@ -11,12 +11,14 @@ import pyarrow as pa
 
 from sluiceway.errors import SourceUnreadableError, SplitError, nearest
 from sluiceway.sources.extraction import Extraction
+from sluiceway.sources.formats.archive import check_archive
 from sluiceway.sources.formats.vector import gdal
 from sluiceway.sources.formats.vector.geojson_whole import whole
 from sluiceway.sources.formats.vector.layer import Layer
 from sluiceway.sources.formats.vector.layer_bounds import check_bounds, too_complex
+from sluiceway.sources.formats.vector.layers import NO_DATA, layers_in
 from sluiceway.sources.formats.vector.pieces import pieces_of_rows, pieces_of_values
-from sluiceway.sources.formats.vector.vector_files import laid_out
+from sluiceway.sources.formats.vector.vector_files import data_sets, laid_out
 from sluiceway.sources.piece import Piece
 from sluiceway.tables.source_spec import VectorSource
 from sluiceway.tables.spec import TableSpec
@@ -74,6 +76,21 @@ def open_vector(spec: TableSpec, source: VectorSource, path: Path, piece: Piece 
             straightened=layer.curves.count,
             primary_key=file.key or layer.fid,
         )
+
+
+def parts_in_vector(spec: TableSpec, source: VectorSource, path: Path) -> list[str]:
+    """The names of the layers that hold data; raises as open_vector does of a file."""
+    with laid_out(spec.name, source, path) as file:
+        try:
+            check_bounds(spec, source, file)
+            return [name for name in layers_in(file) if name not in NO_DATA]
+        except _REFUSED as error:
+            raise SourceUnreadableError(f"{spec.name}: {file.place} cannot be read: {_said(error)}") from error
+
+
+def members_in_vector(source: VectorSource, path: Path) -> list[str]:
+    """The data sets of a .zip, by the name of their main file or folder."""
+    return list(data_sets(check_archive(path, source.max_bytes), path))
 
 
 def pieces_of_vector(spec: TableSpec, source: VectorSource, path: Path) -> list[Piece]:

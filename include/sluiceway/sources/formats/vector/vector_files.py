@@ -226,7 +226,7 @@ def _cpg(content: bytes) -> str | None:
 
 def _unpacked(table: str, source: VectorSource, path: Path, folder: Path) -> VectorFile:
     files = check_archive(path, source.max_bytes)
-    sets = _data_sets(files, path)
+    sets = data_sets(files, path)
     chosen = _choose(table, source, path, files, sets)
     form = sets.get(chosen) or _FORMATS[PurePosixPath(chosen).suffix.lower()]
     place = f"{path.name}, {chosen}"
@@ -258,7 +258,7 @@ def _unpacked(table: str, source: VectorSource, path: Path, folder: Path) -> Vec
     return VectorFile(target, form, place, cpg)
 
 
-def _data_sets(files: list[str], path: Path) -> dict[str, Format]:
+def data_sets(files: list[str], path: Path) -> dict[str, Format]:
     """The data sets of an archive by the name of their main file or folder."""
     found: dict[str, Format] = {}
     for name in files:
