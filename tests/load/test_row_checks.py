@@ -254,11 +254,15 @@ def test_a_column_says_itself_that_it_is_unique(load: Load, reasons: Callable[[]
     assert reasons() == [(1, "place", "place: 'A' fails unique (place): row 3, which is loaded, has the same")]
 
 
-def test_a_row_that_stands_is_looked_at_again_for_the_sake_of_a_new_one(load: Load) -> None:
-    once = "[checks.columns.place]\nunique = true\n"
-    load(once, "1,A,,,\n2,B,,,\n")
-    result = load(once, "1,A,,,\n2,B,,,\n3,A,,,\n")
-    assert counts(result) == (3, 1, 0, 1, 1)
+def test_a_row_that_stands_as_the_last_load_left_it_is_looked_at_again_for_another_ones_sake(
+    load: Load, load_places: Callable[..., None], query: Query
+) -> None:
+    load_places("Ponce", "Yauco")
+    assert load(REFERS, GOOD, top='on_missing = "delete"').inserted == 2
+    load_places("Ponce")
+    result = load(REFERS, GOOD, top='on_missing = "delete"', force=True)
+    assert (counts(result), result.deleted) == ((2, 0, 0, 1, 1), 0)
+    assert query("SELECT count(*) FROM event") == [(2,)], "a row of the source is none that is missing"
 
 
 SHARE = "[checks.columns.cost]\nnull_share = 0.5\n"
