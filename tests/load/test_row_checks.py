@@ -12,6 +12,7 @@ from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load import staging
 from sluiceway.load.table import load_table
 from sluiceway.tables.spec import TableSpec
+from tests.dev.docs.markdown import every
 
 WriteSpec = Callable[..., TableSpec]
 Query = Callable[..., list[tuple[object, ...]]]
@@ -254,11 +255,15 @@ def test_a_column_says_itself_that_it_is_unique(load: Load, reasons: Callable[[]
     assert reasons() == [(1, "place", "place: 'A' fails unique (place): row 3, which is loaded, has the same")]
 
 
-def test_a_row_that_stands_is_looked_at_again_for_the_sake_of_a_new_one(load: Load) -> None:
-    once = "[checks.columns.place]\nunique = true\n"
-    load(once, "1,A,,,\n2,B,,,\n")
-    result = load(once, "1,A,,,\n2,B,,,\n3,A,,,\n")
-    assert counts(result) == (3, 1, 0, 1, 1)
+def test_a_row_that_stands_as_the_last_load_left_it_is_looked_at_again_for_another_ones_sake(
+    load: Load, load_places: Callable[..., None], query: Query
+) -> None:
+    load_places("Ponce", "Yauco")
+    assert load(REFERS, GOOD, top='on_missing = "delete"').inserted == 2
+    load_places("Ponce")
+    result = load(REFERS, GOOD, top='on_missing = "delete"', force=True)
+    assert (counts(result), result.deleted) == ((2, 0, 0, 1, 1), 0)
+    assert query("SELECT count(*) FROM event") == [(2,)], "a row of the source is none that is missing"
 
 
 SHARE = "[checks.columns.cost]\nnull_share = 0.5\n"
@@ -291,3 +296,56 @@ def test_a_check_that_is_new_is_applied_though_the_source_is_unchanged(load: Loa
     assert load(ENDS, rows).status == "unchanged"
     assert counts(load(ENDS, rows, force=True)) == (3, 0, 0, 2, 1)
     assert query("SELECT count(*) FROM event") == [(3,)], "what stands from before stays, as of any reject"
+
+
+CRASHES = """case_number,county_fips,severity,speed_limit_mph,injured,killed,reported_on,happened_on,longitude_deg,\
+latitude_deg
+1,06001,pdo,25,0,0,01/02/2024,01/01/2024,-122.1,37.5
+2,06001,FATAL,65,0,1,01/02/2024,01/01/2024,-122.2,37.5
+3,32003,PDO,25,0,0,01/02/2024,01/01/2024,-122.3,37.5
+4,06001,MINOR,25,1,0,01/02/2024,01/01/2024,-122.4,37.5
+5,06001,PDO,650,0,0,01/02/2024,01/01/2024,-122.5,37.5
+6,06001,PDO,UNK,0,0,01/02/2024,01/03/2024,-122.6,37.5
+7,06001,FATAL,25,0,0,01/02/2024,01/01/2024,-122.7,37.5
+8,06001,PDO,25,0,0,01/02/2024,01/01/2024,0,0
+9,06001,PDO,25,0,0,01/03/2024,01/01/2024,-122.1,37.5
+"""
+
+
+def test_the_example_of_the_reference_finds_what_it_says(
+    write_spec: WriteSpec, warehouse_url: str, open_run: Callable[[str], RunKey], reasons: Callable[[], object]
+) -> None:
+    (block,) = (block for block in every("toml") if "Crashes" in block.text)
+    toml = block.text.replace("../data/crashes.csv", "crash.csv").replace("min_rows = 300", "min_rows = 3")
+    spec = write_spec("crash", toml.replace("max_rejects = 0.01", "max_rejects = 9"), crash__csv=CRASHES)
+    assert load_table(spec, warehouse_url, run=open_run("r1")).inserted == 2
+    assert reasons() == [
+        (3, "county_fips", r"county_fips: '32003' fails pattern 06\d{3}"),
+        (4, "severity", "severity: 'MINOR' fails accepted (PDO, INJURY, FATAL)"),
+        (5, "speed_limit_mph", "speed_limit_mph: 650 fails range (least 5, most 85)"),
+        (
+            6,
+            "reported_on",
+            "reported_on = 2024-01-02, happened_on = 2024-01-03 fails holds reported_on >= happened_on",
+        ),
+        (7, "severity", "severity = 'FATAL', killed = 0 fails holds severity <> 'FATAL' OR killed > 0"),
+        (
+            8,
+            "longitude_deg",
+            "longitude_deg = 0, latitude_deg = 0 fails holds longitude_deg BETWEEN -125 AND -114 AND latitude_deg "
+            "BETWEEN 32 AND 43",
+        ),
+        (
+            1,
+            "happened_on",
+            "2024-01-01, -122.1, 37.5 fails unique (happened_on, longitude_deg, latitude_deg): row 9, which is loaded, "
+            "has the same",
+        ),
+    ]
+    csv = CRASHES.replace("01/01/2024,-122.7", "01/01/1900,-122.7").replace("01/01/2024,0,0", "03/04/0202,0,0")
+    with pytest.raises(CheckFailedError) as caught:
+        load_table(write_spec("crash", toml, crash__csv=csv), warehouse_url, run=open_run("r2"))
+    assert str(caught.value) == (
+        "crash: 2 rows fail checks.columns.happened_on.range (least 2015-01-01): row 7: 1900-01-01, row 8: 0202-03-04. "
+        'Nothing was changed. Mend the source, or write failing = "reject" there to load the other rows.'
+    )

@@ -141,6 +141,12 @@ def test_where_rows_go_to_bigquery_an_increment_is_not_compared_with_them(write_
     assert write_spec("city", toml + "pattern = 'x'\n").checks.columns
 
 
+def test_rows_that_are_kept_though_they_are_alike_cannot_be_unique(write_spec: WriteSpec) -> None:
+    toml = column("state", "unique = true").replace('key = "id"', 'key = "content"\nduplicates = "keep"')
+    with pytest.raises(ConfigError, match="duplicates: rows that are alike in full fail unique; remove one of the two"):
+        write_spec("city", toml)
+
+
 OTHER = """
 description = "Airports"
 key = "iata"

@@ -288,6 +288,8 @@ class TableSpec(Frozen):
     def _checks_fit(self) -> Self:
         key = () if self.key == "content" else self.key
         check_fit(self.checks, self.name, self.columns, key, self.geometry.column if self.geometry else None)
+        if self.duplicates == "keep" and any(self.checks.rules("unique")):
+            raise ValueError("duplicates: rows that are alike in full fail unique; remove one of the two")
         return self
 
     @model_validator(mode="after")

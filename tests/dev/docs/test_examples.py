@@ -24,6 +24,7 @@ from sluiceway.deploy.spec import read_file
 from sluiceway.flows.check import check
 from sluiceway.freshness.faces import Faces, read_faces
 from sluiceway.ledger.store import RunKey
+from sluiceway.load.judged import wrong_checks
 from sluiceway.tables.registry import read_spec
 from tests.dev.docs.markdown import PAGES, Block, commands, every, in_sentences, words
 from tests.flows.configured import CLI, configured, flow
@@ -200,7 +201,9 @@ def test_every_example_of_a_file_is_tried() -> None:
 def test_a_table_is_a_right_file(block: Block, tmp_path: Path) -> None:
     path = tmp_path / "penguin.toml"
     path.write_text(block.text, encoding="utf-8")
-    assert read_spec(path).columns
+    spec = read_spec(path)
+    assert spec.columns
+    assert wrong_checks(spec) == []
 
 
 @pytest.mark.parametrize("block", COLUMNS, ids=names(COLUMNS))
