@@ -520,3 +520,23 @@ def test_every_command_names_a_variable_that_nobody_reads(
     assert result.exit_code == 2
     assert result.stderr.startswith("error: SLUICEWAY_GROUP: no such setting; did you mean 'SLUICEWAY_GROUPS'?")
     assert run(*command, "--help").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("upper(nme)", "columns.loud.expression: reads 'nme', which is no other column of [columns]; did you mean"),
+        ("CASE WHEN name THEN", "columns.loud.expression: cannot be read as SQL: "),
+        ("name name", "columns.loud.expression: is not one value; put an operator between two"),
+    ],
+)
+def test_an_expression_that_is_none_is_refused_offline(run: Run, tmp_path: Path, expression: str, said: str) -> None:
+    path = tmp_path / "city.toml"
+    path.write_text(
+        'description = "Cities"\nkey = "id"\nsource = { kind = "csv", uri = "city.csv" }\n[columns]\nid = "integer"\n'
+        f'name = "text"\nloud = {{ type = "text", expression = \'{expression}\' }}\n',
+        encoding="utf-8",
+    )
+    result = run("tables", "check", str(path))
+    assert result.exit_code == 2
+    assert f"{path}: {said}" in result.stderr

@@ -11,6 +11,7 @@ import pytest
 from sluiceway.errors import ConfigError, SourceMissingError, TargetMismatchError
 from sluiceway.infer.preview import LOOKED_AT, preview, standing
 from sluiceway.ledger.store import RunKey
+from sluiceway.ledger.warehouse import one_connection
 from sluiceway.load.table import load_table
 from sluiceway.tables.spec import TableSpec
 
@@ -166,7 +167,9 @@ def test_a_warehouse_computes_what_is_shown_and_keeps_nothing_of_it(
 ) -> None:
     spec = write_spec("inspection", COMPUTED, inspection__csv=INSPECTIONS)
     for _ in range(2):
-        found = preview(spec, url=warehouse_url)
+        with one_connection(warehouse_url):
+            found, again = preview(spec, url=warehouse_url), preview(spec, url=warehouse_url)
+        assert found == again
         assert found.rows == [{"id": 1, "share": Decimal("0.125"), "label": "1 2023 ü"}]
         assert {reject.row_number: reject.reason for reject in found.rejects} == {
             2: "share: division by zero",

@@ -144,6 +144,8 @@ def test_all_that_is_wrong_with_a_row_is_said_beside_what_the_cast_rejects(
         ("date", "a::timestamp", "2024-01-02 05:00", None, "'2024-01-02 05:00:00' is no date"),
         ("date", "a::timestamp", "2024-01-02", "2024-01-02", None),
         ("date", "a", "today", None, "'today' is no date"),
+        ("date", "a", "01/02/2024", None, 'date/time field value out of range: "01/02/2024"'),
+        ("date", "to_date(a, 'MM/DD/YYYY')", "01/02/2024", "2024-01-02", None),
         ("varchar(3)", "a || 'b'", "abc", None, "'abcb' is no varchar(3)"),
         ("varchar(3)", "a || 'b'", "ab", "abb", None),
         ("numeric(4,1)", "a::numeric", "12.34", "12.3", None),
@@ -217,6 +219,29 @@ value = "integer"
     assert (result.rejected, result.deleted) == (2, 0)
 
 
+def test_rows_of_a_computed_key_are_compared_by_the_next_load(write_spec: WriteSpec, load: Load) -> None:
+    columns = 'number = "integer"\ncode = { type = "text", expression = "\'a\' || number" }'
+    spec = write_spec("inspection", table(columns, top='key = "code"'), inspection__csv="number\n1\n2\n")
+    assert counts(load(spec)) == (2, 2, 0, 0, 0)
+    assert counts(load(spec, force=True)) == (2, 0, 0, 2, 0)
+
+
+def test_moments_are_written_in_utc_whatever_the_zone_of_the_server_is(
+    write_spec: WriteSpec, warehouse_url: str, open_run: Callable[[str], RunKey], query: Query
+) -> None:
+    columns = """
+id = "integer"
+seen = "timestamptz"
+hour = { type = "integer", expression = "extract(hour from seen)" }
+day = { type = "text", expression = "to_char(seen, 'YYYY-MM-DD')" }
+"""
+    spec = write_spec("inspection", table(columns), inspection__csv="id,seen\n1,2024-01-01T23:00:00Z\n")
+    options = "options=-c%20TimeZone%3DAsia/Tokyo%20-c%20DateStyle%3DGerman"
+    url = f"{warehouse_url}{'&' if '?' in warehouse_url else '?'}{options}"
+    load_table(spec, url, run=open_run("r1"))
+    assert query("SELECT hour, day FROM inspection") == [(23, "2024-01-01")]
+
+
 def test_a_row_that_cannot_be_computed_today_is_still_in_the_source(
     write_spec: WriteSpec, load: Load, query: Query, tmp_path: Path
 ) -> None:
@@ -247,11 +272,14 @@ def test_rows_whose_keys_alone_are_looked_up_keep_what_was_computed(
 ) -> None:
     monkeypatch.setattr("sluiceway.sources.formats.csv.BLOCK_BYTES", 4096)
     rows = [f"{number},1,{number % 7 + 1}" for number in range(5_000)]
-    spec = write_spec("inspection", table(RATE), inspection__csv="\n".join(["id,part,whole", *rows]) + "\n")
+    toml = table(RATE, top='key = "id"\non_missing = "delete"')
+    spec = write_spec("inspection", toml, inspection__csv="\n".join(["id,part,whole", *rows]) + "\n")
     load(spec)
     before = query("SELECT * FROM inspection ORDER BY id")
     (tmp_path / "inspection.csv").write_text("\n".join(["id,part,whole", *rows[:-1], "4999,1,0"]) + "\n")
-    assert counts(load(spec)) == (5_000, 0, 0, 4_999, 1)
+    result = load(spec)
+    assert (counts(result), result.deleted) == ((5_000, 0, 0, 4_999, 1), 0)
+    assert counts(load(spec, force=True)) == (5_000, 0, 0, 4_999, 1), "a batch with a reject is computed again"
     assert query("SELECT * FROM inspection ORDER BY id") == before
 
 

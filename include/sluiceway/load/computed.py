@@ -24,7 +24,6 @@ from sluiceway.load.expressions import (
     probed,
     results,
     staged,
-    styles,
 )
 from sluiceway.load.merge import exists
 from sluiceway.load.rejected import RejectCounts, add_rejects, of_file
@@ -58,15 +57,14 @@ def compute(
     """
     if not spec.computed:
         return RejectCounts()
-    with styles(session):
-        columns = probed(session, spec, stage_table(spec))
-        statement = _filled(spec, columns, at_once).as_string(None)
-        session.execute(sql.SQL("DO {}").format(sql.Literal(_OR_ELSE.format(statement))))
-        if not exists(session, _made(spec)):
-            for column in columns:
-                session.execute(catching(spec, column))
-            session.execute(_filled(spec, columns, by_function))
-        _put_in_place(session, spec)
+    columns = probed(session, spec, stage_table(spec))
+    statement = _filled(spec, columns, at_once).as_string(None)
+    session.execute(sql.SQL("DO {}").format(sql.Literal(_OR_ELSE.format(statement))))
+    if not exists(session, _made(spec)):
+        for column in columns:
+            session.execute(catching(spec, column))
+        session.execute(_filled(spec, columns, by_function))
+    _put_in_place(session, spec)
     return _take_out_rejects(session, spec, run, try_number, rows_from)
 
 

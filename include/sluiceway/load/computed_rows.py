@@ -10,8 +10,9 @@ import psycopg
 from psycopg import sql
 
 from sluiceway.ledger.warehouse import connect
-from sluiceway.load.expressions import STYLES, by_function, catching, probed, results, set_styles, staged
+from sluiceway.load.expressions import by_function, catching, probed, results, staged
 from sluiceway.load.stage_table import ROW_NUMBER, staged_types
+from sluiceway.load.transaction import set_styles
 from sluiceway.tables.spec import TableSpec
 
 Said = tuple[str, str] | None
@@ -32,7 +33,7 @@ def computing(url: str, spec: TableSpec) -> Iterator[Compute]:
     number = sql.Identifier(ROW_NUMBER)
     rows = sql.Identifier("etl_preview")
     with connect(url) as session:
-        set_styles(session, STYLES.values())
+        set_styles(session)
         session.execute(
             sql.SQL("CREATE TEMPORARY TABLE {} ({})").format(
                 rows, sql.SQL(", ").join([sql.SQL("{} bigint").format(number), *shape])

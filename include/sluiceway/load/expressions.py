@@ -7,7 +7,6 @@ computed, or by a function that catches what PostgreSQL says of the row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -25,8 +24,6 @@ REASON, REASON_COLUMN = "etl_reason", "etl_reason_column"
 """Columns of the computed rows, until the rejects among them are taken out."""
 CAUGHT = "data_exception OR program_limit_exceeded OR statement_too_complex"
 """What a row may be to blame for: its data, or a limit that its value exceeds."""
-STYLES = {"TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "lc_numeric": "C", "lc_time": "C"}
-"""What functions write and read values by: the same wherever a load runs."""
 _PROBE = sql.Identifier("pg_temp", "etl_probe")
 _SHOWN = 80
 """Characters of a value in a reason."""
@@ -95,29 +92,6 @@ class Computed:
 
 Layer = Callable[[Computed, Value], sql.Composable]
 """SQL that gives a column's `v` and what is `said` against it, of one row."""
-
-
-@contextmanager
-def styles(session: Session) -> Iterator[None]:
-    before = session.execute(
-        sql.SQL("SELECT {}").format(
-            sql.SQL(", ").join(
-                sql.SQL("current_setting({}) AS {}").format(sql.Literal(name), sql.Identifier(name)) for name in STYLES
-            )
-        )
-    )[0]
-    set_styles(session, STYLES.values())
-    yield
-    # after an error they go with the transaction
-    set_styles(session, before)
-
-
-def set_styles(session: Session, values: Iterable[str]) -> None:
-    settings = (
-        sql.SQL("set_config({}, {}, true) AS {}").format(sql.Literal(name), sql.Literal(value), sql.Identifier(name))
-        for name, value in zip(STYLES, values, strict=True)
-    )
-    session.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(settings)))
 
 
 def _spelled(token: Token, value: Value) -> sql.Composable:

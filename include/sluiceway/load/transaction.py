@@ -27,15 +27,23 @@ def turn(url: str, spec: TableSpec) -> AbstractContextManager[LockedSession]:
 
 
 def prepare(session: Session, spec: TableSpec) -> None:
-    """Settings on which the content key's text depends, and a lock that lasts as long as the transaction itself."""
+    """Settings by which values are written and read, and a lock that lasts as long as the transaction itself."""
     # by this name people find a load that waits, and cleanup_staging the sessions of lost workers
     session.execute(sql.SQL("SET LOCAL application_name = {}").format(sql.Literal(session_name(spec))))
-    for statement in ("TimeZone = 'UTC'", "DateStyle = 'ISO'", "extra_float_digits = 1"):
-        session.execute(sql.SQL("SET LOCAL " + statement))
+    set_styles(session)
     # the size of a temporary table is a guess: compiling a statement took 2 s, and running it as long without
     for statement in ("work_mem = '64MB'", "jit = off"):
         session.execute(sql.SQL("SET LOCAL " + statement))
     session.execute(sql.SQL("SELECT pg_advisory_xact_lock({})::text AS locked").format(locks.of_writing(spec.name)))
+
+
+def set_styles(session: Session) -> None:
+    """On these the text of a content key depends, and what an expression makes: the same wherever a load runs."""
+    # a day such as 01/02/2024 is none by YMD, whatever order the server reads it in
+    for statement in ("TimeZone = 'UTC'", "DateStyle = 'ISO, YMD'", "extra_float_digits = 1"):
+        session.execute(sql.SQL("SET LOCAL " + statement))
+    for statement in ("IntervalStyle = 'postgres'", "lc_numeric = 'C'", "lc_time = 'C'"):
+        session.execute(sql.SQL("SET LOCAL " + statement))
 
 
 def session_name(spec: TableSpec) -> str:
