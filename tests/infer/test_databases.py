@@ -195,9 +195,9 @@ def test_a_query_that_writes_is_refused_and_nothing_is_written(erp: Make, query:
 
 def test_a_unique_column_without_nulls_is_the_key_where_there_is_no_primary_one(erp: Make) -> None:
     erp(
-        "CREATE TABLE a (n int, maybe int UNIQUE, code text NOT NULL UNIQUE, part text NOT NULL)",
-        "CREATE UNIQUE INDEX ON a (part) WHERE n > 5",
-        "INSERT INTO a VALUES (1, 1, 'x', 'p'), (1, 2, 'y', 'p')",
+        "CREATE TABLE a (n int, maybe int UNIQUE, code text NOT NULL UNIQUE, area_id text NOT NULL)",
+        "CREATE UNIQUE INDEX ON a (area_id) WHERE n > 5",
+        "INSERT INTO a VALUES (1, 1, 'x', 'p'), (1, 2, 'y', 'q')",
     )
     assert draft(connection="erp", table="src.a")["key"] == "code"
 
