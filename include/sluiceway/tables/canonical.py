@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from tomlkit.container import Container, OutOfOrderTableProxy
 from tomlkit.items import AoT, Array, Comment, InlineTable, Item, Table, Whitespace
 
-from sluiceway.tables.checks import Checks
+from sluiceway.tables.checks import Checks, ColumnChecks, Range, RowCheck
 from sluiceway.tables.column import Column
 from sluiceway.tables.paging import Paging
 from sluiceway.tables.source_spec import SOURCE_KINDS, LocatedSource, SheetRows, TextValues
@@ -24,6 +24,8 @@ from sluiceway.tables.spec import Geometry, TableSpec
 
 WIDTH = 120
 SECTIONS = ("source", "columns", "geometry", "checks")
+ROWS = ("checks", "rows")
+"""The one array of tables."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _DIRECTIVE = "#:"
 """A comment that a program reads, such as the place of a schema, stands first."""
@@ -51,6 +53,8 @@ class _Section:
     path: tuple[str, ...] = ()
     entries: list[_Entry] = field(default_factory=list)
     below: dict[str, _Section] = field(default_factory=dict)
+    rows: list[_Section] = field(default_factory=list)
+    """What stands below each [[checks.rows]]."""
     lead: list[str] = field(default_factory=list)
     """Lines above the header."""
     comment: str = ""
@@ -65,7 +69,7 @@ class _Section:
     def is_plain(self) -> bool:
         """Whether it holds no comment and no section."""
         commented = self.lead or self.comment or any(self.tail) or any(any(each.lead) for each in self.entries)
-        return not (commented or self.below or any(each.comment for each in self.entries))
+        return not (commented or self.below or self.rows or any(each.comment for each in self.entries))
 
 
 @dataclass
@@ -93,16 +97,24 @@ class _Reader:
                 self._pending += [""] * ("\n" in item.as_string())
             elif isinstance(item, Comment):
                 self._pending.append(self._seen(item))
-            elif isinstance(item, AoT | OutOfOrderTableProxy):
-                raise NotFormattedError("holds an array of tables ([[...]]), which is no part of a table's file")
             elif key is None:
                 continue
+            elif isinstance(item, AoT | OutOfOrderTableProxy):
+                self._take_rows(section, key.key, item)
             elif isinstance(item, Table) and key.is_dotted() and (section.path or key.key not in SECTIONS):
                 self._take_dotted(section, key.key, item)
             elif isinstance(item, Table):
                 self._enter(item, section.at(key.key), is_header=not (key.is_dotted() or item.is_super_table()))
             else:
                 self._take(section, key.key, item)
+
+    def _take_rows(self, section: _Section, key: str, item: AoT | OutOfOrderTableProxy) -> None:
+        path = (*section.path, key)
+        if not isinstance(item, AoT) or path != ROWS:
+            raise NotFormattedError(f"holds [[{'.'.join(path)}]], which is no part of a table's file")
+        for each in item.body:
+            section.rows.append(_Section(path))
+            self._enter(each, section.rows[-1], is_header=True)
 
     def _enter(self, table: Table, section: _Section, *, is_header: bool) -> None:
         if is_header:
@@ -174,7 +186,7 @@ def canonical(text: str) -> str:
     lines = _lines(reader.top, _order(TableSpec), is_loose=False)
     blocks = [[*_tidied([*reader.head, ""]), *lines]] if lines else [_tidied(reader.head)]
     for name in sorted(reader.top.below, key=lambda each: SECTIONS.index(each) if each in SECTIONS else len(SECTIONS)):
-        blocks += _blocks(reader.top.below[name], _order_of(name, str(kind) if kind is not None else None))
+        blocks += _blocks(reader.top.below[name], str(kind) if kind is not None else None)
     written = "\n\n".join("\n".join(block).strip("\n") for block in blocks if any(block)) + "\n"
     if sorted(_read(written).comments) != sorted(reader.comments):
         raise NotFormattedError("has a comment at a place where this would lose it")
@@ -191,15 +203,28 @@ def _order(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(model.model_fields)
 
 
-def _order_of(section: str, kind: str | None) -> tuple[str, ...]:
-    """The keys of a section in their order; none where each has its own."""
-    match section:
-        case "source":
+def _order_of(path: tuple[str, ...], kind: str | None = None) -> tuple[str, ...]:
+    """The keys that stand at a place of the file in their order; none where each has its own.
+
+    :param kind: that of the source.
+    """
+    match path:
+        case ("source",):
             return source_order(kind)
-        case "geometry":
+        case ("source", "paging"):
+            return _order(Paging)
+        case ("columns", _):
+            return _order(Column)
+        case ("geometry",):
             return _order(Geometry)
-        case "checks":
+        case ("checks",):
             return _order(Checks)
+        case ("checks", "columns", _):
+            return _order(ColumnChecks)
+        case ("checks", "columns", _, "range"):
+            return _order(Range)
+        case ("checks", "rows"):
+            return _order(RowCheck)
         case _:
             return ()
 
@@ -215,22 +240,26 @@ def source_order(kind: str | None) -> tuple[str, ...]:
     return tuple(sorted(keys, key=lambda each: each.startswith("max_")))
 
 
-def _blocks(section: _Section, order: Sequence[str]) -> Iterator[list[str]]:
+def _blocks(section: _Section, kind: str | None = None) -> Iterator[list[str]]:
     """The section, and those below it that stay by themselves."""
     is_columns = section.path == ("columns",)
-    order_below = _order(Column) if is_columns else ()
     own = _inlined(section, is_columns=is_columns)
-    header = f"[{'.'.join(map(_key, section.path))}]" + (f"  {section.comment}" if section.comment else "")
-    lines = [*_tidied(section.lead), header, *_lines(section, order, is_loose=is_columns)]
-    if lines != [header] or section.comment or len(own) == len(section.below):
+    name = ".".join(map(_key, section.path))
+    header = (f"[[{name}]]" if section.path == ROWS else f"[{name}]") + (
+        f"  {section.comment}" if section.comment else ""
+    )
+    lines = [*_tidied(section.lead), header, *_lines(section, _order_of(section.path, kind), is_loose=is_columns)]
+    if lines != [header] or section.comment or (len(own) == len(section.below) and not section.rows):
         yield lines
-    for below in section.below.values():
-        if below not in own:
-            yield from _blocks(below, _order(Paging) if below.path == ("source", "paging") else order_below)
+    for below in (*(each for each in section.below.values() if each not in own), *section.rows):
+        yield from _blocks(below)
 
 
 def _inlined(section: _Section, *, is_columns: bool) -> list[_Section]:
     """Have sections below become values in braces, where they fit on a line."""
+    if section.path[0] == "checks" and len(section.path) <= len(ROWS):
+        # [checks.columns.state] is how a person looks for it
+        return []
     small = [each for each in section.below.values() if each.is_plain and _fits(each)]
     if is_columns and len(small) < len(section.below):
         # those in braces would come to stand before the others, and the order of the columns is what is loaded
@@ -260,15 +289,9 @@ def _lines(section: _Section, order: Sequence[str], *, is_loose: bool) -> list[s
         lead = entry.lead if is_loose or any(entry.lead) else []
         lines += lead
         start = f"{_key(entry.key)} = "
-        value = _value(entry.value, len(start), _order_of_value(section, entry.key))
+        value = _value(entry.value, len(start), _order_of((*section.path, entry.key)))
         lines.append(f"{start}{value}" + (f"  {entry.comment}" if entry.comment else ""))
     return _tidied([*lines, *section.tail])
-
-
-def _order_of_value(section: _Section, key: str) -> tuple[str, ...]:
-    if section.path == ("columns",):
-        return _order(Column)
-    return _order(Paging) if section.path == ("source",) and key == "paging" else ()
 
 
 def _tidied(lines: Sequence[str]) -> list[str]:
