@@ -227,7 +227,7 @@ def test_a_value_is_kept_as_json(watch: Callable[..., Looks], query: str, value:
 def test_a_query_that_gives_several_rows_is_an_error(run: Run, watch: Callable[..., Looks]) -> None:
     looks = watch(**query_of("SELECT id FROM orders"))
     run(day(1, rows=2))
-    with pytest.raises(SourceUnreadableError, match="custom_query: gives more than one row, and one value is compared"):
+    with pytest.raises(SourceUnreadableError, match=r"^warehouse: custom_query: gives more than one row, and"):
         looks.events()
 
 
@@ -302,6 +302,45 @@ def test_a_session_that_the_server_ended_is_replaced(run: Run, watch: Callable[.
     assert len(looks.events()) == 1
 
 
+def test_a_session_stays_for_the_next_look(watch: Callable[..., Looks]) -> None:
+    assert watch(**query_of("SELECT pg_backend_pid()")).events() == ()
+
+
+def test_a_session_that_no_look_has_used_for_long_is_closed_when_another_begins(
+    watch: Callable[..., Looks], watch_sqlite: Callable[..., Looks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch(**COUNT)
+    (first,) = [kept.engine for kept in database_look._engines.values()]
+    monkeypatch.setattr(database_look, "UNUSED_S", -1)
+    assert first.pool.checkedin() == 1  # type: ignore[attr-defined]
+    watch_sqlite(**COUNT)
+    assert (first.pool.checkedin(), len(database_look._engines)) == (0, 1)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("state", ["08006", "40001", "40P01", "53200", "57P03"])
+def test_what_the_database_may_do_at_the_next_look_is_to_be_tried_again(
+    run: Run, watch: Callable[..., Looks], state: str
+) -> None:
+    raised = f"RAISE 'no' USING ERRCODE = '{state}'"
+    run(f"CREATE FUNCTION broken() RETURNS int LANGUAGE plpgsql AS $$ BEGIN {raised}; END $$")
+    with pytest.raises(SourceUnavailableError, match=r"^warehouse: custom_query: no; try again later$"):
+        watch(**query_of("SELECT broken()"))
+
+
+def test_what_the_database_will_not_do_at_the_next_look_either_names_the_key(
+    run: Run, watch: Callable[..., Looks]
+) -> None:
+    with pytest.raises(SourceUnreadableError, match=r"^warehouse: .* division by zero; correct custom_query$"):
+        watch(**query_of("SELECT 1 / 0"))
+
+
+def test_a_query_that_writes_is_told_that_a_sensor_only_reads(run: Run, watch: Callable[..., Looks]) -> None:
+    run("CREATE FUNCTION written() RETURNS bigint LANGUAGE sql AS 'INSERT INTO orders VALUES (1) RETURNING 1::bigint'")
+    said = "^warehouse: custom_query: cannot execute INSERT in a read-only transaction; a sensor only reads$"
+    with pytest.raises(SourceUnreadableError, match=said):
+        watch(**query_of("SELECT written()"))
+
+
 def test_only_the_projects_own_database_is_known_without_a_connection(
     run: Run, warehouse_url: str, setting: Callable[..., None]
 ) -> None:
@@ -328,6 +367,7 @@ def test_a_password_that_was_changed_counts_at_once(watch: Callable[..., Looks],
     looks.connections = lambda conn_id: from_uri(conn_id, warehouse_url.replace(parts.password or "", "wrong"))
     with pytest.raises(SettingsError, match=r"authentication failed.*; correct connection 'warehouse'"):
         looks.events()
+    assert len(database_look._engines) == 1, "the session of the password before is closed"
 
 
 def test_a_connection_that_is_missing_is_an_error() -> None:

@@ -173,3 +173,22 @@ def test_a_column_that_somebody_has_dropped_comes_back_and_one_that_somebody_add
     query("ALTER TABLE sign DROP COLUMN says, ADD COLUMN note text DEFAULT 'mine'")
     assert counts(load(write_spec("sign", SIGN, sign__csv="code,says\na,x\nb,y\n"), force=True)) == (0, 2, 0, 0, 2)
     assert query("SELECT code, says, note FROM sign ORDER BY code") == [("a", "x", "mine"), ("b", "y", "mine")]
+
+
+def test_a_table_of_every_type_is_found_again_as_it_was_made(write_spec: WriteSpec, load: Load) -> None:
+    toml = HEAD + (
+        'key = "a"\ncolumns = { a = "bigint", b = "varchar(8)", c = "varchar", d = "timestamp", e = "timestamptz", '
+        'f = "numeric(6)", g = "numeric(6,2)", h = "numeric", i = "smallint", j = "integer", k = "real", '
+        'l = "double precision", m = "boolean", n = "date", o = "uuid", p = "jsonb", q = "text" }\n'
+    )
+    csv = "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q\n1" + "," * 16 + "\n2" + "," * 16 + "\n"
+    load(write_spec("sign", toml, sign__csv=csv))
+    assert counts(load(write_spec("sign", toml, sign__csv=csv), force=True)) == (0, 0, 2, 0, 2)
+
+
+def test_rows_of_a_first_load_that_was_staged_to_tell_its_repeated_keys_name_the_run_that_wrote_them(
+    write_spec: WriteSpec, load: Load, query: Query
+) -> None:
+    result = load(write_spec("sign", SIGN + ALL, sign__csv="code,says\na,stop\nb,go\na,slow\n"))
+    assert (result.inserted, result.rejected) == (2, 1)
+    assert query("SELECT code, etl_run_id FROM sign ORDER BY 1") == [("a", "master_etl/r1"), ("b", "master_etl/r1")]
