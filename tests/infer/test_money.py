@@ -53,6 +53,44 @@ def test_numbers_in_parentheses_are_negative_without_any_sign_of_money(
     assert [int(value) for (value,) in query("SELECT change FROM drafted ORDER BY id")] == [5, -1234, -7, -8]
 
 
+@pytest.mark.parametrize(
+    ("texts", "own", "numbers"),
+    [
+        (["1.234,50 €", "7 €", "-0,5 €"], {"decimal": ",", "thousands": ".", "remove": "€ "}, ["1234.50", "7", "-0.5"]),
+        (["1,5 %", "20 %"], {"decimal": ",", "remove": "% "}, ["1.5", "20"]),
+        (["1.234,50", "7", "12.000,00"], {"decimal": ",", "thousands": "."}, ["1234.50", "7", "12000"]),
+        (["(1.234,50)", "7,00"], {"decimal": ",", "thousands": ".", "accounting": True}, ["-1234.50", "7"]),
+    ],
+)
+def test_amounts_with_marks_of_their_own_stand_beside_numbers_with_points(
+    texts: list[str],
+    own: dict[str, Any],
+    numbers: list[str],
+    tmp_path: Path,
+    load: Callable[..., TableRun],
+    query: Query,
+) -> None:
+    content = "id;lat;amount\n" + "".join(f"{index};47.{index}1;{text}\n" for index, text in enumerate(texts))
+    draft = drafted(tmp_path, "a.csv", content)
+    assert draft.types["lat"] in {"double precision", "numeric"}
+    column = draft.data["columns"]["amount"]
+    assert {key: sorted(value) if key == "remove" else value for key, value in column.items()} == {
+        "type": "numeric",
+        **{key: sorted(value) if key == "remove" else value for key, value in own.items()},
+    }
+    assert load("a.csv", content).rejected == 0
+    found = [Decimal(value) for (value,) in query("SELECT amount FROM drafted ORDER BY id")]
+    assert found == [Decimal(number) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    "texts", [["1,5", "2,3"], ["10.0.0.1", "10.0.0.2"], ["12.345.678", "1.234.567"], ["1.5,2", "3"]]
+)
+def test_what_may_be_a_list_or_a_code_stays_a_text_beside_numbers_with_points(texts: list[str], tmp_path: Path) -> None:
+    content = "id;lat;code\n" + "".join(f"{index};47.{index}1;{text}\n" for index, text in enumerate(texts))
+    assert drafted(tmp_path, "a.csv", content).types["code"] == "text"
+
+
 def test_a_dash_among_amounts_is_told_to_be_null_or_zero(tmp_path: Path) -> None:
     text = drafted(tmp_path, "a.csv", "id;amount\n1;$5\n2;$ -\n").text
     assert '"-" is null: if it is a zero, say map = { "-" = 0 } and not null' in " ".join(text.replace("#", "").split())
@@ -72,7 +110,6 @@ def test_percents_are_told_how_they_become_shares(tmp_path: Path) -> None:
         ["(1)", "(2)"],
         ["(1) a", "3"],
         ["5 %", "5 kg"],
-        ["1.234,50 €", "7 €"],
     ],
 )
 def test_what_is_not_all_amounts_stays_a_text(texts: list[str], tmp_path: Path) -> None:

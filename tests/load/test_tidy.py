@@ -10,6 +10,8 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from sluiceway.tables.column import Column
+from sluiceway.tables.source_spec import TextValues
 from tests.load.test_cast import cast, spec_of
 
 MONEY = {"strip": True, "remove": "$,"}
@@ -116,3 +118,38 @@ def test_values_that_are_no_texts_are_mapped_by_what_a_person_would_write() -> N
 def test_keys_that_cannot_be_meant_are_refused(keys: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         spec_of("text" if "scale" not in keys or keys["scale"] == 0.01 else "integer", **keys)
+
+
+def test_a_column_may_write_numbers_in_its_own_way() -> None:
+    own = spec_of("numeric(12,2)", decimal=",").columns["v"].model_copy(update={"decimal": ",", "thousands": "."})
+    spec = spec_of("numeric(12,2)")
+    told = spec.model_copy(update={"columns": {"v": own}})
+    values, reasons = cast(["1.234,50", "7", "1,5", "1,5,2"], told)
+    assert ([None if value is None else Decimal(value) for value in values], set(reasons)) == (
+        [Decimal("1234.50"), Decimal(7), Decimal("1.5"), None],
+        {3},
+    )
+
+
+@pytest.mark.parametrize(
+    ("own", "source", "becomes"),
+    [
+        ({"decimal": ","}, {"thousands": ","}, (",", None)),
+        ({"thousands": "."}, {}, (",", ".")),
+        ({"thousands": ","}, {"decimal": ","}, (".", ",")),
+        ({"thousands": "'"}, {"decimal": ","}, (",", "'")),
+        ({}, {"decimal": ",", "thousands": "."}, (",", ".")),
+    ],
+)
+def test_marks_of_a_column_never_contradict_those_of_the_source(
+    own: dict[str, str], source: dict[str, str], becomes: tuple[str, str | None]
+) -> None:
+    marks = Column(type="numeric", **own).marks(TextValues(**source))
+    assert (marks.decimal, marks.thousands) == becomes
+
+
+def test_marks_are_of_numbers_and_two_marks_of_a_column_differ() -> None:
+    with pytest.raises(ValidationError, match="decimal: says how numbers are written, and the column is text"):
+        Column(type="text", decimal=",")
+    with pytest.raises(ValidationError, match="thousands and decimal are both ','; one of them must differ"):
+        Column(type="numeric", decimal=",", thousands=",")

@@ -338,6 +338,7 @@ def _column_entry(source: Source, column: SourceColumn, target: str, found: Colu
         said["null"] = list(found.null)
     if found.remove:
         said["remove"] = found.remove
-    if found.accounting:
-        said["accounting"] = True
+    for key in ("decimal", "thousands", "accounting"):
+        if value := getattr(found, key):
+            said[key] = value
     return Entry(found.type if len(said) == 1 else said, found.remark)

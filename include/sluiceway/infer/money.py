@@ -56,6 +56,38 @@ def amounts(values: Values, column: SourceColumn, marks: TextValues, given: str)
     return ColumnType("numeric", None, remark, nulls, nothing, remove or None, bool(negatives))
 
 
+def amounts_by_own_marks(values: Values, column: SourceColumn, marks: TextValues, given: str) -> ColumnType | None:
+    """The same of a column that writes 1.234,50 beside others that write 1234.5, or the other way round.
+
+    A number alone is believed to be one where it has both marks, for 1,5 may be two things.
+
+    :param marks: those of the others.
+    """
+    for decimal, thousands in ((",", "."), (".", ",")):
+        if decimal == marks.decimal:
+            continue
+        own = marks.model_copy(update={"decimal": decimal, "thousands": thousands})
+        both = f"[0-9][{thousands}][0-9]{{3}}[{decimal}][0-9]"
+        with_decimal, with_thousands, with_both = values.ask(
+            [f"count(*) FILTER ({given} AND contains({column.sql}, {literal(mark)}))" for mark in (decimal, thousands)]
+            + [f"count(*) FILTER ({given} AND regexp_matches({column.sql}, {literal(both)}))"]
+        )
+        if not with_decimal:
+            continue
+        found = amounts(values, column, own, given)
+        if found is None and with_both and _are_numbers(values, column, own, given):
+            found = ColumnType("numeric", remark="numbers with other marks than those of the other columns")
+        if found is not None:
+            found.decimal, found.thousands = decimal, thousands if with_thousands else None
+            return found
+    return None
+
+
+def _are_numbers(values: Values, column: SourceColumn, marks: TextValues, given: str) -> bool:
+    matches = f"regexp_full_match(trim({column.sql}), {literal(number_pattern(marks.decimal, marks.thousands))})"
+    return not values.ask([f"count(*) FILTER ({given} AND NOT {matches})"])[0]
+
+
 class _Written:
     """How amounts are written with these marks."""
 

@@ -84,6 +84,9 @@ class ColumnType:
     """Characters to drop."""
     accounting: bool = False
     """Whether negative numbers are written as accountants do."""
+    decimal: str | None = None
+    thousands: str | None = None
+    """How its numbers are written, where those of the other columns are not."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from sluiceway.infer.money import amounts
+from sluiceway.infer.money import amounts, amounts_by_own_marks
 from sluiceway.infer.text_types import (
     CODES,
     DATE_LIKE,
@@ -116,8 +116,7 @@ def find_types(
             )
         elif nothing:
             found.null = nothing
-        money = amounts(values, column, types.marks, _given(column, types.marks.null)) if found.type == "text" else None
-        if money is not None:
+        if found.type == "text" and (money := _amounts(values, column, types.marks)) is not None:
             money.nulls += found.nulls
             found = money
         if found.type == "text" and found.remark is None and found.nulls < values.rows:
@@ -126,6 +125,11 @@ def find_types(
     # in the order of the source
     types.columns = {name: types.columns[name] for name in values.columns if name in types.columns}
     return types
+
+
+def _amounts(values: Values, column: SourceColumn, marks: TextValues) -> ColumnType | None:
+    given = _given(column, marks.null)
+    return amounts(values, column, marks, given) or amounts_by_own_marks(values, column, marks, given)
 
 
 def _misfits(values: Values, column: SourceColumn, said: str | None, marks: TextValues) -> str | None:

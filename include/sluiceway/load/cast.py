@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 
 import duckdb
 import numpy as np
@@ -307,15 +307,18 @@ class Caster:
                     f"{self.spec.name}: column {str(self.spec.source_names(name)[0])!r} holds {values.type} values "
                     f"and is declared {column.type}. Adapt [columns] or the source."
                 )
-            columns.append(tidied(values, column, self.spec.source, self._as_texts) if column.is_tidied else values)
+            if column.is_tidied:
+                marks = column.marks(self.spec.source)
+                values = tidied(values, column, marks, partial(self._as_texts, decimal=marks.decimal))
+            columns.append(values)
         return pa.RecordBatch.from_arrays(columns, names=list(names))
 
-    def _as_texts(self, values: pa.Array) -> pa.Array:
+    def _as_texts(self, values: pa.Array, *, decimal: str) -> pa.Array:
         value = quoted("v")
         text = f"CAST(to_json({value}) AS VARCHAR)" if family(values.type) == "other" else f"CAST({value} AS VARCHAR)"
         if pa.types.is_floating(values.type):
-            # as a person writes it, with the marks that texts of this source have
-            text = f"replace(regexp_replace({text}, '\\.0$', ''), '.', {_literal(self.spec.source.decimal)})"
+            # as a person writes it, with the mark that texts of this column have
+            text = f"replace(regexp_replace({text}, '\\.0$', ''), '.', {_literal(decimal)})"
         return self.by_duckdb(pa.RecordBatch.from_arrays([values], names=["v"]), {"v": text})["v"]
 
     def _typed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -325,11 +328,12 @@ class Caster:
         for name in names:
             column, values = self.spec.columns[name], batch.column(name)
             source_family = family(values.type)
-            plain = _plain(values, source_family, column, self.spec.source)
+            marks = column.marks(self.spec.source)
+            plain = _plain(values, source_family, column, marks)
             if plain is not None:
                 columns[name] = plain
             else:
-                expressions[name] = _expression(column, source_family, values.type, name, self.spec.source)
+                expressions[name] = _expression(column, source_family, values.type, name, marks)
         if expressions:
             columns |= self.by_duckdb(batch.select(list(expressions)), expressions)
         return pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)

@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt, StrictBool, StrictFloat, StrictInt, Str
 
 from sluiceway.amounts import counted
 from sluiceway.errors import nearest
-from sluiceway.tables.source_spec import Frozen
+from sluiceway.tables.source_spec import Character, Frozen, TextValues
 
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 """A value as TOML writes it."""
@@ -139,6 +139,16 @@ class Column(Frozen):
         description="Characters to drop wherever they stand, such as those of `$1,234` and `12 %`.",
         examples=["$,"],
     )
+    decimal: Character | None = Field(
+        default=None,
+        description="The decimal mark of this column, where it has another one than source.decimal says.",
+        examples=[","],
+    )
+    thousands: Character | None = Field(
+        default=None,
+        description="The separator of thousands of this column, where it has another one than source.thousands says.",
+        examples=["."],
+    )
     accounting: bool = Field(
         default=False,
         description="A number in parentheses, or with its minus behind it, is negative, as accountants write it: "
@@ -183,9 +193,25 @@ class Column(Frozen):
             raise ValueError("upper and lower exclude each other")
         if self.scale is not None and self.sql_type.base not in NUMBERS:
             raise ValueError(f"scale: multiplies numbers, and the column is {self.type}")
-        if self.accounting and self.sql_type.base not in NUMBERS:
-            raise ValueError(f"accounting: says how numbers are written, and the column is {self.type}")
+        for key in ("accounting", "decimal", "thousands"):
+            if getattr(self, key) and self.sql_type.base not in NUMBERS:
+                raise ValueError(f"{key}: says how numbers are written, and the column is {self.type}")
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise ValueError(f"thousands and decimal are both {self.decimal!r}; one of them must differ")
         return self
+
+    def marks(self, source: TextValues) -> TextValues:
+        """How its numbers are written.
+
+        :param source: how those of the others are.
+        """
+        if self.decimal is None and self.thousands is None:
+            return source
+        decimal = self.decimal or source.decimal
+        thousands = self.thousands or (source.thousands if source.thousands != decimal else None)
+        if decimal == thousands:
+            decimal = "." if thousands == "," else ","
+        return source.model_copy(update={"decimal": decimal, "thousands": thousands})
 
     @property
     def is_tidied(self) -> bool:

@@ -46,6 +46,8 @@ TOGETHER: dict[tuple[str, str], dict[str, Any]] = {
     ("Geometry", "y"): {"x": "lon"},
     ("Column", "scale"): {"type": "numeric"},
     ("Column", "accounting"): {"type": "numeric"},
+    ("Column", "decimal"): {"type": "numeric"},
+    ("Column", "thousands"): {"type": "numeric"},
     ("ColumnChecks", "failing"): {"unique": True},
     ("RowCheck", "failing"): {"holds": "a > b"},
     ("TextValues", "thousands"): {"decimal": "."},
