@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sluiceway.errors import nearest, shortened
 from sluiceway.sources.services.sql_code import POSTGRES, NotOneSelectError, condition_tree
+from sluiceway.tables.expression import FUNCTIONS
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
 AN_EXAMPLE = "such as ends_at >= begins_at"
 _PARTS = re.compile(
-    r"Add|AtTimeZone|Between|Boolean|Column|DPipe|DataType|DataTypeParam|Div|EQ|Escape|GT|GTE|ILike|Identifier|In"
+    r"Add|AtTimeZone|Between|Boolean|Column|DPipe|DataType|DataTypeParam|Div|EQ|Escape|GT|GTE|ILike|Identifier|In|IntDiv"
     r"|Interval|Is|LT|LTE|Like|Literal|Mod|Mul|NEQ|Neg|Not|Null|NullSafeEQ|NullSafeNEQ|Paren|Sub|Tuple|Var"
 )
 _CALLS = re.compile(
     r"Abs|And|Case|Cast|Ceil|Coalesce|Concat|CurrentDate|CurrentTimestamp|Extract|Floor|Greatest|If|Initcap|Least|Left"
     r"|Length|Lower|Nullif|Or|Pow|Right|Round|Sign|SplitPart|Sqrt|StDistance|StPoint|StartsWith|StrPosition|Substring"
-    r"|TimestampTrunc|Trim|Trunc|Upper"
+    r"|TimeFromParts|TimestampFromParts|TimestampTrunc|Trim|Trunc|Upper"
 )
 """The parser's names of what a row's condition may be made of, and may call."""
 _FUNCTIONS = re.compile(
@@ -33,6 +34,8 @@ _FUNCTIONS = re.compile(
     r"|numpoints|perimeter|setsrid|srid|startpoint|within|[xy](max|min)?|z)"
 )
 """Functions that it does not know by a name of its own."""
+_ARGUMENTS_MATTER = frozenset({"regexp_replace", "regexp_match", "lpad", "rpad", "substring"})
+"""Of these tables/expression.py judges what they are given."""
 _TYPES = re.compile(
     r"text|varchar|smallint|int|bigint|decimal|float|double|boolean|date|timestamp|timestamptz|interval|uuid"
 )
@@ -92,12 +95,24 @@ def _check_part(node: exp.Expr) -> None:
         raise NotOneSelectError("matches a regular expression; write that as the pattern of [checks.columns.<column>]")
     if isinstance(node, exp.Func):
         name = str(node.name if isinstance(node, exp.Anonymous) else node.sql_name()).lower()
-        if not _FUNCTIONS.fullmatch(name) and not _CALLS.fullmatch(kind):
-            raise NotOneSelectError(f"calls {name}, which is none of the functions that a check may call")
+        computes = name in FUNCTIONS - _ARGUMENTS_MATTER
+        if not computes and not _FUNCTIONS.fullmatch(name) and not _CALLS.fullmatch(kind):
+            raise NotOneSelectError(f"calls {name}, {_why_not(node)}")
     elif not _PARTS.fullmatch(kind):
         raise NotOneSelectError(f"holds {shortened(node.sql(POSTGRES))!r}, which no check can have")
     if isinstance(node, exp.DataType) and not _TYPES.fullmatch(node.this.value.lower()):
         raise NotOneSelectError(f"casts to {node.sql(POSTGRES)}, to which no check can")
+
+
+def _why_not(call: exp.Func) -> str:
+    from sqlglot import exp
+
+    if isinstance(call, exp.AggFunc):
+        return "which needs many rows, and a condition sees one"
+    return (
+        "which is none of the functions that a check may call; compute it in a column of its own, by expression and "
+        "stored = false"
+    )
 
 
 def _column(node: exp.Column, columns: Collection[str]) -> str:
