@@ -33,6 +33,7 @@ from sluiceway.flows.kinds.moments import Clock, is_after, is_endless
 from sluiceway.flows.kinds.storable import storable
 from sluiceway.sources.connections import Connection
 from sluiceway.sources.services.sql_engine import WRONG_LOGIN, engine_of
+from sluiceway.sources.services.sql_errors import will_pass
 
 MOST_EQUAL = 1_000
 """Rows with the newest timestamp that are counted: a bulk load may give millions the same one."""
@@ -302,9 +303,7 @@ def _named(question: Question, connection: Connection, where: str, error: DBAPIE
         return SchemaDriftError(f"{full}; correct {'timestamp_column or ' if by_time else ''}{_text(question)}")
     if isinstance(error, OperationalError) and not state and WRONG_LOGIN.search(said):
         return SettingsError(f"{full}; correct connection {connection.conn_id!r}")
-    lost = error.connection_invalidated or state[:2] in {"08", "40", "53", "57"} or "is locked" in said
-    unreached = isinstance(error, OperationalError) and not state and type(error.orig).__module__ != "sqlite3"
-    if lost or unreached:
+    if will_pass(error):
         return SourceUnavailableError(f"{full}; try again later")
     return SourceUnreadableError(f"{full}; correct {_text(question)}")
 

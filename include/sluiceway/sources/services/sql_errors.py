@@ -45,12 +45,18 @@ def _named(where: str, source: SqlSource, error: DBAPIError) -> SluicewayError:
         return SchemaDriftError(f"{full}; adapt source.{'table' if source.table else 'query'}")
     if isinstance(error, OperationalError) and not state and WRONG_LOGIN.search(said):
         return SettingsError(f"{full}; correct connection {source.connection!r}")
+    if will_pass(error):
+        return SourceUnavailableError(f"{full}; try again later")
+    return SourceUnreadableError(full)
+
+
+def will_pass(error: DBAPIError) -> bool:
+    """Whether the same question may be answered later: the database was not reached, or broke off."""
+    said, state = str(error.orig), getattr(error.orig, "sqlstate", None) or ""
     lost = error.connection_invalidated or state[:2] in {"08", "40", "53", "57"} or "is locked" in said
     # without a code of the server it was never reached; SQLite is always here
     unreached = isinstance(error, OperationalError) and not state and type(error.orig).__module__ != "sqlite3"
-    if lost or unreached:
-        return SourceUnavailableError(f"{full}; try again later")
-    return SourceUnreadableError(full)
+    return bool(lost or unreached)
 
 
 def no_table(inspector: sa.Inspector, source: SqlSource, schema: str | None, name: str) -> SourceMissingError:
