@@ -70,7 +70,9 @@ def _drafted(uri: str, kind: str | None, name: str | None, *, called: str | None
     asked = Asked(uri, kind=kind, called=called, name=name)
     draft = infer.infer(asked)
     data = tomllib.loads(draft)
-    data["source"]["uri"] = uri
+    if called is not None:
+        # the draft names what is nobody's file
+        data["source"]["uri"] = uri
     spec = validated(table_name(asked), data)
     err.print(plain(draft))
     shown = called or uri
