@@ -32,7 +32,15 @@ SAME = [
         "TooManyRejectsError: city: 1 of 9 rows cannot be loaded and checks.max_rejects allows 0. The first: row 2: "
         "riders: 'n/a' is no integer (march.csv, row 2). Nothing was changed.",
         "TooManyRejectsError: town: 30 of 90 rows cannot be loaded and checks.max_rejects allows 0. The first: row 71: "
-        'riders: "it\'s a long text"... is no integer (april.csv, row 7). Nothing was changed.',
+        "riders: 'a long text that is cut... is no integer (april.csv, row 7). Nothing was changed.",
+    ),
+    (
+        "TooManyRejectsError: city: The first: row 2: severity = 'FATAL', killed = 0 fails holds killed > 0",
+        "TooManyRejectsError: town: The first: row 9: severity = null, killed = -1 fails holds killed > 0",
+    ),
+    (
+        "TooManyRejectsError: city: The first: row 2: 'Ponce', 5.00 fails unique (place, cost): row 8 has the same",
+        "TooManyRejectsError: town: The first: row 4: 'Yauco', null fails unique (place, cost): row 9 has the same",
     ),
 ]
 OTHER = [

@@ -25,7 +25,9 @@ _FAILING = re.compile(
     r"\d[\d,]* rows? fails? (checks\..*?): row \d.*?(?=; \d[\d,]* rows? fails? checks\.|\. Nothing was changed\.)"
 )
 """Which rows fail a check, as load/failing.py shows them; the check remains."""
-_VALUE = re.compile(r"""(?<=: )(['"]).*?\1(\.\.\.)?(?= (is no|fails) )""")
+_VALUE = re.compile(
+    r"""(?<=: )((['"]).*?(\2|\.\.\.)(?= (is no|fails) )|((?!: ).)+?(?= fails (references|unique|range|holds) ))"""
+)
 """What stood in a rejected row; column and reason remain."""
 _FILE = re.compile(r" \([^()]*, row \d[\d,]*\)")
 """In which of several files the row stood."""
