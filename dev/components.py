@@ -72,8 +72,13 @@ def is_ours(module: str) -> bool:
 
 
 def forget_if_edited(written: dict[Path, int]) -> None:
-    """In a new process: an edit of the library counts from the next task or parsing on, as without any of this."""
+    """In a new process: an edit of the library counts from the next task or parsing on, as without any of this.
+
+    Once: what that process imports then is the edited library, and a load that it forks must go on with those classes,
+    or it could not hand over what it did.
+    """
     if any(not file.exists() or file.stat().st_mtime_ns != stamp for file, stamp in written.items()):
+        written.clear()
         for name in [name for name in sys.modules if is_ours(name)]:
             del sys.modules[name]
 

@@ -185,6 +185,19 @@ def test_two_causes_of_one_run_are_two_incidents_in_one_message_also_when_promis
     assert len(sink.arrived()) == 1
 
 
+def test_each_incident_of_a_run_says_its_own_cause_though_the_sentence_of_the_run_is_cut(
+    alerts: Alerts, sink: HttpSink, warehouse_url: str, query: Query
+) -> None:
+    ran(warehouse_url, "r1", ago=HOUR, status="failed", note="red", city_01="failed", city_02="failed")
+    query("UPDATE etl.table_run SET error = 'the column x is missing' WHERE table_name = 'city_02'")
+    note = f"2 of 2 tables failed: city_01 ({'long ' * 200}); city_02 (EmptyExtractionError: the column x is missing)."
+    query("UPDATE etl.run SET note = %s", note)
+    ok(alerts)
+    (message,) = sink.arrived()
+    assert "city_02 (Empty" not in message.body
+    assert "the column x is missing" in message.body
+
+
 def test_a_table_that_failed_before_runs_of_other_tables_is_still_wrong(
     alerts: Alerts, sink: HttpSink, warehouse_url: str
 ) -> None:

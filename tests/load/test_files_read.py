@@ -95,10 +95,13 @@ def test_files_that_are_as_they_were_are_not_read(months: Months) -> None:
     assert months.load().status == "unchanged"
 
 
-def test_only_the_new_file_is_read_and_the_counts_add_up(months: Months) -> None:
+def test_only_the_new_file_is_read_and_the_counts_add_up(months: Months, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "sluiceway")
     months.load()
     months.put("2024-03.csv", "4,40", "5,50")
+    assert "the rows of the others stand" not in caplog.text
     result = months.load()
+    assert "1 of 3 files read, the rows of the others stand" in caplog.text
     assert (result.extracted, result.inserted, result.source_rows, result.table_rows) == (2, 2, 5, 5)
     assert months.load().status == "unchanged"
     months.put("2024-04.csv", "6,60")

@@ -1,8 +1,9 @@
 """What one cause is. Pure.
 
 Two failures have one cause when their errors say the same once what differs from place to place is left out: numbers,
-times, ids, the last part of a path, and the names of the table, the task, the run and the DAG. So twenty tables that
-cannot reach one server, in one run or in twenty, have one cause; another column that is missing is another.
+times, ids, the last part of a path, the rows and the values that are shown, and the names of the table, the task, the
+run and the DAG. So twenty tables that cannot reach one server, in one run or in twenty, have one cause, and a check
+that other rows fail each day; another column that is missing is another.
 """
 
 from __future__ import annotations
@@ -20,6 +21,16 @@ _LOG = re.compile(r" ?\(log: \S+\)")
 _ID = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,40}\b|\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _NAME = re.compile(r"(?<=/)[^/\s'\",;:]+(?=[\s'\",;:.]|$)")
 _NUMBER = re.compile(r"\d[\d,._:]*")
+_FAILING = re.compile(
+    r"\d[\d,]* rows? fails? (checks\..*?): row \d.*?(?=; \d[\d,]* rows? fails? checks\.|\. Nothing was changed\.)"
+)
+"""Which rows fail a check, as load/failing.py shows them; the check remains."""
+_VALUE = re.compile(
+    r"""(?<=: )((['"]).*?(\2|\.\.\.)(?= (is no|fails) )|((?!: ).)+?(?= fails (references|unique|range|holds) ))"""
+)
+"""What stood in a rejected row; column and reason remain."""
+_FILE = re.compile(r" \([^()]*, row \d[\d,]*\)")
+"""In which of several files the row stood."""
 
 _SOURCES = "pre.check_sources"
 """It says of sources what the loads of their tables say, too."""
@@ -42,6 +53,7 @@ def key_of(kind: str, text: str, names: Iterable[str] = ()) -> str:
     plain = _LOG.sub("", text)
     for name in sorted(filter(None, names), key=len, reverse=True):
         plain = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "*", plain)
+    plain = _FILE.sub("", _VALUE.sub("*", _FAILING.sub(r"rows fail \1", plain)))
     for pattern in (_ID, _NAME, _NUMBER):
         plain = pattern.sub("*", plain)
     return hashlib.sha256(f"{kind}\n{' '.join(plain.split())}".encode()).hexdigest()[:16]

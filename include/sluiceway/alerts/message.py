@@ -106,7 +106,7 @@ def _told(notice: Notice, at: datetime, airflow_url: str | None) -> str:
             lines.append("That it had begun could not be told.")
     else:
         lines = [
-            _cut(_one_line(incident.sentence), LONGEST),
+            _said(incident),
             f"Seen since: {since} ({lasting(at - incident.opened_at)})",
         ]
     return "\n".join(filter(None, [*lines, *_facts(incident, url)]))
@@ -114,7 +114,7 @@ def _told(notice: Notice, at: datetime, airflow_url: str | None) -> str:
 
 def _facts(incident: Incident, url: str | None) -> Iterable[str]:
     cause = _cut(_one_line(incident.cause), LONGEST)
-    if cause not in incident.sentence or incident.recovered_at is not None:
+    if cause not in _said(incident) or incident.recovered_at is not None:
         yield f"Cause: {cause}"
     if len(tables := incident.named(TABLE)) > 1:
         yield f"Tables: {names(tables, LISTED)}"
@@ -126,6 +126,11 @@ def _facts(incident: Incident, url: str | None) -> Iterable[str]:
         yield f"Environment: {incident.environment}"
     if incident.recovered_at is None:
         yield f"Incident {incident.id}: sluiceway alerts acknowledge {incident.id}"
+
+
+def _said(incident: Incident) -> str:
+    """Its sentence, of which the end may be left out: that of a run names the causes of all of its tables."""
+    return _cut(_one_line(incident.sentence), LONGEST)
 
 
 def _place(incident: Incident) -> str:

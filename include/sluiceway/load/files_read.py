@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
     from sluiceway.sources.extraction import Extraction
+
+log = logging.getLogger(__name__)
 
 SHOWN = 3
 
@@ -87,6 +90,9 @@ def files_read(spec: TableSpec, session: Session, place: Place, last: LastLoad) 
     files = tuple(place.files[at] for at in chosen)
     left = set(range(len(place.files))).difference(chosen)
     kept = {place.files[at].name: known[place.files[at].name] for at in sorted(left)}
+    if files:
+        of = counted(len(place.files), "file")
+        log.info("%s: %d of %s read, the rows of the others stand", spec.name, len(files), of)
     return FilesRead(replace(place, files=files), is_whole=False, kept=kept, notes=_of_gone(gone))
 
 

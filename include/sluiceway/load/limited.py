@@ -166,9 +166,10 @@ def _end_of_crashes() -> None:
 def _pickled(outcome: tuple[bool, object]) -> bytes:
     try:
         return pickle.dumps(outcome)
-    except (pickle.PicklingError, TypeError, AttributeError):
-        _, error = outcome
-        return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
+    except (pickle.PicklingError, TypeError, AttributeError) as unsent:
+        is_good, said = outcome
+        told = f"The work has ended well, and what it gave cannot be handed over: {unsent}"
+        return pickle.dumps((False, RuntimeError(told if is_good else f"{type(said).__name__}: {said}")))
 
 
 def _watch(pid: int, reading: int, limit: int | None) -> tuple[bytes, int, bool]:

@@ -31,6 +31,15 @@ tell_of = ["waiting"]
 """
 """A machine that is busy may be slow to begin any run: that is told elsewhere."""
 
+DEADLINE = """
+    SELECT deadline_time FROM deadline WHERE NOT missed
+    AND dagrun_id = (SELECT id FROM dag_run WHERE dag_id = 'master_etl' AND run_id = %s)
+"""
+POSTPONED = """
+    UPDATE deadline SET deadline_time = deadline_time + interval '1 h'
+    WHERE dagrun_id = (SELECT id FROM dag_run WHERE dag_id = 'master_etl' AND run_id = %s) RETURNING id
+"""
+
 
 @pytest.fixture(scope="module")
 def sink() -> Iterator[HttpSink]:
@@ -159,6 +168,22 @@ def test_a_deadline_tells_of_a_run_that_never_begins(deployment: Deployment, sta
     assert deployment.wait(run_id) == "success"
     assert arrives(deployment, starts, known + 1).subject == f"recovered: {DAG_ID} does not begin"
     assert len(starts.arrived()) == known + 2
+
+
+def test_a_run_whose_deadline_has_not_passed_can_be_cleared(deployment: Deployment) -> None:
+    deployment.restore()
+    deployment.api.patch(f"dags/{DAG_ID}", {"is_paused": True})
+    try:
+        run_id = deployment.trigger()
+        # no test is as fast as START_WITHIN_S on every machine
+        deployment.metadata(POSTPONED, run_id)
+        (before,) = deployment.metadata(DEADLINE, run_id)
+        deployment.clear(run_id)
+        (after,) = deployment.metadata(DEADLINE, run_id)
+        assert after["deadline_time"] < before["deadline_time"], "it is that of the run as it was queued again"
+    finally:
+        deployment.api.patch(f"dags/{DAG_ID}", {"is_paused": False})
+    assert deployment.wait(run_id) == "success"
 
 
 def test_no_log_and_no_row_holds_the_address(deployment: Deployment) -> None:

@@ -86,6 +86,44 @@ def test_reasons_that_differ_only_in_values_and_numbers_are_one_group(warehouse_
     assert (group.reason, group.count) == ("x: … is repeated by row …", 50)
 
 
+CHECKED = [
+    (
+        "x: 'v{n} fails accepted (1, 2); day: 19{n}-01-01 fails range (least 2015-01-01) (2024.csv, row {n})",
+        "x: … fails accepted (1, 2); day: … fails range (least 2015-01-01) (2024.csv, row …)",
+    ),
+    (
+        "'Ponce {n}', {n}.5 fails unique (place, cost): row {n}, which is loaded, has the same",
+        "…, … fails unique (place, cost): row …, which is loaded, has the same",
+    ),
+    (
+        "severity = 'F{n}', killed = {n} fails holds severity <> 'F1' OR killed > 0",
+        "severity = …, killed = … fails holds severity <> 'F1' OR killed > 0",
+    ),
+]
+
+
+@pytest.mark.parametrize(("reason", "kind"), CHECKED)
+def test_rows_that_fail_a_check_are_one_group_that_says_what_the_check_asks(
+    warehouse_url: str, reason: str, kind: str
+) -> None:
+    with connect(warehouse_url) as session:
+        open_run(session)
+        rejects = [
+            # a long value is cut, and has no quote at its end
+            Reject(
+                row_number=n,
+                column_name="x",
+                reason=reason.format(n=n).replace("v10", "v...").replace("v11", "v'"),
+                row={},
+            )
+            for n in (10, 11)
+        ]
+        store.begin_table(session, RUN, "place", 1)
+        write_rejects(session, RUN, "place", 1, rejects)
+        (group,) = collect(session, RUN, {}).tables[0].rejects
+    assert (group.reason, group.count) == (kind, 2)
+
+
 def test_many_kinds_of_reasons_do_not_fill_the_page(warehouse_url: str) -> None:
     with connect(warehouse_url) as session:
         open_run(session)

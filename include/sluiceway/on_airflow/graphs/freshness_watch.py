@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sluiceway.alerts.spec import read_alerts
 from sluiceway.errors import ConfigError
@@ -13,6 +12,8 @@ from sluiceway.on_airflow.connections import warehouse_url
 from sluiceway.settings import load_settings
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from airflow.sdk import Context
     from airflow.sdk.definitions.deadline import DeadlineAlert
 
@@ -50,6 +51,8 @@ def start_deadline() -> DeadlineAlert | None:
 
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=timedelta(seconds=load_settings().start_within_s),
+        # as a number, which Airflow reads too: with a timedelta 3.3 can clear no task of a run whose deadline has not
+        # passed (apache/airflow#70368), which is when a red run is mended
+        interval=cast("timedelta", load_settings().start_within_s),
         callback=AsyncCallback(tell_if_never_began),
     )
