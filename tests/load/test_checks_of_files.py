@@ -77,3 +77,9 @@ def test_shares_of_nulls_are_those_of_all_files(load: Load) -> None:
     assert load(checks, key, b="1,,1\n2,,1\n").inserted == 2
     with pytest.raises(CheckFailedError, match="guest is null in 3 of 5 rows"):
         load(checks, key, c="1,,1\n")
+
+
+def test_a_reject_shows_its_row_and_nothing_that_a_load_adds(load: Load, query: Query) -> None:
+    load("[checks.columns.rate]\nrange = { least = 20 }", '"content"\nduplicates = "keep"', a="1,ann,50\n2,bea,1\n")
+    ((row,),) = query('SELECT "row" FROM etl.reject')
+    assert row == {"month": "a.csv", "id": 1, "guest": "ann", "nights": 50, "rate": 2.0}

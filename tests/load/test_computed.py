@@ -118,6 +118,23 @@ def test_a_row_that_cannot_be_computed_is_a_reject_that_names_the_column_and_the
     assert (reject.key, reject.row) == ({"id": 2}, {"id": 2, "part": 1, "whole": 0, "rate": None})
 
 
+@pytest.mark.parametrize("name", ["s", "lost", "v", "failing", "raw"])
+def test_a_reject_is_told_whatever_its_columns_are_called(
+    name: str, write_spec: WriteSpec, load: Load, rejects: RejectsOf
+) -> None:
+    columns = f"""
+id = "integer"
+whole = "integer"
+{name} = {{ type = "text", expression = "'x' || 8 / whole" }}
+"""
+    result = load(write_spec("inspection", table(columns), inspection__csv="id,whole\n1,1\n2,0\n3,2\n1,4\n"))
+    assert counts(result) == (4, 2, 0, 0, 2)
+    assert [(each.reason, each.row) for each in rejects(result)] == [
+        ("key (id) is repeated by row 4, which is loaded", {"id": 1, "whole": 1, name: "x8"}),
+        (f"{name}: division by zero", {"id": 2, "whole": 0, name: None}),
+    ]
+
+
 def test_all_that_is_wrong_with_a_row_is_said_beside_what_the_cast_rejects(
     write_spec: WriteSpec, load: Load, rejects: RejectsOf
 ) -> None:

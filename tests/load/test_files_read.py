@@ -154,6 +154,16 @@ def test_a_changed_file_alone_is_read_where_the_file_is_of_the_key(months: Month
     assert months.rows() == [(1, 11, "2024-01.csv"), (2, 20, "2024-01.csv"), (3, 30, "2024-02.csv")]
 
 
+@pytest.mark.parametrize("name", ["map = { '2024-01.csv' = 'x', '2024-02.csv' = 'x' }", "lower = true"])
+@pytest.mark.parametrize("key", ['["file", "id"]', '"content"\nduplicates = "keep"'])
+def test_a_changed_file_has_all_read_where_two_files_may_be_called_alike(months: Months, key: str, name: str) -> None:
+    months.key = key
+    months.file = f'file = {{ type = "text", source = "$file", {name} }}'
+    months.load()
+    months.put("2024-01.csv", "1,11", "3,31")
+    assert months.load().extracted == 3
+
+
 def test_a_file_that_is_gone_is_told_and_its_rows_stay(months: Months) -> None:
     months.key, months.shrink = '["file", "id"]', 1.0
     months.load()

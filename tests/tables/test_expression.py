@@ -112,6 +112,8 @@ def test_what_postgresql_computes_of_one_row_is_taken(expression: str, write_spe
         ("name ~ '(a*)\\1'", "that refers back (\\1): a value could keep the server busy"),
         ("name ~ '" + "a" * 1_001 + "'", "has a pattern of more than 1,000 characters"),
         ("substring(name, street)", "takes the pattern of substring from column 'street'; write it in single quotes"),
+        ("year + \u0661", "has '\u0661' at character 8"),
+        ("lpad(name, \u0661)", "has '\u0661' at character 12"),
         ("extract(yeer from seen)", "takes 'yeer' of a moment; did you mean 'year'?"),
     ],
 )  # fmt: skip
@@ -140,6 +142,10 @@ def test_all_else_is_refused_by_a_sentence(expression: str, sentence: str, write
         (
             'a = { type = "text", expression = "name", default = "x" }',
             "columns.a: default: is for values of the source; the expression says what becomes of its own",
+        ),
+        (
+            'a = { type = "integer", expression = "year", accounting = true }',
+            "columns.a: accounting: is for values of the source; the expression says what becomes of its own",
         ),
         ('a = { type = "text", expresion = "name" }', "no such key; did you mean 'expression'?"),
     ],
@@ -189,6 +195,7 @@ def test_a_table_without_an_expression_keeps_the_fingerprint_that_it_had(write_s
         ("count(year)", "sees one row, and asks no others; make a view of it"),
         ("(SELECT 1)", "sees one row, and asks no others; make a view of it"),
         ("rank() OVER (ORDER BY year)", "sees one row, and asks no others; make a view of it"),
+        ("(" * 200 + "year" + ")" * 200, "cannot be read as SQL: it is nested too deeply; write it flatter"),
     ],
 )
 def test_a_parser_reads_it_when_files_are_checked(expression: str, sentence: str) -> None:

@@ -40,6 +40,12 @@ CSV = 'kind = "csv"\nuri = "*.csv"'
             r"'\$file' is of a file, and a source of kind \"sql\" is none",
         ),
         (CSV, 'f = { type = "text", source = "$file" }', "", "all of them say where a row came from"),
+        (
+            CSV,
+            'f = { type = "text", source = "$file" }\ng = { type = "text", expression = "upper(f)" }',
+            "",
+            "all of them say where a row came from, or are computed of that; name one that the source holds",
+        ),
         (CSV, 'f = { type = "text", source = ["id", "$file"] }', "", r"'\$file' is always there and stands alone"),
         (f'{CSV}\nsha256 = "{"0" * 64}"', 'id = "text"', "", r"source\.sha256: is of one file"),
         (

@@ -146,6 +146,10 @@ def test_a_spec_cannot_be_changed(write_spec: WriteSpec) -> None:
             "columns: 'etl_run_id' is a column Sluiceway adds itself; choose another target name",
         ),
         (
+            instead("name =", "etl_remembered ="),
+            "columns: 'etl_remembered' is a column Sluiceway adds itself; choose another target name",
+        ),
+        (
             instead("name =", "deleted_at ="),
             "columns: 'deleted_at' is a column Sluiceway adds itself; choose another target name",
         ),

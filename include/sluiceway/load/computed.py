@@ -128,7 +128,7 @@ def _rejects(spec: TableSpec, key: Sequence[str], file: sql.Composable) -> sql.C
     }
     return sql.SQL(
         "SELECT s.{} AS row_number, s.{} AS column_name, s.{} || {} AS reason, "
-        '(to_jsonb(s) - ARRAY[{}])::text AS "row"{} FROM {} s WHERE s.{} IS NOT NULL ORDER BY 1'
+        '(to_jsonb(s.*) - ARRAY[{}])::text AS "row"{} FROM {} s WHERE s.{} IS NOT NULL ORDER BY 1'
     ).format(
         *(sql.Identifier(name) for name in (ROW_NUMBER, REASON_COLUMN, REASON)),
         file,

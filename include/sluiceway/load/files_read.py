@@ -13,7 +13,7 @@ from sluiceway.ledger.loaded_files import LoadedFile
 from sluiceway.ledger.warehouse import Session
 from sluiceway.load.last_load import LastLoad
 from sluiceway.sources.place import Place
-from sluiceway.tables.origins import FILE
+from sluiceway.tables.origins import is_file_itself
 from sluiceway.tables.spec import TableSpec
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _is_each_by_itself(spec: TableSpec) -> bool:
 
     Rows of the same content are one row, whichever file it is of; only where alike ones are kept they are counted.
     """
-    says_file = {name for name, column in spec.columns.items() if column.source == FILE}
+    says_file = {name for name, column in spec.columns.items() if is_file_itself(column)}
     if spec.key == "content":
         return spec.duplicates == "reject" or bool(says_file)
     return not says_file.isdisjoint(spec.key)

@@ -13,6 +13,7 @@ from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import Session
 from sluiceway.load.stage_table import (
     KEY_PREFIX,
+    NOT_OF_THE_ROW,
     ORDINAL,
     REMEMBERED,
     ROW_NUMBER,
@@ -136,16 +137,15 @@ def reject_duplicates(
                     (dag_id, run_id, table_name, try_number, row_number, column_name, reason, "row", key)
                 SELECT {dag_id}, {run_id}, {table}, {try_number}, {number}, {column},
                        {reason} || etl_winner || {which},
-                       to_jsonb(lost) - {number_name} - {remembered_name} - 'etl_winner', {key_json}
+                       to_jsonb(lost.*) - {own} - 'etl_winner', {key_json}
                 FROM lost RETURNING id
             )
             SELECT (SELECT count(*) FROM kept) AS rejected, count(*) FILTER (WHERE {remembered}) AS remembered FROM lost
             """
         ).format(
             number=sql.Identifier(ROW_NUMBER),
-            number_name=sql.Literal(ROW_NUMBER),
+            own=NOT_OF_THE_ROW,
             remembered=sql.Identifier(REMEMBERED),
-            remembered_name=sql.Literal(REMEMBERED),
             key=_key(spec),
             stage=stage_table(spec),
             dag_id=sql.Literal(run.dag_id),

@@ -31,7 +31,7 @@ from sluiceway.load.rejected import REJECTED, key_as_json, of_file, reject_dupli
 from sluiceway.load.session import INTERNAL_ERROR
 from sluiceway.load.stage_table import (
     KEY_PREFIX,
-    REMEMBERED,
+    NOT_OF_THE_ROW,
     ROW_NUMBER,
     BeginAnewError,
     stage_table,
@@ -210,7 +210,7 @@ class _Rejecting:
                 DELETE FROM {stage} s USING failing WHERE s.{number} = failing.number
                 RETURNING failing.number, failing.value,
                           {shown} || failing.value || {fails} || failing.said || {file} AS reason,
-                          to_jsonb(s.*) - {number_name} - {remembered_name} AS "row", {key_json} AS key{key_values}
+                          to_jsonb(s.*) - {own} AS "row", {key_json} AS key{key_values}
             ), kept AS (
                 INSERT INTO etl.reject
                     (dag_id, run_id, table_name, try_number, row_number, column_name, reason, "row", key)
@@ -228,8 +228,7 @@ class _Rejecting:
             shown=sql.Literal(shown),
             fails=sql.Literal(f" fails {rule.told}"),
             file=self.file,
-            number_name=sql.Literal(ROW_NUMBER),
-            remembered_name=sql.Literal(REMEMBERED),
+            own=NOT_OF_THE_ROW,
             key_json=key_as_json(spec, lambda name: sql.Identifier("s", name)),
             key_values=_each_after_a_comma(
                 sql.SQL("s.{}::text AS {}").format(sql.Identifier(name), sql.Identifier(as_text))

@@ -23,6 +23,8 @@ REMEMBERED = "etl_remembered"
 """Its column that says that the row is of a batch which the last load has loaded: only its key is here then."""
 ORDINAL = "etl_ordinal"
 """Its column, where alike rows are kept, that numbers those that have alike ones before them: 2, 3, ..., else null."""
+NOT_OF_THE_ROW = sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(map(sql.Literal, (ROW_NUMBER, REMEMBERED, ORDINAL))))
+"""SQL for the names of these, which a reject does not show."""
 KEY_PREFIX = "key_"
 """Begins the names of columns with a reject's key, key_0, key_1, ..., as texts that PostgreSQL casts."""
 

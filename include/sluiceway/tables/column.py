@@ -58,7 +58,9 @@ _MEANT = {
     "guid": "uuid",
 }
 """Names of other systems, which PostgreSQL does not know or takes for something else."""
-_OF_A_SOURCE = ("source", "format", "null", "strip", "remove", "upper", "lower", "map", "scale", "default")
+_OF_A_SOURCE = (
+    *("source", "format", "null", "strip", "remove", "accounting", "upper", "lower", "map", "scale", "default"),
+)
 """Keys of a column that say where its values come from, and what becomes of them before the cast."""
 _TYPE_PATTERN = re.compile(r"^(?P<base>[a-z][a-z0-9 ]*?)\s*(?:\((?P<args>\d+(?:\s*,\s*\d+)?)\))?$")
 

@@ -28,6 +28,12 @@ def origin_columns(columns: Mapping[str, Column]) -> dict[str, str]:
     return {name: str(column.source) for name, column in columns.items() if column.source in ORIGINS}
 
 
+def is_file_itself(column: Column) -> bool:
+    """Whether a column holds another value for each file: its name, and not what that was made into."""
+    is_name = column.source == FILE and column.sql_type.base in {"text", "varchar"}
+    return is_name and not column.is_tidied and not column.null
+
+
 def inner_key(source: Frozen) -> str | None:
     """The key that names a part of each file: member, sheet, layer or table."""
     match source:
@@ -56,6 +62,7 @@ def check_origins(columns: Mapping[str, Column], source: Source, *, geometry: bo
     :raises ValueError: it cannot, and why.
     """
     found = {name: column for name, column in columns.items() if column.source in ORIGINS}
+    computed = sum(column.expression is not None for column in columns.values())
     for name, column in found.items():
         origin, said = str(column.source), f"columns.{name}.source: {column.source!r} is"
         if not isinstance(source, LocatedSource):
@@ -68,8 +75,9 @@ def check_origins(columns: Mapping[str, Column], source: Source, *, geometry: bo
                 if has
                 else f'{said} {ORIGINS[origin]}, and a source of kind "{source.kind}" has none'
             )
-    if found and len(found) == len(columns) and not geometry:
-        raise ValueError("columns: all of them say where a row came from; name one that the source holds")
+    if found and len(found) + computed == len(columns) and not geometry:
+        what = "all of them say where a row came from" + (", or are computed of that" if computed else "")
+        raise ValueError(f"columns: {what}; name one that the source holds")
     for name, column in columns.items():
         if isinstance(column.source, tuple) and (odd := next((each for each in column.source if each in ORIGINS), "")):
             raise ValueError(f"columns.{name}.source: {odd!r} is always there and stands alone; write {odd!r} only")

@@ -35,7 +35,7 @@ DELETED_COLUMN = "deleted_at"
 CONTENT_KEY_COLUMN = "content_key"
 RESERVED_COLUMNS = frozenset(
     {RUN_COLUMN, DELETED_COLUMN, CONTENT_KEY_COLUMN, "etl_row_number", "etl_winner", "etl_ordinal"}
-    | {"etl_reason", "etl_reason_column"}
+    | {"etl_remembered", "etl_reason", "etl_reason_column"}
 )
 """Ours: the warehouse table's, and the others of the staging table."""
 

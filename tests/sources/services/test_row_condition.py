@@ -52,6 +52,8 @@ def test_it_names_its_columns_each_once() -> None:
         ("a) OR (b", "has brackets that do not match"),
         ("((a", "has brackets that do not match"),
         ("a = = b", "is no condition that can be read"),
+        ("(" * 200 + "a" + ")" * 200 + " > 1", "is no condition that can be read: it is nested too deeply"),
+        ("a" + "::text" * 400 + " > 'b'", "is no condition that can be read: it is nested too deeply"),
         ("a = 1; DROP TABLE x", "holds more than one statement"),
         ("a = 1 UNION SELECT 1", "is no condition that can be read"),
         ("a = 1 ORDER BY b", "is no condition that can be read"),

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 from sluiceway.errors import nearest, shortened
-from sluiceway.sources.services.sql_code import POSTGRES, NotOneSelectError, condition_tree
+from sluiceway.sources.services.sql_code import POSTGRES, TOO_DEEP, NotOneSelectError, condition_tree
 from sluiceway.tables.expression import FUNCTIONS
 
 if TYPE_CHECKING:
@@ -75,14 +75,11 @@ def row_condition(text: str, columns: Collection[str]) -> RowCondition:
         raise NotOneSelectError("names no column of the table")
     for column in condition.find_all(exp.Column):
         column.set("this", exp.to_identifier(_folded(column.this), quoted=True))
-    return RowCondition(condition.sql(POSTGRES, comments=False), tuple(named))
-
-
-def _conditions() -> tuple[type[exp.Expr], ...]:
-    """What may be true or false as a whole."""
-    from sqlglot import exp
-
-    return exp.Predicate, exp.Connector, exp.Not, exp.Paren, exp.Column, exp.Func, exp.Escape
+    try:
+        spelled = condition.sql(POSTGRES, comments=False)
+    except RecursionError as error:
+        raise NotOneSelectError(f"is no condition that can be read: {TOO_DEEP}") from error
+    return RowCondition(spelled, tuple(named))
 
 
 def _check_part(node: exp.Expr) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 POSTGRES = "postgres"
+TOO_DEEP = "it is nested too deeply; write it flatter, or a part of it as a column of its own"
 DIALECTS = {
     "postgresql": POSTGRES,
     "mysql": "mysql",
@@ -144,7 +145,7 @@ def condition_tree(text: str) -> exp.Expr | None:
         check_condition(text, [POSTGRES])
         tree = _parse(f"SELECT 1 WHERE (\n{text}\n)", [POSTGRES])
     except UnreadSqlError as error:
-        said = " ".join(str(error.__cause__).split("\n")[0].split()).rstrip(".")
+        said = _said_by_parser(error.__cause__)
         raise NotOneSelectError(f"is no condition that can be read: {said}") from error
     inside: exp.Expr | None = tree.args["where"].this.this
     return None if inside is None else inside.copy()
@@ -259,6 +260,8 @@ def _tree(text: str, dialect: str) -> exp.Expr:
 
 
 def _said_by_parser(error: object) -> str:
+    if isinstance(error, RecursionError):
+        return TOO_DEEP
     return " ".join(str(error).split("\n")[0].split()).rstrip(".")
 
 
