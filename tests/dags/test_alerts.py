@@ -23,7 +23,7 @@ for name in ("master_etl", "freshness_watch"):
             "tasks": sorted(dag.task_ids),
             "every_s": dag.schedule.total_seconds() if hasattr(dag.schedule, "total_seconds") else None,
             "deadlines": [
-                [each.reference.reference_name, each.interval.total_seconds(), each.callback.path]
+                [each.reference.reference_name, each.interval, each.callback.path]
                 for each in dag.deadline or []
             ],
         }
