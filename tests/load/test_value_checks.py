@@ -116,6 +116,7 @@ def test_values_that_fail_are_rejects_and_the_others_are_loaded(
     ("column", "checks", "value", "reason"),
     [
         (TEXT, 'accepted = ["CA", "NV"]', "XX", "v: 'XX' fails accepted (CA, NV)"),
+        ('"boolean"', "accepted = [true]", "false", "v: false fails accepted (true)"),
         ('"integer"', "range = { least = 0, most = 360 }", "400", "v: 400 fails range (least 0, most 360)"),
         (NUMBER, "range = { most = 1.5 }", "2", "v: 2.00 fails range (most 1.5)"),
         ('"date"', DAYS, "2020-01-01", "v: 2020-01-01 fails range (least 2026-01-01, most 2026-12-31)"),

@@ -84,6 +84,8 @@ def _compared(batch: pa.RecordBatch, check: _Check, caster: Caster) -> pa.Array:
 
 def _shown(values: pa.Array, index: int) -> str:
     value = of_python(values, index)
+    if isinstance(value, bool):
+        return str(value).lower()
     return quoted(value, LONGEST) if isinstance(value, str) and pa.types.is_string(values.type) else str(value)
 
 

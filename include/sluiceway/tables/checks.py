@@ -50,7 +50,8 @@ class Rule(NamedTuple):
         """What it asks: `accepted (CA, NV)`."""
         match self.kind:
             case "accepted" | "unique":
-                shown = ", ".join(map(str, self.value))
+                # as TOML has it: true
+                shown = ", ".join(str(each).lower() if isinstance(each, bool) else str(each) for each in self.value)
             case "range":
                 shown = ", ".join(f"{end} {each}" for end, each in self.value if each is not None)
             case _:
