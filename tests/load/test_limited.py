@@ -74,6 +74,11 @@ def test_an_error_that_cannot_leave_its_process_is_told_in_words(ended: list[End
         run_within(Limits(MUCH), work, ended.append)
 
 
+def test_what_the_work_returns_and_cannot_leave_its_process_is_no_error_of_its(ended: list[Ended]) -> None:
+    with pytest.raises(RuntimeError, match=r"ended well, and what it gave cannot be handed over: .*lambda"):
+        run_within(Limits(MUCH), lambda: lambda: None, ended.append)
+
+
 def test_work_that_needs_more_memory_ends_and_the_sentence_says_peak_limit_and_what_to_set(ended: list[Ended]) -> None:
     limit = resident() + (200 << 20)
 
