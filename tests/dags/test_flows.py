@@ -145,7 +145,10 @@ for dag_id, dag in bag.dags.items():
     condition = getattr(dag.timetable, "asset_condition", None)
     seen["condition"] = plain(condition)
     seen["watched"] = sorted(asset.name for asset in flat(condition) if asset.watchers)
-    seen["outlets"] = {task.task_id: [each.name for each in task.outlets] for task in dag.tasks if task.outlets}
+    tells = {task.task_id: [each.name for each in task.outlets] for task in dag.tasks if task.outlets}
+    # that of tables and views, which is of no flow
+    seen["of_tables"] = [name for name in tells if tells[name] == ["warehouse"]]
+    seen["outlets"] = {name: told for name, told in tells.items() if told != ["warehouse"]}
     seen["teardowns"] = sorted(task.task_id for task in dag.tasks if task.is_teardown)
     seen["params"] = {name: param.dump() for name, param in dag.params.items()}
     seen["doc"] = dag.doc_md
@@ -250,6 +253,11 @@ def test_who_is_followed_tells_and_its_verdict_stays_the_leaf_that_counts(bag: d
             "flow/master_etl/success",
         ]
     }
+
+
+def test_airflow_knows_the_alias_of_tables_before_two_loads_make_it_at_once(bag: dict[str, Any]) -> None:
+    for name in ("landing", "master_etl", "plain"):
+        assert bag[name]["of_tables"] == ["plan"], "and no load declares it, for each would ask the API server"
 
 
 def test_nobody_pays_for_followers_there_are_not(bag: dict[str, Any]) -> None:

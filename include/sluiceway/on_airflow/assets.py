@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from sluiceway.ledger.rows import Run, TableRun
 
 ALIAS = AssetAlias("warehouse")
-"""Of all tables and views: what is scheduled by it follows each of them."""
+"""Of all tables and views: what is scheduled by it follows each of them.
+
+One task of each graph declares it, so that it is there before the first load tells of anything: where two of them make
+it at the same time, Airflow calls the slower one failed, though its rows are loaded.
+"""
 
 
 def warehouse_asset(name: str) -> Asset:

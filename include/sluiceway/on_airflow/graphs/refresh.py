@@ -9,6 +9,7 @@ from airflow.sdk import TaskGroup, TriggerRule, chain
 
 from sluiceway.ids import PLANNING_TASK, VERDICT_TASK, of_group
 from sluiceway.on_airflow import pods
+from sluiceway.on_airflow.assets import ALIAS
 from sluiceway.on_airflow.graphs import refresh_tasks as tasks
 from sluiceway.on_airflow.graphs.flow_events import take_events
 from sluiceway.on_airflow.graphs.split import load_in_parts
@@ -47,7 +48,8 @@ def refresh(
     """
     opened = step(tasks.opened)
     gate = DeployedCommitSensor(task_id="deploy_gate", closing=[VERDICT_TASK])
-    plans: dict[str | None, RecordedStepOperator] = {None: recorded_step(tasks.plan)}
+    # what its loads tell of goes through the alias, which Airflow knows by this before two of them make it at once
+    plans: dict[str | None, RecordedStepOperator] = {None: recorded_step(tasks.plan, outlets=[ALIAS])}
     plans |= {each: _plan_of(each) for each in groups or {}}
 
     with TaskGroup("pre", tooltip="Sources and warehouse are fit for the run; beside sub") as pre:
