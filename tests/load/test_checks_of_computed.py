@@ -56,6 +56,7 @@ def load(warehouse_url: str, open_run: Callable[[str], RunKey], spec: Callable[[
     ("checks", "failing"),
     [
         ("[checks.columns.area_ha]\nrange = { least = 0.001, most = 2.5 }", [(2, "area_ha"), (4, "area_ha")]),
+        ("[checks.columns.area_ha]\nrange = { least = 0.0005, most = 1 }", [(2, "area_ha")]),
         ('[checks.columns.code]\naccepted = ["A", "B"]', [(3, "code")]),
         ("[checks.columns.opened]\nrange = { least = 1800-01-01 }", [(3, "opened")]),
         ("[checks.columns.opened]\nunique = true", []),
