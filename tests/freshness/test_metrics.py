@@ -29,7 +29,8 @@ UNITS = ("seconds", "total", "info", "up", "state", "stale", "rows", "waiting", 
 
 
 def surveyed(url: str, *names: str) -> Survey:
-    return survey(lambda *_: read(url, names), None, Tables({}, dict.fromkeys(names, "x")), from_environment)
+    tables = Tables({}, dict.fromkeys(names, "x"))
+    return survey(lambda _: (tables, read(url, names)), None, from_environment)
 
 
 def samples(text: bytes) -> Samples:

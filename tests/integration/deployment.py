@@ -208,9 +208,9 @@ class Deployment:
         """Which of the mapped tasks loads the table."""
         return int(self.tasks(run_id)[f"sub.load_table[{table}]"]["map_index"])
 
-    def query(self, statement: str) -> list[tuple[Any, ...]]:
+    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of a statement in the warehouse."""
-        cursor = self._warehouse.execute(statement.encode())
+        cursor = self._warehouse.execute(statement.encode(), values or None)
         return cursor.fetchall() if cursor.description else []
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
 
@@ -61,6 +62,8 @@ def shortened(text: str) -> str:
     return repr(line if len(line) <= SHOWN else f"{line[:SHOWN]}...")
 
 
+# a thousand tables hold a few commits
+@lru_cache(maxsize=1024)
 def same(one: str, other: str) -> bool:
     """Whether both name one commit: the shorter begins the longer, and has at least 7 digits."""
     if one == other:

@@ -5,6 +5,7 @@ Two statements, each by an index, in one read-only snapshot.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from datetime import datetime
 
@@ -97,7 +98,7 @@ class Around(Frozen):
 
 _TABLES = """
     WITH last AS MATERIALIZED (
-        SELECT name.table_name, try.* FROM unnest({names}::text[]) name (table_name) CROSS JOIN LATERAL (
+        SELECT name.table_name, try.* FROM json_array_elements_text({names}) name (table_name) CROSS JOIN LATERAL (
             SELECT t.dag_id, t.run_id, r.status, t.status, t.finished_at, t.rejected,
                 left(nullif(concat_ws(': ', t.error_type, t.error), ''), {characters})
             FROM etl.table_run t JOIN etl.run r USING (dag_id, run_id)
@@ -184,7 +185,9 @@ def read(url: str, tables: Collection[str]) -> Around:
 def read_in(session: Session, tables: Collection[str]) -> Around:
     """As `read`, by one statement of a session that compiles no plans."""
     last_loads = sql.SQL(_TABLES).format(
-        names=sql.Literal(list(tables)), characters=sql.Literal(ERROR_CHARACTERS), loads=sql.Literal(LOADS_SHOWN)
+        names=sql.Literal(json.dumps(list(tables))),
+        characters=sql.Literal(ERROR_CHARACTERS),
+        loads=sql.Literal(LOADS_SHOWN),
     )
     statement = sql.SQL(_AROUND).format(
         last_loads=last_loads,

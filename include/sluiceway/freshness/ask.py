@@ -28,8 +28,8 @@ from sluiceway.tables import registry
 from sluiceway.tables.registry import Tables
 from sluiceway.tables.spec import TableSpec
 
-Read = Callable[[list[str], str | None], LedgerFacts | str]
-"""From the names of tables, and the environment's, to the ledger's facts, or to why there are none."""
+Look = Callable[[str | None], tuple[Tables, LedgerFacts | str]]
+"""From the environment's name to the tables, and the ledger's facts of them or why there are none."""
 
 
 class Unreadable(NamedTuple):
@@ -54,16 +54,19 @@ def ask(
 
     :param environment: None: no deployed commit is looked at.
     """
-    return survey(partial(facts_or_why, url), environment, registry.read_deployed(settings), connections).verdict
+
+    def look(environment_name: str | None) -> tuple[Tables, LedgerFacts | str]:
+        tables = registry.read_deployed(settings)
+        return tables, facts_or_why(url, tables.names(), environment_name)
+
+    return survey(look, environment, connections).verdict
 
 
-def survey(
-    read_facts: Read, environment: Environment | Unreadable | None, tables: Tables, connections: Connections
-) -> Survey:
-    """As `ask`, of these tables, and with the facts."""
+def survey(look: Look, environment: Environment | Unreadable | None, connections: Connections) -> Survey:
+    """As `ask`, of the tables that are looked at so, and with the facts."""
     # before the ledger: a deploy in between is then one that nobody has noted yet, and no run without a deploy
     seen = seen_now(environment, connections) if environment is not None else None
-    facts = read_facts(tables.names(), environment.name if environment is not None else None)
+    tables, facts = look(environment.name if environment is not None else None)
     return Survey(verdict_of(tables, environment, seen, facts), facts)
 
 

@@ -224,8 +224,8 @@ def _environment_state(
 
 def judge(environment: EnvironmentVerdict | None, tables: Sequence[TableVerdict], facts: LedgerFacts) -> Verdict:
     """All of it: as bad as the worst part."""
-    order = get_args(TableState)
-    ranked = sorted(tables, key=lambda each: (order.index(each.state), each.looked_at or facts.at, each.table))
+    order = {state: rank for rank, state in enumerate(get_args(TableState))}
+    ranked = sorted(tables, key=lambda each: (order[each.state], each.looked_at or facts.at, each.table))
     states: list[State] = [_OF_ALL[each.state] for each in tables] or ["unknown"]
     if environment is not None:
         states.append(environment.state)

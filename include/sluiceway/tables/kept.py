@@ -33,6 +33,11 @@ class KeptTables:
         self._read: dict[str, _Read] = {}
         self._lock = Lock()
 
+    def names(self) -> list[str]:
+        """Of the tables as they were read last, sorted; none before the first time."""
+        with self._lock:
+            return sorted(name for name, read in self._read.items() if read.is_deployed)
+
     def read_deployed(self) -> Tables:
         """The tables that this deployment runs, as their files are now."""
         folder = self._settings.config_dir / "tables"

@@ -34,6 +34,7 @@ def followed(deployment: Deployment) -> Iterator[Deployment]:
     yield deployment
     for each in FOLLOWERS:
         deployment.api.patch(f"dags/{each}", {"is_paused": True})
+    deployment.query("DELETE FROM t01 WHERE id > %s", ROWS)
 
 
 def settled(deployment: Deployment) -> dict[str, set[str]]:

@@ -49,16 +49,21 @@ def owner(door: Door, postgres: Cluster) -> str:
     return postgres.url("sluiceway_owner", urlsplit(door.warehouse).path[1:])
 
 
+def declared(name: str) -> str:
+    """A table's file."""
+    return (
+        f'description = "{name}"\nkey = "id"\nfresh_within = "10h"\nsource = {{ kind = "csv", uri = "a.csv" }}\n'
+        'columns = { id = "integer" }\n'
+    )
+
+
 @pytest.fixture(autouse=True, scope="module")
 def tables(door: Door) -> Iterator[None]:
     """city keeps its promise, shop breaks it."""
     folder = door.home / "config" / "tables"
     folder.mkdir()
     for name in ("city", "shop"):
-        (folder / f"{name}.toml").write_text(
-            f'description = "{name}"\nkey = "id"\nfresh_within = "10h"\nsource = {{ kind = "csv", uri = "a.csv" }}\n'
-            'columns = { id = "integer" }\n'
-        )
+        (folder / f"{name}.toml").write_text(declared(name))
     ran(door.warehouse, f"deploy__{A}", ago=HOUR, city="loaded")
     ran(door.warehouse, "deploy__old", ago=20 * HOUR, shop="loaded")
     yield
@@ -225,6 +230,20 @@ def test_status_json_is_valid_and_says_which_table_is_stale(ask: Ask, token: Tok
     assert found["status"]["indicator"] == "major"
     assert {each["table"]: each["state"] for each in found["tables"]} == {"shop": "stale", "city": "fresh"}
     assert answer.headers["Cache-Control"] == "private, no-cache"
+
+
+def test_a_table_that_came_since_the_last_answer_is_judged_by_its_loads(door: Door, ask: Ask, token: Tokens) -> None:
+    made = token("status")
+    ran(door.warehouse, "deploy__new", ago=HOUR, park="loaded")
+    ask(STATUS, made).raise_for_status()
+    path = door.home / "config" / "tables" / "park.toml"
+    path.write_text(declared("park"))
+    time.sleep(KEPT_S + 0.1)
+    found = {each["table"]: each["state"] for each in ask(STATUS, made).json()["tables"]}
+    path.unlink()
+    time.sleep(KEPT_S + 0.1)
+    assert found == {"shop": "stale", "city": "fresh", "park": "fresh"}
+    assert {each["table"] for each in ask(STATUS, made).json()["tables"]} == {"shop", "city"}
 
 
 def test_the_badge_is_as_shields_takes_it_and_never_names_a_table(ask: Ask, token: Tokens) -> None:

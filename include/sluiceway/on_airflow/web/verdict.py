@@ -19,6 +19,7 @@ from sluiceway.on_airflow.connections import connections
 from sluiceway.on_airflow.web.connections import warehouse_url
 from sluiceway.settings import load_settings
 from sluiceway.tables.kept import KeptTables
+from sluiceway.tables.registry import Tables
 
 log = logging.getLogger(__name__)
 memory = Memory()
@@ -55,7 +56,7 @@ def _drawn(draw: Callable[[Survey], bytes], found: Survey) -> Rendered:
 
 
 def _survey() -> Survey:
-    return ask.survey(_read, _environment(), _tables().read_deployed(), connections)
+    return ask.survey(_look, _environment(), connections)
 
 
 def _around() -> Around:
@@ -66,6 +67,18 @@ def _around() -> Around:
         # the verdict says so itself
         log.error("What stands around the verdict cannot be read: %s", error)
         return Around()
+
+
+def _look(environment: str | None) -> tuple[Tables, LedgerFacts | str]:
+    # the ledger is asked while the files are looked at: a thousand take them as long as it. Of a table that came or
+    # went since the last survey it is asked again
+    known = _tables().names()
+    asked = _ledger().thread.submit(_read, known, environment)
+    tables = _tables().read_deployed()
+    names, facts = tables.names(), asked.result()
+    if names != known:
+        facts = _ledger().thread.submit(_read, names, environment).result()
+    return tables, facts
 
 
 def _read(names: list[str], environment: str | None) -> LedgerFacts | str:
