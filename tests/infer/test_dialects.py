@@ -133,6 +133,22 @@ def test_a_total_above_the_notes_stays_and_is_told(tmp_path: Path) -> None:
     assert "# 1 row begins like a total, 'Total': loaded, and in sums." in draft.text
 
 
+@pytest.mark.parametrize(
+    ("delimiter", "below", "count"),
+    [
+        (",", "Note: as of May; revised\n", 1),
+        (",", "\nSource: City; County\nPhone; 555\n", 2),
+        (";", "Stand: Mai, geprueft\n", 1),
+    ],
+)
+def test_the_notes_of_a_file_of_few_rows_give_no_delimiter(
+    tmp_path: Path, delimiter: str, below: str, count: int
+) -> None:
+    draft = drafted(tmp_path, "a.csv", "id,name\n1,Oak\n2,Elm\n".replace(",", delimiter) + below)
+    assert rows(draft) == [("1", "Oak"), ("2", "Elm")]
+    assert draft.source["skip_footer"] == count
+
+
 @pytest.mark.parametrize("last", ["30,,\n", "Smith,,\n", "x,305,\n"])
 def test_a_last_row_that_is_no_note_stays(tmp_path: Path, last: str) -> None:
     draft = drafted(tmp_path, "a.csv", PAYMENTS + last)

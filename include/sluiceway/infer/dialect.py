@@ -84,7 +84,7 @@ class _Reading:
     """The line in which each record ends, from 1."""
     width: int
     share: float
-    """Of records with `width` values, from the first such one on."""
+    """Of records with `width` values, from the first such one to the notes below."""
 
 
 def find_dialect(beginning: str, end: str, *, whole: bool) -> Dialect:
@@ -228,7 +228,12 @@ def _read(text: str, delimiter: str, quote: str, escape: str | None, *, whole: b
         lines.pop()
     width = _usual_width(records)
     start = next((n for n, record in enumerate(records) if len(record) == width), 0)
-    share = sum(len(record) == width for record in records[start:]) / max(1, len(records) - start)
+    ends = len(records)
+    if whole:
+        # of few records the notes below are a large part
+        while ends > start + 1 and len(records) - ends < MOST_BELOW and _is_below(records[ends - 1], width):
+            ends -= 1
+    share = sum(len(record) == width for record in records[start:ends]) / max(1, ends - start)
     return _Reading(delimiter, quote, escape, spaces, records, lines, width, share)
 
 

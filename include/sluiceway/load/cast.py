@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +23,9 @@ from sluiceway.sources.extraction import family
 from sluiceway.tables.column import Column, SqlType
 from sluiceway.tables.source_spec import TextValues
 from sluiceway.tables.spec import TableSpec
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 Reasons = dict[int, list[tuple[str, str]]]
 """Index of a row that cannot be loaded -> (column, reason) pairs."""
@@ -248,8 +251,11 @@ def _meaning_null(texts: tuple[str, ...], arrow_type: pa.DataType) -> pa.Array:
 
 
 @cache
-def _process_duckdb() -> duckdb.DuckDBPyConnection:
+def _process_duckdb() -> DuckDBPyConnection:
     """The instance whose cursors the casters are: to make one takes 30 ms. No extension is fetched."""
+    # 40 MB and a tenth of a second, which a load does without whose values are spelled plainly
+    import duckdb
+
     return duckdb.connect(
         config={"threads": 1, "autoload_known_extensions": False, "autoinstall_known_extensions": False}
     )
@@ -266,16 +272,21 @@ class Caster:
     """How many values of a column were not null."""
 
     def __post_init__(self) -> None:
-        self._duckdb = _process_duckdb().cursor()
-        # a timestamp that names no zone is UTC wherever the worker is
-        self._duckdb.execute("SET TimeZone = 'UTC'")
         self._not_null = {
             name for name, column in self.spec.columns.items() if column.required or name in self.spec.key_columns
         }
 
+    @cached_property
+    def _duckdb(self) -> DuckDBPyConnection:
+        cursor = _process_duckdb().cursor()
+        # a timestamp that names no zone is UTC wherever the worker is
+        cursor.execute("SET TimeZone = 'UTC'")
+        return cursor
+
     def close(self) -> None:
         """Release the last batch."""
-        self._duckdb.close()
+        if "_duckdb" in self.__dict__:
+            self._duckdb.close()
 
     def cast(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Reasons]:
         """All rows of `batch` in wire types, and why some of them cannot be loaded.

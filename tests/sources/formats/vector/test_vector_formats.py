@@ -20,6 +20,7 @@ from sluiceway.errors import EmptyExtractionError, SchemaDriftError, SourceMissi
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.geometry.cleaner import Cleaned, GeometryCleaner
 from sluiceway.load.table import load_table
+from sluiceway.sources.formats.vector import layer
 from sluiceway.tables.spec import TableSpec
 from tests.sources.formats.vector.vector_cases import collection, features, frame, names, park, rows
 from tests.sources.opened import opened
@@ -418,3 +419,19 @@ def test_binary_values_are_no_column_that_is_loaded(
         assert pa.types.is_binary(batch.schema.field("picture").type)
     with pytest.raises(SchemaDriftError, match="column 'picture' holds binary values and is declared text"):
         load(park(path, {"picture": "text"}), warehouse_url, open_run("r1"))
+
+
+def test_the_long_shapes_of_an_uneven_shapefile_are_not_all_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layer, "BATCH_BYTES", 1 << 16)
+    monkeypatch.setattr(layer, "SLICE_BYTES", 1 << 30)
+    rows, long = 2_000, 128
+    parks = frame(rows)
+    # 4 KB each, where the mean shape has 400 bytes
+    parks.loc[: long - 1, "geometry"] = [shapely.Point(row, 0).buffer(1, quad_segs=64) for row in range(long)]
+    parks.to_file(tmp_path / "park.shp")
+    with opened(park(tmp_path / "park.shp")) as extraction:
+        batches = list(extraction.batches)
+    assert sum(batch.num_rows for batch in batches) == rows
+    assert max(batch.nbytes for batch in batches) < 5 << 16

@@ -28,7 +28,7 @@ from sluiceway.tables.spec import TableSpec
 
 ROWS_BYTES = 8 << 20
 """Of rows that are read at once, at most."""
-ROWS_AT_ONCE = 2_000
+ROWS_AT_ONCE = 4_000
 _END_OF_COLUMNS = 0x0D
 _LEVEL_7 = frozenset({0x04, 0x8C})
 _DBASE_4 = frozenset({0x8B, 0x8E, 0xCB})

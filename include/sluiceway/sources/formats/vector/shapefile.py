@@ -76,12 +76,26 @@ def _check_shapes(path: Path, index: Path) -> int:
 
 def longest_shape(path: Path) -> tuple[int, int]:
     """The row whose shape is longest, as the .shx says, and its bytes."""
+    lengths = _lengths(path)
+    if not len(lengths):
+        return 1, 0
+    row = int(lengths.argmax())
+    return row + 1, int(lengths[row])
+
+
+def longest_run(path: Path, rows: int) -> int:
+    """The bytes of those shapes that have most of so many that follow each other, as the .shx says; 0 without one."""
+    lengths = _lengths(path)
+    ends = np.concatenate(([0], np.cumsum(lengths)))
+    return int((ends[rows:] - ends[:-rows]).max()) if rows < len(ends) else int(ends[-1])
+
+
+def _lengths(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The bytes of each shape, as the .shx says; none without one."""
     index = _part(path, ".shx")
     if index is None or index.stat().st_size < _HEADER_BYTES + 8:
-        return 1, 0
-    lengths = np.fromfile(index, dtype=">i4", offset=_HEADER_BYTES)[1::2]
-    row = int(lengths.argmax())
-    return row + 1, int(lengths[row]) * 2
+        return np.empty(0, dtype=np.int64)
+    return np.fromfile(index, dtype=">i4", offset=_HEADER_BYTES)[1::2].astype(np.int64) * 2
 
 
 @dataclass(frozen=True)
