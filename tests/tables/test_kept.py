@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from sluiceway.settings import Settings
 from sluiceway.tables import kept
+from sluiceway.tables.files import deployed_names
 from sluiceway.tables.kept import KeptTables
+from sluiceway.tables.registry import read_deployed
 
 TABLE = """
 description = "x"
@@ -66,6 +69,16 @@ def test_a_link_to_nothing_is_told(tables: KeptTables, config: Path) -> None:
     (config / "tables" / "town.toml").unlink()
     (config / "tables" / "town.toml").symlink_to(config / "nowhere.toml")
     assert "there is no such file" in tables.read_deployed().wrong["town"]
+
+
+def test_a_file_whose_name_is_no_text_is_told_and_hinders_no_other_table(tables: KeptTables, config: Path) -> None:
+    odd = os.fsencode(config / "tables") + b"/b\xff.toml"
+    Path(os.fsdecode(odd)).write_text(TABLE.format(more=""), encoding="utf-8")
+    for found in (tables.read_deployed(), read_deployed(Settings(config_dir=config))):
+        assert (list(found.right), list(found.wrong)) == (["city", "town"], [r"b\xff"])
+        assert "is no plain name" in found.wrong[r"b\xff"]
+        assert found.wrong[r"b\xff"].isascii()
+    assert tables.names() == deployed_names(Settings(config_dir=config)) == [r"b\xff", "city", "town"]
 
 
 def test_a_transform_that_comes_is_seen(tables: KeptTables, config: Path) -> None:

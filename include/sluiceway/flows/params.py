@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from sluiceway.errors import ConfigError, nearest
 from sluiceway.ids import MASTER
 from sluiceway.settings import Settings, load_settings
-from sluiceway.tables.files import deployed_names, needs, split_needs, table_files
+from sluiceway.tables.files import as_text, deployed_names, needs, split_needs, table_files
 from sluiceway.tables.needs import Needs, largest
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def wrong_params(flow: Flow, params: Mapping[str, JsonValue]) -> Iterator[str]:
 def _names(flow: Flow | None, config_dir: Path) -> list[str]:
     # of all groups: which of them the deployment runs is known there, and Airflow refuses the others
     own = flow.spec.tables if flow else ()
-    return list(own) or [each.stem for each in table_files(config_dir)]
+    return list(own) or [as_text(each.stem) for each in table_files(config_dir)]
 
 
 def _problems(known: Mapping[str, RunParam], names: Sequence[str], conf: Mapping[str, Any]) -> Iterator[str]:

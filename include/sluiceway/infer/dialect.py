@@ -108,11 +108,9 @@ def find_dialect(beginning: str, end: str, *, whole: bool) -> Dialect:
     remarks = {"header": shape.remark} if shape.remark else {}
     if reading.quote == NO_QUOTE:
         remarks["quote"] = WITHOUT_QUOTES
-    if labels:
-        remarks["skip_below"] = labels
+    remarks |= {"skip_below": labels} if labels else {}
     footer, remark = _footer(reading, text if whole else end)
-    if remark:
-        remarks["skip_footer"] = remark
+    remarks |= {"skip_footer": remark} if remark else {}
     return Dialect(
         reading.delimiter,
         reading.quote,
@@ -229,10 +227,9 @@ def _read(text: str, delimiter: str, quote: str, escape: str | None, *, whole: b
     width = _usual_width(records)
     start = next((n for n, record in enumerate(records) if len(record) == width), 0)
     ends = len(records)
-    if whole:
-        # of few records the notes below are a large part
-        while ends > start + 1 and len(records) - ends < MOST_BELOW and _is_below(records[ends - 1], width):
-            ends -= 1
+    # of few records the notes below are a large part
+    while whole and ends > start + 1 and len(records) - ends < MOST_BELOW and _is_below(records[ends - 1], width):
+        ends -= 1
     share = sum(len(record) == width for record in records[start:ends]) / max(1, ends - start)
     return _Reading(delimiter, quote, escape, spaces, records, lines, width, share)
 
@@ -265,9 +262,8 @@ def _one_column(reading: _Reading, text: str, comment: str | None) -> Dialect:
     delimiter = next((each for each in DELIMITERS if each not in text), reading.delimiter)
     records = [[line.strip()] for line in _lines(text) if line.strip()]
     header, remark = _has_header(records)
-    return Dialect(
-        delimiter, reading.quote, None, comment, header, width=1, remarks={"header": remark} if remark else {}
-    )
+    remarks = {"header": remark} if remark else {}
+    return Dialect(delimiter, reading.quote, None, comment, header, width=1, remarks=remarks)
 
 
 def _comment(text: str) -> str | None:

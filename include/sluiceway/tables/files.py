@@ -6,6 +6,7 @@ can and does not load the models of spec.py.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -42,10 +43,15 @@ def table_files(config_dir: Path) -> list[Path]:
     return sorted((config_dir / "tables").glob("*.toml"))
 
 
+def as_text(stem: str) -> str:
+    """A file's name, or what names it, as it can be shown and stored: bytes that are no UTF-8 are numbers."""
+    return os.fsencode(stem).decode("utf-8", "backslashreplace")
+
+
 def deployed_names(settings: Settings | None = None) -> list[str]:
     """Names of the tables this deployment runs, for a trigger form; a broken file keeps its name."""
     settings = settings or load_settings()
-    return [path.stem for path in table_files(settings.config_dir) if is_deployed(path, settings)]
+    return [as_text(path.stem) for path in table_files(settings.config_dir) if is_deployed(path, settings)]
 
 
 def needs(names: Iterable[str], settings: Settings | None = None) -> set[Needs]:

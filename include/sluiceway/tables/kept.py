@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sluiceway.config_files import Stamp
 from sluiceway.errors import ConfigError
 from sluiceway.settings import Settings
-from sluiceway.tables.files import is_deployed
+from sluiceway.tables.files import as_text, is_deployed
 from sluiceway.tables.registry import Tables, read_spec
 from sluiceway.tables.spec import TableSpec
 
@@ -36,7 +36,7 @@ class KeptTables:
     def names(self) -> list[str]:
         """Of the tables as they were read last, sorted; none before the first time."""
         with self._lock:
-            return sorted(name for name, read in self._read.items() if read.is_deployed)
+            return sorted(as_text(name) for name, read in self._read.items() if read.is_deployed)
 
     def read_deployed(self) -> Tables:
         """The tables that this deployment runs, as their files are now."""
@@ -47,7 +47,7 @@ class KeptTables:
             deployed = {name: read.spec for name, read in self._read.items() if read.is_deployed}
         return Tables(
             {name: spec for name, spec in deployed.items() if not isinstance(spec, str)},
-            {name: said for name, said in deployed.items() if isinstance(said, str)},
+            {as_text(name): as_text(said) for name, said in deployed.items() if isinstance(said, str)},
         )
 
     def _stamps(self, folder: Path) -> dict[str, tuple[Stamp, bool]]:

@@ -13,7 +13,7 @@ from sluiceway.errors import ConfigError, UnknownTableError, nearest
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.checks import Checks, ColumnChecks, Range, RowCheck
 from sluiceway.tables.column import Column
-from sluiceway.tables.files import is_deployed, table_files
+from sluiceway.tables.files import as_text, is_deployed, table_files
 from sluiceway.tables.paging import Paging
 from sluiceway.tables.source_spec import SOURCE_KINDS, LocatedSource
 from sluiceway.tables.spec import Geometry, TableSpec
@@ -111,7 +111,7 @@ def read(settings: Settings | None = None) -> Tables:
         try:
             tables.right[path.stem] = read_spec(path)
         except ConfigError as error:
-            tables.wrong[path.stem] = str(error)
+            tables.wrong[as_text(path.stem)] = as_text(str(error))
     return tables
 
 
@@ -119,10 +119,10 @@ def read_deployed(settings: Settings | None = None) -> Tables:
     """The tables this deployment runs, as `read`: those of its groups, also where the file that names one is wrong."""
     settings = settings or load_settings()
     right, wrong = read(settings)
-    folder = settings.config_dir / "tables"
+    paths = {as_text(path.stem): path for path in table_files(settings.config_dir)}
     return Tables(
         {name: spec for name, spec in right.items() if settings.runs_group(spec.group)},
-        {name: said for name, said in wrong.items() if is_deployed(folder / f"{name}.toml", settings)},
+        {name: said for name, said in wrong.items() if name in paths and is_deployed(paths[name], settings)},
     )
 
 
