@@ -24,7 +24,7 @@ from sluiceway.sources.formats.vector.geopackage import count_features
 from sluiceway.sources.formats.vector.layers import layer_of, read_info
 from sluiceway.sources.formats.vector.moments import is_naive, moments
 from sluiceway.sources.formats.vector.pieces import of_records, of_value, selected
-from sluiceway.sources.formats.vector.shapefile import check_dbase, check_whole, deleted_rows, longest_run
+from sluiceway.sources.formats.vector.shapefile import check_dbase, check_whole, deleted_rows, longest_batch
 from sluiceway.sources.formats.vector.vector_files import VectorFile, count_records
 from sluiceway.sources.piece import Piece
 from sluiceway.sources.selection import Numbers, Selection
@@ -248,7 +248,7 @@ class Layer:
         fit = max(1, features * BATCH_BYTES // max(1, size))
         # a power of two: in a file that has grown a little the batches are the same ones (load/loaded_batches.py)
         rows = min(most, 1 << (fit.bit_length() - 1))
-        while path.suffix == ".shp" and rows > 1 and longest_run(path, rows) > _UNEVEN * BATCH_BYTES:
+        while path.suffix == ".shp" and rows > 1 and longest_batch(path, rows) > _UNEVEN * BATCH_BYTES:
             # the long shapes of an uneven file may follow each other
             rows //= 2
         return rows

@@ -80,22 +80,23 @@ def longest_shape(path: Path) -> tuple[int, int]:
     if not len(lengths):
         return 1, 0
     row = int(lengths.argmax())
-    return row + 1, int(lengths[row])
+    return row + 1, int(lengths[row]) * 2
 
 
-def longest_run(path: Path, rows: int) -> int:
-    """The bytes of those shapes that have most of so many that follow each other, as the .shx says; 0 without one."""
+def longest_batch(path: Path, rows: int) -> int:
+    """The bytes of the longest of its batches of so many shapes, as the .shx says; 0 without one."""
     lengths = _lengths(path)
-    ends = np.concatenate(([0], np.cumsum(lengths)))
-    return int((ends[rows:] - ends[:-rows]).max()) if rows < len(ends) else int(ends[-1])
+    if not len(lengths):
+        return 0
+    return int(np.add.reduceat(lengths, np.arange(0, len(lengths), rows), dtype=np.int64).max()) * 2
 
 
-def _lengths(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The bytes of each shape, as the .shx says; none without one."""
+def _lengths(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    """The 16-bit words of each shape, as the .shx says; none without one."""
     index = _part(path, ".shx")
     if index is None or index.stat().st_size < _HEADER_BYTES + 8:
-        return np.empty(0, dtype=np.int64)
-    return np.fromfile(index, dtype=">i4", offset=_HEADER_BYTES)[1::2].astype(np.int64) * 2
+        return np.empty(0, dtype=np.int32)
+    return np.fromfile(index, dtype=">i4", offset=_HEADER_BYTES)[1::2]
 
 
 @dataclass(frozen=True)
