@@ -6,8 +6,10 @@ on standard input is an order of its, as JSON: to start a component again, or a 
 """
 
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -52,15 +54,21 @@ def import_library() -> None:
     Without it each task takes 0.7 s of a core more, and the parsing of our DAG files twice as long. Not pyogrio: it
     brings pandas, 100 MB that the tables without a geometry do not need.
     """
+    import sluiceway.load.limited
+    import sluiceway.load.merge
+    import sluiceway.load.rejected
     import sluiceway.load.session
     import sluiceway.load.staging
-    import sluiceway.load.table
-    import sluiceway.on_airflow.graphs.refresh
     import sluiceway.on_airflow.operators.load_table
     import sluiceway.run.report.collect
     import sluiceway.run.report.write
     import sluiceway.run.steps
     import sluiceway.sources.formats.csv  # noqa: F401
+    from sluiceway.on_airflow import graphs
+
+    # what DAG files have of us
+    for graph in pkgutil.iter_modules(graphs.__path__, f"{graphs.__name__}."):
+        importlib.import_module(graph.name)
 
     files = {Path(module.__file__) for name, module in sys.modules.items() if is_ours(name) and module.__file__}
     written = {file: file.stat().st_mtime_ns for file in files}

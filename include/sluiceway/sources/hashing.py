@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,20 +90,24 @@ def fingerprint(path: Path) -> Fingerprint:
     sizes = [part.stat().st_size for part in parts]
     pieces = [(part, at) for part, size in zip(parts, sizes, strict=True) for at in range(0, max(size, 1), PIECE_BYTES)]
     digest = hashlib.sha256()
-    # both cores: half a gigabyte of shapefile in a third of a second
-    with ThreadPoolExecutor(2) as threads:
-        for (part, at), found in zip(pieces, threads.map(_sha256, pieces), strict=True):
-            if at == 0:
-                digest.update(part.suffix.lower().encode() + b"\0")
-            digest.update(found)
+    # both cores: half a gigabyte of shapefile in a third of a second; a small file waits for no thread
+    with ThreadPoolExecutor(2) if len(pieces) > 1 else nullcontext() as threads:
+        hashes = threads.map(_sha256, pieces) if threads else map(_sha256, pieces)
+        found = list(hashes)
+    for (part, at), hashed_piece in zip(pieces, found, strict=True):
+        if at == 0:
+            digest.update(part.suffix.lower().encode() + b"\0")
+        digest.update(hashed_piece)
     return digest.hexdigest(), sum(sizes)
 
 
 def _sha256(piece: tuple[Path, int]) -> bytes:
     path, at = piece
-    digest, block = hashlib.sha256(), bytearray(HASHED_BYTES)
-    with path.open("rb", buffering=0) as file, memoryview(block) as view:
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        # no more than there is: a block of that size takes longer than to hash a small file
+        block = bytearray(max(1, min(HASHED_BYTES, os.fstat(file.fileno()).st_size - at)))
         file.seek(at)
         for _ in range(PIECE_BYTES // HASHED_BYTES):
-            digest.update(view[: file.readinto(block)])
+            digest.update(memoryview(block)[: file.readinto(block)])
     return digest.digest()
