@@ -9,6 +9,7 @@ import pytest
 
 from sluiceway.freshness.around import LastLoads
 from sluiceway.freshness.model import TableState, TableVerdict, Verdict
+from sluiceway.on_airflow.web.pages.freshness import row_of
 from sluiceway.on_airflow.web.pages.table_rows import Asked, Tables, points, shown
 
 AT = datetime(2026, 8, 3, 12, tzinfo=UTC)
@@ -32,7 +33,6 @@ def load(*, dag_id: str = "master_etl", **others: Any) -> LastLoads:
         "run_id": "r1",
         "run_status": "success",
         "status": "loaded",
-        "finished_at": AT,
         "rejected": 0,
         "error": None,
         "log_url": None,
@@ -140,3 +140,21 @@ def test_the_trend_is_drawn_from_left_to_right_and_the_most_is_at_the_top() -> N
     assert points([0, 10, 5]) == "2,14 30,2 58,8"
     (row,) = of(table("a"), a=load(rows=(3, 9, 4))).rows
     assert row.change == -5
+
+
+def test_a_line_leads_to_its_table_whatever_the_name_of_its_file() -> None:
+    named, wrong = (row_of(row, "/sluiceway") for row in of(table("city"), table('a b?"<', "unknown")).rows)
+    assert '<a href="/sluiceway/tables/city">city</a>' in named
+    assert '<a href="/sluiceway/tables/a%20b%3F%22%3C">a b?&#34;&lt;</a>' in wrong
+
+
+def test_a_line_is_drawn_anew_when_anything_of_it_is_another() -> None:
+    def drawn(last: LastLoads, **others: Any) -> str:
+        return row_of(*of(table("city", **others), a=last, city=last).rows, "/sluiceway")
+
+    good = drawn(load(rows=(3, 4)))
+    assert drawn(load(rows=(3, 4))) == good
+    assert (
+        len({good, drawn(load(rows=(3, 5))), drawn(load(rejected=1)), drawn(load(), hours=2), drawn(load(), rows=9)})
+        == 5
+    )
