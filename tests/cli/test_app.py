@@ -303,6 +303,8 @@ def test_a_table_is_run_by_its_name_and_by_its_file(run: Run, wired: Path, query
         "city: loaded, 3 extracted = 2 inserted + 0 updated + 0 unchanged + 1 rejected; 2 rows in the table;"
     )
     assert query("SELECT id, name FROM city ORDER BY id") == [(1, "Ponce"), (2, "[bold]Caguas")]
+    [(run_id,)] = query("SELECT run_id FROM etl.run")
+    assert by_name.stderr == f"Why rows were rejected: sluiceway runs show {run_id}\n"
     by_file = run("tables", "run", wired / "tables" / "city.toml")
     assert by_file.stdout.startswith("city: unchanged,")
     forced = run("tables", "run", "city", "--force")

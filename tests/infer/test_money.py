@@ -115,3 +115,24 @@ def test_percents_are_told_how_they_become_shares(tmp_path: Path) -> None:
 def test_what_is_not_all_amounts_stays_a_text(texts: list[str], tmp_path: Path) -> None:
     content = "id;amount\n" + "".join(f"{index};{text}\n" for index, text in enumerate(texts))
     assert drafted(tmp_path, "a.csv", content).data["columns"]["amount"] == "text"
+
+
+@pytest.mark.parametrize(
+    ("odd", "others", "told"),
+    [
+        ("TBD", [f"${number}.50" for number in range(24)], "no amount, such as 'TBD'"),
+        ("13/45/2025", [f"04/{day}/2025" for day in range(8, 30)], "no date as %m/%d/%Y, such as '13/45/2025'"),
+        ("13/45/2025", [f"04/{day:02}/2025" for day in range(1, 12)] * 2, "no date, such as '13/45/2025'"),
+        ("Maybe", ["Y", "N"] * 12, "no boolean, such as 'Maybe'"),
+    ],
+)
+def test_the_one_value_that_makes_a_column_a_text_is_named(
+    odd: str, others: list[str], told: str, tmp_path: Path
+) -> None:
+    def remark(texts: list[str]) -> str:
+        content = "id,told\n" + "".join(f"{index},{text}\n" for index, text in enumerate(texts))
+        return drafted(tmp_path, "spend.csv", content).comment("told")
+
+    assert remark([*others, odd]) == f"1 of {len(others) + 1} values is {told}"
+    # of many such it is a text like any other
+    assert remark([*others, odd, "x y", "z"]) == ""

@@ -88,6 +88,15 @@ def test_checks_of_values_are_applied_as_far_as_no_warehouse_is_needed(
     assert loaded.rejected == found.all_rejected
 
 
+def test_what_the_numbers_of_rows_and_rejects_fail_is_told(write_spec: WriteSpec) -> None:
+    rejected = preview(write_spec("city", SPEC.partition("[checks]")[0], city__csv=CITIES))
+    assert rejected.remarks() == ["would fail the table: 2 rejects, checks.max_rejects allows 0"]
+    allowed = SPEC.partition("[checks]")[0] + "[checks]\nmax_rejects = 2\n"
+    assert preview(write_spec("city", allowed, city__csv=CITIES)).remarks() == []
+    empty = preview(write_spec("city", SPEC, city__csv="id,founded,name\n"))
+    assert empty.remarks() == ["would fail the table: the source gives no rows, checks.min_rows is 1"]
+
+
 def test_a_check_that_is_wrong_is_told_before_a_row_is_read(write_spec: WriteSpec) -> None:
     spec = write_spec("city", SPEC + "[checks.columns.name]\npattern = '(?=x)'\n")
     with pytest.raises(ConfigError, match=r"city: checks\.columns\.name\.pattern = '\(\?=x\)': is no regular"):

@@ -246,6 +246,8 @@ def tables_run(
         )
     if result.note is not None:
         err.print(plain(f"{spec.name}: {result.note}"))
+    if result.rejected and not as_json:
+        err.print(f"Why rows were rejected: sluiceway runs show {result.run_id}")
     if ended.failure is not None:
         say_error(ended.failure)
         raise typer.Exit(EXIT_FAILED)

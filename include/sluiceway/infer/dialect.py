@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from sluiceway.amounts import counted
 from sluiceway.infer.footer import MOST_BELOW, count_filled, is_note, is_total, said_of_notes, said_of_total
-from sluiceway.infer.labels import labels_below
+from sluiceway.infer.labels import labels_below, said_of_above
 
 DELIMITERS = (",", ";", "\t", "|")
 """Of two that fit equally well, the first."""
@@ -105,7 +105,7 @@ def find_dialect(beginning: str, end: str, *, whole: bool) -> Dialect:
     fitting = _names_of_another_width(reading, shape) if shape.header else None
     above = shape.above + 1 if fitting is not None else shape.above
     above = reading.lines[above - 1] if above else 0
-    remarks = {"header": shape.remark} if shape.remark else {}
+    remarks = said_of_above(reading.records[: shape.above]) | ({"header": shape.remark} if shape.remark else {})
     if reading.quote == NO_QUOTE:
         remarks["quote"] = WITHOUT_QUOTES
     remarks |= {"skip_below": labels} if labels else {}
@@ -328,7 +328,7 @@ def _footer(reading: _Reading, end: str) -> tuple[int, str | None]:
     while count and not count_filled(rest[-1]) and len(rest) > 2:
         # a blank record sets the notes apart
         rest, count = rest[:-1], count + 1
-    notes = [record for record in records[len(rest) :] if len(record) == reading.width and count_filled(record)]
+    notes = [record for record in records[len(rest) :] if count_filled(record)]
     last = rest[-1]
     said = [said_of_notes(notes)] if notes else []
     if len(last) == reading.width and (total := said_of_total(rest, count)):

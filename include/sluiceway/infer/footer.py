@@ -7,22 +7,15 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from sluiceway.amounts import counted
+from sluiceway.sources.footer import SHOWN, begins_as_note, begins_as_total, quoted
 
 Record = Sequence[str]
 
 MOST_BELOW = 10
 """Records of a footer."""
-SHOWN = 3
-TOTAL = r"^\s*(grand |sub)?-?(totals?|totale|gesamt|summe|somme|suma|insgesamt)\b"
-_TOTAL = re.compile(TOTAL, re.IGNORECASE)
-_NOTE = re.compile(
-    r"(?i)\s*([*†‡©]|\(?[0-9a-z]\)|\[[0-9a-z]\]|(prepared by|as of|data as of|last updated)\b|https?:"
-    r"|((foot)?notes?|sources?|quelle|anm|hinweis|stand|fuente|nota|fonte|bron|kilde)(\s+\d+)?\s*[:.])"
-)
 _VALUE = re.compile(r"[+-]?[\d.,][\d., '\u00a0\u202f]*([eE][+-]?\d+)?%?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
 _WORDS = 6
 """So many are a sentence, and no name."""
-_LONGEST_SHOWN = 60
 
 
 def is_value(text: str) -> bool:
@@ -32,7 +25,7 @@ def is_value(text: str) -> bool:
 
 def is_total(record: Record) -> bool:
     """Whether its first value is a word for a sum."""
-    return bool(_TOTAL.match(first_value(record)))
+    return begins_as_total(first_value(record))
 
 
 def is_note(record: Record) -> bool:
@@ -40,7 +33,7 @@ def is_note(record: Record) -> bool:
     if len(record) < SHOWN - 1 or count_filled(record) != 1:
         return False
     text = first_value(record).strip()
-    return bool(_NOTE.match(text)) or (len(text.split()) >= _WORDS and not is_value(text))
+    return begins_as_note(text) or (len(text.split()) >= _WORDS and not is_value(text))
 
 
 def count_filled(record: Record) -> int:
@@ -51,12 +44,6 @@ def count_filled(record: Record) -> int:
 def first_value(record: Record) -> str:
     """The first that is not blank; empty where all are."""
     return next((value for value in record if value.strip()), "")
-
-
-def quoted(texts: Sequence[str]) -> str:
-    """A few of them, cut."""
-    few = ", ".join(repr(text[:_LONGEST_SHOWN]) for text in texts[:SHOWN])
-    return f"{few}, ..." if len(texts) > SHOWN else few
 
 
 def notes_at_the_end(last: Sequence[Record], rows: int) -> tuple[int, str | None]:

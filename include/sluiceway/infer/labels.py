@@ -1,9 +1,11 @@
-"""A line below the header that holds no values: units, labels or widths of the columns."""
+"""Lines around the header that hold no values: titles above it, and units, labels or widths of the columns below."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+
+from sluiceway.sources.footer import quoted
 
 _WIDTH = re.compile(r"\d+[sdn]")
 """As the USGS writes widths and kinds: 5s, 15d, 20n."""
@@ -56,3 +58,9 @@ def labels_below(
     if spoken >= _ENOUGH or units:
         return True, f"the line below the names is no data, as it seems, but units or labels: {shown}"
     return False, f"the first line below the names may hold units or labels ({shown}); if it does, set skip_below = 1"
+
+
+def said_of_above(records: Sequence[Sequence[str]]) -> dict[str, str]:
+    """What to say of the lines above the names, which are left out."""
+    texts = [text for record in records if (text := " ".join(value.strip() for value in record if value.strip()))]
+    return {"skip_lines": f"above the names: {quoted(texts)}"} if texts else {}

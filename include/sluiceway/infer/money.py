@@ -56,6 +56,13 @@ def amounts(values: Values, column: SourceColumn, marks: TextValues, given: str)
     return ColumnType("numeric", None, remark, nulls, nothing, remove or None, bool(negatives))
 
 
+def amount_test(column: SourceColumn, marks: TextValues) -> tuple[str, str]:
+    """SQL of whether a text has the sign of a currency or a percent, and of whether it is an amount or a number."""
+    written, text = _Written(marks), f"trim({column.sql}, ' ' || chr(9) || chr(160))"
+    tests = (f"regexp_full_match({text}, {literal(each)})" for each in (written.plain, written.negative))
+    return f"regexp_matches({text}, {literal(f'[{_SIGNS}]')})", f"({' OR '.join(tests)})"
+
+
 def amounts_by_own_marks(values: Values, column: SourceColumn, marks: TextValues, given: str) -> ColumnType | None:
     """The same of a column that writes 1.234,50 beside others that write 1234.5, or the other way round.
 

@@ -184,8 +184,19 @@ def _judge(spec: TableSpec, found: Preview, staged: Staged, keys: _Keys, nulls: 
             found.failing.append(f"{counted(alike[0], 'row fails', 'rows fail')} {check}")
     if found.complete:
         found.failing += nulls_beyond(spec.given(), found.extracted - found.all_rejected, nulls)
+        found.failing += _counted_wrong(spec, found)
     judged = [*spec.given().checks.rules("accepted", "range", "pattern", "unique")]
     found.unjudged = [f"{rule.where}.{rule.told}" for rule in spec.checks.rules(*KINDS) if rule not in judged]
+
+
+def _counted_wrong(spec: TableSpec, found: Preview) -> Iterator[str]:
+    """What the numbers of rows and of rejects fail."""
+    if found.extracted < spec.checks.min_rows:
+        has = f"only {counted(found.extracted, 'row')}" if found.extracted else "no rows"
+        yield f"the source gives {has}, checks.min_rows is {spec.checks.min_rows:,}"
+    allowed = spec.checks.rejects_allowed(found.extracted)
+    if found.all_rejected > allowed:
+        yield f"{counted(found.all_rejected, 'reject')}, checks.max_rejects allows {allowed:,}"
 
 
 def standing(spec: TableSpec, url: str, connections: Connections = from_environment) -> str:

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 
 from sluiceway.amounts import counted
 from sluiceway.infer.dialect import MOST_ABOVE, sheet_shape
-from sluiceway.infer.footer import MOST_BELOW, SHOWN, TOTAL, count_filled, is_value, quoted
+from sluiceway.infer.footer import MOST_BELOW, count_filled, is_value
+from sluiceway.infer.labels import said_of_above
 from sluiceway.infer.text_types import NOTHING
 from sluiceway.infer.values import Values, literal
+from sluiceway.sources.footer import SHOWN, TOTAL, quoted
 
 Line = Sequence[str]
 
@@ -59,7 +61,7 @@ def find_shape(lines: Sequence[Line]) -> Shape:
     remarks = {"header": remark} if remark else {}
     if not header:
         above = filled[first] if first else 0
-        return Shape(False, above, above, None, remarks | _said_of_above(records[:first]))
+        return Shape(False, above, above, None, remarks | said_of_above(records[:first]))
     return _below_names(records, filled, first, remarks)
 
 
@@ -74,7 +76,7 @@ def _below_names(records: list[list[str]], filled: list[int], first: int, remark
     """The shape of a sheet with a header, of which the next line may be a part."""
     names, rows = records[first], records[first + 1 :]
     above = filled[first] if first else 0
-    remarks = remarks | _said_of_above(records[:first])
+    remarks = remarks | said_of_above(records[:first])
     if len(rows) < SHOWN or filled[first + 1] != filled[first] + 1 or not _is_odd(rows[0], rows[1:]):
         return Shape(True, above, filled[first] + 1, tuple(names), remarks)
     shown = quoted([value for value in rows[0] if value.strip()])
@@ -127,11 +129,6 @@ def _joined(names: Line, second: Line) -> list[str]:
         group = name.strip() or group
         joined.append(" ".join(filter(None, (group if below.strip() or name.strip() else "", below.strip()))))
     return joined
-
-
-def _said_of_above(records: Sequence[Line]) -> dict[str, str]:
-    texts = [" ".join(value.strip() for value in record if value.strip()) for record in records]
-    return {"skip_lines": f"above the names: {quoted(texts)}"} if texts else {}
 
 
 def odd_rows(values: Values) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from sluiceway.infer.money import amounts, amounts_by_own_marks
+from sluiceway.infer.nearly import nearly
 from sluiceway.infer.text_types import (
     CODES,
     DATE_LIKE,
@@ -121,6 +122,10 @@ def find_types(
             found = money
         if found.type == "text" and found.remark is None and found.nulls < values.rows:
             found.remark = _misfits(values, column, said.get(column.name), types.marks)
+            if found.remark is None and column in spelled:
+                given = _given(column, types.marks.null)
+                question = Question(values, column, types.marks, given, values.rows - found.nulls)
+                found.remark = nearly(question, looks[column.name])
         types.columns[column.name] = found
     # in the order of the source
     types.columns = {name: types.columns[name] for name in values.columns if name in types.columns}

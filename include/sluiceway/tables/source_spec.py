@@ -145,7 +145,9 @@ class SheetRows(Frozen):
         default=0, description="Lines above the header or the first record.", examples=[3]
     )
     skip_footer: NonNegativeInt = Field(
-        default=0, description="Records at the end that are no data, such as totals.", examples=[1]
+        default=0,
+        description="Records at the end that are no data, such as totals. A load tells of those that look like rows.",
+        examples=[1],
     )
 
 

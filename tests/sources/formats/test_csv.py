@@ -579,6 +579,32 @@ def test_declared_records_at_the_end_are_no_data(
     assert [bad.row_number for bad in unreadable(spec)] == [10]
 
 
+def notes(spec: TableSpec) -> dict[str, str]:
+    with opened(spec) as extraction:
+        list(extraction.batches)
+        return extraction.notes
+
+
+def test_a_footer_that_looks_like_rows_is_told(spec_of: Callable[..., TableSpec]) -> None:
+    spec = spec_of("id,name\n1,a\n2,b\n3,c\n4,d\n", options="skip_footer = 2")
+    assert [row[0] for row in rows(spec)] == ["1", "2"]
+    assert notes(spec) == {
+        "footer": "skip_footer has left out 2 records that look like rows: '3, c', '4, d'; set it to less if the "
+        "source ends with rows"
+    }
+
+
+@pytest.mark.parametrize(
+    "footer", ["Total,9\nNote: amounts are preliminary\n", "Grand total,9\n,\n", "Source: the agency,2026\n1\n"]
+)
+def test_totals_notes_and_blank_records_that_are_left_out_are_not_told(
+    spec_of: Callable[..., TableSpec], footer: str
+) -> None:
+    spec = spec_of(f"id,name\n1,a\n2,b\n{footer}", options="skip_footer = 2")
+    assert [row[0] for row in rows(spec)] == ["1", "2"]
+    assert notes(spec) == {}
+
+
 def test_a_footer_as_long_as_the_file_leaves_no_row(spec_of: Callable[..., TableSpec]) -> None:
     spec = spec_of("id,name\n1,a\nTotal\n", options="skip_footer = 5")
     assert rows(spec) == []

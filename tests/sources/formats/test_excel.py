@@ -223,6 +223,15 @@ def test_lines_above_the_header_and_records_at_the_end_are_skipped(spec_of: Spec
     assert rows_of(spec_of(rows, options="skip_lines = 3\nskip_footer = 2")) == PONCE_CAGUAS
 
 
+def test_a_footer_that_looks_like_rows_is_told(spec_of: SpecOf) -> None:
+    for left_out, told in (([(3, "Lares"), ("Total", 3)], 1), ([(None, "a note"), ("Total", 3)], 0)):
+        spec = spec_of([*CITIES, *left_out], options="skip_footer = 2")
+        assert rows_of(spec) == PONCE_CAGUAS
+        with opened(spec) as extraction:
+            list(extraction.batches)
+            assert ["'3, Lares'" in note for note in extraction.notes.values()] == [True] * told
+
+
 def test_a_footer_as_long_as_the_sheet_leaves_no_row(spec_of: SpecOf) -> None:
     assert rows_of(spec_of(CITIES, options="skip_footer = 9")) == []
 

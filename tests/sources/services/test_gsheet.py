@@ -128,6 +128,13 @@ def test_lines_above_and_rows_below_are_skipped(read: Read, sheets: GoogleSheets
     assert table.column("id").to_pylist() == ["1", "2"]
 
 
+def test_a_row_among_those_below_is_told(write_spec: WriteSpec, sheets: GoogleSheets, connections: Connections) -> None:
+    sheets.sheets["Cities"] = [HEADER, ["1", "a", "5"], ["2", "b", "6"], ["Total", "", "11"]]
+    with opened(write_spec("city", TOML + "skip_footer = 2\n"), connections) as extraction:
+        list(extraction.batches)
+        assert ["'2, b, 6'" in note for note in extraction.notes.values()] == [True]
+
+
 def test_a_sheet_without_a_header_is_read_by_position(read: Read, sheets: GoogleSheets) -> None:
     sheets.sheets["Cities"] = [["a", "1"], ["b", "2"], ["c"]]
     table = read(BY_POSITION + "header = false\n")

@@ -21,6 +21,7 @@ from sluiceway.amounts import counted
 from sluiceway.errors import ConfigError, SourceTooLargeError, SourceUnreadableError
 from sluiceway.sources.bounds import check_columns, value_too_long
 from sluiceway.sources.extraction import Extraction, Unreadable
+from sluiceway.sources.footer import doubts
 from sluiceway.sources.formats.archive import open_bytes
 from sluiceway.sources.formats.csv_text import CsvText
 from sluiceway.sources.formats.header import check_width, column_names, declared_positions
@@ -250,7 +251,11 @@ def _without_footer(
     last_number = rows + reported + len(found) - footer
     report(last_number)
     waiting -= footer - len(found)
-    while waiting > 0:
-        batch = held.popleft().slice(0, waiting)
-        waiting -= batch.num_rows
-        yield batch
+    left_out: list[tuple[object, ...]] = []
+    for batch in held:
+        good = batch.slice(0, max(0, waiting))
+        waiting -= good.num_rows
+        left_out += zip(*(column.to_pylist() for column in batch.slice(good.num_rows).columns), strict=True)
+        if good.num_rows:
+            yield good
+    extraction.notes |= doubts(left_out, max(map(len, left_out), default=0))

@@ -26,6 +26,7 @@ from openpyxl.utils import column_index_from_string
 from sluiceway.errors import ConfigError, SourceMissingError, SourceTooLargeError, SourceUnreadableError, nearest
 from sluiceway.sources.bounds import check_columns
 from sluiceway.sources.extraction import Extraction
+from sluiceway.sources.footer import doubts
 from sluiceway.sources.formats import excel_parts, office
 from sluiceway.sources.formats.archive import check_archive, unpacking
 from sluiceway.sources.formats.excel_codes import Code, show_codes
@@ -67,7 +68,7 @@ def open_excel(spec: TableSpec, source: ExcelSource, path: Path) -> Iterator[Ext
         check_columns(spec, reader.header or range(reader.widest), reader.place)
         header = reader.header if source.header else [""] * max(map(len, first), default=0)
         reader.columns = dict.fromkeys(column_names(header, header=source.header), "text")
-        extraction = Extraction(columns=reader.columns, batches=iter(()))
+        extraction = Extraction(columns=reader.columns, batches=iter(()), notes=reader.notes)
         if header:
             reader.positions = declared_positions(spec, header, reader.place, header=source.header)
             _check_formulas(reader, path)
@@ -174,6 +175,8 @@ class _Reader:
     columns: dict[str, str] = field(default_factory=dict)
     """Those of the extraction."""
     positions: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    """Those of the extraction, too."""
     widest: int = 0
 
     def rows(self) -> Generator[Row, None, None]:
@@ -189,6 +192,7 @@ class _Reader:
                 data = held.popleft()
                 self.widest = max(self.widest, len(data))
                 yield data
+        self.notes |= doubts(held, self.widest)
 
     def all_lines(self) -> Generator[Row, None, None]:
         """Every row, without the empty cells at its end."""

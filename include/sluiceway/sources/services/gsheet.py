@@ -30,6 +30,7 @@ from sluiceway.errors import (
 from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.connections import Connections
 from sluiceway.sources.extraction import Extraction, chosen_columns, geometry_columns
+from sluiceway.sources.footer import doubts
 from sluiceway.sources.formats.texts import text_array
 from sluiceway.sources.services.api_client import Answer, ApiClient
 from sluiceway.sources.services.google_credentials import account_of, google_credentials, google_extra
@@ -67,9 +68,11 @@ def open_gsheet(spec: TableSpec, source: GSheetSource, connections: Connections)
             names = _header(source, rows, sheet.width)
             place = f"spreadsheet {source.spreadsheet}, sheet {sheet.title}"
             positions = _positions(spec, source, names, place)
+            notes: dict[str, str] = {}
             yield Extraction(
                 columns=dict.fromkeys((name for name in names if name), "text"),
-                batches=_batches(_without_footer(rows, source.skip_footer), positions),
+                batches=_batches(_without_footer(rows, source.skip_footer, notes), positions),
+                notes=notes,
             )
 
 
@@ -232,12 +235,15 @@ def _positions(spec: TableSpec, source: GSheetSource, names: Sequence[str], plac
     return {target: name - 1 if isinstance(name, int) else names.index(name) for target, name in sources.items()}
 
 
-def _without_footer(rows: Iterator[list[str]], count: int) -> Iterator[list[str]]:
+def _without_footer(rows: Iterator[list[str]], count: int, notes: dict[str, str]) -> Iterator[list[str]]:
     held: deque[list[str]] = deque()
+    width = 0
     for row in rows:
         held.append(row)
+        width = max(width, len(row))
         if len(held) > count:
             yield held.popleft()
+    notes |= doubts(held, width)
 
 
 def _batches(rows: Iterator[list[str]], positions: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
