@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from sluiceway.errors import SourceUnreadableError
+from sluiceway.errors import ConfigError, SourceUnreadableError
 from tests.infer.drafted import Drafted, drafted
 from tests.sources.opened import opened
 
@@ -159,3 +160,26 @@ def test_rows_without_a_value_hide_no_key_and_are_told(tmp_path: Path) -> None:
     draft = drafted(tmp_path, "a.csv", f"{PAYMENTS},,\n,,\n30,305,Vendor 30\n")
     assert (draft.data["key"], draft.data["checks"]) == ("id", {"max_rejects": 2})
     assert "2 of 32 rows cannot be loaded, such as row 30: id: is null" in draft.comment("max_rejects")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "id,name,city\n1,a,x\n2,b,y,extra\n3,c\n4,d,z\n",
+            "',' divides lines into 2 to 4 values, so each line is taken",
+        ),
+        ("note\nfirst\nthen\n", ""),
+        ("note, of one\nfirst\nthen, or\nlast\n", ""),
+    ],
+)
+def test_lines_that_a_delimiter_divides_unevenly_are_doubted(tmp_path: Path, text: str, told: str) -> None:
+    draft = drafted(tmp_path, "a.csv", text)
+    assert len(draft.types) == 1
+    assert told in draft.text
+    assert bool(told) == ("divides lines" in draft.text)
+
+
+def test_a_file_whose_name_is_no_text_is_no_draft(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"caf.*\.csv' is a name that is no UTF-8; rename the file"):
+        drafted(tmp_path, os.fsdecode(b"caf\xe9.csv"), "id,v\n1,2\n")

@@ -37,7 +37,9 @@ value = "integer"
 [checks]
 max_rejects = {most_rejects}
 max_shrink = {shrink}
+{checks}
 """
+UNIQUE = "[checks.columns.value]\nunique = true"
 
 
 @dataclass
@@ -52,6 +54,7 @@ class Months:
     missing: str = "keep"
     file: str = 'file = { type = "text", source = "$file" }'
     more: str = ""
+    checks: str = ""
     shrink: float = 0.1
     most_rejects: int = 10
     runs: list[RunKey] = field(default_factory=list)
@@ -62,14 +65,17 @@ class Months:
         path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
 
     def load(self, *, force: bool = False, table: str = "reading") -> TableRun:
-        said = {each: getattr(self, each) for each in ("key", "missing", "file", "more", "shrink", "most_rejects")}
+        said = {
+            each: getattr(self, each) for each in ("key", "missing", "file", "more", "shrink", "most_rejects", "checks")
+        }
         path = self.folder / f"{table}.toml"
         path.write_text(TOML.format(**said), encoding="utf-8")
         self.runs.append(self.open_run(f"r{len(self.runs) + 1}"))
         return load_table(read_spec(path), self.url, run=self.runs[-1], force=force)
 
     def rows(self, table: str = "reading") -> list[tuple[Any, ...]]:
-        return self.query(f"SELECT id, value{', file' if self.file else ''} FROM {table} ORDER BY 1, 2, 3")
+        shown = "id, value, file" if self.file else "id, value"
+        return self.query(f"SELECT {shown} FROM {table} ORDER BY {shown}")
 
     def rejects(self) -> list[tuple[Any, ...]]:
         run = self.runs[-1].run_id
@@ -287,11 +293,48 @@ def test_a_new_file_and_a_changed_one_have_all_read(months: Months) -> None:
     assert (1, 10, "2024-01.csv") in months.rows()
 
 
-@pytest.mark.parametrize("key", ['"id"', '["file", "id"]', '"content"'])
+def test_an_alike_row_of_a_later_file_is_one_more(months: Months) -> None:
+    months.key, months.more, months.file = '"content"', 'duplicates = "keep"', ""
+    months.load()
+    months.put("2024-03.csv", "1,10")
+    assert months.load().inserted == 1
+    assert months.rows() == [(1, 10), (1, 10), (2, 20), (3, 30)]
+    forced = months.load(force=True)
+    assert (forced.inserted, forced.updated, forced.unchanged) == (0, 0, 4)
+
+
+def test_a_row_comes_back_when_the_one_that_had_its_value_is_another(months: Months) -> None:
+    months.key, months.checks = '["file", "id"]', UNIQUE
+    months.put("2024-02.csv", "3,10")
+    assert months.load().rejected == 1
+    assert months.rows() == [(2, 20, "2024-01.csv"), (3, 10, "2024-02.csv")]
+    months.put("2024-02.csv", "3,11")
+    assert months.load().rejected == 0
+    assert months.rows() == [(1, 10, "2024-01.csv"), (2, 20, "2024-01.csv"), (3, 11, "2024-02.csv")]
+
+
+def test_a_file_that_is_read_alone_and_holds_no_rows_is_told(months: Months) -> None:
+    months.key, months.shrink = '["file", "id"]', 1.0
+    months.load()
+    (months.folder / "months" / "2024-02.csv").write_text("")
+    assert months.load().note == "1 of what was read holds no rows: 2024-02.csv"
+
+
+@pytest.mark.parametrize(
+    ("key", "more", "checks", "file"),
+    [
+        *(('"id"', "", checks, file) for checks in ("", UNIQUE) for file in ("", Months.file)),
+        *(('["file", "id"]', "", checks, Months.file) for checks in ("", UNIQUE)),
+        *(('"content"', more, "", file) for more in ("", 'duplicates = "keep"') for file in ("", Months.file)),
+    ],
+)
 @pytest.mark.parametrize("seed", range(4))
-def test_what_is_left_is_what_a_load_of_all_leaves(months: Months, key: str, seed: int) -> None:
+def test_what_is_left_is_what_a_load_of_all_leaves(
+    months: Months, key: str, more: str, checks: str, file: str, seed: int
+) -> None:
     """Files come, change and go; beside it a table that is always loaded whole."""
-    months.key, months.shrink, months.most_rejects = key, 1.0, 100
+    months.key, months.more, months.checks, months.file = key, more, checks, file
+    months.shrink, months.most_rejects = 1.0, 100
     chance = random.Random(seed)
     for step in range(12):
         name = f"2024-{chance.randint(1, 8):02}.csv"
@@ -299,7 +342,7 @@ def test_what_is_left_is_what_a_load_of_all_leaves(months: Months, key: str, see
         if path.exists() and chance.random() < 0.4 and len(list(path.parent.iterdir())) > 1:
             path.unlink()
         else:
-            rows = chance.sample(range(6), chance.randint(1, 4))
+            rows = chance.choices(range(6), k=chance.randint(1, 4))
             months.put(name, *(f"{number},{chance.randint(1, 3)}" for number in rows))
         if step % 2:
             # two of them at once

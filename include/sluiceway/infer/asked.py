@@ -62,6 +62,13 @@ class Asked:
     name: str | None = None
     """What the table is called, where no file of it says that."""
 
+    def __post_init__(self) -> None:
+        """:raises ConfigError: the file's name is no text, and could stand in no table's file."""
+        try:
+            self.uri.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"{self.uri!r} is a name that is no UTF-8; rename the file") from error
+
 
 @dataclass
 class Source:

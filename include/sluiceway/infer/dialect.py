@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from sluiceway.amounts import counted
 from sluiceway.infer.footer import MOST_BELOW, count_filled, is_note, is_total, said_of_notes, said_of_total
 from sluiceway.infer.labels import labels_below, said_of_above
+from sluiceway.infer.ragged import said_of_ragged
 
 DELIMITERS = (",", ";", "\t", "|")
 """Of two that fit equally well, the first."""
@@ -262,7 +263,7 @@ def _one_column(reading: _Reading, text: str, comment: str | None) -> Dialect:
     delimiter = next((each for each in DELIMITERS if each not in text), reading.delimiter)
     records = [[line.strip()] for line in _lines(text) if line.strip()]
     header, remark = _has_header(records)
-    remarks = {"header": remark} if remark else {}
+    remarks = said_of_ragged(records, DELIMITERS) | ({"header": remark} if remark else {})
     return Dialect(delimiter, reading.quote, None, comment, header, width=1, remarks=remarks)
 
 

@@ -66,8 +66,7 @@ def files_read(spec: TableSpec, session: Session, place: Place, last: LastLoad) 
     """
     if not place.files or not last.intact or spec.on_missing != "keep":
         return FilesRead(place)
-    if spec.target != "postgresql" and spec.checks.ask_of_the_whole():
-        # the rows of the other files are not here
+    if _asks_all_files(spec):
         return FilesRead(place)
     known = loaded_files.read(session, spec.name)
     new = [at for at, each in enumerate(place.files) if each.name not in known]
@@ -94,6 +93,15 @@ def files_read(spec: TableSpec, session: Session, place: Place, last: LastLoad) 
         of = counted(len(place.files), "file")
         log.info("%s: %d of %s read, the rows of the others stand", spec.name, len(files), of)
     return FilesRead(replace(place, files=files), is_whole=False, kept=kept, notes=_of_gone(gone))
+
+
+def _asks_all_files(spec: TableSpec) -> bool:
+    """Whether what becomes of a row depends on rows of other files, in whichever order the files came."""
+    if spec.target != "postgresql" and spec.checks.ask_of_the_whole():
+        # the rows of the other files are not here
+        return True
+    # of rows that are alike the last one is loaded, and the others come back when it is gone
+    return any(spec.checks.rules("unique")) or (spec.duplicates == "keep" and not _is_each_by_itself(spec))
 
 
 def _is_each_by_itself(spec: TableSpec) -> bool:

@@ -222,7 +222,7 @@ class _Joined:
             )
 
     def _tell_empty(self) -> None:
-        if self._several and self._empty and len(self._empty) < self._units:
+        if self._several and self._empty:
             shown = ", ".join(self._empty[:SHOWN]) + (", ..." if len(self._empty) > SHOWN else "")
             said = counted(len(self._empty), "of what was read holds", "of what were read hold")
             self._outer.notes["empty"] = f"{said} no rows: {shown}"

@@ -293,3 +293,14 @@ def test_a_table_without_rows_is_an_empty_extraction(write_spec: WriteSpec, writ
     with opened(spec) as extraction:
         assert list(extraction.batches) == []
         assert dict(extraction.columns) == {"id": "number", "name": "text", "people": "number", "share": "number"}
+
+
+def test_bytes_among_texts_are_no_text(
+    write_spec: WriteSpec,
+    write_city: Callable[..., None],
+    warehouse_url: str,
+    open_run: Callable[[str], RunKey],
+) -> None:
+    write_city([(1, "Ponce", 1, 0.5), (2, b"zz", 1, 0.5), (3, "Caguas", 1, 0.5)])
+    with pytest.raises(SchemaDriftError, match="column 'name' holds binary values"):
+        load_table(write_spec("city", TOML), warehouse_url, run=open_run("r1"))

@@ -25,8 +25,9 @@ def typed_array(values: Sequence[Any], spell: Callable[[Any], str] = str) -> pa.
         return _fixed(pa.int64(), np.int64, values)
     if kinds and kinds <= {int, float} and all(abs(value) <= EXACT for value in values if type(value) is int):
         return _fixed(pa.float64(), np.float64, values)
-    if kinds == {bytes}:
-        return _binary(values)
+    if bytes in kinds:
+        # what else there is beside them is told with them: a column that holds bytes is none of texts
+        return _binary([value if value is None or type(value) is bytes else spell(value).encode() for value in values])
     if kinds == {bool}:
         bits = np.packbits([bool(value) for value in values], bitorder="little").tobytes()
         return pa.Array.from_buffers(pa.bool_(), len(values), [_given(values), pa.py_buffer(bits)])
