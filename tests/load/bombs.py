@@ -159,6 +159,15 @@ ROW = '<row r="1"><c r="A1" t="inlineStr"><is><t>id</t></is></c></row>'
 _IN_SHEET = f'<worksheet xmlns="{SHEET}"><sheetData>{ROW}'
 many_strings = _repeated(f'<sst xmlns="{SHEET}"><si><t>id</t></si>', "<si><t>abcd</t></si>", 30 * MB, "</sst>")
 long_string = _repeated(f'<sst xmlns="{SHEET}"><si><t>id</t></si><si><t>', "x", 60 * MB, "</t></si></sst>")
+hidden_ends = _repeated(
+    f'<sst xmlns="{SHEET}"><si><t>id</t></si><si><t><![CDATA[', f"{'x' * 30_000}</si>", 60 * MB, "]]></t></si></sst>"
+)
+entities = _repeated(
+    f'<!DOCTYPE sst [<!ENTITY a "{"x" * 290}">]><sst xmlns="{SHEET}"><si><t>id</t></si><si><t>',
+    "&a;",
+    3 * MB,
+    "</t></si></sst>",
+)
 string_of_runs = _repeated(f'<sst xmlns="{SHEET}"><si><t>id</t></si><si>', "<r><t>a</t></r>", 60 * MB, "</si></sst>")
 wide_row = _repeated(f'{_IN_SHEET}<row r="2">', "<c><v>1</v></c>", 60 * MB, "</row></sheetData></worksheet>")
 many_rows = _repeated(_IN_SHEET, "<row><c><v>1</v></c></row>", 60 * MB, "</sheetData></worksheet>")

@@ -110,6 +110,15 @@ CASES = {
     "a workbook with a long text": Case(
         "a.xlsx", bombs.workbook(strings=bombs.long_string), EXCEL, f"{TOO_LARGE}a.xlsx, xl/sharedStrings.xml{VALUE}"
     ),
+    "a workbook with a long text that looks like many": Case(
+        "a.xlsx", bombs.workbook(strings=bombs.hidden_ends), EXCEL, f"{TOO_LARGE}a.xlsx, xl/sharedStrings.xml{VALUE}"
+    ),
+    "a workbook with a short text that stands for a long one": Case(
+        "a.xlsx",
+        bombs.workbook(strings=bombs.entities),
+        EXCEL,
+        "SourceUnreadableError: bomb: a.xlsx, xl/sharedStrings.xml declares a document type",
+    ),
     "a workbook with a text of many pieces": Case(
         "a.xlsx", bombs.workbook(strings=bombs.string_of_runs), EXCEL, f"{TOO_LARGE}a.xlsx.*sharedStrings.xml.* {TAGS}"
     ),
