@@ -48,17 +48,6 @@ def parquet_of_one_long_list(path: Path) -> None:
     pq.write_table(pa.table({"id": numbers}), path, compression="zstd")
 
 
-def parquet_of_deep_lists(path: Path) -> None:
-    """Lists in lists, 2,000 deep."""
-    kind = pa.int8()
-    for _ in range(2000):
-        kind = pa.list_(kind)
-    value: object = 1
-    for _ in range(2000):
-        value = [value]
-    pq.write_table(pa.table({"id": pa.array([value], kind)}), path)
-
-
 def _sqlite(path: Path, *statements: str) -> None:
     with closing(sqlite3.connect(path)) as connection:
         for statement in statements:
@@ -170,12 +159,22 @@ ROW = '<row r="1"><c r="A1" t="inlineStr"><is><t>id</t></is></c></row>'
 _IN_SHEET = f'<worksheet xmlns="{SHEET}"><sheetData>{ROW}'
 many_strings = _repeated(f'<sst xmlns="{SHEET}"><si><t>id</t></si>', "<si><t>abcd</t></si>", 30 * MB, "</sst>")
 long_string = _repeated(f'<sst xmlns="{SHEET}"><si><t>id</t></si><si><t>', "x", 60 * MB, "</t></si></sst>")
+hidden_ends = _repeated(
+    f'<sst xmlns="{SHEET}"><si><t>id</t></si><si><t><![CDATA[', f"{'x' * 30_000}</si>", 60 * MB, "]]></t></si></sst>"
+)
+entities = _repeated(
+    f'<!DOCTYPE sst [<!ENTITY a "{"x" * 290}">]><sst xmlns="{SHEET}"><si><t>id</t></si><si><t>',
+    "&a;",
+    3 * MB,
+    "</t></si></sst>",
+)
 string_of_runs = _repeated(f'<sst xmlns="{SHEET}"><si><t>id</t></si><si>', "<r><t>a</t></r>", 60 * MB, "</si></sst>")
 wide_row = _repeated(f'{_IN_SHEET}<row r="2">', "<c><v>1</v></c>", 60 * MB, "</row></sheetData></worksheet>")
 many_rows = _repeated(_IN_SHEET, "<row><c><v>1</v></c></row>", 60 * MB, "</sheetData></worksheet>")
 many_merges = _repeated(
     f"{_IN_SHEET}</sheetData><mergeCells>", '<mergeCell ref="A1:B2"/>', 60 * MB, "</mergeCells></worksheet>"
 )
+long_style = _repeated(f'<styleSheet xmlns="{SHEET}"><cellXfs count="', "1", 60 * MB, '"/></styleSheet>')
 many_styles = _repeated(f'<styleSheet xmlns="{SHEET}"><cellXfs>', "<xf/>", 60 * MB, "</cellXfs></styleSheet>")
 
 
@@ -190,11 +189,11 @@ def far_row() -> Iterator[str]:
 
 
 def wide_dimension() -> Iterator[str]:
-    """A sheet that says it has a million columns, and has one."""
-    yield (
-        f'<worksheet xmlns="{SHEET}"><dimension ref="A1:XFD1048576"/><sheetData>{ROW}'
-        '<row r="2"><c r="A2"><v>1</v></c></row></sheetData></worksheet>'
-    )
+    """A sheet that says each of its many rows has 16,384 cells, and has one in each."""
+    yield f'<worksheet xmlns="{SHEET}"><dimension ref="A1:XFD1048576"/><sheetData>{ROW}'
+    for number in range(2, 20_002):
+        yield f'<row r="{number}"><c r="A{number}"><v>{number}</v></c></row>'
+    yield "</sheetData></worksheet>"
 
 
 def packed(*parts: tuple[str, int]) -> Builder:
@@ -261,6 +260,11 @@ def columns_csv(count: int) -> Builder:
 def columns_json(count: int, before: str = "[", behind: str = "]") -> Builder:
     """A record of so many keys."""
     return lambda path: _write(path, before + json.dumps({f"c{number}": 1 for number in range(count)}) + behind)
+
+
+def columns_json_each(count: int) -> Builder:
+    """So many records, each with a key that no other one has."""
+    return lambda path: _write(path, json.dumps([{f"c{number}": 1} for number in range(count)]))
 
 
 def _write(path: Path, text: str) -> None:

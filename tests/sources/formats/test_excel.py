@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import re
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,13 +15,21 @@ import openpyxl
 import pyarrow as pa
 import pytest
 
-from sluiceway.errors import ConfigError, SchemaDriftError, SourceMissingError, SourceUnreadableError
+from sluiceway.errors import (
+    ConfigError,
+    SchemaDriftError,
+    SourceMissingError,
+    SourceTooLargeError,
+    SourceUnreadableError,
+)
 from sluiceway.ledger.store import RunKey
 from sluiceway.load.table import load_table
 from sluiceway.sources.formats import excel as excel_source
+from sluiceway.sources.formats import excel_parts
 from sluiceway.tables.spec import TableSpec
 from tests.sources.opened import opened
 
+MB = 1 << 20
 SpecOf = Callable[..., TableSpec]
 Query = Callable[..., list[tuple[object, ...]]]
 Rows = Sequence[Sequence[Any]]
@@ -414,6 +423,56 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused(spec_of: SpecOf) -> None
     assert len(content) < 50_000
     with pytest.raises(SourceUnreadableError, match="max_bytes"):
         rows_of(spec_of(content, options="max_bytes = 1000000"))
+
+
+def hidden(begin: str, end: str, inside: str) -> bytes:
+    """A workbook of 400 rows, each with this before its number."""
+    xml = "".join(f'<row r="{n}"><c r="A{n}"><v>{begin}{inside}{end}{n}</v></c></row>' for n in range(2, 402))
+    return changed(workbook(city=[("id",)]), SHEET, lambda old: old.replace(b"</row>", b"</row>" + xml.encode()))
+
+
+HIDING = [("<!--", "-->"), ("<?x ", "?>")]
+
+
+@pytest.mark.parametrize(("begin", "end"), HIDING)
+def test_many_rows_with_comments_are_many_rows(spec_of: SpecOf, begin: str, end: str) -> None:
+    spec = spec_of(
+        hidden(begin, end, "</row>" + "x" * 2_000), columns='id = "integer"', options="max_value_bytes = 100000"
+    )
+    assert [row["id"] for row in rows_of(spec)] == list(range(2, 402))
+
+
+@pytest.mark.parametrize(("begin", "end"), [*HIDING, ("<![CDATA[", "]]>")])
+def test_what_looks_like_the_end_of_a_row_makes_no_long_row_shorter(spec_of: SpecOf, begin: str, end: str) -> None:
+    content = hidden(begin, end, f"{'x' * 2_000}</row>" * 60 + "<!--" * (begin != "<!--"))
+    spec = spec_of(content, columns='id = "integer"', options="max_value_bytes = 100000")
+    with pytest.raises(SourceTooLargeError, match=r"sheet1\.xml: a row or a text in it has 1\d\d,\d{3} bytes"):
+        rows_of(spec)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("member", [SHEET, "xl/workbook.xml"])
+def test_a_workbook_that_declares_a_document_type_is_refused(spec_of: SpecOf, member: str, encoding: str) -> None:
+    def with_type(xml: bytes) -> bytes:
+        plain = xml.decode().removeprefix("<?xml version='1.0' encoding='UTF-8'?>")
+        return f'<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE x [<!ENTITY a "a">]>{plain}'.encode(encoding)
+
+    said = rf"^city: city\.xlsx, {member} declares a document type, .*; save it anew in Excel$"
+    with pytest.raises(SourceUnreadableError, match=said):
+        rows_of(spec_of(changed(workbook(city=CITIES), member, with_type)))
+
+
+def test_texts_beyond_32_mb_wait_on_the_disk(spec_of: SpecOf) -> None:
+    texts = excel_parts.Texts(spec_of(CITIES), "city.xlsx")
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            texts.add(f"{number:03}" + "é" * MB)
+        assert tracemalloc.get_traced_memory()[0] < excel_parts.IN_MEMORY_BYTES + 2 * MB
+    finally:
+        tracemalloc.stop()
+    kept = texts.quickest()
+    assert [kept[number][:4] for number in (0, 31, 32, 99)] == ["000é", "031é", "032é", "099é"]
 
 
 def test_a_member_is_an_error_of_the_config(spec_of: SpecOf) -> None:

@@ -23,7 +23,7 @@ import openpyxl
 import pyarrow as pa
 from openpyxl.utils import column_index_from_string
 
-from sluiceway.errors import ConfigError, SourceMissingError, SourceTooLargeError, SourceUnreadableError, nearest
+from sluiceway.errors import ConfigError, SourceMissingError, SourceUnreadableError, nearest
 from sluiceway.sources.bounds import check_columns
 from sluiceway.sources.extraction import Extraction
 from sluiceway.sources.footer import doubts
@@ -136,7 +136,7 @@ def _workbook(spec: TableSpec, path: Path) -> Iterator[openpyxl.Workbook]:
             # not by name: openpyxl goes by the suffix
             reader = WorkbookReader(spec, file, path)
             reader.read()
-        except SourceTooLargeError:
+        except SourceUnreadableError:
             raise
         except Exception as error:
             raise SourceUnreadableError(f"{spec.name}: {path.name} is no .xlsx workbook: {_words(error)}") from error
@@ -201,7 +201,7 @@ class _Reader:
         while True:
             try:
                 row = next(rows, None)
-            except SourceTooLargeError:
+            except SourceUnreadableError:
                 raise
             except Exception as error:
                 raise SourceUnreadableError(

@@ -19,7 +19,7 @@ from xml.parsers import expat
 from openpyxl.reader.excel import ExcelReader
 from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
 
-from sluiceway.errors import SourceTooLargeError
+from sluiceway.errors import SourceTooLargeError, SourceUnreadableError
 from sluiceway.sources.bounds import check_batch, check_value
 from sluiceway.tables.spec import TableSpec
 
@@ -41,6 +41,12 @@ _MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^<>]{0,99}?ref=\"([A-Z]{1,3}\d{1,7
 _LONGEST_TAG = 1 << 8
 _ENDS = (b"</row>", b"</si>")
 _ANY_END = re.compile(rb"</(?:\w+:)?(?:row|si)>|<(?:\w+:)?(?:row|si)(?:\s[^<>]*)?/>")
+_DOCTYPE = b"<!DOCTYPE"
+_HIDING = {b"<!--": b"-->", b"<![CDATA[": b"]]>", b"<?": b"?>"}
+"""What looks like the end of a row between two of these is none."""
+_HIDES = re.compile(b"|".join(map(re.escape, (_DOCTYPE, *_HIDING))))
+_MARK_BYTES = len(_DOCTYPE)
+"""Of the longest of them."""
 
 
 def check_sheets(spec: TableSpec, path: Path) -> None:
@@ -101,6 +107,9 @@ class _Part:
         self._spec, self._inner, self._place, self._whole = spec, inner, place, whole
         self._most_tags = spec.source.max_value_bytes // TAG_BYTES
         self._tags = self._size = 0
+        self._hidden_to: bytes | None = None
+        self._before = b""
+        """The end of what was read so far, in which a mark may have begun."""
 
     def read(self, size: int = -1) -> bytes:
         """As a file's."""
@@ -109,11 +118,38 @@ class _Part:
         return b"".join(iter(lambda: self._counted(self._inner.read(_CHUNK_BYTES)), b""))
 
     def _counted(self, data: bytes) -> bytes:
-        end = -1 if self._whole else _last_end(data)
+        end = self._end_in(data)
+        if self._whole:
+            end = -1
         self._look(data.count(b"<", 0, end) if end >= 0 else data.count(b"<"), end if end >= 0 else len(data))
         if end >= 0:
             self._tags, self._size = data.count(b"<", end), len(data) - end
         return data
+
+    def _end_in(self, data: bytes) -> int:
+        """Where the last row or text ends; -1: none does."""
+        # UTF-16, in which ends are not looked for
+        is_wide = b"\0" in data
+        text = self._before + (data.replace(b"\0", b"") if is_wide else data)
+        before, at, end = len(self._before), 0, -1
+        while True:
+            if self._hidden_to is not None:
+                if (shown := text.find(self._hidden_to, at)) < 0:
+                    break
+                at, self._hidden_to = shown + len(self._hidden_to), None
+            hides = _HIDES.search(text, at) if b"<!" in text or b"<?" in text else None
+            if (found := _last_end(text[at : hides.start()] if hides else text[at:])) >= 0:
+                end = at + found
+            if hides is None:
+                break
+            if hides[0] == _DOCTYPE:
+                raise SourceUnreadableError(
+                    f"{self._spec.name}: {self._place} declares a document type, by which a short text can stand for a "
+                    f"long one, and which no workbook has; save it anew in Excel"
+                )
+            at, self._hidden_to = hides.end(), _HIDING[hides[0]]
+        self._before = text[max(at, len(text) - _MARK_BYTES + 1) :]
+        return -1 if is_wide else max(-1, end - before)
 
     def _look(self, tags: int, size: int) -> None:
         self._tags += tags

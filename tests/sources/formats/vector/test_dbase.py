@@ -160,6 +160,16 @@ def test_a_memo_beyond_its_file_is_one_sentence(tmp_path: Path, block: int) -> N
         rows(park(path, {"note": "text"}, {}))
 
 
+def test_a_memo_that_reaches_beyond_its_file_is_one_sentence(tmp_path: Path) -> None:
+    (block,) = write_fpt(tmp_path / "a.fpt", [b"hello"])
+    content = bytearray((tmp_path / "a.fpt").read_bytes())
+    struct.pack_into(">I", content, content.index(b"hello") - 4, 99)
+    (tmp_path / "a.fpt").write_bytes(content)
+    path = write_table(tmp_path / "a.dbf", [Field(b"note", b"M", 4)], [[struct.pack("<I", block)]], version=0x30)
+    with pytest.raises(SourceUnreadableError, match="row 1, column 'note' has a memo that reaches beyond the end"):
+        rows(park(path, {"note": "text"}, {}))
+
+
 def test_one_long_memo_of_all_rows_is_no_bomb(tmp_path: Path) -> None:
     (block,) = write_fpt(tmp_path / "a.fpt", [b"x" * 4_000_000])
     path = write_table(
@@ -169,6 +179,14 @@ def test_one_long_memo_of_all_rows_is_no_bomb(tmp_path: Path) -> None:
         rows(park(path, {"note": "text"}, {}))
     with pytest.raises(SourceTooLargeError, match=r"holds a memo of 4,000,000 bytes and source\.max_value_bytes"):
         rows(park(path, {"note": "text"}, {}, max_value_bytes=1_000_000))
+
+
+def test_a_memo_that_does_not_end_is_read_no_further_than_a_value_may_be_long(tmp_path: Path) -> None:
+    (block,) = write_dbt(tmp_path / "a.dbt", [b"x" * 1_000_000])
+    path = write_table(tmp_path / "a.dbf", [Field(b"note", b"M", 10)], [[str(block).rjust(10).encode()]], version=0x83)
+    assert len(rows(park(path, {"note": "text"}, {}, max_value_bytes=1_000_000))[0]["note"]) == 1_000_000
+    with pytest.raises(SourceTooLargeError, match=r"holds a memo of more than 102,400 bytes and source\.max_value_byt"):
+        rows(park(path, {"note": "text"}, {}, max_value_bytes=100_000))
 
 
 def test_foxpro_says_by_bits_what_is_null_and_how_long_a_text_is(tmp_path: Path) -> None:
