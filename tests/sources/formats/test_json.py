@@ -246,6 +246,13 @@ def test_a_member_of_a_zip_is_read(spec_of: SpecOf) -> None:
     assert rows(spec) == PONCE_CAGUAS
 
 
+@pytest.mark.parametrize(
+    "content", [f'{{"p": {{"q.r": {ARRAY}}}}}', f'{{"p.q": {{"s": 1, "r": {ARRAY}}}}}', f'{{"p.q.r": {ARRAY}}}']
+)
+def test_a_key_on_the_way_to_the_records_may_have_dots(spec_of: SpecOf, content: str) -> None:
+    assert rows(spec_of(content, 'records = "p.q.r"')) == PONCE_CAGUAS
+
+
 @pytest.mark.parametrize("options", ["", LINES])
 @pytest.mark.parametrize("chunk", [1, 10, 1 << 20])
 def test_records_are_found_whatever_the_chunks_are(

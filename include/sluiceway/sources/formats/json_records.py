@@ -81,6 +81,12 @@ def _keys(path: str | None) -> tuple[str, ...]:
     return tuple(path.split(".")) if path else ()
 
 
+def _behind(path: tuple[str, ...] | None, key: str) -> tuple[str, ...] | None:
+    """What is left of a path behind a key, which may have dots itself; None: it does not lead there."""
+    steps = tuple(key.split("."))
+    return path[len(steps) :] if path and path[: len(steps)] == steps else None
+
+
 def _walk(
     text: DocumentText, document: Document, records: tuple[str, ...] | None, cursor: tuple[str, ...] | None, where: str
 ) -> Iterator[tuple[Any, str]]:
@@ -90,8 +96,7 @@ def _walk(
     elif text.peek() == "{":
         for key in members(text):
             path = f"{where}.{key}" if where else key
-            to_records = records[1:] if records and records[0] == key else None
-            to_cursor = cursor[1:] if cursor and cursor[0] == key else None
+            to_records, to_cursor = _behind(records, key), _behind(cursor, key)
             if records:
                 document.keys.append(path)
             if to_records is not None or to_cursor:
