@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import dialects
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from dev.cluster import Cluster
 from sluiceway.errors import (
@@ -563,16 +565,61 @@ def test_a_statement_of_sqlite_that_takes_too_long_is_ended(watch_sqlite: Callab
         watch_sqlite(**query_of(endless), statement_timeout_s=0.2)
 
 
-@pytest.mark.parametrize("keys", [{**COUNT, "condition": "1 = 1"}, query_of("SELECT 1")])
-def test_a_database_that_cannot_promise_to_only_read_is_sent_no_text(keys: dict[str, str]) -> None:
-    looks = Looks(
-        trigger_of(sensor_type="database", connection="other", **keys),
-        lambda conn_id: Connection(
-            conn_id=conn_id, conn_type="own", extra={"sqlalchemy_scheme": "postgresql+psycopg2"}
-        ),
+# other databases
+
+
+class OfOthers(SQLiteDialect_pysqlite):
+    """Stands for what others have made for SQLAlchemy: nobody knows here how it runs a text."""
+
+    name = driver = "of_others"
+    supports_statement_cache = True
+
+
+@pytest.fixture
+def watch_others(sqlite_file: Path) -> Iterator[Callable[..., Looks]]:
+    dialects.registry.register("of_others", __name__, "OfOthers")
+    scheme = {"sqlalchemy_scheme": "of_others"}
+    connection = Connection(conn_id="other", conn_type="own", schema=str(sqlite_file), extra=scheme)
+    yield lambda **keys: Looks(trigger_of(sensor_type="database", connection="other", **keys), lambda _: connection)
+    dialects.registry.deregister("of_others")
+
+
+@pytest.mark.parametrize(
+    ("keys", "where", "key"),
+    [({**COUNT, "condition": "1 = 1"}, "orders", "condition"), (query_of("SELECT 1"), "custom_query", "custom_query")],
+)
+def test_a_database_that_cannot_promise_to_only_read_is_sent_no_text(
+    watch_others: Callable[..., Looks], keys: dict[str, str], where: str, key: str
+) -> None:
+    said = (
+        rf"^other: {where}: {key} is not sent to of_others\+of_others, which cannot .*; make a view there, and watch it"
     )
-    with pytest.raises(ConfigError, match=r"is not sent to postgresql\+psycopg2, .*; make a view there"):
-        looks.events()
+    with pytest.raises(ConfigError, match=said):
+        watch_others(**keys).events()
+
+
+@pytest.mark.parametrize("keys", [COUNT, NEWEST])
+def test_a_table_of_a_database_that_is_sent_no_text_is_watched(
+    sqlite_file: Path, watch_others: Callable[..., Looks], keys: dict[str, str]
+) -> None:
+    looks = watch_others(**keys)
+    assert looks.events() == ()
+    with closing(sqlite3.connect(sqlite_file)) as connection, connection:
+        connection.execute("INSERT INTO orders VALUES (1, 'new', '2024-05-01')")
+    assert len(looks.events()) == 1
+    assert looks.events() == ()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg2", "postgresql+psycopg"])
+def test_whatever_driver_a_connection_names_for_airflow_postgresql_is_asked(
+    run: Run, warehouse_url: str, scheme: str
+) -> None:
+    extra = {"sqlalchemy_scheme": scheme}
+    connection = from_uri("shop", warehouse_url).model_copy(update={"extra": extra})
+    looks = Looks(trigger_of(sensor_type="database", **SHOP, **NEWEST, condition="id = 1"), lambda _: connection)
+    assert looks.events() == ()
+    run(day(2))
+    assert len(looks.events()) == 1
 
 
 # wrong files
