@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from sqlalchemy import dialects
+from sqlalchemy.dialects import mssql, mysql, oracle
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from dev.cluster import Cluster
@@ -620,6 +621,27 @@ def test_whatever_driver_a_connection_names_for_airflow_postgresql_is_asked(
     assert looks.events() == ()
     run(day(2))
     assert len(looks.events()) == 1
+
+
+@pytest.mark.parametrize(
+    ("dialect", "limit", "now"),
+    [
+        (mssql, "SELECT TOP 1000 ", "SYSUTCDATETIME()"),
+        (mysql, "LIMIT 1000", "CURRENT_TIMESTAMP"),
+        (oracle, "FETCH FIRST 1000 ROWS ONLY", "SYS_EXTRACT_UTC(SYSTIMESTAMP)"),
+    ],
+)
+def test_the_newest_timestamp_is_asked_for_in_the_language_of_a_database_that_does_not_run_here(
+    dialect: Any, limit: str, now: str
+) -> None:
+    language = dialect.dialect()
+    question = database_look.Question("sales.orders", "created_at", None, None, 10)
+    statement = database_look._newest_statement(question, language.name)
+    said = str(statement.compile(dialect=language, compile_kwargs={"literal_binds": True, "render_postcompile": True}))
+    assert limit in said
+    assert f", {now} AS " in said
+    # Oracle reserves that word
+    assert "AS rows" not in said
 
 
 # wrong files

@@ -184,10 +184,10 @@ def _newest_statement(question: Question, dialect: str, *bound: sa.ColumnElement
     newest = sa.select(sa.func.max(column).label("at")).select_from(table).where(*conditions).cte("newest")
     equal: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(table)
     at = sa.select(newest.c.at).scalar_subquery()
-    equal = equal.where(column == at, *conditions).limit(sa.literal_column(str(MOST_EQUAL)))
+    equal = equal.where(column == at, *conditions).limit(MOST_EQUAL)
     rows = sa.select(sa.func.count()).select_from(equal.subquery("equal")).scalar_subquery()
     now: sa.ColumnElement[Any] = sa.literal_column(_NOW.get(dialect, "CURRENT_TIMESTAMP"))
-    return sa.select(newest.c.at, rows.label("rows"), now.label("now"))
+    return sa.select(newest.c.at, rows.label("as_new"), now.label("now"))
 
 
 def _escaped(text: str) -> str:
