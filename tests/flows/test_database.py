@@ -249,7 +249,7 @@ def test_a_value_that_is_too_long_to_be_kept_is_an_error(watch: Callable[..., Lo
     [
         ({**COUNT, "table_name": "order"}, SourceMissingError, r"relation \"order\" does not exist; did you mean 'ord"),
         ({**COUNT, "table_name": "srk.orders"}, SourceMissingError, "does not exist"),
-        ({**NEWEST, "timestamp_column": "made_at"}, SchemaDriftError, r"\"made_at\" does not exist; correct timestamp"),
+        ({**NEWEST, "timestamp_column": "made_at"}, SchemaDriftError, r"\.made_at does not exist; correct timestamp"),
         ({**COUNT, "condition": "stat = 1"}, SchemaDriftError, '"stat" does not exist.*; correct condition'),
         ({**COUNT, "condition": "status ="}, SourceUnreadableError, "syntax error.*; correct condition"),
         (query_of("SELECT * FROM none"), SourceMissingError, "does not exist; correct custom_query"),
@@ -564,6 +564,51 @@ def test_a_statement_of_sqlite_that_takes_too_long_is_ended(watch_sqlite: Callab
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
     with pytest.raises(SourceUnreadableError, match=r"took longer than 0\.2 s"):
         watch_sqlite(**query_of(endless), statement_timeout_s=0.2)
+
+
+@pytest.mark.parametrize(
+    ("keys", "error", "said"),
+    [
+        ({**COUNT, "table_name": "order"}, SourceMissingError, r"order: no such table: order; did you mean 'orders'\?"),
+        (
+            {**COUNT, "table_name": "main.order"},
+            SourceMissingError,
+            r"main\.order: no such table: main\.order; did you mean 'main\.orders'\?",
+        ),
+        (
+            {**NEWEST, "timestamp_column": "made_at"},
+            SchemaDriftError,
+            r"orders: no such column: orders\.made_at; correct timestamp_column or table_name",
+        ),
+        # where it is quoted, SQLite takes what is no column for a text
+        (
+            {**NEWEST, "timestamp_column": "Made at"},
+            SchemaDriftError,
+            r"orders: no such column: orders\.Made at; correct timestamp_column or table_name",
+        ),
+        (
+            {**NEWEST, "condition": "stat = 1"},
+            SchemaDriftError,
+            "orders: no such column: stat; correct timestamp_column or condition",
+        ),
+        ({**COUNT, "condition": "stat = 1"}, SchemaDriftError, "orders: no such column: stat; correct condition"),
+        (
+            query_of("SELECT * FROM none"),
+            SourceMissingError,
+            "custom_query: no such table: none; correct custom_query",
+        ),
+        (
+            query_of("SELECT lower(1, 2)"),
+            SourceUnreadableError,
+            r"custom_query: wrong number of arguments to function lower\(\); correct custom_query",
+        ),
+    ],
+)
+def test_a_wrong_name_in_sqlite_is_an_error_with_the_key(
+    watch_sqlite: Callable[..., Looks], keys: dict[str, str], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=rf"^lite: {said}$"):
+        watch_sqlite(**keys)
 
 
 # other databases

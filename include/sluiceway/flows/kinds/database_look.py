@@ -168,7 +168,10 @@ def _statement(question: Question) -> sa.Select[Any]:
 
 def _table(question: Question) -> sa.TableClause:
     schema, _, name = str(question.table_name).rpartition(".")
-    return sa.table(name, schema=schema or None)
+    columns: list[sa.ColumnClause[Any]] = []
+    if question.timestamp_column is not None:
+        columns = [sa.column(question.timestamp_column)]
+    return sa.table(name, *columns, schema=schema or None)
 
 
 def _conditions(question: Question) -> list[sa.ColumnElement[bool] | sa.TextClause]:
@@ -179,7 +182,8 @@ def _conditions(question: Question) -> list[sa.ColumnElement[bool] | sa.TextClau
 def _newest_statement(question: Question, dialect: str, *bound: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """The newest value within the bound, how many rows have it, and now."""
     table, conditions = _table(question), [*_conditions(question), *bound]
-    column: sa.ColumnClause[Any] = sa.column(str(question.timestamp_column))
+    # with its table's name: alone, SQLite takes a quoted one that is not there for a text
+    column = table.c[str(question.timestamp_column)]
     # it stands twice below, and is looked for once
     newest = sa.select(sa.func.max(column).label("at")).select_from(table).where(*conditions).cte("newest")
     equal: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(table)
