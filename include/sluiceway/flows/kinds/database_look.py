@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import time
 import warnings
@@ -269,9 +268,6 @@ def _named_errors(question: Question, connection: Connection, where: str) -> Ite
         yield
     except DBAPIError as error:
         raise _named(question, connection, where, error) from error
-    except sqlite3.Warning as error:
-        # until Python 3.12, what SQLite's driver says of a second statement
-        raise _several(question, where) from error
 
 
 def _several(question: Question, where: str) -> ConfigError:
