@@ -205,3 +205,14 @@ def test_rows_of_a_first_load_that_was_staged_to_tell_its_repeated_keys_name_the
     result = load(write_spec("sign", SIGN + ALL, sign__csv="code,says\na,stop\nb,go\na,slow\n"))
     assert (result.inserted, result.rejected) == (2, 1)
     assert query("SELECT code, etl_run_id FROM sign ORDER BY 1") == [("a", "master_etl/r1"), ("b", "master_etl/r1")]
+
+
+def test_a_table_whose_name_is_as_long_as_one_may_be_has_an_index_of_its_places(
+    write_spec: WriteSpec, load: Load, query: Query
+) -> None:
+    toml = SIGN + 'geometry = { type = "Point", source = "at", source_crs = "EPSG:4326" }\n'
+    longest = "s" * 63
+    # PostgreSQL would cut the index's name, and find that of the table
+    load(write_spec(longest, toml, sign__csv="code,says,at\na,stop,POINT (1 2)\n"))
+    (index,) = query("SELECT indexdef FROM pg_indexes WHERE tablename = %s AND indexdef LIKE '%%gist%%'", longest)
+    assert str(index[0]).endswith("USING gist (geom)")
