@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -12,6 +13,9 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import dialects
+from sqlalchemy.dialects import mssql, mysql, oracle
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from dev.cluster import Cluster
 from sluiceway.errors import (
@@ -215,6 +219,16 @@ def test_what_a_query_gives_is_compared(run: Run, watch: Callable[..., Looks]) -
         ("SELECT 'NaN'::float8", "nan"),
         ("SELECT 'a:b' || '%s' || ':c'::text || $$;$$", "a:b%s:c;"),
         ("SELECT 10 % 3", 1),
+        ("SELECT '\\x00ff'::bytea", "00ff"),
+        ("SELECT '05:06:07.000008'::time", "05:06:07.000008"),
+        ("SELECT '2024-05-01'::date", "2024-05-01"),
+        ("SELECT '2024-05-01 02:03'::timestamp", "2024-05-01T02:03:00.000000"),
+        ("SELECT '2024-05-01 02:03+05'::timestamptz", "2024-04-30T21:03:00.000000+00:00"),
+        ("SELECT 12345678901234567890::numeric", 12345678901234567890),
+        ("SELECT 'NaN'::numeric", "nan"),
+        ("SELECT '-Infinity'::numeric", "-inf"),
+        ("SELECT true AS a, NULL AS b", {"a": True, "b": None}),
+        ("SELECT 1 AS a, 2 AS b, 3 AS a", [1, 2, 3]),
     ],
 )
 def test_a_value_is_kept_as_json(watch: Callable[..., Looks], query: str, value: object) -> None:
@@ -227,14 +241,19 @@ def test_a_value_is_kept_as_json(watch: Callable[..., Looks], query: str, value:
 def test_a_query_that_gives_several_rows_is_an_error(run: Run, watch: Callable[..., Looks]) -> None:
     looks = watch(**query_of("SELECT id FROM orders"))
     run(day(1, rows=2))
-    with pytest.raises(SourceUnreadableError, match=r"^warehouse: custom_query: gives more than one row, and"):
+    said = (
+        "^warehouse: custom_query: gives more than one row, and one value is compared; make one of them: count, max, "
+        "string_agg$"
+    )
+    with pytest.raises(SourceUnreadableError, match=said):
         looks.events()
 
 
 def test_a_value_that_is_too_long_to_be_kept_is_an_error(watch: Callable[..., Looks]) -> None:
     most = database_look.LONGEST_VALUE
     assert watch(**query_of(f"SELECT repeat('x', {most})"))
-    with pytest.raises(SourceUnreadableError, match=r"a value of more than 10,000 characters; compare its md5 instead"):
+    said = "^warehouse: custom_query: gives a value of more than 10,000 characters; compare its md5 instead$"
+    with pytest.raises(SourceUnreadableError, match=said):
         watch(**query_of(f"SELECT repeat('x', {most + 1})"))
 
 
@@ -245,11 +264,27 @@ def test_a_value_that_is_too_long_to_be_kept_is_an_error(watch: Callable[..., Lo
     ("keys", "error", "said"),
     [
         ({**COUNT, "table_name": "order"}, SourceMissingError, r"relation \"order\" does not exist; did you mean 'ord"),
-        ({**COUNT, "table_name": "srk.orders"}, SourceMissingError, "does not exist"),
-        ({**NEWEST, "timestamp_column": "made_at"}, SchemaDriftError, r"\"made_at\" does not exist; correct timestamp"),
+        ({**COUNT, "table_name": "srk.orders"}, SourceMissingError, 'relation "srk.orders" does not exist$'),
+        (
+            {**COUNT, "table_name": "public.order"},
+            SourceMissingError,
+            r"does not exist; did you mean 'public\.orders'\?",
+        ),
+        (
+            {**NEWEST, "timestamp_column": "made_at"},
+            SchemaDriftError,
+            r"\.made_at does not exist; correct timestamp_col",
+        ),
         ({**COUNT, "condition": "stat = 1"}, SchemaDriftError, '"stat" does not exist.*; correct condition'),
+        ({**NEWEST, "condition": "stat = 1"}, SchemaDriftError, "; correct timestamp_column or condition$"),
+        (
+            {**COUNT, "condition": "statu = 'new'"},
+            SchemaDriftError,
+            r'"statu" does not exist \(Perhaps you meant .* "orders.status".\); correct condition$',
+        ),
         ({**COUNT, "condition": "status ="}, SourceUnreadableError, "syntax error.*; correct condition"),
         (query_of("SELECT * FROM none"), SourceMissingError, "does not exist; correct custom_query"),
+        (query_of("SELECT srk.orders()"), SourceMissingError, 'schema "srk" does not exist; correct custom_query$'),
     ],
 )
 def test_a_wrong_name_is_an_error_with_the_key(
@@ -269,11 +304,30 @@ def test_a_table_that_was_dropped_is_an_error_and_no_event(run: Run, watch: Call
     assert looks.events() == ()
 
 
+def test_a_view_that_is_missing_names_the_nearest(run: Run, watch: Callable[..., Looks]) -> None:
+    run("CREATE VIEW done_lately AS SELECT 1 AS id")
+    with pytest.raises(SourceMissingError, match=r"does not exist; did you mean 'done_lately'\?$"):
+        watch(**{**COUNT, "table_name": "done_lateley"})
+
+
+def test_a_table_is_missing_also_where_nobody_says_which_there_are(
+    run: Run, watch: Callable[..., Looks], owner_url: str, database: str
+) -> None:
+    looks = watch(**COUNT)
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        # the session that is kept goes on, and another one is refused
+        owner.execute(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT 0").format(sql.Identifier(database)))
+    looks.trigger.config = looks.trigger.config.model_copy(update={"table_name": "order"})
+    with pytest.raises(SourceMissingError, match=r'^warehouse: order: relation "order" does not exist$'):
+        looks.events()
+
+
 def test_a_table_that_may_not_be_read_is_an_error(owner_url: str, watch: Callable[..., Looks]) -> None:
     with psycopg.connect(owner_url, autocommit=True) as owner:
         owner.execute("CREATE TABLE hidden (id int)")
         owner.execute("REVOKE ALL ON hidden FROM PUBLIC")
-    with pytest.raises(SourceUnreadableError, match=r"denied.*; grant SELECT to the user of connection 'warehouse'"):
+    said = "^warehouse: hidden: permission denied for table hidden; grant SELECT to the user of connection 'warehouse'$"
+    with pytest.raises(SourceUnreadableError, match=said):
         watch(**{**COUNT, "table_name": "hidden"})
 
 
@@ -293,6 +347,15 @@ def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_a_kind_of_connection_that_is_no_database_is_named() -> None:
+    looks = Looks(
+        trigger_of(sensor_type="database", **SHOP, **COUNT),
+        lambda conn_id: Connection(conn_id=conn_id, conn_type="ftp"),
+    )
+    with pytest.raises(SettingsError, match=r"^sensor: connection 'shop' has the type 'ftp', which is no database"):
+        looks.events()
 
 
 def test_a_session_that_the_server_ended_is_replaced(run: Run, watch: Callable[..., Looks]) -> None:
@@ -317,13 +380,25 @@ def test_a_session_that_no_look_has_used_for_long_is_closed_when_another_begins(
     assert (first.pool.checkedin(), len(database_look._engines)) == (0, 1)  # type: ignore[attr-defined]
 
 
+def test_a_session_that_a_look_has_used_lately_stays_however_long_ago_it_was_opened(
+    watch: Callable[..., Looks], watch_sqlite: Callable[..., Looks]
+) -> None:
+    looks = watch(**COUNT)
+    ((key, first),) = database_look._engines.items()
+    database_look._engines[key] = first._replace(used_at=first.used_at - 2 * database_look.UNUSED_S)
+    assert looks.events() == ()
+    watch_sqlite(**COUNT)
+    assert (first.engine.pool.checkedin(), len(database_look._engines)) == (1, 2)  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("state", ["08006", "40001", "40P01", "53200", "57P03"])
 def test_what_the_database_may_do_at_the_next_look_is_to_be_tried_again(
     run: Run, watch: Callable[..., Looks], state: str
 ) -> None:
-    raised = f"RAISE 'no' USING ERRCODE = '{state}'"
+    # not what a server without a code says of a login
+    raised = f"RAISE 'it does not exist' USING ERRCODE = '{state}'"
     run(f"CREATE FUNCTION broken() RETURNS int LANGUAGE plpgsql AS $$ BEGIN {raised}; END $$")
-    with pytest.raises(SourceUnavailableError, match=r"^warehouse: custom_query: no; try again later$"):
+    with pytest.raises(SourceUnavailableError, match=r"^warehouse: custom_query: it does not exist; try again later$"):
         watch(**query_of("SELECT broken()"))
 
 
@@ -362,12 +437,23 @@ def test_only_the_projects_own_database_is_known_without_a_connection(
 
 def test_a_password_that_was_changed_counts_at_once(watch: Callable[..., Looks], warehouse_url: str) -> None:
     looks = watch(**COUNT)
+    (before,) = [kept.engine for kept in database_look._engines.values()]
     parts = urlsplit(warehouse_url)
     assert parts.password
     looks.connections = lambda conn_id: from_uri(conn_id, warehouse_url.replace(parts.password or "", "wrong"))
-    with pytest.raises(SettingsError, match=r"authentication failed.*; correct connection 'warehouse'"):
+    with pytest.raises(SettingsError, match=r"^warehouse: orders: .*authentication failed.*; correct connection 'ware"):
         looks.events()
-    assert len(database_look._engines) == 1, "the session of the password before is closed"
+    assert len(database_look._engines) == 1
+    assert before.pool.checkedin() == 0, "the session of the password before is closed"  # type: ignore[attr-defined]
+
+
+def test_a_session_is_not_for_a_process_that_is_forked(watch: Callable[..., Looks]) -> None:
+    looks = watch(**query_of("SELECT pg_backend_pid()"))
+    if not (pid := os.fork()):
+        # it is another session's number, which is an event; no cleaning up of the parent's here
+        os._exit(len(looks.events()))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+    assert looks.events() == ()
 
 
 def test_a_connection_that_is_missing_is_an_error() -> None:
@@ -463,17 +549,50 @@ def test_a_query_leaves_no_lock_in_the_session_that_is_kept(run: Run, watch: Cal
     assert looks.events() == ()
     assert run("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
     (engine,) = [kept.engine for kept in database_look._engines.values()]
-    assert engine.pool.checkedin() == 1, "the session stays open"  # type: ignore[attr-defined]
+    assert (engine.pool.checkedin(), engine.pool.size()) == (1, 1), "it stays open"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
-    "keys", [query_of("SELECT pg_sleep(30) IS NULL"), {**COUNT, "condition": "pg_sleep(30) IS NOT NULL"}]
+    ("keys", "advice"),
+    [
+        (query_of("SELECT pg_sleep(30) IS NULL"), "look more rarely, and allow more"),
+        ({**COUNT, "condition": "pg_sleep(30) IS NOT NULL"}, "look more rarely, and allow more"),
+        ({**NEWEST, "condition": "pg_sleep(30) IS NOT NULL"}, "index created_at"),
+    ],
 )
-def test_a_statement_that_takes_too_long_is_ended(run: Run, watch: Callable[..., Looks], keys: dict[str, str]) -> None:
+def test_a_statement_that_takes_too_long_is_ended(
+    run: Run, watch: Callable[..., Looks], keys: dict[str, str], advice: str
+) -> None:
     run(day(1))
-    with pytest.raises(SourceUnreadableError, match=r"took longer than 0\.2 s \(statement_timeout_s\)"):
+    said = rf"^warehouse: \w+: took longer than 0\.2 s \(statement_timeout_s\); {advice}$"
+    with pytest.raises(SourceUnreadableError, match=said):
         watch(**keys, statement_timeout_s=0.2)
     assert run("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active'") == [(1,)]
+
+
+@pytest.mark.parametrize(("allowed", "set_"), [(10, "10000ms"), (0.25, "250ms")])
+def test_a_statement_may_take_as_long_as_declared(watch: Callable[..., Looks], allowed: float, set_: str) -> None:
+    asked = query_of("SELECT setting || unit FROM pg_settings WHERE name = 'statement_timeout'")
+    looks = watch(**asked, statement_timeout_s=allowed)
+    assert looks.cursor["known"]["value"] == set_  # type: ignore[call-overload,index]
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "text"),
+    [
+        (query_of("SELECT 1"), "custom_query", "SELECT 1) AS q; SELECT * FROM (SELECT 1"),
+        ({**COUNT, "condition": "true"}, "condition", "true); SELECT (1"),
+    ],
+)
+@pytest.mark.parametrize("database_", ["watch", "watch_sqlite"])
+def test_a_second_statement_that_no_check_saw_is_named(
+    request: pytest.FixtureRequest, database_: str, keys: dict[str, str], key: str, text: str
+) -> None:
+    looks = request.getfixturevalue(database_)(**keys)
+    looks.trigger.config = looks.trigger.config.model_copy(update={key: text})
+    where = "orders" if key == "condition" else key
+    with pytest.raises(ConfigError, match=f"^\\w+: {where}: {key} holds more than one statement; it must be one$"):
+        looks.events()
 
 
 NAMES = ['a"; DROP TABLE orders; --', "b'; SELECT 1", "c%s%(x)s:y", "ünï 数", "d e", 'f""g', "SELECT", "h\\i", "j]k`l"]
@@ -557,22 +676,157 @@ def test_a_query_of_sqlite_cannot_write(sqlite_file: Path, watch_sqlite: Callabl
         assert connection.execute("SELECT count(*) FROM orders").fetchone() == (1,)
 
 
+def test_a_file_of_sqlite_that_its_writer_left_in_the_middle_is_an_error(
+    sqlite_file: Path, watch_sqlite: Callable[..., Looks]
+) -> None:
+    looks = watch_sqlite(**COUNT)
+    with closing(sqlite3.connect(sqlite_file, isolation_level=None)) as writer:
+        writer.execute("PRAGMA cache_size = 1")
+        writer.execute("BEGIN")
+        writer.executemany("INSERT INTO orders VALUES (1, ?, '')", [("x" * 1000,)] * 500)
+        left = {path: path.read_bytes() for path in sqlite_file.parent.iterdir()}
+        writer.execute("ROLLBACK")
+    for path, content in left.items():
+        path.write_bytes(content)
+    said = "^lite: orders: attempt to write a readonly database; a sensor only reads$"
+    with pytest.raises(SourceUnreadableError, match=said):
+        looks.events()
+
+
+def test_a_statement_of_sqlite_may_take_its_time(watch_sqlite: Callable[..., Looks]) -> None:
+    many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 50000) SELECT max(i) FROM n"
+    looks = watch_sqlite(**query_of(many))
+    assert looks.cursor["known"]["value"] == 50_000  # type: ignore[call-overload,index]
+
+
 def test_a_statement_of_sqlite_that_takes_too_long_is_ended(watch_sqlite: Callable[..., Looks]) -> None:
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
-    with pytest.raises(SourceUnreadableError, match=r"took longer than 0\.2 s"):
+    said = r"^lite: custom_query: took longer than 0\.2 s \(statement_timeout_s\); look more rarely, and allow more$"
+    with pytest.raises(SourceUnreadableError, match=said):
         watch_sqlite(**query_of(endless), statement_timeout_s=0.2)
 
 
-@pytest.mark.parametrize("keys", [{**COUNT, "condition": "1 = 1"}, query_of("SELECT 1")])
-def test_a_database_that_cannot_promise_to_only_read_is_sent_no_text(keys: dict[str, str]) -> None:
-    looks = Looks(
-        trigger_of(sensor_type="database", connection="other", **keys),
-        lambda conn_id: Connection(
-            conn_id=conn_id, conn_type="own", extra={"sqlalchemy_scheme": "postgresql+psycopg2"}
+@pytest.mark.parametrize(
+    ("keys", "error", "said"),
+    [
+        ({**COUNT, "table_name": "order"}, SourceMissingError, r"order: no such table: order; did you mean 'orders'\?"),
+        (
+            {**COUNT, "table_name": "main.order"},
+            SourceMissingError,
+            r"main\.order: no such table: main\.order; did you mean 'main\.orders'\?",
         ),
+        (
+            {**NEWEST, "timestamp_column": "made_at"},
+            SchemaDriftError,
+            r"orders: no such column: orders\.made_at; correct timestamp_column or table_name",
+        ),
+        # where it is quoted, SQLite takes what is no column for a text
+        (
+            {**NEWEST, "timestamp_column": "Made at"},
+            SchemaDriftError,
+            r"orders: no such column: orders\.Made at; correct timestamp_column or table_name",
+        ),
+        (
+            {**NEWEST, "condition": "stat = 1"},
+            SchemaDriftError,
+            "orders: no such column: stat; correct timestamp_column or condition",
+        ),
+        ({**COUNT, "condition": "stat = 1"}, SchemaDriftError, "orders: no such column: stat; correct condition"),
+        (
+            query_of("SELECT * FROM none"),
+            SourceMissingError,
+            "custom_query: no such table: none; correct custom_query",
+        ),
+        (
+            query_of("SELECT lower(1, 2)"),
+            SourceUnreadableError,
+            r"custom_query: wrong number of arguments to function lower\(\); correct custom_query",
+        ),
+    ],
+)
+def test_a_wrong_name_in_sqlite_is_an_error_with_the_key(
+    watch_sqlite: Callable[..., Looks], keys: dict[str, str], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=rf"^lite: {said}$"):
+        watch_sqlite(**keys)
+
+
+# other databases
+
+
+class OfOthers(SQLiteDialect_pysqlite):
+    """Stands for what others have made for SQLAlchemy: nobody knows here how it runs a text."""
+
+    name = driver = "of_others"
+    supports_statement_cache = True
+
+
+@pytest.fixture
+def watch_others(sqlite_file: Path) -> Iterator[Callable[..., Looks]]:
+    dialects.registry.register("of_others", __name__, "OfOthers")
+    scheme = {"sqlalchemy_scheme": "of_others"}
+    connection = Connection(conn_id="other", conn_type="own", schema=str(sqlite_file), extra=scheme)
+    yield lambda **keys: Looks(trigger_of(sensor_type="database", connection="other", **keys), lambda _: connection)
+    dialects.registry.deregister("of_others")
+
+
+@pytest.mark.parametrize(
+    ("keys", "where", "key"),
+    [({**COUNT, "condition": "1 = 1"}, "orders", "condition"), (query_of("SELECT 1"), "custom_query", "custom_query")],
+)
+def test_a_database_that_cannot_promise_to_only_read_is_sent_no_text(
+    watch_others: Callable[..., Looks], keys: dict[str, str], where: str, key: str
+) -> None:
+    said = (
+        rf"^other: {where}: {key} is not sent to of_others\+of_others, which cannot .*; make a view there, and watch it"
     )
-    with pytest.raises(ConfigError, match=r"is not sent to postgresql\+psycopg2, .*; make a view there"):
-        looks.events()
+    with pytest.raises(ConfigError, match=said):
+        watch_others(**keys).events()
+
+
+@pytest.mark.parametrize("keys", [COUNT, NEWEST])
+def test_a_table_of_a_database_that_is_sent_no_text_is_watched(
+    sqlite_file: Path, watch_others: Callable[..., Looks], keys: dict[str, str]
+) -> None:
+    looks = watch_others(**keys)
+    assert looks.events() == ()
+    with closing(sqlite3.connect(sqlite_file)) as connection, connection:
+        connection.execute("INSERT INTO orders VALUES (1, 'new', '2024-05-01')")
+    assert len(looks.events()) == 1
+    assert looks.events() == ()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg2", "postgresql+psycopg"])
+def test_whatever_driver_a_connection_names_for_airflow_postgresql_is_asked(
+    run: Run, warehouse_url: str, scheme: str
+) -> None:
+    extra = {"sqlalchemy_scheme": scheme}
+    connection = from_uri("shop", warehouse_url).model_copy(update={"extra": extra})
+    looks = Looks(trigger_of(sensor_type="database", **SHOP, **NEWEST, condition="id = 1"), lambda _: connection)
+    assert looks.events() == ()
+    run(day(2))
+    assert len(looks.events()) == 1
+
+
+@pytest.mark.parametrize(
+    ("dialect", "limit", "now"),
+    [
+        (mssql, "SELECT TOP 1000 ", "SYSUTCDATETIME()"),
+        (mysql, "LIMIT 1000", "CURRENT_TIMESTAMP"),
+        (oracle, "FETCH FIRST 1000 ROWS ONLY", "SYS_EXTRACT_UTC(SYSTIMESTAMP)"),
+    ],
+)
+def test_the_newest_timestamp_is_asked_for_in_the_language_of_a_database_that_does_not_run_here(
+    dialect: Any, limit: str, now: str
+) -> None:
+    language = dialect.dialect()
+    question = database_look.Question("sales.orders", "created_at", None, None, 10)
+    statement = database_look._newest_statement(question, language.name)
+    said = str(statement.compile(dialect=language, compile_kwargs={"literal_binds": True, "render_postcompile": True}))
+    assert limit in said
+    assert f", {now} AS " in said
+    # Oracle reserves that word
+    assert "AS rows" not in said
 
 
 # wrong files

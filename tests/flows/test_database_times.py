@@ -77,6 +77,18 @@ def test_a_row_from_the_future_is_an_event_when_its_time_comes(run: Run, watch: 
     assert len(looks.events()) == 1
 
 
+def test_a_day_counts_once_it_has_begun(run: Run, watch: Callable[..., Looks]) -> None:
+    run("ALTER TABLE orders ALTER created_at TYPE date")
+    add(run, "current_date + 9")
+    looks = watch(**NEWEST)
+    add(run, "current_date")
+    assert [facts["rows"] for facts in looks.facts()] == [1]
+    add(run, "current_date")
+    assert [facts["rows"] for facts in looks.facts()] == [2]
+    add(run, "current_date + 1")
+    assert looks.events() == ()
+
+
 def test_a_table_that_holds_nothing_but_the_future_is_as_an_empty_one(run: Run, watch: Callable[..., Looks]) -> None:
     add(run, "'2999-01-01'", "'infinity'")
     looks = watch(**NEWEST)
@@ -230,6 +242,12 @@ def test_what_is_no_time_cannot_settle(run: Run, watch: Callable[..., Looks]) ->
     )
     with pytest.raises(ConfigError, match=r"^warehouse: orders: settle_seconds = 5 .* created_at holds no times"):
         watch(**NEWEST, settle_seconds=5)
+
+
+def test_where_rows_may_settle_a_table_may_be_empty(run: Run, watch: Callable[..., Looks]) -> None:
+    looks = watch(**NEWEST, settle_seconds=5)
+    add(run, "now() - interval '1 minute'")
+    assert len(looks.events()) == 1
 
 
 @pytest.mark.parametrize(

@@ -158,12 +158,25 @@ def test_a_load_may_take_away_exactly_max_shrink_of_the_rows(
 def test_a_table_of_another_key_is_refused_and_stays(write_spec: WriteSpec, load: Load, query: Query) -> None:
     load(write_spec("sign", SIGN, sign__csv="code,says\na,x\n"))
     for key, said in (('["code", "says"]', "code, says"), ('"says"', "says")):
-        with pytest.raises(TargetMismatchError, match=rf"the key is \(code\) in the warehouse and \({said}\) in the"):
+        told = rf"^sign: the key is \(code\) in the warehouse and \({said}\) in the spec; drop the table and load it a"
+        with pytest.raises(TargetMismatchError, match=told):
             load(write_spec("sign", SIGN.replace('"code"', key, 1), sign__csv="code,says\na,x\n"))
-    with pytest.raises(TargetMismatchError, match=r"column 'says' is text in the warehouse and date in the spec"):
+    told = (
+        r"^sign: column 'says' is text in the warehouse and date in the spec; ALTER it, or drop the table and load it "
+        r"anew\.$"
+    )
+    with pytest.raises(TargetMismatchError, match=told):
         load(write_spec("sign", SIGN.replace('says = "text"', 'says = "date", new = "date"'),
                         sign__csv="code,says,new\na,2020-01-01,\n"))  # fmt: skip
     assert query("SELECT * FROM sign") == [("a", "x", "master_etl/r1")], "no column was added either"
+
+
+def test_a_table_with_a_key_of_several_columns_is_refused_with_all_of_them(write_spec: WriteSpec, load: Load) -> None:
+    load(write_spec("sign", SIGN.replace('"code"', '["code", "says"]', 1), sign__csv="code,says\na,x\n"))
+    with pytest.raises(
+        TargetMismatchError, match=r"the key is \(code, says\) in the warehouse and \(code\) in the spec"
+    ):
+        load(write_spec("sign", SIGN, sign__csv="code,says\na,x\n"))
 
 
 def test_a_column_that_somebody_has_dropped_comes_back_and_one_that_somebody_added_stays(
@@ -192,3 +205,14 @@ def test_rows_of_a_first_load_that_was_staged_to_tell_its_repeated_keys_name_the
     result = load(write_spec("sign", SIGN + ALL, sign__csv="code,says\na,stop\nb,go\na,slow\n"))
     assert (result.inserted, result.rejected) == (2, 1)
     assert query("SELECT code, etl_run_id FROM sign ORDER BY 1") == [("a", "master_etl/r1"), ("b", "master_etl/r1")]
+
+
+def test_a_table_whose_name_is_as_long_as_one_may_be_has_an_index_of_its_places(
+    write_spec: WriteSpec, load: Load, query: Query
+) -> None:
+    toml = SIGN + 'geometry = { type = "Point", source = "at", source_crs = "EPSG:4326" }\n'
+    longest = "s" * 63
+    # PostgreSQL would cut the index's name, and find that of the table
+    load(write_spec(longest, toml, sign__csv="code,says,at\na,stop,POINT (1 2)\n"))
+    (index,) = query("SELECT indexdef FROM pg_indexes WHERE tablename = %s AND indexdef LIKE '%%gist%%'", longest)
+    assert str(index[0]).endswith("USING gist (geom)")

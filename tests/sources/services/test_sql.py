@@ -660,6 +660,19 @@ def test_an_unknown_kind_of_database_is_one_sentence(
         table_of(write_spec("city", TABLE), connections)
 
 
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg2", "postgresql+psycopg"])
+def test_postgresql_is_read_whatever_driver_its_connection_names_for_airflow(
+    write_spec: WriteSpec, run: Callable[..., None], postgres_connections: Connections, scheme: str
+) -> None:
+    run("CREATE TABLE city AS SELECT 1 AS id, 'infinity'::date AS name")
+
+    def connections(conn_id: str) -> Connection:
+        known = postgres_connections(conn_id)
+        return known.model_copy(update={"extra": {**known.extra, "sqlalchemy_scheme": scheme}})
+
+    assert table_of(write_spec("city", TABLE), connections).to_pylist() == [{"id": 1, "name": "infinity"}]
+
+
 def test_sqlite_can_be_read_in_another_thread(
     write_spec: WriteSpec, run_sqlite: Callable[..., None], sqlite_connections: Connections
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import time
 import warnings
@@ -168,7 +167,10 @@ def _statement(question: Question) -> sa.Select[Any]:
 
 def _table(question: Question) -> sa.TableClause:
     schema, _, name = str(question.table_name).rpartition(".")
-    return sa.table(name, schema=schema or None)
+    columns: list[sa.ColumnClause[Any]] = []
+    if question.timestamp_column is not None:
+        columns = [sa.column(question.timestamp_column)]
+    return sa.table(name, *columns, schema=schema or None)
 
 
 def _conditions(question: Question) -> list[sa.ColumnElement[bool] | sa.TextClause]:
@@ -179,15 +181,16 @@ def _conditions(question: Question) -> list[sa.ColumnElement[bool] | sa.TextClau
 def _newest_statement(question: Question, dialect: str, *bound: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """The newest value within the bound, how many rows have it, and now."""
     table, conditions = _table(question), [*_conditions(question), *bound]
-    column: sa.ColumnClause[Any] = sa.column(str(question.timestamp_column))
+    # with its table's name: alone, SQLite takes a quoted one that is not there for a text
+    column = table.c[str(question.timestamp_column)]
     # it stands twice below, and is looked for once
     newest = sa.select(sa.func.max(column).label("at")).select_from(table).where(*conditions).cte("newest")
     equal: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(table)
     at = sa.select(newest.c.at).scalar_subquery()
-    equal = equal.where(column == at, *conditions).limit(sa.literal_column(str(MOST_EQUAL)))
+    equal = equal.where(column == at, *conditions).limit(MOST_EQUAL)
     rows = sa.select(sa.func.count()).select_from(equal.subquery("equal")).scalar_subquery()
     now: sa.ColumnElement[Any] = sa.literal_column(_NOW.get(dialect, "CURRENT_TIMESTAMP"))
-    return sa.select(newest.c.at, rows.label("rows"), now.label("now"))
+    return sa.select(newest.c.at, rows.label("as_new"), now.label("now"))
 
 
 def _escaped(text: str) -> str:
@@ -265,9 +268,6 @@ def _named_errors(question: Question, connection: Connection, where: str) -> Ite
         yield
     except DBAPIError as error:
         raise _named(question, connection, where, error) from error
-    except sqlite3.Warning as error:
-        # until Python 3.12, what SQLite's driver says of a second statement
-        raise _several(question, where) from error
 
 
 def _several(question: Question, where: str) -> ConfigError:

@@ -25,6 +25,9 @@ SCHEMES = {
     "sqlite": "sqlite",
 }
 """Connection type -> dialect and driver of SQLAlchemy; the connection's extra sqlalchemy_scheme wins."""
+_BY_PSYCOPG2 = frozenset({"postgresql", "postgresql+psycopg2"})
+"""What connections say for Airflow's own hooks; here psycopg does it, which hands over one statement as one. The first
+is psycopg2 until SQLAlchemy 2.1."""
 _AIRFLOW_ONLY = frozenset(
     {"sqlalchemy_scheme", "sqlalchemy_query", "cursor", "iam", "aws_conn_id", "redshift", "cluster-identifier"}
     | {"enable_log_db_messages", "azure_conn_id"}
@@ -51,6 +54,8 @@ def engine_of(user: str, connection: Connection, *, keep: int = 0) -> sa.Engine:
             f"{name} has the type {connection.conn_type!r}, which is no database Sluiceway reads"
             f"{nearest(connection.conn_type, SCHEMES)}; any other one of SQLAlchemy needs the extra sqlalchemy_scheme"
         )
+    if str(scheme) in _BY_PSYCOPG2:
+        scheme = SCHEMES["postgresql"]
     options: dict[str, Any] = {}
     pool: dict[str, Any] = {"poolclass": sa.NullPool}
     if scheme == "sqlite":
