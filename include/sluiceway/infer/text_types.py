@@ -66,6 +66,8 @@ LARGEST_BIGINT = 2**63 - 1
 EXACT_DIGITS = 15
 """A double keeps so many digits of any number."""
 HALF = 0.5
+ONE_OF = 20
+"""So many values may have one that is odd."""
 
 
 @dataclass
@@ -109,10 +111,16 @@ class Question:
         test = f"regexp_full_match(trim({self.column.sql}), {literal(pattern)})"
         return int(str(self.values.ask([f"count(*) FILTER ({test})"], where=self.given)[0]))
 
-    def others(self, pattern: str) -> list[tuple[str, int]]:
-        """The commonest values that do not look like this."""
-        test = f"NOT regexp_full_match(trim({self.column.sql}), {literal(pattern)})"
-        return self.values.counts(self.column.sql, where=f"{self.given} AND {test}", limit=3)
+    def odd_ones(self, test: str, what: str) -> str | None:
+        """The sentence of those that fail a test in SQL, where they are at most one of ONE_OF; else None."""
+        others = f"{self.given} AND NOT coalesce({test}, false)"
+        count = int(str(self.values.ask([f"count(*) FILTER ({others})"])[0]))
+        if not count or count * ONE_OF > self.filled:
+            return None
+        commonest = self.values.counts(self.column.sql, where=others, limit=3)
+        shown = ", ".join(repr(value[:30]) for value, _ in commonest)
+        of = f"of {counted(self.filled, 'value')}"
+        return f"{counted(count, f'{of} is', f'{of} are')} no {what}, such as {shown}"
 
 
 def boolean(question: Question, look: Look) -> ColumnType | None:
@@ -129,15 +137,10 @@ def number(question: Question, look: Look, name: str) -> ColumnType | None:
     if look.numbers < HALF:
         return None
     pattern = number_pattern(question.marks.decimal, question.marks.thousands)
-    others = question.others(pattern)
-    if others:
-        odd = question.filled - question.matches(pattern)
-        if odd * 20 <= question.filled:
-            shown = ", ".join(repr(value[:30]) for value, _ in others)
-            of = f"of {counted(question.filled, 'value')}"
-            are = counted(odd, f"{of} is", f"{of} are")
-            return ColumnType("text", remark=f"{are} no number, such as {shown}")
-        return None
+    if question.matches(pattern) < question.filled:
+        test = f"regexp_full_match(trim({question.column.sql}), {literal(pattern)})"
+        told = question.odd_ones(test, "number")
+        return ColumnType("text", remark=told) if told is not None else None
     if question.matches(r"[+-]?0[0-9].*"):
         return ColumnType("text", remark="a code: some values have leading zeros")
     if question.matches(r"\+.*"):

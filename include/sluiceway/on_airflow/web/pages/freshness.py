@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache, lru_cache
+from typing import cast
 
 from airflow.utils.session import create_session
 from fastapi import APIRouter, HTTPException, Request, status
@@ -80,4 +81,4 @@ def row_of(row: TableRow, root: str) -> Markup:
 @cache
 def _line() -> Callable[[TableRow, str], Markup]:
     """The macro: to find it for each table takes twice as long as to draw it."""
-    return templates().get_template("table_row.html").module.line  # type: ignore[attr-defined,no-any-return]
+    return cast("Callable[[TableRow, str], Markup]", vars(templates().get_template("table_row.html").module)["line"])
