@@ -109,7 +109,7 @@ TABLES: Mapping[str, LedgerTable] = {
         },
     ),
     "table_tally": LedgerTable(
-        row="a table, with what is counted of all tries at it that ended, also of runs that are forgotten",
+        row="a table, with what is counted of all tries at it that ended, also of forgotten runs, and the newest one",
         key=("table_name",),
         columns={
             "table_name": ("text", "The table."),
@@ -117,6 +117,15 @@ TABLES: Mapping[str, LedgerTable] = {
             "failures": ("bigint", "Tries that failed."),
             "rejected": ("bigint", "Rows that were not loaded, of all tries."),
             "seconds": ("double precision", "How long the good tries took, all together."),
+            "last_dag_id": ("text", "The DAG of the newest try that ended; null: all are forgotten."),
+            "last_run_id": ("text", "That run."),
+            "last_try": ("integer", "Its try."),
+            "last_status": ("text", "How it ended: loaded, unchanged, failed."),
+            "last_rejected": ("bigint", "Rows that it did not load."),
+            "last_at": ("timestamptz", "When it ended."),
+            "loaded_at": ("timestamptz", "When the table was loaded last, by whatever run."),
+            "loaded_rows": ("bigint", "Live rows after that."),
+            "trend": ("bigint[]", "Live rows after each of the newest 12 good tries, the oldest first."),
         },
     ),
     "face_token": LedgerTable(

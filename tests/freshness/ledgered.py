@@ -103,7 +103,7 @@ def fill(owner_url: str, *, tables: int, runs: int) -> None:
         )
         # as plan and load write them: a row of the plan, and one of the try; in one transaction the trigger would go
         # through all that it has counted, for each
-        connection.execute("ALTER TABLE etl.table_run DISABLE TRIGGER count_try")
+        connection.execute("ALTER TABLE etl.table_run DISABLE TRIGGER USER")
         connection.execute(
             "INSERT INTO etl.table_run (dag_id, run_id, table_name, try_number, status, finished_at, table_rows, "
             "seconds) SELECT dag_id, run_id, 'table_' || t, try, "
@@ -113,9 +113,15 @@ def fill(owner_url: str, *, tables: int, runs: int) -> None:
             "WHERE dag_id = 'master_etl' AND (try = 0 OR status <> 'running')",
             [tables],
         )
-        connection.execute("ALTER TABLE etl.table_run ENABLE TRIGGER count_try")
+        connection.execute("ALTER TABLE etl.table_run ENABLE TRIGGER USER")
         connection.execute(
-            "INSERT INTO etl.table_tally SELECT table_name, count(*), 0, 7, sum(seconds) FROM etl.table_run "
+            "INSERT INTO etl.table_tally (table_name, loads, failures, rejected, seconds) "
+            "SELECT table_name, count(*), 0, 7, sum(seconds) FROM etl.table_run "
             "WHERE finished_at IS NOT NULL GROUP BY table_name"
+        )
+        # the newest run's tries, as their end would have
+        connection.execute(
+            "UPDATE etl.table_run SET rejected = rejected "
+            "WHERE finished_at = (SELECT max(finished_at) FROM etl.table_run)"
         )
         connection.execute("ANALYZE etl.run, etl.table_run, etl.task_run, etl.table_tally")

@@ -11,13 +11,15 @@ import pytest
 
 from sluiceway.errors import LedgerMissingError
 from sluiceway.events import Event, Look
-from sluiceway.freshness.around import LOADS_SHOWN, read
+from sluiceway.freshness.around import read
 from sluiceway.ledger import events, tasks
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.ledger.warehouse import connect
 from tests.freshness.ledgered import TABLES, A, B, ran, scanned
 
 HOUR = timedelta(hours=1)
+SHOWN = 12
+"""Loads that a trend is drawn of."""
 MOST_STATEMENTS = 3
 """Two that say how the transaction is to be, and a question."""
 
@@ -53,14 +55,14 @@ def test_the_newest_try_of_a_table_is_told_with_its_run_its_error_and_its_log(wa
 def test_the_trend_is_the_rows_after_each_of_the_last_good_loads_the_oldest_first(
     warehouse_url: str, owner_url: str
 ) -> None:
-    for number in range(LOADS_SHOWN + 3):
+    for number in range(SHOWN + 3):
         key = ran(warehouse_url, f"r{number}", ago=(100 - number) * HOUR, city="loaded")
         with psycopg.connect(owner_url) as owner:
             owner.execute(
                 "UPDATE etl.table_run SET table_rows = %s WHERE run_id = %s AND try_number = 1", [number, key.run_id]
             )
     ran(warehouse_url, "red", ago=HOUR, status="failed", city="failed")
-    assert read(warehouse_url, ["city"]).tables["city"].rows == tuple(range(3, LOADS_SHOWN + 3))
+    assert read(warehouse_url, ["city"]).tables["city"].rows == tuple(range(3, SHOWN + 3))
 
 
 def test_runs_that_go_on_and_those_superseded_within_a_day_are_told(warehouse_url: str) -> None:

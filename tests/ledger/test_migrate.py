@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -29,20 +28,6 @@ from sluiceway.load.table import load_table
 from sluiceway.tables.spec import TableSpec
 
 Query = Callable[..., list[tuple[object, ...]]]
-
-
-@pytest.fixture
-def blank(postgres: Cluster) -> Iterator[str]:
-    """The name of a database without a ledger."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE warehouse OWNER sluiceway_owner").format(sql.Identifier(name))
-        )
-        with psycopg.connect(postgres.url("sluiceway_owner", name), autocommit=True) as owner:
-            owner.execute("DROP SCHEMA etl, etl_jobs CASCADE")
-        yield name
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def test_the_revision_the_code_needs_is_the_newest_migration() -> None:

@@ -17,8 +17,6 @@ from sluiceway.freshness.model import Frozen
 from sluiceway.ledger.rows import RunStatus, TableStatus
 from sluiceway.ledger.warehouse import Session, connect
 
-LOADS_SHOWN = 12
-"""The newest loads of a table that its trend is drawn of."""
 RUNS_SHOWN = 50
 """Of runs that go on, and of those that were superseded within a day."""
 FAILING_SHOWN = 50
@@ -101,23 +99,22 @@ class Around(NamedTuple):
 
 _TABLES = """
     WITH last AS MATERIALIZED (
-        SELECT name.table_name, try.* FROM json_array_elements_text({names}) name (table_name) CROSS JOIN LATERAL (
-            SELECT t.dag_id, t.run_id, r.status, t.status, t.rejected,
-                left(nullif(concat_ws(': ', t.error_type, t.error), ''), {characters})
-            FROM etl.table_run t JOIN etl.run r USING (dag_id, run_id)
-            WHERE t.table_name = name.table_name AND t.finished_at IS NOT NULL ORDER BY t.finished_at DESC LIMIT 1
-        ) try (dag_id, run_id, run_status, status, rejected, error)
+        SELECT c.table_name, c.last_dag_id AS dag_id, c.last_run_id AS run_id, r.status AS run_status,
+            c.last_status AS status, c.last_rejected AS rejected, e.error, c.trend
+        FROM json_array_elements_text({names}) n (table_name) JOIN etl.table_tally c USING (table_name)
+        -- OFFSET 0: one by one, for the tables are of few runs
+        CROSS JOIN LATERAL (
+            SELECT status FROM etl.run WHERE (dag_id, run_id) = (c.last_dag_id, c.last_run_id) OFFSET 0
+        ) r
+        LEFT JOIN LATERAL (
+            SELECT left(nullif(concat_ws(': ', t.error_type, t.error), ''), {characters}) AS error FROM etl.table_run t
+            WHERE c.last_status = 'failed' AND (t.dag_id, t.run_id, t.table_name, t.try_number)
+                = (c.last_dag_id, c.last_run_id, c.table_name, c.last_try)
+        ) e ON true
     )
     SELECT last.table_name, last.dag_id, last.run_id, last.run_status, last.status, last.rejected, last.error,
-        log.log_url, coalesce(trend.rows, '{{}}')
-    FROM last CROSS JOIN LATERAL (
-        SELECT array_agg(table_rows ORDER BY finished_at) FROM (
-            SELECT table_rows, finished_at FROM etl.table_run t
-            WHERE t.table_name = last.table_name AND finished_at IS NOT NULL AND table_rows IS NOT NULL
-                AND t.status IN ('loaded', 'unchanged')
-            ORDER BY finished_at DESC LIMIT {loads}
-        ) newest
-    ) trend (rows)
+        log.log_url, last.trend
+    FROM last
     LEFT JOIN (
         -- OFFSET 0: by the run, which is how the index of tasks begins
         SELECT DISTINCT ON (dag_id, run_id, table_name) dag_id, run_id, table_name, log_url
@@ -190,7 +187,6 @@ def read_in(session: Session, tables: Collection[str]) -> Around:
     last_loads = sql.SQL(_TABLES).format(
         names=sql.Literal(json.dumps(list(tables))),
         characters=sql.Literal(ERROR_CHARACTERS),
-        loads=sql.Literal(LOADS_SHOWN),
     )
     statement = sql.SQL(_AROUND).format(
         last_loads=last_loads,

@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 
 from sluiceway.errors import LedgerMissingError, SluicewayError, WarehouseError, WarehouseUnavailableError
 
-LEDGER_REVISION = "0016"
+LEDGER_REVISION = "0017"
 """The revision of ledger/migrations this code reads and writes."""
 
 _TRANSIENT_CLASSES = ("08", "40", "53", "55", "57")

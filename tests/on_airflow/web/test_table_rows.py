@@ -9,7 +9,7 @@ import pytest
 
 from sluiceway.freshness.around import LastLoads
 from sluiceway.freshness.model import TableState, TableVerdict, Verdict
-from sluiceway.on_airflow.web.pages.freshness import row_of
+from sluiceway.on_airflow.web.pages.freshness import load_cells, name_cell
 from sluiceway.on_airflow.web.pages.table_rows import Asked, Tables, points, shown
 
 AT = datetime(2026, 8, 3, 12, tzinfo=UTC)
@@ -109,7 +109,7 @@ def test_a_failed_try_says_its_error_and_a_broken_file_why() -> None:
         c=load(),
     ).rows
     assert failed.told == "Drift: no column"
-    assert of_red.last is not None and of_red.last.has_failed
+    assert of_red.loads.last is not None and of_red.loads.last.has_failed
     assert of_red.told is None and good.told is None
     assert broken.told == "why d is unknown"
 
@@ -130,8 +130,8 @@ def test_of_a_dag_that_the_reader_may_not_read_neither_run_nor_error_is_told() -
         a=load(dag_id="shop", status="failed", error="secret", log_url="https://log"),
         b=load(dag_id="cli"),
     ).rows
-    assert (hidden.last, hidden.told, hidden.is_hidden) == (None, None, True)
-    assert own.last is not None and not own.is_hidden
+    assert (hidden.loads.last, hidden.told, hidden.loads.is_hidden) == (None, None, True)
+    assert own.loads.last is not None and not own.loads.is_hidden
 
 
 def test_the_trend_is_drawn_from_left_to_right_and_the_most_is_at_the_top() -> None:
@@ -139,22 +139,21 @@ def test_the_trend_is_drawn_from_left_to_right_and_the_most_is_at_the_top() -> N
     assert points([5, 5, 5]) == "2,8 58,8"
     assert points([0, 10, 5]) == "2,14 30,2 58,8"
     (row,) = of(table("a"), a=load(rows=(3, 9, 4))).rows
-    assert row.change == -5
+    assert row.loads.change == -5
 
 
 def test_a_line_leads_to_its_table_whatever_the_name_of_its_file() -> None:
-    named, wrong = (row_of(row, "/sluiceway") for row in of(table("city"), table('a b?"<', "unknown")).rows)
-    assert '<a href="/sluiceway/tables/city">city</a>' in named
+    assert '<a href="/sluiceway/tables/city">city</a>' in name_cell("city", "/sluiceway")
+    wrong = name_cell('a b?"<', "/sluiceway")
     assert '<a href="/sluiceway/tables/a%20b%3F%22%3C">a b?&#34;&lt;</a>' in wrong
 
 
-def test_a_line_is_drawn_anew_when_anything_of_it_is_another() -> None:
+def test_the_loads_of_a_line_are_drawn_anew_when_anything_of_them_is_another_and_not_when_time_goes_by() -> None:
     def drawn(last: LastLoads, **others: Any) -> str:
-        return row_of(*of(table("city", **others), a=last, city=last).rows, "/sluiceway")
+        (row,) = of(table("city", **others), city=last).rows
+        return load_cells(row.loads, "/sluiceway")
 
     good = drawn(load(rows=(3, 4)))
-    assert drawn(load(rows=(3, 4))) == good
-    assert (
-        len({good, drawn(load(rows=(3, 5))), drawn(load(rejected=1)), drawn(load(), hours=2), drawn(load(), rows=9)})
-        == 5
-    )
+    assert drawn(load(rows=(3, 4)), hours=2) is good
+    others = load(rows=(3, 5)), load(rows=(4,)), load(rejected=1), load(run_status="failed"), load(dag_id="shop")
+    assert len({good, *map(drawn, others), drawn(load(), rows=9), drawn(load(), data_from=AT)}) == 8

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from fastapi import Request, status
@@ -77,6 +77,8 @@ def templates() -> Environment:
     return found
 
 
+# a thousand tables are looked at anew by a handful of runs a day
+@lru_cache(maxsize=4096)
 def clock(at: datetime | None) -> Markup | str:
     """A point in time, in UTC to the minute; the script puts the reader's own time before it. A dash for None."""
     if at is None:

@@ -50,6 +50,29 @@ class Asked(NamedTuple):
         return f"?{urlencode(told)}" if told else "?"
 
 
+class TableLoads(NamedTuple):
+    """What a line says of its table's loads: the same until the next one comes."""
+
+    data_from: datetime | None
+    rows: int | None
+    history: tuple[int, ...]
+    """Rows that each of the last loads left, the oldest first."""
+    last: LastLoads | None
+    """Its newest try; None: there is none, or the reader may not know of it."""
+    is_hidden: bool
+    """There is one of which the reader may not know."""
+
+    @property
+    def change(self) -> int:
+        """Rows that the last load brought or took."""
+        return self.history[-1] - self.history[-2] if len(self.history) > 1 else 0
+
+    @property
+    def trend(self) -> str:
+        """The points of its drawing; empty: there is nothing to draw."""
+        return points(self.history)
+
+
 class TableRow(NamedTuple):
     """One table as a line of the page."""
 
@@ -59,16 +82,9 @@ class TableRow(NamedTuple):
     promise: str
     share: float
     """How much of its promise is used up, in units of 100, at most 100."""
-    last: LastLoads | None
-    """Its newest try; None: there is none, or the reader may not know of it."""
-    is_hidden: bool
-    """There is one of which the reader may not know."""
+    loads: TableLoads
     told: str | None
     """What else there is to say."""
-    change: int
-    """Rows that the last load brought or took."""
-    trend: str
-    """The points of its drawing; empty: there is nothing to draw."""
 
 
 class Tables(NamedTuple):
@@ -106,7 +122,7 @@ _KEYS: dict[str, Callable[[TableRow], Any]] = {
     # the oldest first, and before it what nobody has ever looked at
     "age": lambda row: (row.table.looked_at is not None, row.table.looked_at or 0, row.table.table),
     "rows": lambda row: (-(row.table.rows or 0), row.table.table),
-    "rejects": lambda row: (-(row.last.rejected if row.last else 0), row.table.table),
+    "rejects": lambda row: (-(row.loads.last.rejected if row.loads.last else 0), row.table.table),
 }
 
 
@@ -122,17 +138,14 @@ def _row(
     old = at - table.looked_at if table.looked_at is not None else None
     promise = table.fresh_within_s
     is_hidden = last is not None and last.dag_id not in readable
-    rows = last.rows if last is not None else ()
+    history = last.rows if last is not None else ()
     return TableRow(
         table=table,
         age=lasting(old) if old is not None else "",
         promise=lasting(timedelta(seconds=promise)) if promise is not None else "",
         share=round(min(old.total_seconds() / promise, 1) * 100) if promise and old is not None else 0,
-        last=None if is_hidden else last,
-        is_hidden=is_hidden,
+        loads=TableLoads(table.data_from, table.rows, history, None if is_hidden else last, is_hidden),
         told=None if is_hidden else _told(table, last, common),
-        change=rows[-1] - rows[-2] if len(rows) > 1 else 0,
-        trend=points(rows),
     )
 
 
