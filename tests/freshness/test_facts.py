@@ -16,6 +16,7 @@ from sluiceway.deploy.commit import Sighting
 from sluiceway.errors import LedgerMissingError, WarehouseError
 from sluiceway.freshness import facts
 from sluiceway.freshness.facts import LedgerFacts, read
+from sluiceway.ledger.forget import forget_runs
 from sluiceway.ledger.store import CLI
 from sluiceway.ledger.warehouse import connect
 from tests.dev.docs.markdown import every
@@ -101,6 +102,14 @@ def test_only_the_tables_that_are_asked_for_are_told_and_none_is_no_table(wareho
     assert set(read(warehouse_url, ["city", "never"]).tables) == {"city"}
     nothing = read(warehouse_url, [])
     assert (nothing.tables, nothing.at.tzinfo is not None) == ({}, True)
+
+
+def test_what_is_counted_of_a_table_is_told_when_all_of_its_tries_are_forgotten(warehouse_url: str) -> None:
+    ran(warehouse_url, "r1", ago=60 * 24 * HOUR, status="failed", city="failed")
+    with connect(warehouse_url) as session:
+        assert forget_runs(session, older_than_days=30) == 1
+    city = read(warehouse_url, ["city"]).tables["city"]
+    assert (city.tally.failures, city.looked_at, city.last_try) == (1, None, None)
 
 
 def test_since_when_a_commit_is_deployed_is_the_newest_stint(warehouse_url: str) -> None:

@@ -125,7 +125,6 @@ def test_what_is_counted_does_not_fall_when_runs_are_forgotten(
     assert before["sluiceway_load_duration_seconds_sum", "city"] == 4.5
     with connect(warehouse_url) as session:
         assert forget_runs(session, older_than_days=90) == 2
-    # of a table whose runs are all forgotten nothing is told any more, and nothing is told wrong
     assert counted() == before
 
 

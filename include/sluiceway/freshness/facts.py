@@ -137,7 +137,7 @@ _TABLES = """
     SELECT k.table_name, t.looked_at, t.data_from, t.table_rows, t.commit_sha, t.green_commit_sha, t.dag_id, t.run_id,
         k.loads, k.failures, k.rejected, k.seconds,
         t.last_dag_id, t.last_run_id, t.last_status, t.last_error, t.last_run_status
-    FROM known k CROSS JOIN LATERAL etl.freshness_of(k.table_name) t WHERE NOT says_all
+    FROM known k LEFT JOIN LATERAL etl.freshness_of(k.table_name) t ON true WHERE NOT says_all
 """
 _MOMENT = """
     SELECT now(), (SELECT to_json(s) FROM ({stint}) s), (
