@@ -585,3 +585,15 @@ def test_a_record_of_an_answer_is_no_longer_than_a_value_may_be(things: Callable
     said = r"^thing: the answer of http.* a value is longer than 100,000 characters, and source\.max_value_bytes allows"
     with pytest.raises(SourceTooLargeError, match=said):
         things(lambda _: Reply(body=body), "max_value_bytes = 100_000")
+
+
+def test_an_answer_is_no_larger_than_any_may_be(
+    things: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = [{"id": 1, "name": "x" * 1_000}]
+    monkeypatch.setattr(api_client, "MAX_ANSWER_BYTES", len(json.dumps(body)))
+    assert ids(things(lambda _: Reply(body=body))) == ["1"]
+    with pytest.raises(
+        SourceUnreadableError, match=r"an answer of http.* is larger than 1,0\d\d bytes; read it in pages"
+    ):
+        things(lambda _: Reply(body=[*body, {"id": 2}]))
