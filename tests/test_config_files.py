@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sluiceway.alerts import spec as alerts
+from sluiceway.config_files import DEEPEST, read_toml
 from sluiceway.deploy import spec as environments
 from sluiceway.errors import ConfigError
 from sluiceway.flows import files as flows
@@ -183,3 +184,19 @@ def test_nor_does_that_of_a_trigger_that_is_made_in_code(keys: dict[str, object]
     with pytest.raises(ConfigError) as caught:
         TriggerRegistry.create_trigger({"id": "a", "type": "cli", "flow_id": "shop", **keys})
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ("{ a = ", " }")])
+def test_a_file_that_is_nested_too_deeply_is_one_sentence(tmp_path: Path, opens: str, closes: str) -> None:
+    path = tmp_path / "a.toml"
+
+    def nested(levels: int) -> None:
+        # the file is a table itself
+        path.write_text(f"a = {opens * (levels - 1)}1{closes * (levels - 1)}\n", encoding="utf-8")
+
+    nested(DEEPEST)
+    assert read_toml(path)
+    for levels in (DEEPEST + 1, 300, 20_000):
+        nested(levels)
+        with pytest.raises(ConfigError, match=r"a\.toml: is not valid TOML: it is nested too deeply\.$"):
+            read_toml(path)

@@ -28,15 +28,15 @@ def parse(text: str | bytes) -> Any:
         document = json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    if _is_deeper_than(MOST_LEVELS, document):
+    if is_too_deep(document):
         raise ValueError("it is nested too deeply")
     return document
 
 
-def _is_deeper_than(levels: int, document: Any) -> bool:
-    """Without recursion of its own."""
+def is_too_deep(document: Any) -> bool:
+    """Whether it lies more than MOST_LEVELS deep; found without recursion."""
     level = [document]
-    for _ in range(levels + 1):
+    for _ in range(MOST_LEVELS + 1):
         level = [each for each in level if isinstance(each, list | dict)]
         if not level:
             return False

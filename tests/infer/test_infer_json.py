@@ -82,9 +82,10 @@ def test_an_answer_that_is_no_table_is_one_sentence(
     assert "\n" not in str(raised.value)
 
 
-def test_an_error_that_is_nested_deeply_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(SourceUnreadableError, match="is no table but tells of an error"):
-        drafted(tmp_path, "a.json", '{"error": ' + "[" * 480 + '"x"' + "]" * 480 + "}")
+@pytest.mark.parametrize(("levels", "said"), [(190, "is no table but tells of an error"), (480, "nested too deeply")])
+def test_an_error_that_is_nested_deeply_is_one_sentence(tmp_path: Path, levels: int, said: str) -> None:
+    with pytest.raises(SourceUnreadableError, match=said):
+        drafted(tmp_path, "a.json", '{"error": ' + "[" * levels + '"x"' + "]" * levels + "}")
 
 
 @pytest.mark.parametrize("document", [{"error": None, "data": records(2)}, {"errors": [], "data": records(2)}])

@@ -186,6 +186,12 @@ CASES = {
         'kind = "csv"',
         f"{TOO_LARGE}a.csv.zst.*source.max_ratio",
     ),
+    "a text of quotes alone": Case(
+        "a.csv.zst", bombs.packed(("id\n", 1), ('"', 300 * MB)), 'kind = "csv"', f"{TOO_LARGE}.*{VALUE}"
+    ),
+    "a text with comments whose line never ends": Case(
+        "a.csv.zst", bombs.packed(("id\n", 1), ("x", 300 * MB)), 'kind = "csv"\ncomment = "#"', f"{TOO_LARGE}.*{VALUE}"
+    ),
     "a GeoJSON of one long shape": Case(
         "a.zip",
         bombs.zipped(

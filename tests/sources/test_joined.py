@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import sqlite3
 import zipfile
@@ -24,6 +25,7 @@ from sluiceway.errors import (
     SourceTooLargeError,
     SourceUnreadableError,
 )
+from sluiceway.sources import bounds
 from sluiceway.sources.extraction import Extraction
 from sluiceway.tables.spec import TableSpec
 from tests.sources.opened import opened
@@ -159,6 +161,37 @@ def zipped(**members: str) -> bytes:
         for name, content in members.items():
             archive.writestr(name.replace("__", "."), content)
     return kept.getvalue()
+
+
+def test_the_parts_of_all_members_together_are_counted(write_spec: WriteSpec, tmp_path: Path) -> None:
+    layers(tmp_path / "a.gpkg", inyo="EPSG:4326", kern="EPSG:4326")
+    with zipfile.ZipFile(tmp_path / "pack.zip", "w") as archive:
+        for name in ("a.gpkg", "b.gpkg"):
+            archive.write(tmp_path / "a.gpkg", name)
+    said = 'kind = "vector"\nuri = "pack.zip"\nmember = "*.gpkg"\nlayer = "*"\nmax_files = {}'
+    assert len(rows(write_spec("well", toml(said.format(4), 'id = "integer"', SHAPES)))) == 4
+    with pytest.raises(SourceTooLargeError, match=r"pack\.zip: 4 parts of it fit, and source\.max_files allows 3"):
+        rows(write_spec("well", toml(said.format(3), 'id = "integer"', SHAPES)))
+
+
+def test_members_are_counted_before_one_is_read(write_spec: WriteSpec) -> None:
+    said = 'kind = "csv"\nuri = "pack.zip"\nmember = "*.csv"\nmax_files = {}'
+    pack = zipped(feb__csv="id\n2\n", jan__csv="id\n1\n")
+    assert rows(write_spec("reading", toml(said.format(2), 'id = "integer"'), pack__zip=pack)) == [("2",), ("1",)]
+    with pytest.raises(SourceTooLargeError, match=r"pack\.zip: 2 parts of it fit, and source\.max_files allows 1"):
+        rows(write_spec("reading", toml(said.format(1), 'id = "integer"')))
+
+
+def test_each_file_may_become_max_ratio_times_as_much(write_spec: WriteSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "SMALL_BYTES", 10)
+    spec = write_spec(
+        "reading",
+        toml('kind = "csv"\nuri = "*.csv.gz"\nmax_ratio = 20', 'id = "integer"'),
+        a__csv__gz=gzip.compress(b"id\n1\n2\n"),
+        b__csv__gz=gzip.compress(b"id\n" + b"1\n" * 1_000),
+    )
+    with pytest.raises(SourceTooLargeError, match=r"^reading: b\.csv\.gz has \d+ bytes and becomes more than"):
+        rows(spec)
 
 
 def test_members_of_a_zip_are_one_source(write_spec: WriteSpec) -> None:

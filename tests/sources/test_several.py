@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sluiceway.errors import (
     SourceUnavailableError,
     SourceUnreadableError,
 )
+from sluiceway.sources import several
 from sluiceway.sources.connections import from_environment
 from sluiceway.sources.locate import check_exists, located
 from sluiceway.tables.source_spec import CsvSource
@@ -90,6 +92,41 @@ def test_more_files_than_allowed_are_refused(tmp_path: Path) -> None:
     assert len(found(tmp_path / "*.csv", max_files=3)) == 3
     with pytest.raises(SourceTooLargeError, match=r"more than 2 files fit, as source\.max_files allows"):
         found(tmp_path / "*.csv", max_files=2)
+
+
+def test_no_more_files_and_folders_are_looked_at_than_a_pattern_may_ask_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "a.csv", "b.txt", "c/d.txt", "e/f.txt")
+    monkeypatch.setattr(several, "MOST_SEEN", 6)
+    assert found(f"{tmp_path}/**/*.csv") == ["a.csv"]
+    monkeypatch.setattr(several, "MOST_SEEN", 5)
+    said = r"/\*\*/\*\.csv: its folders hold more than 5 files and folders; narrow the pattern$"
+    with pytest.raises(SourceTooLargeError, match=said):
+        found(f"{tmp_path}/**/*.csv")
+    put(tmp_path, *(f"many/{number}/a.txt" for number in range(6)))
+    with pytest.raises(SourceTooLargeError, match="more than 5 files and folders"):
+        found(f"{tmp_path}/many/*/*/*.csv")
+
+
+def test_files_may_lie_deeper_than_python_can_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = 1_200
+    put(tmp_path, "b.csv")
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for _ in range(levels):
+        Path("a").mkdir()
+        os.chdir("a")
+    Path("a.csv").write_text("id\n1\n")
+    try:
+        assert found(f"{tmp_path}/**/*.csv") == ["b.csv", f"deep/{'a/' * levels}a.csv"]
+    finally:
+        # pytest cannot remove it either
+        Path("a.csv").unlink()
+        for _ in range(levels):
+            os.chdir("..")
+            Path("a").rmdir()
 
 
 def test_a_link_that_leads_out_of_the_deployments_folders_is_refused(

@@ -34,6 +34,8 @@ def test_numbers_in_names_count_by_their_size_and_no_two_names_are_alike() -> No
     names = ["p10", "p2", "P2", "p02", "2024-1", "2023-12", "q"]
     assert fitting("*", names) == ["2023-12", "2024-1", "P2", "p02", "p2", "p10", "q"]
     assert fitting("*", reversed(names)) == fitting("*", names)
+    # more digits than Python makes a number of
+    assert fitting("*", ["9" * 5_000, "0" * 5_000 + "1", "10"]) == ["0" * 5_000 + "1", "10", "9" * 5_000]
 
 
 @pytest.mark.parametrize(

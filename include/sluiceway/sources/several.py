@@ -134,7 +134,7 @@ def _paths(source: LocatedSource) -> dict[str, Path]:
     found: dict[str, Path] = {}
     seen: list[str] = []
     try:
-        for name in _fitting(folder, parts, "", seen, shown):
+        for name in _fitting(folder, parts, seen, shown):
             try:
                 name.encode()
             except UnicodeEncodeError as error:
@@ -153,31 +153,45 @@ def _parts(pattern: str) -> list[str]:
     return [*parts, "*"] if parts[-1:] == ["**"] else parts
 
 
-def _fitting(folder: Path, parts: Sequence[str], within: str, seen: list[str], shown: str) -> Iterator[str]:
-    """Names within the first folder, with / between folders.
+def _fitting(folder: Path, parts: Sequence[str], seen: list[str], shown: str) -> Iterator[str]:
+    """Names within the folder, with / between folders.
 
     :param seen: gets the names of the files that were looked at.
     """
-    first, *rest = parts
+    count = 0
+    # no recursion: folders may lie deeper than Python can follow
+    left: list[tuple[Path, Sequence[str], str]] = [(folder, parts, "")]
+    while left:
+        folder, parts, within = left.pop()
+        first, *rest = parts
+        if first == "**":
+            left.append((folder, rest, within))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name, path = f"{within}{entry.name}", Path(entry.path)
+                is_data = entry.is_file() or is_folder_source(path)
+                behind = _behind(first, rest, entry) if not is_data and entry.is_dir() else None
+                if is_data and not rest:
+                    seen.append(name)
+                    if fits(first, entry.name) and not entry.name.startswith(_OPEN_ELSEWHERE):
+                        yield name
+                elif behind is not None:
+                    left.append((path, behind, f"{name}/"))
+                else:
+                    continue
+                count += 1
+                if count > MOST_SEEN:
+                    raise SourceTooLargeError(
+                        f"{shown}: its folders hold more than {MOST_SEEN:,} files and folders; narrow the pattern"
+                    )
+
+
+def _behind(first: str, rest: Sequence[str], entry: os.DirEntry[str]) -> Sequence[str] | None:
+    """What of a pattern's parts stands for what is in a folder; None: it does not lead there."""
     if first == "**":
-        yield from _fitting(folder, rest, within, seen, shown)
-    with os.scandir(folder) as entries:
-        listed = sorted(entries, key=lambda entry: entry.name)
-    for entry in listed:
-        name = f"{within}{entry.name}"
-        if len(seen) > MOST_SEEN:
-            raise SourceTooLargeError(f"{shown}: its folders hold more than {MOST_SEEN:,} files; narrow the pattern")
-        is_data = entry.is_file() or is_folder_source(Path(entry.path))
-        if is_data and not rest:
-            seen.append(name)
-            if fits(first, entry.name) and not entry.name.startswith(_OPEN_ELSEWHERE) and first != "**":
-                yield name
-        elif not is_data and entry.is_dir():
-            if first == "**" and not entry.is_symlink() and not entry.name.startswith("."):
-                # a link could lead back to here
-                yield from _fitting(Path(entry.path), parts, f"{name}/", seen, shown)
-            elif first != "**" and rest and fits(first, entry.name):
-                yield from _fitting(Path(entry.path), rest, f"{name}/", seen, shown)
+        # a link could lead back to here
+        return None if entry.is_symlink() or entry.name.startswith(".") else (first, *rest)
+    return rest if rest and fits(first, entry.name) else None
 
 
 def _check_count(source: LocatedSource, count: int, shown: str) -> None:

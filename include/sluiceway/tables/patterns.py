@@ -66,6 +66,8 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def in_order(name: str) -> tuple[tuple[tuple[str, int, str], ...], str]:
     """What names are sorted by: numbers in them by their size, so that part2 comes before part10."""
     pieces = tuple(
-        ("", int(each), "") if each.isdecimal() else (each.casefold(), 0, each) for each in _DIGITS.split(name) if each
+        ("", len(number), number) if (number := each.lstrip("0") or "0").isdecimal() else (each.casefold(), 0, each)
+        for each in _DIGITS.split(name)
+        if each
     )
     return pieces, name

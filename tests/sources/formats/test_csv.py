@@ -351,6 +351,46 @@ def test_a_record_too_long_for_any_block_is_a_named_error_and_never_a_lost_row(
         read(f'id,name\n1,Ponce\n2,"{"x" * 20_000}"\n3,Caguas\n', options="max_value_bytes = 8192")
 
 
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ('id\n1\n"', {}),
+        ('id\n1\n"a" ', {}),
+        ("id\n1\n\\", {"escape": "\\"}),
+        ("id\n1\nx", {"comment": "#"}),
+        ('id\n1\n"\n#', {"comment": "#"}),
+    ],
+    ids=["quotes", "blanks behind a quote", "escapes", "a line among comments", "a line in quotes"],
+)
+def test_what_waits_for_its_meaning_waits_no_longer_than_a_value(
+    monkeypatch: pytest.MonkeyPatch, text: str, options: dict[str, str]
+) -> None:
+    monkeypatch.setattr(csv_text, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(csv_text, "MOST_UNDECIDED", 1_000)
+    stream = io.BytesIO((text + text[-1] * 100_000).encode())
+    source = CsvSource.model_validate({"kind": "csv", "uri": "a.csv", "max_value_bytes": 1_000, **options})
+    with csv_text.CsvText(stream, source) as waiting:
+        assert len(waiting.read(1_000)) == 1_000
+    assert stream.tell() < 3_000
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("chunk", [1, 7, 100])
+def test_a_comment_may_be_longer_than_a_value(
+    read: Read, monkeypatch: pytest.MonkeyPatch, end: str, chunk: int
+) -> None:
+    monkeypatch.setattr(csv_text, "CHUNK_BYTES", chunk)
+    text = end.join(["id,name", "1,Ponce", f"#{'7,x' * 1_000}", "2,Caguas", ""])
+    assert read(text, options='comment = "#"\nmax_value_bytes = 500') == PONCE_CAGUAS
+
+
+def test_the_first_record_may_hold_a_value_as_long_as_any(read: Read) -> None:
+    columns = 'name = { source = 1, type = "text" }\nid = { source = 2, type = "integer" }'
+    assert read(f"{'x' * 200_000},1\n", options="header = false", columns=columns)[0][1] == "1"
+    with pytest.raises(SourceUnreadableError, match=r"its first record is longer than source\.max_value_bytes = 1,000"):
+        read(f"{'x' * 2_000},1\n", options="header = false\nmax_value_bytes = 1_000", columns=columns)
+
+
 def test_a_source_that_is_not_read_to_its_end_is_closed(spec_of: Callable[..., TableSpec], tmp_path: Path) -> None:
     spec = spec_of(MANY)
     with opened(spec) as extraction:

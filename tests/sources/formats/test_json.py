@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from sluiceway.errors import ConfigError, SchemaDriftError, SourceMissingError, SourceUnreadableError
+from sluiceway.json_path import MOST_LEVELS
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.sources.extraction import Unreadable
@@ -180,6 +181,18 @@ def test_a_broken_line_is_unreadable_and_the_others_are_rows(spec_of: SpecOf) ->
         (4, "is no JSON object"),
         (5, "holds half a character"),
     ]
+
+
+@pytest.mark.parametrize("levels", [MOST_LEVELS, 900, 100_000])
+@pytest.mark.parametrize("kind", ["text", "jsonb"])
+def test_a_line_that_is_nested_too_deeply_is_unreadable_and_the_others_are_rows(
+    spec_of: SpecOf, levels: int, kind: str
+) -> None:
+    deepest = "[" * (MOST_LEVELS - 1) + "]" * (MOST_LEVELS - 1)
+    lines = [f'{{"id": 1, "name": {deepest}}}', f'{{"id": 2, "name": {"[" * levels}{"]" * levels}}}', '{"id": 3}']
+    spec = spec_of("\n".join(lines), LINES, columns=f'id = "integer"\nname = "{kind}"')
+    assert rows(spec) == [("1", deepest), ("3", None)]
+    assert [(bad.row_number, bad.reason) for bad in unreadable(spec)] == [(2, "is nested too deeply")]
 
 
 def test_an_element_that_is_no_object_is_unreadable(spec_of: SpecOf) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from sluiceway.json_path import MOST_LEVELS
 from sluiceway.sources.formats import json_records as module
-from sluiceway.sources.formats.json_records import BrokenJsonError, CutJsonError, Document, read_records
+from sluiceway.sources.formats.json_records import BrokenJsonError, CutJsonError, DeepJsonError, Document, read_records
 from sluiceway.sources.formats.texts import json_text, text_array
 
 TEXT = (
@@ -51,6 +52,16 @@ def test_a_document_that_ends_before_its_time_is_told_from_a_broken_one() -> Non
 def test_a_document_that_is_nested_too_deeply_is_an_error() -> None:
     with pytest.raises(BrokenJsonError, match="nested too deeply"):
         read(b"[" * 200_000)
+
+
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a": ', "}")])
+def test_a_value_lies_no_deeper_than_it_can_be_spelled(opens: str, closes: str) -> None:
+    text = opens * MOST_LEVELS + "0" + closes * MOST_LEVELS
+    assert json_text(read(f"[{text}]".encode())[0]) == text
+    for levels in (MOST_LEVELS + 1, 900):
+        with pytest.raises(DeepJsonError, match="it is nested too deeply"):
+            read(f"[{opens * levels}0{closes * levels}]".encode())
+    assert len(read(f"[{'[[], {}], ' * MOST_LEVELS}[]]".encode())) == MOST_LEVELS + 1
 
 
 def test_the_digest_is_that_of_the_records_only() -> None:

@@ -19,11 +19,13 @@ from sluiceway.errors import (
     EmptyExtractionError,
     SettingsError,
     SourceMissingError,
+    SourceTooLargeError,
     SourceUnavailableError,
     SourceUnreadableError,
 )
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
+from sluiceway.sources import several
 from sluiceway.sources.connections import Connection
 from sluiceway.sources.locate import check_exists
 from sluiceway.sources.places import google_store, s3_store
@@ -538,3 +540,18 @@ def test_objects_of_google_that_fit_are_one_source(bucket: Bucket, google: Googl
     google.objects["own/2024/town.csv"] = Stored(b"id,name\n9000,new\n")
     result = bucket.load("gs://own/2024/*.csv", NAMED)
     assert (result.extracted, bucket.load("gs://own/2024/*.csv", NAMED).status) == (ROWS + 1, "unchanged")
+
+
+def test_no_more_objects_are_looked_at_or_read_than_a_pattern_may_stand_for(
+    bucket: Bucket, google: GoogleStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    google.buckets.add("own")
+    for name in ("a.csv", "b.csv", "c.txt"):
+        google.objects[f"own/many/{name}"] = Stored(b"id,name\n1,one\n")
+    with pytest.raises(SourceTooLargeError, match=r"more than 1 files fit, as source\.max_files allows"):
+        check_exists(bucket.spec("gs://own/many/*.csv", NAMED + "max_files = 1\n").source, bucket.connections)
+    monkeypatch.setattr(several, "MOST_SEEN", 3)
+    check_exists(bucket.spec("gs://own/many/*.csv", NAMED).source, bucket.connections)
+    monkeypatch.setattr(several, "MOST_SEEN", 2)
+    with pytest.raises(SourceTooLargeError, match=r"^gs://own/many/\*\.csv: more than 2 objects begin so"):
+        check_exists(bucket.spec("gs://own/many/*.csv", NAMED).source, bucket.connections)

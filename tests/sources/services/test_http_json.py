@@ -19,6 +19,7 @@ from sluiceway.errors import (
     SchemaDriftError,
     SettingsError,
     SourceMissingError,
+    SourceTooLargeError,
     SourceUnavailableError,
     SourceUnreadableError,
 )
@@ -558,3 +559,41 @@ def test_a_column_of_a_nested_object_is_named_by_its_path(write_spec: WriteSpec,
     spec = write_spec("thing", wrong.format(uri=service.uri, source=paging))
     with pytest.raises(SchemaDriftError, match=r"'meta\.m' is missing; did you mean 'meta\.n'"), opened(spec):
         pass
+
+
+def test_the_keys_of_an_answer_are_counted_while_it_is_read(things: Callable[..., pa.Table]) -> None:
+    body = [{"id": 1, "name": "a", "c": 1}, {"d": 1}, {"e": 1}]
+    assert ids(things(lambda _: Reply(body=body), "max_columns = 5")) == ["1", "None", "None"]
+    with pytest.raises(
+        SourceTooLargeError, match=r"the answer of http.* has 4 columns and source\.max_columns allows 3"
+    ):
+        things(lambda _: Reply(body=body), "max_columns = 3")
+
+
+def test_the_keys_of_a_later_page_are_counted_too(things: Callable[..., pa.Table]) -> None:
+    pages = {"1": [{"id": 1, "name": "a"}], "2": [{"id": 2, "b": 1, "c": 1, "d": 1}]}
+    paging = 'paging = { type = "page", param = "page" }\nmax_columns = 3'
+    with pytest.raises(
+        SourceTooLargeError, match=r"the answer of http.* has 4 columns and source\.max_columns allows 3"
+    ):
+        things(lambda request: Reply(body=pages.get(request.params["page"], [])), paging)
+
+
+def test_a_record_of_an_answer_is_no_longer_than_a_value_may_be(things: Callable[..., pa.Table]) -> None:
+    body = [{"id": 1, "name": "x" * 200_000}]
+    assert ids(things(lambda _: Reply(body=body), "max_value_bytes = 1_000_000")) == ["1"]
+    said = r"^thing: the answer of http.* a value is longer than 100,000 characters, and source\.max_value_bytes allows"
+    with pytest.raises(SourceTooLargeError, match=said):
+        things(lambda _: Reply(body=body), "max_value_bytes = 100_000")
+
+
+def test_an_answer_is_no_larger_than_any_may_be(
+    things: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = [{"id": 1, "name": "x" * 1_000}]
+    monkeypatch.setattr(api_client, "MAX_ANSWER_BYTES", len(json.dumps(body)))
+    assert ids(things(lambda _: Reply(body=body))) == ["1"]
+    with pytest.raises(
+        SourceUnreadableError, match=r"an answer of http.* is larger than 1,0\d\d bytes; read it in pages"
+    ):
+        things(lambda _: Reply(body=[*body, {"id": 2}]))

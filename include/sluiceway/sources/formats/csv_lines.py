@@ -7,6 +7,8 @@ import re
 from sluiceway.tables.source_spec import CsvSource
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_BLANK_LINES = re.compile(rb"(?:[ \t]*+(?:\r\n|\n|\r(?!\Z)))++")
+"""What is behind a carriage return at the end is not known."""
 
 
 class Below:
@@ -26,23 +28,28 @@ class Below:
         :param last: whether it ends here.
         """
         data, self._held = self._held + data, b""
-        kept = b""
-        while data and self._left:
-            end = _LINE_END.search(data)
+        at, kept = 0, []
+        while at < len(data) and self._left:
+            if self._blank and (blank := _BLANK_LINES.match(data, at)) is not None:
+                # there may be millions
+                kept.append(blank[0])
+                at = blank.end()
+                continue
+            end = _LINE_END.search(data, at)
             if end is not None and end.end() == len(data) and end[0] == b"\r" and not last:
                 # a line feed may follow
                 self._held = b"\r"
                 data, end = data[:-1], None
-            line = data[: end.end()] if end is not None else data
-            data = data[len(line) :]
+            line = data[at : end.end()] if end is not None else data[at:]
+            at += len(line)
             self._blank = self._blank and not line.strip()
             if self._header or self._blank:
-                kept += line
+                kept.append(line)
             if end is not None and not self._blank:
                 self._left -= not self._header
                 self._header = False
                 self._blank = True
-        return kept + data
+        return b"".join(kept) + data[at:]
 
 
 class Spaces:

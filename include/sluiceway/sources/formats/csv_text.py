@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 CHUNK_BYTES = 1 << 20
+MOST_UNDECIDED = 1 << 20
+"""Bytes of quotes and blanks whose meaning is waited for; what follows more of them is no longer looked at together."""
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _UTF_8_NAMES = frozenset({"utf-8", "ascii"})
 
@@ -47,6 +49,7 @@ class CsvText(io.RawIOBase):
         self._comment = source.comment.encode() if source.comment is not None else None
         self._started = self._ended = False
         self._part_of_line = b""
+        self._most = max(CHUNK_BYTES, source.max_value_bytes)
         self._ready = memoryview(b"")
 
     def readable(self) -> bool:
@@ -109,6 +112,10 @@ class CsvText(io.RawIOBase):
         lines = (self._part_of_line + data).splitlines(keepends=True)
         # a line whose end is not here yet waits, also one whose carriage return may have a line feed behind it
         self._part_of_line = b"" if self._ended or not lines or lines[-1].endswith(b"\n") else lines.pop()
+        if len(self._part_of_line) > self._most:
+            # whoever parses it says that it is too long
+            lines.append(self._part_of_line)
+            self._part_of_line = b""
         kept = []
         for line in lines:
             if not self._quotes.inside and line.startswith(self._comment or b""):
@@ -119,6 +126,9 @@ class CsvText(io.RawIOBase):
         else:
             if self._ended:
                 kept.append(self._checked(b""))
+        if not self._quotes.inside and self._part_of_line.startswith(self._comment or b""):
+            # of a comment it is enough to know that it goes on
+            self._part_of_line = (self._comment or b"") + self._part_of_line[-1:]
         return b"".join(kept)
 
 
@@ -242,7 +252,7 @@ class Quotes:
         """How many bytes at the end must wait: quotes may go on, and an escape has no character yet."""
         end = len(text.rstrip(self._quote + self._escape + b" \t"))
         undecided = self._quote in text[end:] or (self._escape and self._escape in text[end:])
-        return len(text) - end if undecided else 0
+        return len(text) - end if undecided and len(text) - end <= MOST_UNDECIDED else 0
 
     def _follow(self, text: bytes) -> int | None:
         """Where the text is broken."""

@@ -22,7 +22,15 @@ from sluiceway.errors import ConfigError, SourceMissingError, SourceTooLargeErro
 from sluiceway.sources.bounds import check_columns, value_too_long
 from sluiceway.sources.extraction import Extraction, Unreadable, declared_columns, geometry_columns
 from sluiceway.sources.formats.archive import open_bytes
-from sluiceway.sources.formats.json_records import BrokenJsonError, Document, LongJsonError, check_many, read_records
+from sluiceway.sources.formats.json_records import (
+    BrokenJsonError,
+    DeepJsonError,
+    Document,
+    LongJsonError,
+    check_deep,
+    check_many,
+    read_records,
+)
 from sluiceway.sources.formats.json_survey import one_page
 from sluiceway.sources.formats.nested import Nested
 from sluiceway.sources.formats.texts import Number, json_text, text_array
@@ -175,14 +183,16 @@ class _Reader:
                     text = line.decode()
                     if len(line) > CHUNK_BYTES:
                         check_many(text, self.source.max_value_bytes)
-                    yield _DECODER.decode(text), text
+                    record = _DECODER.decode(text)
+                    check_deep(record, text)
+                    yield record, text
                 except UnicodeDecodeError as error:
                     yield _Broken(f"is no UTF-8: byte 0x{line[error.start]:02x}"), line.decode(errors="replace")
                 except json.JSONDecodeError as error:
                     yield _Broken(f"is no JSON: {error.msg} at character {error.pos + 1}"), text
                 except LongJsonError as error:
                     raise self._too_large(f"after record {self.number:,}, {error}") from error
-                except RecursionError:
+                except (DeepJsonError, RecursionError):
                     yield _Broken("is nested too deeply"), text
 
     def _split(self, stream: IO[bytes]) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from sluiceway.json_path import MOST_LEVELS, is_too_deep
 from sluiceway.sources.formats.texts import Number
 
 CHUNK_BYTES = 1 << 16
@@ -30,6 +31,13 @@ class CutJsonError(BrokenJsonError):
 
 class LongJsonError(BrokenJsonError):
     """One of its values is longer than it may be."""
+
+
+class DeepJsonError(BrokenJsonError):
+    """One of its values lies deeper than whatever walks through it can follow."""
+
+    def __init__(self) -> None:
+        super().__init__("it is nested too deeply")
 
 
 @dataclass
@@ -203,7 +211,7 @@ class DocumentText:
             try:
                 value, end = _DECODER.raw_decode(self._window, self._at)
             except RecursionError as error:
-                raise BrokenJsonError("it is nested too deeply") from error
+                raise DeepJsonError from error
             except json.JSONDecodeError as error:
                 # it may be complete with what follows
                 if self._ended and (error.pos >= len(self._window) or error.msg.startswith("Unterminated")):
@@ -215,6 +223,7 @@ class DocumentText:
                 number_may_go_on = isinstance(value, Number) and len(self._window) - end <= 2
                 if not number_may_go_on or not self._more(size):
                     spelling = self._window[self._at : end]
+                    check_deep(value, spelling)
                     self._at = end
                     return value, spelling
             size *= 2
@@ -236,6 +245,12 @@ class DocumentText:
     def rest(self, characters: int) -> str:
         """The next characters; for messages."""
         return self._window[self._at : self._at + characters]
+
+
+def check_deep(value: Any, spelling: str) -> None:
+    """Raises DeepJsonError when a value lies more than MOST_LEVELS deep: it was parsed, and could not be spelled."""
+    if spelling.count("[") + spelling.count("{") > MOST_LEVELS and is_too_deep(value):
+        raise DeepJsonError
 
 
 def check_many(text: str, largest: int, *, start: int = 0) -> None:

@@ -97,7 +97,9 @@ class _Compact:
 
     def _pass(self, kind: int, depth: int) -> None:
         if kind == _BINARY:
-            self.at += self._varint()
+            # not in one line: `+=` would look at where it stands before the length is read
+            length = self._varint()
+            self.at += length
         elif kind in {_BYTE, _DOUBLE}:
             self.at += 1 if kind == _BYTE else 8
         elif kind == _STRUCT:

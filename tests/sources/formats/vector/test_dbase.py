@@ -7,12 +7,14 @@ import random
 import struct
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyogrio.raw
 import pytest
 
 from sluiceway.errors import SchemaDriftError, SluicewayError, SourceTooLargeError, SourceUnreadableError
+from sluiceway.sources.formats.vector import dbase
 from tests.sources.formats.vector.dbase_cases import Field, write_dbt, write_fpt, write_shapes, write_table
 from tests.sources.formats.vector.vector_cases import park, rows
 from tests.sources.opened import opened
@@ -168,6 +170,23 @@ def test_a_memo_that_reaches_beyond_its_file_is_one_sentence(tmp_path: Path) -> 
     path = write_table(tmp_path / "a.dbf", [Field(b"note", b"M", 4)], [[struct.pack("<I", block)]], version=0x30)
     with pytest.raises(SourceUnreadableError, match="row 1, column 'note' has a memo that reaches beyond the end"):
         rows(park(path, {"note": "text"}, {}))
+
+
+@pytest.mark.parametrize(("name", "bound", "most"), [("ROWS_BYTES", 64, 4), ("ROWS_AT_ONCE", 3, 3)])
+def test_no_more_rows_are_read_at_once_than_their_width_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, bound: int, most: int
+) -> None:
+    """Also where their shapes are short, of which GDAL would give many."""
+    shapes = write_shapes(tmp_path / "park.shp", 10)
+    write_table(tmp_path / "park.dbf", [Field(b"v", b"C", 12)], [[b"%d" % number] for number in range(10)])
+    monkeypatch.setattr(dbase, name, bound)
+    spec = park(shapes, {"v": "text"})
+    with opened(spec) as extraction:
+        sizes = [batch.num_rows for batch in extraction.batches]
+    assert (sum(sizes), max(sizes)) == (10, most)
+    file = SimpleNamespace(place="park.shp", cpg=None)
+    table = dbase.DbaseTable(spec, spec.source, file, tmp_path / "park.dbf")  # type: ignore[arg-type]  # asked for no more
+    assert max(len(chunk) for chunk in table.values("v")[0].chunks) == most
 
 
 def test_one_long_memo_of_all_rows_is_no_bomb(tmp_path: Path) -> None:
