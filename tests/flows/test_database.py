@@ -608,6 +608,17 @@ def test_a_table_and_a_column_are_names_whatever_they_hold(run: Run, watch: Call
     assert run("SELECT to_regclass('orders') IS NOT NULL") == [(True,)]
 
 
+@pytest.mark.parametrize("table_name", ["newest", "public.newest", "orders"])
+def test_a_table_may_be_called_what_the_look_would_call_its_newest_row(
+    run: Run, watch: Callable[..., Looks], table_name: str
+) -> None:
+    run("CREATE TABLE newest (id int, created_at timestamptz)", day(1, rows=2))
+    looks = watch(**{**NEWEST, "table_name": table_name}, condition="id IN (SELECT id FROM newest)")
+    assert looks.cursor["known"]["value"]["newest"] is None  # type: ignore[call-overload,index]
+    run("INSERT INTO newest VALUES (1, '2024-05-01Z')")
+    assert [facts["rows"] for facts in looks.facts()] == [1]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_table_that_is_not_there_runs_nothing(run: Run, watch: Callable[..., Looks], name: str) -> None:
     with pytest.raises(SourceMissingError):

@@ -134,7 +134,7 @@ def _newest(session: sa.Connection, question: Question, where: str) -> JsonValue
             f"holds no times; remove it"
         )
     if last is not None and is_after(newest, last):
-        newest, rows = up_to(column <= _literal(last))
+        newest, rows = up_to(column <= sa.literal(last))
     found: dict[str, JsonValue] = {"newest": _json(newest), "rows": rows}
     told = clock.last_before(first, kind, -TOLD_S)
     if is_endless(first) or (told is not None and is_after(first, told)):
@@ -151,11 +151,6 @@ def _own_zone(session: sa.Connection) -> str | None:
         found = session.exec_driver_sql("SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone'")
         session.info["own_zone"] = found.scalar()
     return str(session.info["own_zone"])
-
-
-def _literal(value: Any) -> sa.ColumnElement[Any]:
-    zoned = isinstance(value, datetime) and value.tzinfo is not None
-    return sa.literal(value, sa.DateTime(timezone=True) if zoned else None)
 
 
 def _statement(question: Question) -> sa.Select[Any]:
@@ -183,8 +178,8 @@ def _newest_statement(question: Question, dialect: str, *bound: sa.ColumnElement
     table, conditions = _table(question), [*_conditions(question), *bound]
     # with its table's name: alone, SQLite takes a quoted one that is not there for a text
     column = table.c[str(question.timestamp_column)]
-    # it stands twice below, and is looked for once
-    newest = sa.select(sa.func.max(column).label("at")).select_from(table).where(*conditions).cte("newest")
+    # it stands twice below, and is looked for once; a table of its name would not be seen there
+    newest = sa.select(sa.func.max(column).label("at")).select_from(table).where(*conditions).cte("sluiceway_newest")
     equal: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(table)
     at = sa.select(newest.c.at).scalar_subquery()
     equal = equal.where(column == at, *conditions).limit(MOST_EQUAL)
