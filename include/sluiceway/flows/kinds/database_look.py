@@ -179,11 +179,11 @@ def _newest_statement(question: Question, dialect: str, *bound: sa.ColumnElement
     # with its table's name: alone, SQLite takes a quoted one that is not there for a text
     column = table.c[str(question.timestamp_column)]
     # it stands twice below, and is looked for once; a table of its name would not be seen there
-    newest = sa.select(sa.func.max(column).label("at")).select_from(table).where(*conditions).cte("sluiceway_newest")
-    equal: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(table)
+    newest = sa.select(sa.func.max(column).label("at")).where(*conditions).cte("sluiceway_newest")
     at = sa.select(newest.c.at).scalar_subquery()
+    equal: sa.Select[Any] = sa.select(sa.literal_column("1").label("one"))
     equal = equal.where(column == at, *conditions).limit(MOST_EQUAL)
-    rows = sa.select(sa.func.count()).select_from(equal.subquery("equal")).scalar_subquery()
+    rows = sa.select(sa.func.count()).select_from(equal.subquery("equal"))
     now: sa.ColumnElement[Any] = sa.literal_column(_NOW.get(dialect, "CURRENT_TIMESTAMP"))
     return sa.select(newest.c.at, rows.label("as_new"), now.label("now"))
 
