@@ -9,8 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from datetime import time as clock
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -248,8 +247,6 @@ def _json(value: Any) -> JsonValue:
     if isinstance(value, datetime):
         moment = value.astimezone(UTC) if value.tzinfo is not None else value
         return moment.isoformat(timespec="microseconds")
-    if isinstance(value, date | clock):
-        return value.isoformat()
     if isinstance(value, Decimal):
         return int(value) if value.is_finite() and value == value.to_integral_value() else storable(float(value))
     if isinstance(value, bytes | bytearray | memoryview):
