@@ -16,6 +16,7 @@ from psycopg import sql
 from sqlalchemy import dialects
 from sqlalchemy.dialects import mssql, mysql, oracle
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.exc import DBAPIError
 
 from dev.cluster import Cluster
 from sluiceway.errors import (
@@ -407,6 +408,18 @@ def test_what_the_database_will_not_do_at_the_next_look_either_names_the_key(
 ) -> None:
     with pytest.raises(SourceUnreadableError, match=r"^warehouse: .* division by zero; correct custom_query$"):
         watch(**query_of("SELECT 1 / 0"))
+
+
+def test_an_error_of_which_the_driver_says_nothing_is_named_by_its_kind(
+    watch_sqlite: Callable[..., Looks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: object) -> None:
+        raise DBAPIError("SELECT 1", None, sqlite3.InternalError())
+
+    looks = watch_sqlite(**COUNT)
+    monkeypatch.setattr(database_look, "_ask", silent)
+    with pytest.raises(SourceUnreadableError, match="^lite: orders: InternalError; correct table_name$"):
+        looks.events()
 
 
 def test_a_query_that_writes_is_told_that_a_sensor_only_reads(run: Run, watch: Callable[..., Looks]) -> None:

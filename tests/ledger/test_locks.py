@@ -116,6 +116,16 @@ def test_a_session_that_holds_a_lock_is_found_by_its_name_and_is_not_ended_for_b
     assert (kept, shown) == ("0", name[:63])
 
 
+def test_the_server_asks_whether_the_machine_of_who_holds_a_lock_is_still_there(warehouse_url: str) -> None:
+    """One that vanishes closes nothing: its lock would be held for two hours."""
+    asked = sql.SQL(", ").join(
+        sql.SQL("current_setting({})").format(sql.Literal(f"tcp_keepalives_{name}"))
+        for name in ("idle", "interval", "count")
+    )
+    with locks.hold(warehouse_url, locks.of_load("city"), application_name="a") as held:
+        assert held.execute(sql.SQL("SELECT {}").format(asked)) == [("60", "10", "6")]
+
+
 def test_a_lock_whose_session_the_server_ended_is_no_longer_held(warehouse_url: str) -> None:
     with locks.hold(warehouse_url, locks.of_load("city"), application_name="a") as held:
         held.check_held()
