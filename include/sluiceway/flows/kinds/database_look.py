@@ -313,6 +313,4 @@ def _near(question: Question, connection: Connection) -> str:
             known = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
     except DBAPIError:
         known = []
-    finally:
-        engine.dispose()
     return nearest(question.table_name, {f"{schema}.{name}" if schema else name for name in known})
