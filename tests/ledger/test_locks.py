@@ -15,7 +15,7 @@ from psycopg import sql
 from sluiceway.errors import WarehouseUnavailableError
 from sluiceway.ledger import locks
 from sluiceway.ledger.store import RunKey
-from sluiceway.ledger.warehouse import connect
+from sluiceway.ledger.warehouse import connect, place
 
 WAITING = "city: another load of this table is under way; this one waits for its end"
 
@@ -134,6 +134,18 @@ def test_a_lock_whose_session_the_server_ended_is_no_longer_held(warehouse_url: 
             other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
         with pytest.raises(WarehouseUnavailableError, match="The warehouse broke off"):
             held.check_held()
+        with pytest.raises(WarehouseUnavailableError, match=f"^The warehouse at {place(warehouse_url)} does not answer"):
+            held.check_held()
+
+
+def test_work_whose_session_is_gone_says_which_warehouse_does_not_answer(warehouse_url: str) -> None:
+    with (
+        pytest.raises(WarehouseUnavailableError, match=f"^The warehouse at {place(warehouse_url)} does not answer"),
+        locks.hold(warehouse_url, locks.of_load("city"), application_name="a") as held,
+    ):
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            held.execute(sql.SQL("SELECT pg_terminate_backend(pg_backend_pid())"))
+        held.execute(sql.SQL("SELECT 1"))
 
 
 def test_work_whose_session_the_server_ended_may_be_tried_again(warehouse_url: str) -> None:
