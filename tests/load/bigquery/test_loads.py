@@ -34,6 +34,7 @@ from sluiceway.load.stage_table import create_stage, stage_table
 from sluiceway.load.table import load_table
 from sluiceway.sources.connections import Connection
 from sluiceway.tables.spec import TableSpec
+from tests.stand_ins import bigquery as stand_in
 from tests.stand_ins.bigquery import BigQuery, refusal
 
 WriteSpec = Callable[..., TableSpec]
@@ -188,6 +189,16 @@ def test_a_job_that_fails_fails_the_load_and_its_staging_table_goes(
     with pytest.raises(WarehouseUnavailableError, match="try again later"):
         load(city)
     assert counts(load(city)) == (3, 3, 0, 0, 0)
+
+
+def test_a_job_of_which_nobody_says_what_it_has_done_fails_the_load(
+    city: TableSpec, load: Load, dataset: BigQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stand_in, "_changed", lambda _: {"numDmlAffectedRows": "3"})
+    said = r"^city: BigQuery does not say what job \S+ has done to own\.warehouse\.city$"
+    with pytest.raises(WarehouseError, match=said):
+        load(city)
+    assert dataset.left_over == []
 
 
 def test_a_shape_that_only_bigquery_refuses_fails_the_table(
