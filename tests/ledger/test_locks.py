@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import psycopg
@@ -51,6 +52,41 @@ def test_a_wait_is_one_line_that_names_the_holder(
     assert line.startswith(f"{WAITING} (it is held by 'sluiceway load city' from 127.0.0.1 since 20")
     assert line.endswith(f" UTC, process {pid} of the server)")
     assert taken.is_set()
+
+
+def test_a_wait_for_a_lock_that_was_let_go_meanwhile_names_nobody(
+    warehouse_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "_HOLDER", f"{locks._HOLDER} AND false")
+    lock = locks.of_load("city")
+
+    def take() -> None:
+        with locks.hold(warehouse_url, lock, application_name="the other", waiting=WAITING):
+            pass
+
+    with (
+        caplog.at_level(logging.INFO, locks.__name__),
+        ThreadPoolExecutor(1) as thread,
+        psycopg.connect(warehouse_url) as holder,
+    ):
+        holder.execute(b"SELECT pg_advisory_xact_lock(" + lock.as_bytes() + b")")
+        other = thread.submit(take)
+        _until(lambda: bool(caplog.messages))
+        holder.rollback()
+        other.result(timeout=20)
+    assert caplog.messages == [WAITING]
+
+
+def test_a_lock_is_the_one_that_a_process_of_another_release_takes() -> None:
+    run = RunKey("master_etl", "r1")
+    taken = {
+        "load.city": locks.of_load("city"),
+        "write.city": locks.of_writing("city"),
+        "part.master_etl/r1 city 2": locks.of_part(run, "city", 2),
+        "write part.master_etl/r1 city 2": locks.of_writing_part(run, "city", 2),
+        "run.master_etl/r1": locks.of_run(run),
+    }
+    assert [lock.as_string() for lock in taken.values()] == [f"hashtext('sluiceway.{key}')" for key in taken]
 
 
 def test_what_nobody_holds_is_taken_without_a_word(warehouse_url: str, caplog: pytest.LogCaptureFixture) -> None:
