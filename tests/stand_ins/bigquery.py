@@ -216,6 +216,7 @@ class BigQuery(WebService):
     def _load(self, load: dict[str, Any], content: bytes) -> Done:
         assert load["sourceFormat"] == "PARQUET"
         assert load["writeDisposition"] == "WRITE_TRUNCATE"
+        assert load["createDisposition"] == "CREATE_NEVER"
         name = self._full(load["destinationTable"]["tableId"])
         if name not in self.tables:
             raise SqlError(f"Not found: Table {name.replace('.', ':', 1)}")

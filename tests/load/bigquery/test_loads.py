@@ -191,6 +191,16 @@ def test_a_job_that_fails_fails_the_load_and_its_staging_table_goes(
     assert counts(load(city)) == (3, 3, 0, 0, 0)
 
 
+def test_a_staging_table_that_nobody_drops_lasts_for_a_day(
+    city: TableSpec, load: Load, dataset: BigQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merging, "_drop", lambda *_: None)
+    load(city)
+    (left,) = dataset.left_over
+    lasts = int(dataset.tables[left].resource["expirationTime"]) / 1000 - time.time()
+    assert 86_000 < lasts <= 86_400
+
+
 def test_a_job_of_which_nobody_says_what_it_has_done_fails_the_load(
     city: TableSpec, load: Load, dataset: BigQuery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,17 +364,21 @@ def test_postgresql_hears_of_the_session_while_bigquery_works(
     warehouse_url: str, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(merging, "STIR_SECONDS", 0.05)
-    heard = threading.Event()
+    heard, answered = threading.Event(), threading.Event()
     with bulk_session(warehouse_url) as session:
         real = session.execute
 
         def execute(*arguments: object) -> object:
             heard.set()
-            return real(*arguments)  # type: ignore[arg-type]
+            found = real(*arguments)  # type: ignore[arg-type]
+            time.sleep(0.2)
+            answered.set()
+            return found
 
         session.execute = execute  # type: ignore[method-assign,assignment]
         with merging._stirred(session):
             assert heard.wait(10)
+        assert answered.is_set(), "nobody else may use the session before"
 
 
 IMPORTS = """
