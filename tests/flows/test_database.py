@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -239,6 +241,15 @@ def test_a_value_is_kept_as_json(watch: Callable[..., Looks], query: str, value:
     assert observed["value"] == value
 
 
+def test_a_time_is_kept_in_utc_wherever_the_database_and_who_looks_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        kept = database_look._json(datetime.fromisoformat("2024-05-01T02:03+05:00"))
+    time.tzset()
+    assert kept == "2024-04-30T21:03:00.000000+00:00"
+
+
 def test_a_query_that_gives_several_rows_is_an_error(run: Run, watch: Callable[..., Looks]) -> None:
     looks = watch(**query_of("SELECT id FROM orders"))
     run(day(1, rows=2))
@@ -248,6 +259,12 @@ def test_a_query_that_gives_several_rows_is_an_error(run: Run, watch: Callable[.
     )
     with pytest.raises(SourceUnreadableError, match=said):
         looks.events()
+
+
+def test_of_many_rows_no_more_are_fetched_than_tell_that_they_are_several(watch: Callable[..., Looks]) -> None:
+    slow = "SELECT i FROM generate_series(1, 1000) i WHERE i < 100 OR pg_sleep(1) IS NOT NULL"
+    with pytest.raises(SourceUnreadableError, match="gives more than one row"):
+        watch(**query_of(slow), statement_timeout_s=0.5)
 
 
 def test_a_value_that_is_too_long_to_be_kept_is_an_error(watch: Callable[..., Looks]) -> None:
@@ -418,7 +435,7 @@ def test_an_error_of_which_the_driver_says_nothing_is_named_by_its_kind(
 
     looks = watch_sqlite(**COUNT)
     monkeypatch.setattr(database_look, "_ask", silent)
-    with pytest.raises(SourceUnreadableError, match="^lite: orders: InternalError; correct table_name$"):
+    with pytest.raises(SourceUnreadableError, match=r"^lite: orders: InternalError; correct table_name$"):
         looks.events()
 
 

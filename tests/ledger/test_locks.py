@@ -170,7 +170,9 @@ def test_a_lock_whose_session_the_server_ended_is_no_longer_held(warehouse_url: 
             other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
         with pytest.raises(WarehouseUnavailableError, match="The warehouse broke off"):
             held.check_held()
-        with pytest.raises(WarehouseUnavailableError, match=f"^The warehouse at {place(warehouse_url)} does not answer"):
+        with pytest.raises(
+            WarehouseUnavailableError, match=f"^The warehouse at {place(warehouse_url)} does not answer"
+        ):
             held.check_held()
 
 

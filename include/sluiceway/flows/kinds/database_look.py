@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import JsonValue
-from sqlalchemy.exc import DBAPIError, OperationalError, SAWarning
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from sluiceway.errors import (
     ConfigError,
@@ -250,7 +249,7 @@ def _json(value: Any) -> JsonValue:
     if isinstance(value, Decimal):
         return int(value) if value.is_finite() and value == value.to_integral_value() else storable(float(value))
     if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).hex()
+        return value.hex()
     return storable(value)
 
 
@@ -307,10 +306,8 @@ def _near(question: Question, connection: Connection) -> str:
     engine = engine_of("sensor", connection)
     schema, _, _ = question.table_name.rpartition(".")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SAWarning)
-            inspector = sa.inspect(engine)
-            known = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
+        inspector = sa.inspect(engine)
+        known = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
     except DBAPIError:
         known = []
     return nearest(question.table_name, {f"{schema}.{name}" if schema else name for name in known})
