@@ -427,15 +427,16 @@ def test_what_the_database_will_not_do_at_the_next_look_either_names_the_key(
         watch(**query_of("SELECT 1 / 0"))
 
 
-def test_an_error_of_which_the_driver_says_nothing_is_named_by_its_kind(
-    watch_sqlite: Callable[..., Looks], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("said", "told"), [("", "InternalError"), ("\n it broke\n and how", "it broke")])
+def test_of_what_a_driver_says_the_first_line_is_told_and_its_kind_where_it_says_nothing(
+    said: str, told: str, watch_sqlite: Callable[..., Looks], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def silent(*_: object) -> None:
-        raise DBAPIError("SELECT 1", None, sqlite3.InternalError())
+    def refuse(*_: object) -> None:
+        raise DBAPIError("SELECT 1", None, sqlite3.InternalError(said))
 
     looks = watch_sqlite(**COUNT)
-    monkeypatch.setattr(database_look, "_ask", silent)
-    with pytest.raises(SourceUnreadableError, match=r"^lite: orders: InternalError; correct table_name$"):
+    monkeypatch.setattr(database_look, "_ask", refuse)
+    with pytest.raises(SourceUnreadableError, match=f"^lite: orders: {told}; correct table_name$"):
         looks.events()
 
 
