@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -29,7 +30,7 @@ from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.bigquery import merge as merging
 from sluiceway.load.bigquery.staged import write_staged
-from sluiceway.load.session import bulk_session
+from sluiceway.load.session import BulkSession, bulk_session
 from sluiceway.load.stage_table import create_stage, stage_table
 from sluiceway.load.table import load_table
 from sluiceway.sources.connections import Connection
@@ -191,14 +192,33 @@ def test_a_job_that_fails_fails_the_load_and_its_staging_table_goes(
     assert counts(load(city)) == (3, 3, 0, 0, 0)
 
 
-def test_a_staging_table_that_nobody_drops_lasts_for_a_day(
-    city: TableSpec, load: Load, dataset: BigQuery, monkeypatch: pytest.MonkeyPatch
+def test_a_staging_table_that_cannot_be_dropped_is_told_of_and_lasts_for_a_day(
+    city: TableSpec, load: Load, dataset: BigQuery, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(merging, "_drop", lambda *_: None)
-    load(city)
+    dataset.refuses = {"DELETE /tables/etl_stage": refusal(403, "accessDenied", "Permission denied")}
+    assert counts(load(city)) == (3, 3, 0, 0, 0)
     (left,) = dataset.left_over
+    (told,) = [each for each in caplog.messages if "is left for a day" in each]
+    assert told.startswith(f"city: the staging table {left} is left for a day: ") and "Permission denied" in told
     lasts = int(dataset.tables[left].resource["expirationTime"]) / 1000 - time.time()
     assert 86_000 < lasts <= 86_400
+
+
+def test_postgresql_hears_of_the_loads_own_session_both_times_that_bigquery_works(
+    city: TableSpec, load: Load, dataset: BigQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stirred: list[object] = []
+    real = merging._stirred
+
+    def stir(session: BulkSession) -> AbstractContextManager[None]:
+        stirred.append(session)
+        return real(session)
+
+    monkeypatch.setattr(merging, "_stirred", stir)
+    load(city)
+    first, second = stirred
+    assert first is second
+    assert isinstance(first, BulkSession)
 
 
 def test_a_job_of_which_nobody_says_what_it_has_done_fails_the_load(
