@@ -28,6 +28,7 @@ from sluiceway.errors import (
 )
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.store import RunKey, TableRun
+from sluiceway.load.bigquery import dataset as module
 from sluiceway.load.bigquery import merge as merging
 from sluiceway.load.bigquery.staged import write_staged
 from sluiceway.load.session import BulkSession, bulk_session
@@ -170,13 +171,51 @@ def test_a_request_that_is_refused_for_the_moment_is_sent_again(
     assert counts(load(city)) == (3, 3, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("loaded_before", "which"),
+    [
+        (False, "GET /tables/city$"),
+        (False, "POST /tables$"),
+        (True, "POST /tables$"),
+        (True, "PATCH /tables/city$"),
+        (True, "DELETE /tables/etl_stage"),
+    ],
+)
+def test_a_request_about_a_table_is_sent_again_for_as_long_as_patience_lasts(
+    loaded_before: bool,
+    which: str,
+    write_spec: WriteSpec,
+    city: TableSpec,
+    load: Load,
+    dataset: BigQuery,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if loaded_before:
+        load(city)
+        wider = CITY.replace('name = "text"', 'name = "text", more = "text"')
+        city = write_spec("city", wider, city__csv="id,name,more\n1,a,b\n2,a,b\n3,a,b\n")
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.2)
+    dataset.refuses = {which: refusal(503, "backendError", "later")}
+    said = "does not answer: Timeout of 0.2s exceeded"
+    if which.startswith("DELETE"):
+        load(city)
+        assert said in caplog.text
+    else:
+        with pytest.raises(WarehouseUnavailableError, match=said):
+            load(city)
+
+
 @pytest.mark.parametrize("lost", ["POST /jobs$", "PUT /upload", "POST /tables$", "DELETE /tables/etl_stage"])
-def test_a_lost_answer_loads_nothing_twice(lost: str, city: TableSpec, load: Load, dataset: BigQuery) -> None:
+def test_a_lost_answer_loads_nothing_twice(
+    lost: str, city: TableSpec, load: Load, dataset: BigQuery, caplog: pytest.LogCaptureFixture
+) -> None:
     dataset.lost = [lost]
     assert counts(load(city)) == (3, 3, 0, 0, 0)
     assert dataset.lost == []
     assert merges(dataset) == 1
     assert dataset.left_over == []
+    assert "is left for a day" not in caplog.text
 
 
 def test_a_job_that_fails_fails_the_load_and_its_staging_table_goes(
