@@ -93,6 +93,9 @@ class BigQuery(WebService):
         for each in self.lost:
             if _fits(each, request):
                 self.lost.remove(each)
+                if reply.status == 204:
+                    # nothing follows its headers that could break off
+                    return refusal(503, "backendError", "lost")
                 reply.breaks_off = True
                 break
         return reply
