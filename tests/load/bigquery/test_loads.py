@@ -71,6 +71,7 @@ def test_a_source_that_is_unchanged_is_not_read_again_unless_the_rows_in_bigquer
     city: TableSpec, load: Load, dataset: BigQuery
 ) -> None:
     assert load(city).status == "loaded"
+    assert dataset.tables["own.warehouse.city"].resource["description"] == "Cities"
     assert load(city).status == "unchanged"
     assert merges(dataset) == 1
     del dataset.tables["own.warehouse.city"].rows[0]
