@@ -77,6 +77,13 @@ def test_another_commit_that_has_runs_is_contested_and_one_without_is_waited_out
     assert found.said.endswith(f"/text serves {OTHER}")
 
 
+def test_an_environment_is_asked_with_the_connection_that_who_looks_knows(endpoint: VersionEndpoint) -> None:
+    asked = Asked(endpoint)
+    asked.environment = asked.environment.model_copy(update={"connection": "version"})
+    with pytest.raises(AssertionError, match=r"^version$"):
+        asked.look()
+
+
 @pytest.mark.parametrize(("fault", "said"), [("500", "answers 500"), ("html", "7 to 40 hex digits")])
 def test_an_environment_that_says_no_commit_is_waited_for_and_nothing_is_written(
     endpoint: VersionEndpoint, fault: str, said: str

@@ -109,6 +109,11 @@ def test_of_several_runs_of_the_newer_commit_that_wait_the_last_is_named() -> No
     assert (found.outcome, f"whose run {RUN}__2 waits" in found.said) == ("superseded", True)
 
 
+def test_what_the_looks_have_seen_says_more_than_when_the_runs_came() -> None:
+    assert contested([run(state="queued")], stint(other_seen=11, first_seen=12)).outcome == "superseded"
+    assert contested([run(state="queued", enqueued=11)], stint(first_seen=1)).outcome == "waiting"
+
+
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_an_older_commit_whose_run_is_retried_while_the_newer_is_rolled_out_does_not(state: str) -> None:
     """The retry queues it again, after the newer one's."""

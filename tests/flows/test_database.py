@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +18,7 @@ from psycopg import sql
 from sqlalchemy import dialects
 from sqlalchemy.dialects import mssql, mysql, oracle
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.exc import DBAPIError
 
 from dev.cluster import Cluster
 from sluiceway.errors import (
@@ -238,6 +241,15 @@ def test_a_value_is_kept_as_json(watch: Callable[..., Looks], query: str, value:
     assert observed["value"] == value
 
 
+def test_a_time_is_kept_in_utc_wherever_the_database_and_who_looks_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        kept = database_look._json(datetime.fromisoformat("2024-05-01T02:03+05:00"))
+    time.tzset()
+    assert kept == "2024-04-30T21:03:00.000000+00:00"
+
+
 def test_a_query_that_gives_several_rows_is_an_error(run: Run, watch: Callable[..., Looks]) -> None:
     looks = watch(**query_of("SELECT id FROM orders"))
     run(day(1, rows=2))
@@ -247,6 +259,12 @@ def test_a_query_that_gives_several_rows_is_an_error(run: Run, watch: Callable[.
     )
     with pytest.raises(SourceUnreadableError, match=said):
         looks.events()
+
+
+def test_of_many_rows_no_more_are_fetched_than_tell_that_they_are_several(watch: Callable[..., Looks]) -> None:
+    slow = "SELECT i FROM generate_series(1, 1000) i WHERE i < 100 OR pg_sleep(1) IS NOT NULL"
+    with pytest.raises(SourceUnreadableError, match="gives more than one row"):
+        watch(**query_of(slow), statement_timeout_s=0.5)
 
 
 def test_a_value_that_is_too_long_to_be_kept_is_an_error(watch: Callable[..., Looks]) -> None:
@@ -407,6 +425,19 @@ def test_what_the_database_will_not_do_at_the_next_look_either_names_the_key(
 ) -> None:
     with pytest.raises(SourceUnreadableError, match=r"^warehouse: .* division by zero; correct custom_query$"):
         watch(**query_of("SELECT 1 / 0"))
+
+
+@pytest.mark.parametrize(("said", "told"), [("", "InternalError"), ("\n it broke\n and how", "it broke")])
+def test_of_what_a_driver_says_the_first_line_is_told_and_its_kind_where_it_says_nothing(
+    said: str, told: str, watch_sqlite: Callable[..., Looks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise DBAPIError("SELECT 1", None, sqlite3.InternalError(said))
+
+    looks = watch_sqlite(**COUNT)
+    monkeypatch.setattr(database_look, "_ask", refuse)
+    with pytest.raises(SourceUnreadableError, match=f"^lite: orders: {told}; correct table_name$"):
+        looks.events()
 
 
 def test_a_query_that_writes_is_told_that_a_sensor_only_reads(run: Run, watch: Callable[..., Looks]) -> None:
@@ -606,6 +637,17 @@ def test_a_table_and_a_column_are_names_whatever_they_hold(run: Run, watch: Call
     run(sql.SQL("INSERT INTO {} VALUES (1)").format(sql.Identifier(name)).as_string(None))
     assert [facts["table"] for facts in looks.facts()] == [name]
     assert run("SELECT to_regclass('orders') IS NOT NULL") == [(True,)]
+
+
+@pytest.mark.parametrize("table_name", ["newest", "public.newest", "orders"])
+def test_a_table_may_be_called_what_the_look_would_call_its_newest_row(
+    run: Run, watch: Callable[..., Looks], table_name: str
+) -> None:
+    run("CREATE TABLE newest (id int, created_at timestamptz)", day(1, rows=2))
+    looks = watch(**{**NEWEST, "table_name": table_name}, condition="id IN (SELECT id FROM newest)")
+    assert looks.cursor["known"]["value"]["newest"] is None  # type: ignore[call-overload,index]
+    run("INSERT INTO newest VALUES (1, '2024-05-01Z')")
+    assert [facts["rows"] for facts in looks.facts()] == [1]
 
 
 @pytest.mark.parametrize("name", NAMES)

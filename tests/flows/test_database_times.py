@@ -14,6 +14,7 @@ import pytest
 
 from dev.cluster import Cluster
 from sluiceway.errors import ConfigError
+from sluiceway.flows.kinds import database_look
 from sluiceway.flows.look import look_now
 from sluiceway.ledger import events
 from sluiceway.ledger.warehouse import connect
@@ -201,6 +202,16 @@ def test_texts_of_the_future_hide_none_that_comes_after(
     put("-8 days")
     put("-2 seconds")
     assert len(looks.events()) == 1
+
+
+def test_what_time_it_is_the_database_says_in_its_language(
+    sqlite_file: Path, watch_sqlite: Callable[..., Looks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(database_look._NOW, "sqlite", "'2024-05-02T12:00:00'")
+    with closing(sqlite3.connect(sqlite_file)) as connection, connection:
+        connection.executemany("INSERT INTO orders VALUES (1, 'new', ?)", [("2024-05-01",), ("2024-05-03",)])
+    looks = watch_sqlite(**NEWEST)
+    assert looks.cursor["known"]["value"] == {"newest": "2024-05-01", "rows": 1, "ahead": "2024-05-03"}  # type: ignore[call-overload,index]
 
 
 def test_a_text_that_is_no_time_has_no_future(sqlite_file: Path, watch_sqlite: Callable[..., Looks]) -> None:

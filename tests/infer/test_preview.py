@@ -188,6 +188,16 @@ def test_a_warehouse_computes_what_is_shown_and_keeps_nothing_of_it(
     assert query("SELECT relname FROM pg_class WHERE relname LIKE 'etl_pre%' OR relname = 'inspection'") == []
 
 
+def test_a_warehouse_computes_as_a_load_does_whatever_its_own_zone(
+    write_spec: WriteSpec, warehouse_url: str, open_run: Callable[[str], RunKey], query: Query
+) -> None:
+    spec = write_spec("inspection", COMPUTED, inspection__csv=INSPECTIONS.split("2,1,0")[0])
+    url = f"{warehouse_url}?options=-c%20TimeZone%3DAsia/Tokyo"
+    assert [row["label"] for row in preview(spec, url=url).rows] == ["1 2023 ü"]
+    load_table(spec, url, run=open_run("r1"))
+    assert query("SELECT label FROM inspection") == [("1 2023 ü",)]
+
+
 def test_without_a_warehouse_a_preview_says_which_columns_it_does_not_show(write_spec: WriteSpec) -> None:
     found = preview(write_spec("inspection", COMPUTED, inspection__csv=INSPECTIONS))
     assert found.rows == [{"id": 1}, {"id": 2}]

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import psycopg
@@ -15,7 +16,7 @@ from psycopg import sql
 from sluiceway.errors import WarehouseUnavailableError
 from sluiceway.ledger import locks
 from sluiceway.ledger.store import RunKey
-from sluiceway.ledger.warehouse import connect
+from sluiceway.ledger.warehouse import connect, place
 
 WAITING = "city: another load of this table is under way; this one waits for its end"
 
@@ -51,6 +52,41 @@ def test_a_wait_is_one_line_that_names_the_holder(
     assert line.startswith(f"{WAITING} (it is held by 'sluiceway load city' from 127.0.0.1 since 20")
     assert line.endswith(f" UTC, process {pid} of the server)")
     assert taken.is_set()
+
+
+def test_a_wait_for_a_lock_that_was_let_go_meanwhile_names_nobody(
+    warehouse_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "_HOLDER", f"{locks._HOLDER} AND false")
+    lock = locks.of_load("city")
+
+    def take() -> None:
+        with locks.hold(warehouse_url, lock, application_name="the other", waiting=WAITING):
+            pass
+
+    with (
+        caplog.at_level(logging.INFO, locks.__name__),
+        ThreadPoolExecutor(1) as thread,
+        psycopg.connect(warehouse_url) as holder,
+    ):
+        holder.execute(b"SELECT pg_advisory_xact_lock(" + lock.as_bytes() + b")")
+        other = thread.submit(take)
+        _until(lambda: bool(caplog.messages))
+        holder.rollback()
+        other.result(timeout=20)
+    assert caplog.messages == [WAITING]
+
+
+def test_a_lock_is_the_one_that_a_process_of_another_release_takes() -> None:
+    run = RunKey("master_etl", "r1")
+    taken = {
+        "load.city": locks.of_load("city"),
+        "write.city": locks.of_writing("city"),
+        "part.master_etl/r1 city 2": locks.of_part(run, "city", 2),
+        "write part.master_etl/r1 city 2": locks.of_writing_part(run, "city", 2),
+        "run.master_etl/r1": locks.of_run(run),
+    }
+    assert [lock.as_string() for lock in taken.values()] == [f"hashtext('sluiceway.{key}')" for key in taken]
 
 
 def test_what_nobody_holds_is_taken_without_a_word(warehouse_url: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -116,6 +152,16 @@ def test_a_session_that_holds_a_lock_is_found_by_its_name_and_is_not_ended_for_b
     assert (kept, shown) == ("0", name[:63])
 
 
+def test_the_server_asks_whether_the_machine_of_who_holds_a_lock_is_still_there(warehouse_url: str) -> None:
+    """One that vanishes closes nothing: its lock would be held for two hours."""
+    asked = sql.SQL(", ").join(
+        sql.SQL("current_setting({})").format(sql.Literal(f"tcp_keepalives_{name}"))
+        for name in ("idle", "interval", "count")
+    )
+    with locks.hold(warehouse_url, locks.of_load("city"), application_name="a") as held:
+        assert held.execute(sql.SQL("SELECT {}").format(asked)) == [("60", "10", "6")]
+
+
 def test_a_lock_whose_session_the_server_ended_is_no_longer_held(warehouse_url: str) -> None:
     with locks.hold(warehouse_url, locks.of_load("city"), application_name="a") as held:
         held.check_held()
@@ -124,6 +170,20 @@ def test_a_lock_whose_session_the_server_ended_is_no_longer_held(warehouse_url: 
             other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
         with pytest.raises(WarehouseUnavailableError, match="The warehouse broke off"):
             held.check_held()
+        with pytest.raises(
+            WarehouseUnavailableError, match=f"^The warehouse at {place(warehouse_url)} does not answer"
+        ):
+            held.check_held()
+
+
+def test_work_whose_session_is_gone_says_which_warehouse_does_not_answer(warehouse_url: str) -> None:
+    with (
+        pytest.raises(WarehouseUnavailableError, match=f"^The warehouse at {place(warehouse_url)} does not answer"),
+        locks.hold(warehouse_url, locks.of_load("city"), application_name="a") as held,
+    ):
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            held.execute(sql.SQL("SELECT pg_terminate_backend(pg_backend_pid())"))
+        held.execute(sql.SQL("SELECT 1"))
 
 
 def test_work_whose_session_the_server_ended_may_be_tried_again(warehouse_url: str) -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Event
+from time import sleep
 
 import psycopg
 import pytest
@@ -93,7 +94,12 @@ def test_old_code_that_holds_its_lock_is_waited_for(
 ) -> None:
     open_run("r")
     looked = Event()
-    monkeypatch.setattr(row_locks, "sleep", lambda _: looked.set())
+
+    def look(seconds: float) -> None:
+        looked.set()
+        sleep(seconds)
+
+    monkeypatch.setattr(row_locks, "sleep", look)
     writer = url(WRITERS[what])
     with ThreadPoolExecutor(1) as thread:
         with holding(writer, f"SELECT pg_advisory_xact_lock({OLD_LOCKS[what]})"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -130,6 +131,30 @@ def test_a_load_that_waited_for_another_of_the_same_file_finds_it_unchanged(
         wait_until(lambda: any(row[2] == "advisory" for row in query(SESSIONS)))
         go_on.set()
         assert (first.result().status, second.result().status) == ("loaded", "unchanged")
+
+
+def test_a_load_waits_for_the_transaction_of_a_load_that_broke_off_and_says_so(
+    city: TableSpec,
+    load: Callable[..., TableRun],
+    query: Query,
+    warehouse_url: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with (
+        caplog.at_level(logging.INFO),
+        ThreadPoolExecutor(1) as thread,
+        psycopg.connect(warehouse_url, application_name="lost") as lost,
+    ):
+        # its turn went with its worker, and the server works on the transaction
+        lost.execute("SELECT pg_advisory_xact_lock(hashtext('sluiceway.write.city'))")
+        waiting = thread.submit(load, city, "r1")
+        wait_until(lambda: waiting.done() or bool(query(f"{SESSIONS} AND wait_event = 'advisory'")))
+        assert len(query(SESSIONS)) == 1, "it has read nothing yet, and does not write"
+        lost.rollback()
+        assert waiting.result(timeout=30).status == "loaded"
+    (line,) = [each for each in caplog.messages if "another load of this table is under way" in each]
+    assert line.startswith("city: another load of this table is under way; this one waits for its end (it is held by ")
+    assert "'lost'" in line
 
 
 def test_while_a_load_reads_its_lock_is_idle_and_no_clean_up_ends_it(

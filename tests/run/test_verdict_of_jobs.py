@@ -67,6 +67,9 @@ def test_what_waits_or_comes_again_or_was_lost_is_counted_and_is_no_fault() -> N
         "1 item is still due.",
     )
 
+    one = verdict_of(lane(due=1, lost=1)).sentence
+    assert "1 attempt that failed and comes again, 1 answer that came too late and was thrown away." in one
+
 
 def test_an_item_that_died_makes_the_run_red_and_says_of_what_and_who_names_it() -> None:
     assert red(verdict_of(lane(0, done=2), lane(1, dead=1, causes={"item": 1}))) == (
@@ -90,6 +93,7 @@ def test_what_was_left_because_a_service_failed_is_red_and_only_the_last_lane_sa
     assert verdict_of(later, first).status == "success", "the last by its end, and not by where it stands"
     assert verdict_of(lane(paused="its time was over", left_due=0)).status == "success"
     assert verdict_of(lane(left_due=2)).status == "success", "for a later run: nothing kept it from them"
+    assert verdict_of(lane(0, left_due=5), lane(1, left_due=2), lane(2)).sentence.endswith(" 2 items are still due.")
     open_ended = lane(0, started_at=LATER, finished_at=None, paused="the service is down", left_due=1)
     assert verdict_of(open_ended, later).status == "failed", "of one without an end its beginning counts"
 

@@ -93,6 +93,9 @@ class BigQuery(WebService):
         for each in self.lost:
             if _fits(each, request):
                 self.lost.remove(each)
+                if reply.status == 204:
+                    # nothing follows its headers that could break off
+                    return refusal(503, "backendError", "lost")
                 reply.breaks_off = True
                 break
         return reply
@@ -216,6 +219,7 @@ class BigQuery(WebService):
     def _load(self, load: dict[str, Any], content: bytes) -> Done:
         assert load["sourceFormat"] == "PARQUET"
         assert load["writeDisposition"] == "WRITE_TRUNCATE"
+        assert load["createDisposition"] == "CREATE_NEVER"
         name = self._full(load["destinationTable"]["tableId"])
         if name not in self.tables:
             raise SqlError(f"Not found: Table {name.replace('.', ':', 1)}")

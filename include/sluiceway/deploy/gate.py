@@ -76,11 +76,12 @@ def judge(
     served = str(contested.commit)
     counting = [run for run in runs if run.counts_for(served)]
     waiting = [run.run_id for run in counting if run.state in WAITING]
-    first = min((run.enqueued_at for run in counting), default=enqueued_at)
     if stint is not None and not same(stint.commit_sha, served):
         # the look was overtaken, and says nothing of what is served now: the next one is judged anew
         return contested.model_copy(update={"outcome": "waiting", "runs": ()})
-    if not waiting or not is_newer(stint, first_enqueued_at=first, enqueued_at=enqueued_at):
+    if not waiting or not is_newer(
+        stint, first_enqueued_at=min(run.enqueued_at for run in counting), enqueued_at=enqueued_at
+    ):
         return contested.model_copy(update={"outcome": "waiting"})
     said = f"{environment} serves the newer commit {served}, whose run {waiting[-1]} waits; no table was touched"
     return contested.model_copy(update={"outcome": "superseded", "said": said})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sluiceway.amounts import counted
 from sluiceway.jobs.lanes import LaneRun, causes_of
@@ -52,8 +53,8 @@ def counts_of(asked: Sequence[Request], lanes: Sequence[LaneRun]) -> str:
     return f"{counted(due, 'item')} became due: {', '.join(parts)}.{rest}"
 
 
-def _end(lane: LaneRun) -> float:
-    return (lane.finished_at or lane.started_at).timestamp()
+def _end(lane: LaneRun) -> datetime:
+    return lane.finished_at or lane.started_at
 
 
 def _causes(lanes: Sequence[LaneRun]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -289,8 +289,7 @@ def _published(facts: Facts, states: States) -> list[str]:
     return [said, *_withheld(facts)]
 
 
-def _counts(tables: Iterable[TableRun]) -> str:
-    runs = list(tables)
+def _counts(runs: Sequence[TableRun]) -> str:
     loaded = [each for each in runs if each.status == "loaded"]
     return (
         f"{len(loaded)} of {counted(len(runs), 'table')} loaded, {len(runs) - len(loaded)} unchanged since their last "

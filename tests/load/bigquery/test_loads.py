@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -27,13 +28,15 @@ from sluiceway.errors import (
 )
 from sluiceway.ledger.locks import LockedSession
 from sluiceway.ledger.store import RunKey, TableRun
+from sluiceway.load.bigquery import dataset as module
 from sluiceway.load.bigquery import merge as merging
 from sluiceway.load.bigquery.staged import write_staged
-from sluiceway.load.session import bulk_session
+from sluiceway.load.session import BulkSession, bulk_session
 from sluiceway.load.stage_table import create_stage, stage_table
 from sluiceway.load.table import load_table
 from sluiceway.sources.connections import Connection
 from sluiceway.tables.spec import TableSpec
+from tests.stand_ins import bigquery as stand_in
 from tests.stand_ins.bigquery import BigQuery, refusal
 
 WriteSpec = Callable[..., TableSpec]
@@ -68,6 +71,7 @@ def test_a_source_that_is_unchanged_is_not_read_again_unless_the_rows_in_bigquer
     city: TableSpec, load: Load, dataset: BigQuery
 ) -> None:
     assert load(city).status == "loaded"
+    assert dataset.tables["own.warehouse.city"].resource["description"] == "Cities"
     assert load(city).status == "unchanged"
     assert merges(dataset) == 1
     del dataset.tables["own.warehouse.city"].rows[0]
@@ -168,13 +172,51 @@ def test_a_request_that_is_refused_for_the_moment_is_sent_again(
     assert counts(load(city)) == (3, 3, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("loaded_before", "which"),
+    [
+        (False, "GET /tables/city$"),
+        (False, "POST /tables$"),
+        (True, "POST /tables$"),
+        (True, "PATCH /tables/city$"),
+        (True, "DELETE /tables/etl_stage"),
+    ],
+)
+def test_a_request_about_a_table_is_sent_again_for_as_long_as_patience_lasts(
+    loaded_before: bool,
+    which: str,
+    write_spec: WriteSpec,
+    city: TableSpec,
+    load: Load,
+    dataset: BigQuery,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if loaded_before:
+        load(city)
+        wider = CITY.replace('name = "text"', 'name = "text", more = "text"')
+        city = write_spec("city", wider, city__csv="id,name,more\n1,a,b\n2,a,b\n3,a,b\n")
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.2)
+    dataset.refuses = {which: refusal(503, "backendError", "later")}
+    said = "does not answer: Timeout of 0.2s exceeded"
+    if which.startswith("DELETE"):
+        load(city)
+        assert said in caplog.text
+    else:
+        with pytest.raises(WarehouseUnavailableError, match=said):
+            load(city)
+
+
 @pytest.mark.parametrize("lost", ["POST /jobs$", "PUT /upload", "POST /tables$", "DELETE /tables/etl_stage"])
-def test_a_lost_answer_loads_nothing_twice(lost: str, city: TableSpec, load: Load, dataset: BigQuery) -> None:
+def test_a_lost_answer_loads_nothing_twice(
+    lost: str, city: TableSpec, load: Load, dataset: BigQuery, caplog: pytest.LogCaptureFixture
+) -> None:
     dataset.lost = [lost]
     assert counts(load(city)) == (3, 3, 0, 0, 0)
     assert dataset.lost == []
     assert merges(dataset) == 1
     assert dataset.left_over == []
+    assert "is left for a day" not in caplog.text
 
 
 def test_a_job_that_fails_fails_the_load_and_its_staging_table_goes(
@@ -188,6 +230,45 @@ def test_a_job_that_fails_fails_the_load_and_its_staging_table_goes(
     with pytest.raises(WarehouseUnavailableError, match="try again later"):
         load(city)
     assert counts(load(city)) == (3, 3, 0, 0, 0)
+
+
+def test_a_staging_table_that_cannot_be_dropped_is_told_of_and_lasts_for_a_day(
+    city: TableSpec, load: Load, dataset: BigQuery, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset.refuses = {"DELETE /tables/etl_stage": refusal(403, "accessDenied", "Permission denied")}
+    assert counts(load(city)) == (3, 3, 0, 0, 0)
+    (left,) = dataset.left_over
+    (told,) = [each for each in caplog.messages if "is left for a day" in each]
+    assert told.startswith(f"city: the staging table {left} is left for a day: ") and "Permission denied" in told
+    lasts = int(dataset.tables[left].resource["expirationTime"]) / 1000 - time.time()
+    assert 86_000 < lasts <= 86_400
+
+
+def test_postgresql_hears_of_the_loads_own_session_both_times_that_bigquery_works(
+    city: TableSpec, load: Load, dataset: BigQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stirred: list[object] = []
+    real = merging._stirred
+
+    def stir(session: BulkSession) -> AbstractContextManager[None]:
+        stirred.append(session)
+        return real(session)
+
+    monkeypatch.setattr(merging, "_stirred", stir)
+    load(city)
+    first, second = stirred
+    assert first is second
+    assert isinstance(first, BulkSession)
+
+
+def test_a_job_of_which_nobody_says_what_it_has_done_fails_the_load(
+    city: TableSpec, load: Load, dataset: BigQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stand_in, "_changed", lambda _: {"numDmlAffectedRows": "3"})
+    said = r"^city: BigQuery does not say what job \S+ has done to own\.warehouse\.city$"
+    with pytest.raises(WarehouseError, match=said):
+        load(city)
+    assert dataset.left_over == []
 
 
 def test_a_shape_that_only_bigquery_refuses_fails_the_table(
@@ -343,17 +424,21 @@ def test_postgresql_hears_of_the_session_while_bigquery_works(
     warehouse_url: str, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(merging, "STIR_SECONDS", 0.05)
-    heard = threading.Event()
+    heard, answered = threading.Event(), threading.Event()
     with bulk_session(warehouse_url) as session:
         real = session.execute
 
         def execute(*arguments: object) -> object:
             heard.set()
-            return real(*arguments)  # type: ignore[arg-type]
+            found = real(*arguments)  # type: ignore[arg-type]
+            time.sleep(0.2)
+            answered.set()
+            return found
 
         session.execute = execute  # type: ignore[method-assign,assignment]
         with merging._stirred(session):
             assert heard.wait(10)
+        assert answered.is_set(), "nobody else may use the session before"
 
 
 IMPORTS = """

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from datetime import time as clock
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import JsonValue
-from sqlalchemy.exc import DBAPIError, OperationalError, SAWarning
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from sluiceway.errors import (
     ConfigError,
@@ -134,7 +132,7 @@ def _newest(session: sa.Connection, question: Question, where: str) -> JsonValue
             f"holds no times; remove it"
         )
     if last is not None and is_after(newest, last):
-        newest, rows = up_to(column <= _literal(last))
+        newest, rows = up_to(column <= sa.literal(last))
     found: dict[str, JsonValue] = {"newest": _json(newest), "rows": rows}
     told = clock.last_before(first, kind, -TOLD_S)
     if is_endless(first) or (told is not None and is_after(first, told)):
@@ -151,11 +149,6 @@ def _own_zone(session: sa.Connection) -> str | None:
         found = session.exec_driver_sql("SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone'")
         session.info["own_zone"] = found.scalar()
     return str(session.info["own_zone"])
-
-
-def _literal(value: Any) -> sa.ColumnElement[Any]:
-    zoned = isinstance(value, datetime) and value.tzinfo is not None
-    return sa.literal(value, sa.DateTime(timezone=True) if zoned else None)
 
 
 def _statement(question: Question) -> sa.Select[Any]:
@@ -183,12 +176,12 @@ def _newest_statement(question: Question, dialect: str, *bound: sa.ColumnElement
     table, conditions = _table(question), [*_conditions(question), *bound]
     # with its table's name: alone, SQLite takes a quoted one that is not there for a text
     column = table.c[str(question.timestamp_column)]
-    # it stands twice below, and is looked for once
-    newest = sa.select(sa.func.max(column).label("at")).select_from(table).where(*conditions).cte("newest")
-    equal: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(table)
+    # it stands twice below, and is looked for once; a table of its name would not be seen there
+    newest = sa.select(sa.func.max(column).label("at")).where(*conditions).cte("sluiceway_newest")
     at = sa.select(newest.c.at).scalar_subquery()
+    equal: sa.Select[Any] = sa.select(sa.literal_column("1").label("one"))
     equal = equal.where(column == at, *conditions).limit(MOST_EQUAL)
-    rows = sa.select(sa.func.count()).select_from(equal.subquery("equal")).scalar_subquery()
+    rows = sa.select(sa.func.count()).select_from(equal.subquery("equal"))
     now: sa.ColumnElement[Any] = sa.literal_column(_NOW.get(dialect, "CURRENT_TIMESTAMP"))
     return sa.select(newest.c.at, rows.label("as_new"), now.label("now"))
 
@@ -253,12 +246,10 @@ def _json(value: Any) -> JsonValue:
     if isinstance(value, datetime):
         moment = value.astimezone(UTC) if value.tzinfo is not None else value
         return moment.isoformat(timespec="microseconds")
-    if isinstance(value, date | clock):
-        return value.isoformat()
     if isinstance(value, Decimal):
         return int(value) if value.is_finite() and value == value.to_integral_value() else storable(float(value))
     if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).hex()
+        return value.hex()
     return storable(value)
 
 
@@ -315,12 +306,8 @@ def _near(question: Question, connection: Connection) -> str:
     engine = engine_of("sensor", connection)
     schema, _, _ = question.table_name.rpartition(".")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SAWarning)
-            inspector = sa.inspect(engine)
-            known = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
+        inspector = sa.inspect(engine)
+        known = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
     except DBAPIError:
         known = []
-    finally:
-        engine.dispose()
     return nearest(question.table_name, {f"{schema}.{name}" if schema else name for name in known})
