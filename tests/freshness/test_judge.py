@@ -340,6 +340,8 @@ def test_three_tables_are_named_and_the_rest_counted() -> None:
     assert judge(None, stale, facts()).sentence == "Of 5 tables: 5 stale (t0, t1, t2 and 2 more)."
     assert judge(None, stale[2::-1], facts()).sentence == "Of 3 tables: 3 stale (t0, t1, t2)."
     assert counted(stale, names=False) == "Of 5 tables: 5 stale."
+    many = [verdict_of("stale", f"t{number:04}") for number in range(1203)]
+    assert counted(many) == "Of 1,203 tables: 1,203 stale (t0000, t0001, t0002 and 1,200 more)."
     assert counted([verdict_of("no promise")]) == "Of 1 table: 1 without a promise."
     assert counted([]) == "There is no table."
 

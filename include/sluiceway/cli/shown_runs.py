@@ -42,7 +42,7 @@ def others(runs: Sequence[Run]) -> None:
     """How many older runs the commit has."""
     if runs:
         names = ", ".join(f"{each.key} ({each.status})" for each in runs[:SHOWN])
-        more = f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
+        more = f" and {len(runs) - SHOWN:,} more" if len(runs) > SHOWN else ""
         out.print(f"\n{counted(len(runs), 'other run')} of this commit: {plain(names + more)}")
 
 

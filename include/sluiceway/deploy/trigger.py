@@ -632,7 +632,7 @@ def _outlook(airflow: Airflow, order: Order, run_id: str) -> tuple[str, str]:
     # where an environment is named, the document knows of each table whether a green run has loaded it
     is_green = _same(environment.get("data_commit"), order.commit) if environment else status == "success"
     if tables and not other and is_green:
-        count = f"all {len(tables)} tables" if len(tables) > 1 else "the one table"
+        count = f"all {len(tables):,} tables" if len(tables) > 1 else "the one table"
         return "reached", f"The data of {count} belongs to {order.commit}."
     if report is not None and status in RED:
         said = str(report.get("sentence") or "no reason was told")
@@ -643,7 +643,7 @@ def _outlook(airflow: Airflow, order: Order, run_id: str) -> tuple[str, str]:
             f"no table is known: {airflow.shown(str((answer.body.get('status') or {}).get('description')))}",
         )
     held = ", ".join(f"{table.get('table')} ({table.get('commit') or 'of no commit'})" for table in other[:3])
-    more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+    more = f" and {len(other) - 3:,} more" if len(other) > 3 else ""
     noun, verb = "table" if len(tables) == 1 else "tables", "holds" if len(other) == 1 else "hold"
     left = f"{len(other)} of {len(tables)} {noun} {verb} other data" + (f": {held}{more}" if other else "")
     if status == "success":

@@ -160,7 +160,7 @@ def others(tables: Iterable[str], commit: str, facts: LedgerFacts) -> list[str]:
 def told(names: Sequence[str], facts: LedgerFacts) -> str:
     """The first of these tables, with what each holds."""
     shown = [f"{name} ({_held(facts.tables.get(name, NEVER_LOADED))})" for name in names[:SHOWN]]
-    return ", ".join(shown) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return ", ".join(shown) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
 
 
 def _held(table: TableFacts) -> str:
@@ -199,7 +199,7 @@ def _environment_state(
     commit: str, data_within: timedelta, tables: Collection[str], facts: LedgerFacts
 ) -> tuple[State, str]:
     behind = others(tables, commit, facts)
-    count = f"all {len(tables)} tables" if len(tables) > 1 else "its one table"
+    count = f"all {len(tables):,} tables" if len(tables) > 1 else "its one table"
     stint = facts.stint
     # of a commit that no look has noted, the deploy came after the last look that saw another
     since = None if stint is None else stint.first_seen_at if _is_noted(commit, facts) else stint.last_seen_at
@@ -258,8 +258,8 @@ def counted(tables: Sequence[TableVerdict], *, names: bool = True) -> str:
     parts = []
     for state, found in by_state.items():
         if found and names and state in {"stale", "unknown", "late"}:
-            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-            parts.append(f"{len(found)} {state} ({', '.join(found[:SHOWN])}{more})")
+            more = f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
+            parts.append(f"{len(found):,} {state} ({', '.join(found[:SHOWN])}{more})")
         elif found:
-            parts.append(f"{len(found)} {'without a promise' if state == 'no promise' else state}")
+            parts.append(f"{len(found):,} {'without a promise' if state == 'no promise' else state}")
     return f"Of {amounts.counted(len(tables), 'table')}: {', '.join(parts)}."

@@ -53,7 +53,7 @@ def _look(commit: str, tables: Collection[str], facts: LedgerFacts) -> Outlook:
         return Outlook(state="lost", sentence="there is no table whose data could belong to it")
     missing = others(tables, commit, facts)
     if not missing:
-        count = f"all {len(tables)} tables" if len(tables) > 1 else "the one table"
+        count = f"all {len(tables):,} tables" if len(tables) > 1 else "the one table"
         return Outlook(state="reached", sentence=f"The data of {count} belongs to {commit}.")
     run = newest_run_of(commit, facts.runs)
     left = f"{hold_other_data(len(missing), len(tables))}: {told(missing, facts)}"

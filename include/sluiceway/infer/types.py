@@ -117,10 +117,11 @@ def find_types(
             )
         elif nothing:
             found.null = nothing
-        if found.type == "text" and (money := _amounts(values, column, types.marks)) is not None:
+        has_values = found.nulls < values.rows
+        if has_values and found.type == "text" and (money := _amounts(values, column, types.marks)) is not None:
             money.nulls += found.nulls
             found = money
-        if found.type == "text" and found.remark is None and found.nulls < values.rows:
+        if has_values and found.type == "text" and found.remark is None:
             found.remark = _misfits(values, column, said.get(column.name), types.marks)
             if found.remark is None and column in spelled:
                 given = _given(column, types.marks.null)
@@ -207,10 +208,10 @@ def _look(values: Values, column: SourceColumn, null: tuple[str, ...]) -> Look:
         f"regexp_full_match({text}, {literal(DIGITS_DATE)})",
         f"lower({text}) IN ({booleans})",
     ]
-    filled = values.ask(["count(*)"], where=given)[0]
     found = values.ask(["count(*)", *(f"count(*) FILTER ({test})" for test in tests)], where=given, sample=True)
     total, *shares = (int(str(each)) for each in found)
-    return Look(int(str(filled)), *(share / total if total else 0.0 for share in shares))
+    filled = int(str(values.ask(["count(*)"], where=given)[0])) if values.are_sampled else total
+    return Look(filled, *(share / total if total else 0.0 for share in shares))
 
 
 def _given(column: SourceColumn, null: Iterable[str]) -> str:

@@ -155,11 +155,11 @@ class StagedParts:
         name = self.spec.name
         if failed := [part for part in self.parts if part.status == "failed"]:
             told = "; ".join(f"{_which(part)} failed ({part.error_type}: {part.error})" for part in failed[:SHOWN])
-            more = f"; and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
+            more = f"; and {len(failed) - SHOWN:,} more" if len(failed) > SHOWN else ""
             raise PartsError(f"{name}: {told}{more}. Nothing was changed.")
         if missing := [part for part in self.parts if not is_staged(session, part)]:
             told = "; ".join(f"{_which(part)} {_why_missing(part)}" for part in missing[:SHOWN])
-            more = f"; and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+            more = f"; and {len(missing) - SHOWN:,} more" if len(missing) > SHOWN else ""
             raise PartsError(f"{name}: {told}{more}. Nothing was changed; {AGAIN}.")
         if any(part.spec_hash != spec_hash(self.spec) for part in self.parts):
             raise PartsError(f"{name}: the table's file was changed since its parts were planned; {AGAIN}.")
