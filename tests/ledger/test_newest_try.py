@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -120,6 +121,62 @@ def test_of_two_tries_that_end_at_once_the_newer_one_is_kept(warehouse_url: str,
         second.commit()
     assert query(KEPT) == query(SAID)
     assert query("SELECT last_run_id, loads, failures FROM etl.table_tally") == [("r1", 1, 1)]
+
+
+def test_of_two_that_are_deleted_at_once_none_is_kept(warehouse_url: str, query: Query) -> None:
+    with (
+        psycopg.connect(warehouse_url) as first,
+        psycopg.connect(warehouse_url) as second,
+        psycopg.connect(warehouse_url, autocommit=True) as third,
+    ):
+        opened(third, "r1", "r2", "r3")
+        for number in (1, 2, 3):
+            ended(third, f"r{number}", at=AT + timedelta(seconds=number))
+        first.execute("DELETE FROM etl.run WHERE run_id = 'r3'")
+        waits = threading.Thread(target=second.execute, args=["DELETE FROM etl.run WHERE run_id = 'r2'"])
+        waits.start()
+        waits.join(0.3)
+        assert waits.is_alive()
+        first.commit()
+        waits.join(30)
+        second.commit()
+    assert [row[:-1] for row in query(KEPT)] == [row[:-1] for row in query(SAID)]
+    assert query("SELECT last_run_id FROM etl.table_tally") == [("r1",)]
+
+
+@pytest.mark.parametrize("function", ["count_try", "keep_newest", "keep_newest_of_rest"])
+@pytest.mark.parametrize("role", ["sluiceway_reader", "sluiceway_jobs", "sluiceway_loader"])
+def test_nobody_has_the_ledger_count_a_table_of_his_own(
+    role: str, function: str, postgres: Cluster, database: str
+) -> None:
+    with psycopg.connect(postgres.url(role, database), autocommit=True) as connection:
+        connection.execute("CREATE TEMP TABLE mine (table_name text)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match=f"function.*{function}"):
+            connection.execute(
+                f"CREATE TRIGGER mine AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION etl.{function}()"
+            )
+
+
+def test_a_load_that_ends_while_the_ledger_is_migrated_is_waited_for(blank: str, postgres: Cluster) -> None:
+    url = postgres.url("sluiceway_owner", blank)
+    moved(url, command.upgrade, "0016")
+    with (
+        psycopg.connect(url, autocommit=True, options="-c statement_timeout=20s") as other,
+        psycopg.connect(url, options="-c statement_timeout=20s") as load,
+    ):
+        opened(other, "r1")
+        ended(load, "r1", status="planned")
+        migrating = threading.Thread(target=migrate, args=[url])
+        migrating.start()
+        for _ in range(600):
+            if other.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall():
+                break
+            time.sleep(0.05)
+        assert other.execute("SELECT count(*) FROM etl.table_tally").fetchall() == [(0,)]
+        ended(load, "r1")
+        load.commit()
+        migrating.join(60)
+        assert other.execute("SELECT last_run_id FROM etl.table_tally").fetchall() == [("r1",)]
 
 
 def test_old_history_is_forgotten_while_a_load_ends_and_the_newest_try_is_waited_for(warehouse_url: str) -> None:
