@@ -87,3 +87,10 @@ def test_what_real_files_nest_is_read() -> None:
 def test_a_torn_collection_is_unreadable_and_not_deep(size: int) -> None:
     torn = (bytes.fromhex("010700000001000000") * 40)[: 9 * 30 + size]
     assert is_too_deep(torn) == (len(torn) >= 9 * (DEEPEST + 1))
+
+
+@pytest.mark.parametrize("text", ["SRID=4326;", "SRID=4326;  "])
+def test_a_text_that_names_a_system_and_no_shape_is_a_reject(text: str) -> None:
+    read = from_batch(spec(), pa.record_batch({"geom": pa.array(["POINT(1 2)", text])}))
+    assert list(read.shapes) == [Point(1, 2), None]
+    assert "is no readable WKT, WKB or GeoJSON" in read.reasons[1]

@@ -204,7 +204,7 @@ def _why_no_text(text: str) -> str:
     known = _why_no_kind(_BY_WORD.get(word[0].upper(), 0)) if word else None
     if known is None and any(each.upper() in _BY_WORD for each in _WORD.findall(text)):
         return f"holds a curve, {LINEARISE}"
-    parse = shapely.from_geojson if text[0] == "{" else shapely.from_wkt
+    parse = shapely.from_geojson if text.startswith("{") else shapely.from_wkt
     return known or _why_open(parse, text) or f"is no readable WKT, WKB or GeoJSON: {text[:_SHOWN]!r}"
 
 
