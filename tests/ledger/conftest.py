@@ -13,14 +13,20 @@ from dev.cluster import Cluster
 
 
 @pytest.fixture
-def blank(postgres: Cluster) -> Iterator[str]:
-    """The name of a database without a ledger."""
+def spare(postgres: Cluster) -> Iterator[str]:
+    """The name of a warehouse of the test's own, as its owner may change it."""
     name = f"test_{uuid4().hex[:12]}"
     with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as admin:
         admin.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE warehouse OWNER sluiceway_owner").format(sql.Identifier(name))
         )
-        with psycopg.connect(postgres.url("sluiceway_owner", name), autocommit=True) as owner:
-            owner.execute("DROP SCHEMA etl, etl_jobs CASCADE")
         yield name
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def blank(spare: str, postgres: Cluster) -> str:
+    """The name of a database without a ledger."""
+    with psycopg.connect(postgres.url("sluiceway_owner", spare), autocommit=True) as owner:
+        owner.execute("DROP SCHEMA etl, etl_jobs CASCADE")
+    return spare

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -17,6 +15,7 @@ from sluiceway.errors import WarehouseUnavailableError
 from sluiceway.ledger import locks
 from sluiceway.ledger.store import RunKey
 from sluiceway.ledger.warehouse import connect, place
+from tests.waiting import wait_until
 
 WAITING = "city: another load of this table is under way; this one waits for its end"
 
@@ -44,7 +43,7 @@ def test_a_wait_is_one_line_that_names_the_holder(
         with caplog.at_level(logging.INFO, locks.__name__):
             other = threading.Thread(target=take)
             other.start()
-            _until(lambda: bool(caplog.messages))
+            wait_until(lambda: bool(caplog.messages))
             assert not taken.is_set()
             holder.rollback()
             other.join()
@@ -71,7 +70,7 @@ def test_a_wait_for_a_lock_that_was_let_go_meanwhile_names_nobody(
     ):
         holder.execute(b"SELECT pg_advisory_xact_lock(" + lock.as_bytes() + b")")
         other = thread.submit(take)
-        _until(lambda: bool(caplog.messages))
+        wait_until(lambda: bool(caplog.messages))
         holder.rollback()
         other.result(timeout=20)
     assert caplog.messages == [WAITING]
@@ -97,13 +96,6 @@ def test_what_nobody_holds_is_taken_without_a_word(warehouse_url: str, caplog: p
             ) as held:
                 held.check_held()
     assert caplog.messages == []
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_lock_keeps_out_its_own_kind_of_work_alone_and_is_let_go_with_its_block(warehouse_url: str) -> None:

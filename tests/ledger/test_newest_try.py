@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import psycopg
 import pytest
@@ -15,6 +15,7 @@ from alembic import command
 from dev.cluster import Cluster
 from sluiceway.ledger.migrate import migrate
 from tests.ledger.test_migrate import moved
+from tests.waiting import wait_until
 
 Query = Callable[..., list[tuple[object, ...]]]
 AT = datetime(2026, 11, 30, 20, tzinfo=UTC)
@@ -35,6 +36,7 @@ SAID = """
         ) g), '{}')
     FROM etl.table_run t WHERE finished_at IS NOT NULL ORDER BY table_name, finished_at DESC
 """
+WAITING = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'relation'"
 TRY = """
     INSERT INTO etl.table_run AS t
         (dag_id, run_id, table_name, try_number, status, extracted, rejected, table_rows, finished_at)
@@ -104,6 +106,21 @@ def test_what_is_kept_is_what_history_says_whatever_becomes_of_it(
     assert query(KEPT) == query(SAID) and len(query(KEPT)) == 2
 
 
+def waits_for(
+    first: psycopg.Connection[tuple[object, ...]],
+    second: psycopg.Connection[tuple[object, ...]],
+    work: Callable[[], object],
+) -> None:
+    """The second one's work waits until the first one commits, and is committed after it."""
+    waiting = threading.Thread(target=work)
+    waiting.start()
+    waiting.join(0.3)
+    assert waiting.is_alive()
+    first.commit()
+    waiting.join(30)
+    second.commit()
+
+
 def test_of_two_tries_that_end_at_once_the_newer_one_is_kept(warehouse_url: str, query: Query) -> None:
     with (
         psycopg.connect(warehouse_url) as first,
@@ -112,13 +129,7 @@ def test_of_two_tries_that_end_at_once_the_newer_one_is_kept(warehouse_url: str,
     ):
         opened(third, "r1", "r2")
         ended(first, "r1", at=AT + timedelta(seconds=1))
-        waits = threading.Thread(target=ended, args=[second, "r2", "a", "failed"])
-        waits.start()
-        waits.join(0.3)
-        assert waits.is_alive()
-        first.commit()
-        waits.join(30)
-        second.commit()
+        waits_for(first, second, partial(ended, second, "r2", "a", "failed"))
     assert query(KEPT) == query(SAID)
     assert query("SELECT last_run_id, loads, failures FROM etl.table_tally") == [("r1", 1, 1)]
 
@@ -133,13 +144,7 @@ def test_of_two_that_are_deleted_at_once_none_is_kept(warehouse_url: str, query:
         for number in (1, 2, 3):
             ended(third, f"r{number}", at=AT + timedelta(seconds=number))
         first.execute("DELETE FROM etl.run WHERE run_id = 'r3'")
-        waits = threading.Thread(target=second.execute, args=["DELETE FROM etl.run WHERE run_id = 'r2'"])
-        waits.start()
-        waits.join(0.3)
-        assert waits.is_alive()
-        first.commit()
-        waits.join(30)
-        second.commit()
+        waits_for(first, second, partial(second.execute, "DELETE FROM etl.run WHERE run_id = 'r2'"))
     assert [row[:-1] for row in query(KEPT)] == [row[:-1] for row in query(SAID)]
     assert query("SELECT last_run_id FROM etl.table_tally") == [("r1",)]
 
@@ -168,10 +173,7 @@ def test_a_load_that_ends_while_the_ledger_is_migrated_is_waited_for(blank: str,
         ended(load, "r1", status="planned")
         migrating = threading.Thread(target=migrate, args=[url])
         migrating.start()
-        for _ in range(600):
-            if other.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall():
-                break
-            time.sleep(0.05)
+        wait_until(lambda: bool(other.execute(WAITING).fetchall()))
         assert other.execute("SELECT count(*) FROM etl.table_tally").fetchall() == [(0,)]
         ended(load, "r1")
         load.commit()

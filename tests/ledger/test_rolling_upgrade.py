@@ -7,16 +7,14 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
 import sqlalchemy
 from alembic import command
-from psycopg import sql
 
 from dev.cluster import Cluster
 from dev.environment import ROOT
@@ -71,16 +69,10 @@ def old_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def old_ledger(postgres: Cluster) -> Iterator[str]:
+def old_ledger(spare: str, postgres: Cluster) -> str:
     """The name of a warehouse whose ledger is of the revision before."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE warehouse OWNER sluiceway_owner").format(sql.Identifier(name))
-        )
-        _go_to(postgres.url("sluiceway_owner", name), OLD_REVISION)
-        yield name
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    _go_to(postgres.url("sluiceway_owner", spare), OLD_REVISION)
+    return spare
 
 
 def _go_to(url: str, revision: str) -> None:

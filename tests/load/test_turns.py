@@ -28,6 +28,7 @@ from sluiceway.run import steps
 from sluiceway.sources.hashing import TICK_NS
 from sluiceway.sources.locate import hash_ahead
 from sluiceway.tables.spec import TableSpec
+from tests.waiting import wait_until
 
 WriteSpec = Callable[..., TableSpec]
 Query = Callable[..., list[tuple[object, ...]]]
@@ -81,13 +82,6 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, t
     monkeypatch.setattr(table, "open_source", open_slowly)
     yield opened, go_on
     go_on.set()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("loaded_before", [False, True], ids=["a new table", "a table that was loaded before"])

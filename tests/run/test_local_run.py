@@ -23,6 +23,7 @@ from sluiceway.ledger import store
 from sluiceway.ledger.left_behind import close_left_behind
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import connect
+from tests.waiting import wait_until
 
 Query = Callable[..., list[tuple[object, ...]]]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -81,13 +82,6 @@ def told(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Its exit code, and what it printed."""
     out, err = process.communicate(timeout=30)
     return process.returncode, out, err
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @contextmanager

@@ -38,6 +38,7 @@ from sluiceway.sources.connections import Connection
 from sluiceway.tables.spec import TableSpec
 from tests.stand_ins import bigquery as stand_in
 from tests.stand_ins.bigquery import BigQuery, refusal
+from tests.waiting import wait_until
 
 WriteSpec = Callable[..., TableSpec]
 Load = Callable[..., TableRun]
@@ -338,10 +339,10 @@ def test_the_next_load_waits_for_the_job_of_a_load_that_was_killed(
         [sys.executable, "-c", KILLED, str(tmp_path / "city.toml"), warehouse_url], env=environment
     ) as process:
         try:
-            until(lambda: len(dataset.jobs) == 1)
+            wait_until(lambda: len(dataset.jobs) == 1)
             # the upload ends, the MERGE goes on
             next(iter(dataset.jobs.values())).looks = 1
-            until(lambda: any("MERGE" in str(job.resource) for job in dataset.jobs.values()))
+            wait_until(lambda: any("MERGE" in str(job.resource) for job in dataset.jobs.values()))
         finally:
             process.send_signal(signal.SIGKILL)
     merge = next(job for job in dataset.jobs.values() if "MERGE" in str(job.resource))
@@ -354,14 +355,6 @@ def test_the_next_load_waits_for_the_job_of_a_load_that_was_killed(
     assert counts(result) == (3, 0, 0, 3, 0)
     assert dataset.rows("city", ["id", "name"]) == ROWS
     assert dataset.left_over == [left]
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    for _ in range(600):
-        if is_so():
-            return
-        time.sleep(0.1)
-    raise AssertionError("it never came")
 
 
 def test_a_load_that_breaks_off_cancels_its_job(
