@@ -26,6 +26,8 @@ CHUNK_BYTES = 1 << 20
 MOST_UNDECIDED = 1 << 20
 """Bytes of quotes and blanks whose meaning is waited for; what follows more of them is no longer looked at together."""
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_COMMENT_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
+"""What is behind a carriage return at the end is not known."""
 _UTF_8_NAMES = frozenset({"utf-8", "ascii"})
 
 
@@ -46,10 +48,13 @@ class CsvText(io.RawIOBase):
         self._lines_to_skip = source.skip_lines
         self._below = Below(source.skip_below) if source.skip_below else None
         self._spaces = Spaces(source) if source.skip_spaces else None
-        self._comment = source.comment.encode() if source.comment is not None else None
+        self._comment = (
+            re.compile(rb"(?<=[\r\n])" + re.escape(source.comment.encode())) if source.comment is not None else None
+        )
+        self._in_comment = False
+        self._before = b"\n"
         self._started = self._ended = False
         self._part_of_line = b""
-        self._most = max(CHUNK_BYTES, source.max_value_bytes)
         self._ready = memoryview(b"")
 
     def readable(self) -> bool:
@@ -81,15 +86,15 @@ class CsvText(io.RawIOBase):
         if self._lines_to_skip:
             data = self._without_first_lines(data)
         if self._comment is not None:
-            return self._without_comments(data)
-        return self._checked(data)
+            return self._without_comments(data, self._comment)
+        return self._checked(data, last=self._ended)
 
-    def _checked(self, data: bytes) -> bytes:
+    def _checked(self, data: bytes, *, last: bool) -> bytes:
         if self._below is not None:
-            data = self._below.take(data, last=self._ended)
+            data = self._below.take(data, last=last)
         if self._spaces is not None:
-            data = self._spaces.take(data, last=self._ended)
-        data, problem = self._quotes.look_at(data, last=self._ended)
+            data = self._spaces.take(data, last=last)
+        data, problem = self._quotes.look_at(data, last=last)
         if problem is not None and self.broken is None:
             self._ended, self.broken = True, problem
         return data
@@ -108,27 +113,25 @@ class CsvText(io.RawIOBase):
             self._lines_to_skip -= 1
         return data
 
-    def _without_comments(self, data: bytes) -> bytes:
-        lines = (self._part_of_line + data).splitlines(keepends=True)
-        # a line whose end is not here yet waits, also one whose carriage return may have a line feed behind it
-        self._part_of_line = b"" if self._ended or not lines or lines[-1].endswith(b"\n") else lines.pop()
-        if len(self._part_of_line) > self._most:
-            # whoever parses it says that it is too long
-            lines.append(self._part_of_line)
-            self._part_of_line = b""
+    def _without_comments(self, data: bytes, comment: re.Pattern[bytes]) -> bytes:
+        # the byte before says whether a line begins here, and whether a comment's carriage return has a line feed
+        text, broken = self._before + data, self.broken
+        self._before = text[-1:]
+        start = at = 0 if self._in_comment else 1
         kept = []
-        for line in lines:
-            if not self._quotes.inside and line.startswith(self._comment or b""):
-                continue
-            kept.append(self._checked(line))
-            if self.broken is not None:
+        while self.broken is broken:
+            if self._in_comment:
+                end = _COMMENT_END.search(text, start)
+                self._in_comment = end is None
+                start = at = len(text) if end is None else end.end()
+            found = comment.search(text, at)
+            stop = len(text) if found is None else found.start()
+            if found is None or start < stop:
+                kept.append(self._checked(text[start:stop], last=self._ended and found is None))
+            if found is None:
                 break
-        else:
-            if self._ended:
-                kept.append(self._checked(b""))
-        if not self._quotes.inside and self._part_of_line.startswith(self._comment or b""):
-            # of a comment it is enough to know that it goes on
-            self._part_of_line = (self._comment or b"") + self._part_of_line[-1:]
+            start, at = stop, found.end()
+            self._in_comment = not self._quotes.inside
         return b"".join(kept)
 
 
