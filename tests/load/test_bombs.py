@@ -94,6 +94,15 @@ CASES = {
         LAYER,
         rf"{TOO_LARGE}a.gpkg.*source.max_ratio",
     ),
+    "a view of a GeoPackage of which a text is no text": Case(
+        "a.gpkg",
+        bombs.geopackage_view(
+            "SELECT 1 AS fid, CAST(x'ff' AS text) AS id, geom FROM place UNION ALL SELECT 2, zeroblob(400000000), geom "
+            "FROM place"
+        ),
+        LAYER,
+        f"{TOO_LARGE}a.gpkg.*{VALUE}",
+    ),
     "a view of a GeoPackage that never begins": Case(
         "a.gpkg",
         bombs.geopackage_view(f"{ENDLESS} SELECT count(*) AS fid, count(*) AS id, geom FROM n, place"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import zipfile
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceUnreadableError, nearest
 from sluiceway.infer.json_shape import check_no_error, find_records, is_vector
 from sluiceway.json_path import parse as parse_json
-from sluiceway.sources.formats import office
+from sluiceway.sources.formats import office, sqlite
 from sluiceway.sources.formats.archive import open_bytes, unpacking
 from sluiceway.sources.formats.json_survey import survey
 from sluiceway.sources.formats.vector.mapinfo import begins_as_mif, begins_as_tab
@@ -134,10 +133,10 @@ def _database(name: str, path: Path) -> Recognised:
 
 def _is_geopackage(path: Path) -> bool:
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite.connect(path)) as connection:
             found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'gpkg_contents'").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise SourceUnreadableError(f"{path.name} cannot be read: {error}") from error
+    except sqlite.ERRORS as error:
+        raise SourceUnreadableError(f"{path.name} cannot be read: {sqlite.why(error)}") from error
     return found is not None
 
 

@@ -136,7 +136,9 @@ def odd_rows(values: Values) -> list[str]:
     columns = [column.sql for column in values.columns.values()]
     if len(columns) < SHOWN or not values.rows:
         return []
-    given = " + ".join(f"CAST(trim({sql}) <> '' IS TRUE AS INTEGER)" for sql in columns)
+    # a sum of a thousand is nested a thousand deep, a list is not
+    each = ", ".join(f"CAST(trim({sql}) <> '' IS TRUE AS INTEGER)" for sql in columns)
+    given = f"list_sum([{each}])"
     first = f"coalesce({', '.join(columns)})"
     total = f"regexp_matches({first}, {literal(TOTAL)}, 'i')"
     said = []

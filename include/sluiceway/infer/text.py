@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from sluiceway.errors import ConfigError, SourceUnreadableError
+from sluiceway.errors import ConfigError, SourceUnreadableError, said_by
 from sluiceway.infer.dialect import Dialect, find_dialect
 from sluiceway.infer.encoding import Found, find_encoding
 from sluiceway.infer.recognise import MOST_BYTES
@@ -36,7 +36,7 @@ def find_text(path: Path, member: str | None, encoding: str | None = None) -> tu
                 # the encoding may be known before the end
                 pass
     except OSError as error:
-        raise SourceUnreadableError(f"{path.name} cannot be read to its end: {error}") from error
+        raise SourceUnreadableError(f"{path.name} cannot be read to its end: {said_by(error)}") from error
     whole = ends.total <= BEGINNING_BYTES
     codec = found.name or "utf-8-sig"
     end = "" if whole else ends.end.decode(_without_mark(codec), "ignore").partition("\n")[2]

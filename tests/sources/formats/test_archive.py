@@ -80,6 +80,25 @@ def test_a_name_that_only_looks_strange_is_read(write: Write, name: str) -> None
     assert read(write("city.zip", zipped((name, CSV)))) == CSV
 
 
+def test_a_member_without_a_name_refuses_the_archive(write: Write) -> None:
+    path = write("city.zip", zipped(("good.csv", CSV), ("@@@@", b"")).replace(b"@@@@", b"\0\0\0\0"))
+    with pytest.raises(SourceUnreadableError, match=r"^city\.zip: '' has no name; the archive is refused"):
+        read(path, "good.csv")
+
+
+def test_names_of_any_length_make_no_long_sentence(write: Write) -> None:
+    """A name may have 65,535 characters."""
+    name = "x" * 60_000
+    for members, member in (
+        ((("../" + name, CSV),), None),
+        (((name, CSV), (name[:-1], CSV)), None),
+        ((("a.csv", CSV),), name),
+    ):
+        with pytest.raises(SluicewayError) as caught:
+            read(write("city.zip", zipped(*members)), member)
+        assert len(str(caught.value)) < 500
+
+
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK])
 def test_a_link_or_a_device_refuses_the_whole_archive(write: Write, kind: int) -> None:
     link = zipfile.ZipInfo("link.csv")

@@ -12,6 +12,8 @@ import pytest
 import shapely
 
 from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError
+from sluiceway.infer.asked import Asked
+from sluiceway.infer.infer import infer
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.load.table import load_table
 from sluiceway.sources.formats.sqlite import BATCH_BYTES, BATCH_ROWS, FIRST_ROWS
@@ -145,6 +147,21 @@ def test_a_file_that_breaks_off_is_unreadable(
     (tmp_path / "city.db").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(SourceUnreadableError, match=r"city\.db cannot be read: .*malformed"):
         table_of(write_spec("city", TOML))
+
+
+def test_what_sqlite_says_of_a_name_that_is_no_text_is_one_sentence(
+    write_spec: WriteSpec, write_city: Callable[..., None], tmp_path: Path
+) -> None:
+    write_city([(1, "Ponce", 1, 0.5)])
+    path = tmp_path / "city.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE VIEW xyz AS SELECT 1")
+    path.write_bytes(path.read_bytes().replace(b"xyz", b"\xff\xff\xff").replace(b"AS SELECT 1", b"AS SELEKT 1"))
+    said = r"city\.db cannot be read: it holds a name that is no UTF-8"
+    with pytest.raises(SourceUnreadableError, match=said):
+        table_of(write_spec("city", TOML))
+    with pytest.raises(SourceUnreadableError, match=said):
+        infer(Asked(str(path)))
 
 
 @pytest.mark.parametrize("journal", ["delete", "wal"])

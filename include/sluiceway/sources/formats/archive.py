@@ -21,7 +21,7 @@ from typing import IO, Protocol
 import zstandard
 
 from sluiceway.amounts import counted
-from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest
+from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest, quoted, said_by, shortened
 
 MAX_RATIO = 500
 """A large member that unpacks to more than that many times its size is a bomb: deflate itself ends at 1,032."""
@@ -74,7 +74,7 @@ def check_archive(path: Path, max_bytes: int) -> list[str]:
     for member in members:
         reason = _hostile(member) or ("is there twice" if member.filename in seen else None)
         if reason is not None:
-            raise SourceUnreadableError(f"{path.name}: {member.filename!r} {reason}; the archive is refused")
+            raise SourceUnreadableError(f"{path.name}: {quoted(member.filename)} {reason}; the archive is refused")
         seen.add(member.filename)
     return [member.filename for member in members if not member.is_dir() and not _is_extra(member)]
 
@@ -86,6 +86,8 @@ def _is_extra(member: zipfile.ZipInfo) -> bool:
 
 def _hostile(member: zipfile.ZipInfo) -> str | None:
     name = member.filename
+    if not name:
+        return "has no name"
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if ".." in parts or name.startswith(("/", "\\")) or PureWindowsPath(name).drive:
         return "points outside of the archive"
@@ -106,12 +108,12 @@ def member_of(path: Path, member: str | None, files: list[str]) -> str:
     if member in files:
         return str(member)
     if member is not None:
-        raise SourceMissingError(f"{path.name} has no member {member!r}{nearest(member, files)}")
+        raise SourceMissingError(f"{path.name} has no member {quoted(member)}{nearest(member, files)}")
     if len(files) == 1:
         return files[0]
     if not files:
         raise SourceMissingError(f"{path.name} holds no file")
-    shown = ", ".join(files[:SHOWN]) + (", ..." if len(files) > SHOWN else "")
+    shown = ", ".join(map(shortened, files[:SHOWN])) + (", ..." if len(files) > SHOWN else "")
     raise SourceMissingError(f"{path.name} holds {len(files)} files: {shown}; name one as source.member")
 
 
@@ -129,7 +131,7 @@ def unpacking(what: str, remedy: str = "") -> Iterator[None]:
     except _BROKEN as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             raise
-        raise SourceUnreadableError(f"{what}: {error}{remedy}") from error
+        raise SourceUnreadableError(f"{what}: {said_by(error)}{remedy}") from error
 
 
 @contextmanager

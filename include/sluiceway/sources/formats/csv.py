@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from sluiceway.amounts import counted
-from sluiceway.errors import ConfigError, SourceTooLargeError, SourceUnreadableError
+from sluiceway.errors import ConfigError, SourceTooLargeError, SourceUnreadableError, said_by
 from sluiceway.sources.bounds import check_columns, value_too_long
 from sluiceway.sources.extraction import Extraction, Unreadable
 from sluiceway.sources.footer import doubts
@@ -68,7 +68,7 @@ def _named_errors(spec: TableSpec, place: str) -> Iterator[None]:
     except ConfigError as error:
         raise ConfigError(f"{spec.name}: {error}") from error
     except _READ_ERRORS as error:
-        raise SourceUnreadableError(f"{spec.name}: {place} cannot be read: {error}") from error
+        raise SourceUnreadableError(f"{spec.name}: {place} cannot be read: {said_by(error)}") from error
 
 
 def _first_record(spec: TableSpec, source: CsvSource, path: Path) -> list[str]:
@@ -178,11 +178,11 @@ class _Reader:
         try:
             yield
         except _READ_ERRORS as error:
-            raise self._broken(f"after row {self.delivered:,}, {error}") from error
+            raise self._broken(f"after row {self.delivered:,}, {said_by(error)}") from error
         except pa.ArrowInvalid as error:
             if "straddling object" in str(error):
                 raise _RecordTooLongError from error
-            raise self._broken(f"after row {self.delivered:,}, {error}") from error
+            raise self._broken(f"after row {self.delivered:,}, {said_by(error)}") from error
 
     def _open(
         self, text: CsvText, block_bytes: int, keep_unreadable: Callable[[pa.csv.InvalidRow], str]

@@ -23,7 +23,7 @@ import openpyxl
 import pyarrow as pa
 from openpyxl.utils import column_index_from_string
 
-from sluiceway.errors import ConfigError, SourceMissingError, SourceUnreadableError, nearest
+from sluiceway.errors import ConfigError, SourceMissingError, SourceUnreadableError, nearest, said_by
 from sluiceway.sources.bounds import check_columns
 from sluiceway.sources.extraction import Extraction
 from sluiceway.sources.footer import doubts
@@ -145,7 +145,8 @@ def _workbook(spec: TableSpec, path: Path) -> Iterator[openpyxl.Workbook]:
 
 
 def _words(error: Exception) -> str:
-    return " ".join(str(error).strip("'\"").split()) or type(error).__name__
+    # a KeyError's is quoted
+    return said_by(error).strip("'\"") or type(error).__name__
 
 
 def _sheet(source: ExcelSource, workbook: openpyxl.Workbook, path: Path) -> Any:

@@ -18,7 +18,14 @@ from typing import IO, Any
 import pyarrow as pa
 
 from sluiceway.amounts import counted
-from sluiceway.errors import ConfigError, SourceMissingError, SourceTooLargeError, SourceUnreadableError, nearest
+from sluiceway.errors import (
+    ConfigError,
+    SourceMissingError,
+    SourceTooLargeError,
+    SourceUnreadableError,
+    nearest,
+    said_by,
+)
 from sluiceway.sources.bounds import check_columns, value_too_long
 from sluiceway.sources.extraction import Extraction, Unreadable, declared_columns, geometry_columns
 from sluiceway.sources.formats.archive import open_bytes
@@ -100,7 +107,7 @@ def _named_errors(spec: TableSpec, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SourceUnreadableError(f"{spec.name}: {path.name} cannot be read: {error}") from error
+        raise SourceUnreadableError(f"{spec.name}: {path.name} cannot be read: {said_by(error)}") from error
 
 
 @dataclass

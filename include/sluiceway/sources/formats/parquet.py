@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sluiceway.amounts import counted
-from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError, nearest
+from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError, nearest, said_by
 from sluiceway.json_path import parse as parse_json
 from sluiceway.json_path import steps_of
 from sluiceway.sources.extraction import Extraction, chosen_columns, family, geometry_columns
@@ -85,13 +85,9 @@ def _open(spec: TableSpec, path: Path) -> Iterator[pq.ParquetFile]:
             coerce_int96_timestamp_unit="us",
         )
     except (pa.ArrowException, OSError) as error:
-        raise SourceUnreadableError(f"{spec.name}: {path.name} cannot be read: {_one_line(error)}") from error
+        raise SourceUnreadableError(f"{spec.name}: {path.name} cannot be read: {said_by(error)}") from error
     with file:
         yield file
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 @dataclass(frozen=True)
@@ -153,7 +149,7 @@ def _of_geoparquet(spec: TableSpec, file: pq.ParquetFile, place: str) -> tuple[s
         return str(document["primary_column"]), known
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceUnreadableError(
-            f"{spec.name}: {place} holds GeoParquet metadata that is broken: {error}"
+            f"{spec.name}: {place} holds GeoParquet metadata that is broken: {said_by(error)}"
         ) from error
 
 
@@ -203,7 +199,7 @@ def _batches(
                 yield whole.slice(start, rows)
     except (pa.ArrowException, OSError) as error:
         raise SourceUnreadableError(
-            f"{spec.name}: {place} cannot be read after row {seen:,}: {_one_line(error)}"
+            f"{spec.name}: {place} cannot be read after row {seen:,}: {said_by(error)}"
         ) from error
     if seen != file.metadata.num_rows:
         raise SourceUnreadableError(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest
+from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest, said_by
 from sluiceway.sources.bounds import check_columns
 from sluiceway.sources.extraction import Extraction, chosen_columns, geometry_columns
 from sluiceway.sources.formats.sqlite_bounds import Bounds
@@ -26,6 +26,8 @@ FIRST_ROWS = 200
 """Of the first batch, which says how long a row is."""
 BATCH_ROWS = 5_000
 BATCH_BYTES = 2 << 20
+ERRORS = (sqlite3.Error, UnicodeError)
+"""What Python raises of a broken file: also of a message that quotes a name which is no UTF-8."""
 
 # of SQLite itself, of SpatiaLite and of GDAL
 INTERNAL = re.compile(
@@ -68,8 +70,8 @@ def open_sqlite(spec: TableSpec, source: SqliteSource, path: Path) -> Iterator[E
             with bounds.told():
                 cursor = connection.execute(f"SELECT {names} FROM {quoted(source.table)}")  # noqa: S608
             yield Extraction(columns=columns, batches=_batches(cursor, bounds, list(chosen)))
-    except sqlite3.DatabaseError as error:
-        raise SourceUnreadableError(f"{spec.name}: {path.name} cannot be read: {error}") from error
+    except ERRORS as error:
+        raise SourceUnreadableError(f"{spec.name}: {path.name} cannot be read: {why(error)}") from error
 
 
 def parts_in_sqlite(spec: TableSpec, source: SqliteSource, path: Path) -> list[str]:
@@ -88,9 +90,14 @@ def tables_in(path: Path) -> list[str]:
     try:
         with closing(connect(path)) as connection:
             found = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
-    except sqlite3.DatabaseError as error:
-        raise SourceUnreadableError(f"{path.name} cannot be read: {error}") from error
+    except ERRORS as error:
+        raise SourceUnreadableError(f"{path.name} cannot be read: {why(error)}") from error
     return sorted(str(name) for (name,) in found if not INTERNAL.fullmatch(name))
+
+
+def why(error: sqlite3.Error | UnicodeError) -> str:
+    """What SQLite says of a file that it cannot read."""
+    return "it holds a name that is no UTF-8" if isinstance(error, UnicodeError) else said_by(error)
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import struct
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -273,3 +275,22 @@ def test_a_zip_that_is_cut_off_or_damaged_is_an_error(shapefile: Path, tmp_path:
     (tmp_path / "park.zip").write_bytes(damaged)
     with pytest.raises((SourceUnreadableError, SourceMissingError)):
         rows(park(tmp_path / "park.zip"))
+
+
+def test_what_gdal_quotes_of_a_file_is_cut_to_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "park.geojson"
+    path.write_text(collection({"id": 1, "name": "a"}).replace('"id": 1', f'"id": {"9-" * 10_000}'))
+    with pytest.raises(SourceUnreadableError, match="Unrecognized number: 9-9-") as caught:
+        rows(park(path))
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("computed", [True, False])
+def test_a_name_of_a_geopackage_that_is_no_text_is_one_sentence(tmp_path: Path, computed: bool) -> None:
+    path = tmp_path / "park.gpkg"
+    frame().to_file(path, layer="park")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"CREATE VIEW xyz AS {'SELECT 1 AS one' if computed else 'SELECT 1 FROM xyz'}")
+    path.write_bytes(path.read_bytes().replace(b"xyz", b"\xff\xff\xff").replace(b"1 FROM", b"1 FORM"))
+    with pytest.raises(SourceUnreadableError, match=r"park\.gpkg cannot be read: it holds a name that is no UTF-8"):
+        rows(park(path))

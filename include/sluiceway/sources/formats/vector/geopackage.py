@@ -10,7 +10,7 @@ from typing import Any
 
 from sluiceway.errors import SourceUnreadableError
 from sluiceway.sources.bounds import ROW_BYTES, SMALL_BYTES, check_ratio, check_rows
-from sluiceway.sources.formats.sqlite import connect, quoted
+from sluiceway.sources.formats.sqlite import ERRORS, connect, quoted, why
 from sluiceway.sources.formats.sqlite_bounds import SIZED, Bounds, is_computed
 from sluiceway.sources.formats.vector.vector_files import VectorFile
 from sluiceway.tables.source_spec import VectorSource
@@ -27,7 +27,17 @@ def check_computed(spec: TableSpec, source: VectorSource, file: VectorFile) -> N
     :raises SourceTooLargeError: a view, or a table with computed columns, makes more than source.max_... allow.
     :raises SourceUnreadableError: a table by which GDAL knows the others is a view.
     """
-    with suppress(sqlite3.DatabaseError), closing(connect(file.path)) as connection:
+    try:
+        _check(spec, source, file)
+    except UnicodeError as error:
+        # no view can be left out for its name
+        raise SourceUnreadableError(f"{spec.name}: {file.place} cannot be read: {why(error)}") from error
+
+
+def _check(spec: TableSpec, source: VectorSource, file: VectorFile) -> None:
+    with suppress(sqlite3.Error), closing(connect(file.path)) as connection:
+        # a text that is no UTF-8 does not end the look
+        connection.text_factory = lambda text: text.decode(errors="surrogateescape")
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'view'")]
         for name in names:
             if name.lower().startswith("gpkg_"):
@@ -69,14 +79,14 @@ def _rows(
             connection.create_function(function[1], -1, lambda *_: 1)
     else:
         return
-    with closing(cursor), suppress(sqlite3.DatabaseError):
+    with closing(cursor), suppress(sqlite3.Error):
         while rows := bounds.rows(cursor, at_once):
             yield from rows
 
 
 def count_features(file: VectorFile, layer: str) -> int | None:
     """How many features a layer holds; None where that is not to be found."""
-    with suppress(sqlite3.DatabaseError), closing(connect(file.path)) as connection:
+    with suppress(*ERRORS), closing(connect(file.path)) as connection:
         if not is_computed(connection, layer):
             return int(connection.execute(f"SELECT count(*) FROM {quoted(layer)}").fetchone()[0])  # noqa: S608
     return None

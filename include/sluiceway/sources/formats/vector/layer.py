@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from sluiceway.amounts import counted
-from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError, SplitError, nearest
+from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError, SplitError, nearest, said_by
 from sluiceway.sources.bounds import check_columns, value_too_long
 from sluiceway.sources.extraction import chosen_columns
 from sluiceway.sources.formats.texts import not_utf8
@@ -375,7 +375,7 @@ class Layer:
                 yield from selected(reader, self.selected, f"{self.spec.name}: {self.place}")
         except (OSError, pa.ArrowException) as error:
             raise SourceUnreadableError(
-                f"{self.spec.name}: {self.file.place} cannot be read to its end: {error}"
+                f"{self.spec.name}: {self.file.place} cannot be read to its end: {said_by(error)}"
             ) from error
 
     def _plain(self, values: pa.Array, column: str, numbers: Sequence[int]) -> pa.Array:

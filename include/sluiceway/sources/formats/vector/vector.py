@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sluiceway.errors import SourceUnreadableError, SplitError, nearest
+from sluiceway.errors import SourceUnreadableError, SplitError, nearest, shortened
 from sluiceway.sources.extraction import Extraction
 from sluiceway.sources.formats.archive import check_archive
 from sluiceway.sources.formats.vector import gdal
@@ -132,7 +132,7 @@ def _said(error: Exception) -> str:
     text = str(error)
     for noise in _NOISE:
         text = noise.sub("", text)
-    text = " ".join(text.split()).strip("; ")
+    text = shortened(" ".join(text.split()).strip("; "), 300)
     if isinstance(error, gdal.errors.GeometryError):
         return f"{text}; curves and surfaces in space are not loaded: make straight lines and MultiPolygons of them"
     if isinstance(error, gdal.errors.CRSError):

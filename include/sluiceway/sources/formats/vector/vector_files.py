@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from xml.parsers import expat
 
-from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest
+from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest, said_by
 from sluiceway.sources.formats.archive import check_archive, member_of, open_bytes, unpacking
 from sluiceway.sources.formats.vector import mapinfo
 from sluiceway.sources.formats.vector.codec import codec_named
@@ -358,7 +358,8 @@ def _check_xml(table: str, found: VectorFile) -> None:
         with found.path.open("rb") as file:
             parser.ParseFile(file)
     except expat.ExpatError as error:
-        raise SourceUnreadableError(f"{table}: {found.place} cannot be read: it is no whole XML: {error}") from error
+        said = said_by(error)
+        raise SourceUnreadableError(f"{table}: {found.place} cannot be read: it is no whole XML: {said}") from error
 
 
 def _make_utf8(table: str, found: VectorFile, encoding: str | None) -> None:
@@ -382,7 +383,8 @@ def _make_utf8(table: str, found: VectorFile, encoding: str | None) -> None:
                 shutil.copyfileobj(given, to, _BLOCK_BYTES)
         except UnicodeError as error:
             raise SourceUnreadableError(
-                f"{table}: {found.place} cannot be read as source.encoding = {encoding!r}: {error}; declare another"
+                f"{table}: {found.place} cannot be read as source.encoding = {encoding!r}: {said_by(error)}; "
+                f"declare another"
             ) from error
     else:
         return
