@@ -7,7 +7,7 @@ permanent: it is shown at once and never retried, because the same input would f
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 LONGEST_NAME = 100
 
@@ -20,8 +20,12 @@ def nearest(value: str, known: Iterable[str], *, listing: bool = True) -> str:
     close = difflib.get_close_matches(value[:LONGEST_NAME].casefold(), folded, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {folded[close[0]]!r}?"
-    shown = ", ".join(map(shortened, names[:12])) + (", ..." if len(names) > 12 else "")
-    return f"; known: {shown}" if names and listing else ""
+    return f"; known: {listed(names)}" if names and listing else ""
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """As an error lists names that somebody else has given: the first ones, each by its beginning."""
+    return ", ".join(map(shortened, names[:most])) + (", ..." if len(names) > most else "")
 
 
 def shortened(text: str, longest: int = LONGEST_NAME) -> str:

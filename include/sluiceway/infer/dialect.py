@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from sluiceway.amounts import counted
+from sluiceway.errors import listed
 from sluiceway.infer.footer import MOST_BELOW, count_filled, is_note, is_total, said_of_notes, said_of_total
 from sluiceway.infer.labels import labels_below, said_of_above
 from sluiceway.infer.ragged import said_of_ragged
@@ -363,7 +364,7 @@ def _has_header(records: Sequence[Sequence[str]]) -> tuple[bool, str | None]:
         values = [record[position].strip() for record in below if len(record) > position and record[position].strip()]
         votes += _vote(name.strip(), values)
     if votes == 0:
-        return True, f"the first record is taken for names: {', '.join(first[:4])}; if it is data, set header = false"
+        return True, f"the first record is taken for names: {listed(first, 4)}; if it is data, set header = false"
     return votes > 0, None
 
 

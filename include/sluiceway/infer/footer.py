@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from sluiceway.amounts import counted
+from sluiceway.errors import shortened
 from sluiceway.sources.footer import SHOWN, begins_as_note, begins_as_total, quoted
 
 Record = Sequence[str]
@@ -79,5 +80,5 @@ def said_of_total(last: Sequence[Record], below: int) -> str | None:
     blank = sum(1 for _ in takewhile(lambda record: not count_filled(record), reversed(last[:-1])))
     among = f" and {counted(blank, 'blank record', 'blank records')} above it" if blank else ""
     begin = first_value(last[-1])
-    told = f"the last row begins with {begin!r}: if it is a total and no data{among}"
+    told = f"the last row begins with {shortened(begin)!r}: if it is a total and no data{among}"
     return f"{told}, set skip_footer = {below + 1 + blank}"

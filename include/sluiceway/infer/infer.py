@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sluiceway.errors import ConfigError, EmptyExtractionError, SourceUnreadableError
+from sluiceway.errors import ConfigError, EmptyExtractionError, SourceUnreadableError, quoted
 from sluiceway.infer import naming
 from sluiceway.infer.address import address_of
 from sluiceway.infer.api import api_of
@@ -203,7 +203,7 @@ def _draft(name: str, source: Source, values: Values, seen: Seen, place: str, se
             nameless = "the header has no name for it"
             draft.columns[names[column]].remark = "; ".join(filter(None, (nameless, found.remark)))
     draft.notes += source.notes + (odd_rows(values) if source.reading or kind == "csv" else [])
-    draft.left_out = [f"{column!r} is left out: {why}" for column, why in types.left_out.items()]
+    draft.left_out = [f"{quoted(column)} is left out: {why}" for column, why in types.left_out.items()]
     if shapes is not None and kind not in OWN_GEOMETRY:
         draft.geometry.setdefault("type", Entry("Geometry"))
     if service is not None:
@@ -304,7 +304,7 @@ def _keep_digits(types: Types, seen: Seen, values: Values) -> None:
 
 
 def _why(types: Types) -> str:
-    return "".join(f"; {column!r}: {why}" for column, why in list(types.left_out.items())[:SHOWN])
+    return "".join(f"; {quoted(column)}: {why}" for column, why in list(types.left_out.items())[:SHOWN])
 
 
 def _describe_source(draft: Draft, source: Source, types: Types) -> None:

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceUnreadableError, nearest
+from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceUnreadableError, listed, nearest
 from sluiceway.infer.json_shape import check_no_error, find_records, is_vector
 from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.formats import office, sqlite
@@ -207,9 +207,9 @@ def _in_zip(path: Path, member: str | None) -> Recognised:
         return Recognised("vector")
     chosen = likely_members(files)
     if len(chosen) != 1:
-        listed = ", ".join((chosen or files)[:12]) + (", ..." if len(chosen or files) > 12 else "")
+        shown = listed(chosen or files)
         what = "no file that could be a table" if not chosen else f"{len(chosen)} files that could be meant"
-        raise SourceMissingError(f"{path.name} holds {what}: {listed}; name one with --member")
+        raise SourceMissingError(f"{path.name} holds {what}: {shown}; name one with --member")
     return _member(path, chosen[0], named=len(files) > 1)
 
 

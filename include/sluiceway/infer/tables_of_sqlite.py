@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sluiceway.errors import SourceMissingError
+from sluiceway.errors import SourceMissingError, listed
 from sluiceway.sources.formats.sqlite import tables_in
 
 
@@ -20,5 +20,5 @@ def only_table(path: Path) -> str:
     if not tables:
         raise SourceMissingError(f"{path.name} has no table")
     raise SourceMissingError(
-        f"{path.name} holds {len(tables)} tables: {', '.join(tables)}; name one with --table, or draft each with --all"
+        f"{path.name} holds {len(tables)} tables: {listed(tables)}; name one with --table, or draft each with --all"
     )

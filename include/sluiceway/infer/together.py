@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from sluiceway.amounts import counted
-from sluiceway.errors import ConfigError, EmptyExtractionError, SourceUnreadableError
+from sluiceway.errors import ConfigError, EmptyExtractionError, SourceUnreadableError, listed
 from sluiceway.infer.asked import SHEETS, Asked, Source, source_of
 from sluiceway.infer.parts import parts_of
 from sluiceway.sources.place import Place
@@ -90,7 +90,7 @@ class _Together:
         """All of them, as one source."""
         for column, holding in self._holds.items():
             if lacking := [name for name in self._names if name not in holding]:
-                shown = ", ".join(lacking[:SHOWN]) + (", ..." if len(lacking) > SHOWN else "")
+                shown = listed(lacking, SHOWN)
                 several = f"{len(lacking):,} of {len(self._names):,} lack it, "
                 first.not_everywhere[column] = f"{several}{shown}" if len(lacking) > 1 else f"{shown} lacks it"
         first.keys |= {key[1:]: said for key, said in self._patterns.items() if key != FILE}

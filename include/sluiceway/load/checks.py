@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from sluiceway.amounts import counted
-from sluiceway.errors import EmptyExtractionError, SchemaDriftError, ShrunkExtractionError
+from sluiceway.errors import EmptyExtractionError, SchemaDriftError, ShrunkExtractionError, listed
 from sluiceway.ledger.store import TableRun
 from sluiceway.tables.spec import TableSpec
 
@@ -32,7 +32,7 @@ def check_drift(spec: TableSpec, columns: Mapping[str, str], before: Mapping[str
         raise SchemaDriftError(f"{spec.name}: {'; '.join(retyped)}. Adapt [columns] or the source.")
     added = sorted(set(columns) - set(before))
     if added:
-        log.warning("%s: the source has new columns, which are not loaded: %s", spec.name, ", ".join(added))
+        log.warning("%s: the source has new columns, which are not loaded: %s", spec.name, listed(added))
 
 
 def check_extracted(spec: TableSpec, extracted: int, last: TableRun | None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sluiceway.amounts import counted
+from sluiceway.errors import listed
 from sluiceway.ledger import loaded_files
 from sluiceway.ledger.loaded_files import LoadedFile
 from sluiceway.ledger.warehouse import Session
@@ -118,6 +119,6 @@ def _is_each_by_itself(spec: TableSpec) -> bool:
 def _of_gone(names: list[str]) -> dict[str, str]:
     if not names:
         return {}
-    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    shown = listed(names, SHOWN)
     what = counted(len(names), "file of the last load is", "files of the last load are")
     return {"gone": f'{what} no longer there, and their rows stay (on_missing = "keep"): {shown}'}

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sluiceway.amounts import counted
-from sluiceway.errors import SourceTooLargeError
+from sluiceway.errors import SourceTooLargeError, quoted
 from sluiceway.sources.extraction import Extraction, family
 from sluiceway.tables.source_spec import MOST_COLUMNS, LocatedSource
 from sluiceway.tables.spec import TableSpec
@@ -130,7 +130,7 @@ def _check_batch_of(spec: TableSpec, batch: pa.RecordBatch, before: int, place: 
     if batch.nbytes > spec.source.max_value_bytes:
         for name, values in zip(batch.schema.names, batch.columns, strict=True):
             if (longest := longest_value(values)) is not None and longest[1] > spec.source.max_value_bytes:
-                where = f"row {before + longest[0] + 1:,}, column {name!r}"
+                where = f"row {before + longest[0] + 1:,}, column {quoted(name)}"
                 check_value(spec, longest[1], place, f"{where} holds a value of")
     check_batch(spec, batch.nbytes, place, f"the rows from {before + 1:,} on take")
 

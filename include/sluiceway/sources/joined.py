@@ -15,7 +15,7 @@ from typing import cast
 import pyarrow as pa
 
 from sluiceway.amounts import counted
-from sluiceway.errors import SchemaDriftError, SluicewayError
+from sluiceway.errors import SchemaDriftError, SluicewayError, listed
 from sluiceway.sources.bounds import bounded, check_columns
 from sluiceway.sources.extraction import Extraction, Unreadable, family
 from sluiceway.sources.hashing import size_of
@@ -223,7 +223,7 @@ class _Joined:
 
     def _tell_empty(self) -> None:
         if self._several and self._empty:
-            shown = ", ".join(self._empty[:SHOWN]) + (", ..." if len(self._empty) > SHOWN else "")
+            shown = listed(self._empty, SHOWN)
             said = counted(len(self._empty), "of what was read holds", "of what were read hold")
             self._outer.notes["empty"] = f"{said} no rows: {shown}"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceTooLargeError, nearest
+from sluiceway.errors import EmptyExtractionError, SourceMissingError, SourceTooLargeError, nearest, shortened
 from sluiceway.tables.origins import FILE, inner_key
 from sluiceway.tables.patterns import fitting, is_pattern
 from sluiceway.tables.source_spec import LocatedSource
@@ -56,7 +56,7 @@ def units_of(spec: TableSpec, source: LocatedSource, path: Path, file: str, read
         parts = [part]
         if is_pattern(part):
             list_parts: Callable[..., list[str]] = getattr(reader, f"parts_in_{spec.source.kind}")
-            place = f"{file}, {member}" if member is not None else file
+            place = f"{file}, {shortened(member)}" if member is not None else file
             parts = _fitting(source, key, part, list_parts(spec, one, path), place)
         units += [Unit(one.model_copy(update={key: each}), origins | {f"${key}": each}, file) for each in parts]
         if len(units) > source.max_files:

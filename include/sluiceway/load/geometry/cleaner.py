@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyproj
 import shapely
 
-from sluiceway.errors import SourceUnreadableError
+from sluiceway.errors import SourceUnreadableError, quoted, said_by
 from sluiceway.load.geometry import coordinates, polygons
 from sluiceway.load.geometry.reprojection import Reprojection
 from sluiceway.load.geometry.shapes import Shapes, from_batch, from_wkb, wkb_of
@@ -78,7 +78,7 @@ class GeometryCleaner:
                 self._reprojections[known] = None if same else Reprojection(source, target)
             except pyproj.exceptions.ProjError as error:
                 # no such CRS, or one of a building site, from which nothing leads to degrees
-                raise SourceUnreadableError(f"{self.spec.name}: CRS {known!r}: {error}") from error
+                raise SourceUnreadableError(f"{self.spec.name}: CRS {quoted(known)}: {said_by(error)}") from error
         return self._reprojections[known]
 
     def clean(self, batch: pa.RecordBatch) -> Cleaned:

@@ -21,7 +21,7 @@ from typing import IO, Protocol
 import zstandard
 
 from sluiceway.amounts import counted
-from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest, quoted, said_by, shortened
+from sluiceway.errors import SourceMissingError, SourceUnreadableError, listed, nearest, quoted, said_by
 
 MAX_RATIO = 500
 """A large member that unpacks to more than that many times its size is a bomb: deflate itself ends at 1,032."""
@@ -113,7 +113,7 @@ def member_of(path: Path, member: str | None, files: list[str]) -> str:
         return files[0]
     if not files:
         raise SourceMissingError(f"{path.name} holds no file")
-    shown = ", ".join(map(shortened, files[:SHOWN])) + (", ..." if len(files) > SHOWN else "")
+    shown = listed(files, SHOWN)
     raise SourceMissingError(f"{path.name} holds {len(files)} files: {shown}; name one as source.member")
 
 
@@ -164,7 +164,7 @@ def open_bytes(path: Path, member: str | None, max_bytes: int, *, once: bool = F
 @contextmanager
 def _opened_member(path: Path, name: str) -> Iterator[tuple[IO[bytes], int]]:
     with ExitStack() as stack:
-        with unpacking(f"{path.name}: {name!r} cannot be unpacked", "; pack it anew by deflate"):
+        with unpacking(f"{path.name}: {quoted(name)} cannot be unpacked", "; pack it anew by deflate"):
             archive = stack.enter_context(zipfile.ZipFile(path))
             inner = stack.enter_context(archive.open(name))
         yield inner, archive.getinfo(name).file_size

@@ -23,7 +23,7 @@ import openpyxl
 import pyarrow as pa
 from openpyxl.utils import column_index_from_string
 
-from sluiceway.errors import ConfigError, SourceMissingError, SourceUnreadableError, nearest, said_by
+from sluiceway.errors import ConfigError, SourceMissingError, SourceUnreadableError, listed, nearest, said_by, shortened
 from sluiceway.sources.bounds import check_columns
 from sluiceway.sources.extraction import Extraction
 from sluiceway.sources.footer import doubts
@@ -82,7 +82,7 @@ def _reading(spec: TableSpec, source: ExcelSource, path: Path) -> Iterator[_Read
     _check_workbook(spec, source, path)
     with _workbook(spec, path) as workbook:
         sheet = _sheet(source, workbook, path)
-        reader = _Reader(spec, source, f"{path.name}, sheet {sheet.title}", sheet)
+        reader = _Reader(spec, source, f"{path.name}, sheet {shortened(sheet.title)}", sheet)
         excel_parts.check_width(spec, sheet, reader.place)
         show_codes(sheet)
         yield reader
@@ -153,7 +153,7 @@ def _sheet(source: ExcelSource, workbook: openpyxl.Workbook, path: Path) -> Any:
     sheets = {sheet.title: sheet for sheet in workbook.worksheets}
     if source.sheet is None and len(sheets) != 1:
         raise SourceMissingError(
-            f"{path.name} holds {len(sheets)} sheets: {', '.join(sheets)}; name one as source.sheet"
+            f"{path.name} holds {len(sheets)} sheets: {listed([*sheets])}; name one as source.sheet"
         )
     if source.sheet is not None and source.sheet not in sheets:
         raise SourceMissingError(f"{path.name} has no sheet {source.sheet!r}{nearest(source.sheet, sheets)}")

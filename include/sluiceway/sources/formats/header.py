@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sluiceway.amounts import counted
-from sluiceway.errors import SchemaDriftError
+from sluiceway.errors import SchemaDriftError, quoted
 from sluiceway.sources.extraction import chosen_columns, geometry_columns
 from sluiceway.tables.spec import TableSpec
 
@@ -59,7 +59,7 @@ def declared_positions(spec: TableSpec, record: Sequence[str], place: str, *, he
 def _only(spec: TableSpec, available: Sequence[str], name: str, place: str) -> int:
     if available.count(name) > 1:
         raise SchemaDriftError(
-            f"{spec.name}: {place}: the header holds column {name!r} twice; declare its position from 1 as source"
+            f"{spec.name}: {place}: the header holds column {quoted(name)} twice; declare its position from 1 as source"
         )
     return available.index(name)
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sluiceway.amounts import counted
-from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError, nearest, said_by
+from sluiceway.errors import ConfigError, SchemaDriftError, SourceUnreadableError, listed, nearest, quoted, said_by
 from sluiceway.json_path import parse as parse_json
 from sluiceway.json_path import steps_of
 from sluiceway.sources.extraction import Extraction, chosen_columns, family, geometry_columns
@@ -54,7 +54,7 @@ def open_parquet(spec: TableSpec, source: ParquetSource, path: Path) -> Iterator
         chosen = chosen_columns(spec, columns, path.name) | shape.columns
         for name in chosen.values():
             if schema.names.count(name) > 1:
-                raise SchemaDriftError(f"{spec.name}: {path.name} holds column {name!r} twice")
+                raise SchemaDriftError(f"{spec.name}: {path.name} holds column {quoted(name)} twice")
         yield Extraction(
             columns=columns,
             batches=_batches(spec, file, chosen, path, paths),
@@ -114,21 +114,23 @@ def _shape(spec: TableSpec, file: pq.ParquetFile, place: str) -> _Shape:
     if name is None:
         raise SchemaDriftError(_no_geometry(spec, geometry, known, names, place))
     if name not in names:
-        raise SourceUnreadableError(f"{spec.name}: {place} says that column {name!r} is its geometry, and has none")
+        raise SourceUnreadableError(
+            f"{spec.name}: {place} says that column {quoted(name)} is its geometry, and has none"
+        )
     if name not in known:
         return _Shape(named, column=name)
     encoding, crs = known[name]
     if encoding != "WKB":
         raise SourceUnreadableError(
-            f"{spec.name}: {place} holds its geometry {name!r} in the encoding {encoding!r}; only WKB is read: write "
-            f"the file anew with that encoding"
+            f"{spec.name}: {place} holds its geometry {quoted(name)} in the encoding {quoted(encoding)}; only WKB is "
+            f"read: write the file anew with that encoding"
         )
     return _Shape({geometry.column: name}, crs, name)
 
 
 def _no_geometry(spec: TableSpec, geometry: Geometry, known: Mapping[str, Any], names: list[str], place: str) -> str:
     if known:
-        what = f"holds {len(known)} geometries: {', '.join(known)}; name one"
+        what = f"holds {len(known)} geometries: {listed([*known])}; name one"
     else:
         what = f"says nothing about a geometry; name the column that holds it{nearest(geometry.column, names)}"
     return f"{spec.name}: {place} {what} as geometry.source"
@@ -216,8 +218,8 @@ def _check_texts(spec: TableSpec, columns: Mapping[str, pa.Array], place: str, b
         if (wrong := not_utf8(values)) is not None:
             shown = wrong[1][:40].decode("ascii", "backslashreplace")
             raise SourceUnreadableError(
-                f"{spec.name}: {place}, row {before + wrong[0] + 1:,}, column {name!r}: {shown!r} is no UTF-8, as "
-                f"texts of Parquet are; write the file anew"
+                f"{spec.name}: {place}, row {before + wrong[0] + 1:,}, column {quoted(name)}: {shown!r} is no UTF-8, "
+                f"as texts of Parquet are; write the file anew"
             )
 
 

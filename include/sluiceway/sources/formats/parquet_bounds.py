@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sluiceway.errors import SourceTooLargeError
+from sluiceway.errors import SourceTooLargeError, quoted
 from sluiceway.sources.bounds import (
     ROW_BYTES,
     SMALL_BYTES,
@@ -66,7 +66,7 @@ def _check_pages(spec: TableSpec, file: pq.ParquetFile, path: Path, leaves: Sequ
         if page.size > max(SMALL_BYTES, MAX_RATIO * page.packed):
             name = file.schema.column(leaf).path
             raise SourceTooLargeError(
-                f"{spec.name}: {path.name}: a page of column {name!r} unpacks to {page.size:,} bytes from "
+                f"{spec.name}: {path.name}: a page of column {quoted(name)} unpacks to {page.size:,} bytes from "
                 f"{page.packed:,}, like a bomb; write the file anew with pages of 1 MB, as is usual"
             )
     together = sum(page.size for page in largest.values())
@@ -82,7 +82,7 @@ def _longest_in_dictionaries(
         chunks = file.metadata.row_group(group)
         wanted = [leaf for leaf in leaves if _has_dictionary(chunks.column(leaf))]
         for leaf, length in _dictionaries(path, file, group, wanted):
-            check_value(spec, length, path.name, f"column {file.schema.column(leaf).path!r} holds a value of")
+            check_value(spec, length, path.name, f"column {quoted(file.schema.column(leaf).path)} holds a value of")
             found[leaf] = max(found.get(leaf, 0), length)
     return found
 

@@ -26,6 +26,7 @@ from sluiceway.errors import (
     SourceUnavailableError,
     SourceUnreadableError,
     nearest,
+    quoted,
 )
 from sluiceway.json_path import parse as parse_json
 from sluiceway.sources.connections import Connections
@@ -230,7 +231,7 @@ def _positions(spec: TableSpec, source: GSheetSource, names: Sequence[str], plac
     for name in sources.values():
         if isinstance(name, str) and names.count(name) > 1:
             raise SchemaDriftError(
-                f"{spec.name}: {place}: the header holds column {name!r} twice; declare its position as source"
+                f"{spec.name}: {place}: the header holds column {quoted(name)} twice; declare its position as source"
             )
     return {target: name - 1 if isinstance(name, int) else names.index(name) for target, name in sources.items()}
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from sluiceway.errors import SourceUnreadableError
+from sluiceway.errors import SourceUnreadableError, quoted
 from sluiceway.sources.formats.texts import text_array
 from sluiceway.sources.formats.vector.codec import codec_named
 from sluiceway.sources.formats.vector.vector_files import VectorFile
@@ -68,7 +68,7 @@ class DbaseTexts:
         name = declared or file.cpg or f"LDID/{language}"
         codec = _codec(name)
         if codec is None:
-            said = f"source.encoding = {declared!r} is none" if declared else f"it says its encoding is {name!r}"
+            said = f"source.encoding = {declared!r} is none" if declared else f"it says its encoding is {quoted(name)}"
             raise SourceUnreadableError(
                 f"{table}: {self._place}: {said} that a .dbf can have; declare source.encoding, such as 'cp1252'"
             )

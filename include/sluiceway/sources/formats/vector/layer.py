@@ -11,7 +11,17 @@ import numpy as np
 import pyarrow as pa
 
 from sluiceway.amounts import counted
-from sluiceway.errors import SchemaDriftError, SourceMissingError, SourceUnreadableError, SplitError, nearest, said_by
+from sluiceway.errors import (
+    SchemaDriftError,
+    SourceMissingError,
+    SourceUnreadableError,
+    SplitError,
+    listed,
+    nearest,
+    quoted,
+    said_by,
+    shortened,
+)
 from sluiceway.sources.bounds import check_columns, value_too_long
 from sluiceway.sources.extraction import chosen_columns
 from sluiceway.sources.formats.texts import not_utf8
@@ -82,7 +92,7 @@ class Layer:
         self.dbase: DbaseTable | None = None
         self.info = self._describe(source)
         self.name = str(self.info["layer_name"])
-        self.place = f"{file.place}, layer {self.name}"
+        self.place = f"{file.place}, layer {shortened(self.name)}"
         check_columns(spec, self.info["fields"], self.place)
         self._check_driver()
         self.crs = self._crs()
@@ -98,7 +108,9 @@ class Layer:
         self.chosen = {} if self.is_bare else self._chosen()
         for name in self.chosen.values():
             if names.count(name) > 1:
-                raise SchemaDriftError(f"{spec.name}: {self.place} holds column {name!r} {names.count(name)} times")
+                raise SchemaDriftError(
+                    f"{spec.name}: {self.place} holds column {quoted(name)} {names.count(name)} times"
+                )
         self.gdal_names = dict(zip(names, names, strict=True))
         self.expected = self._expected()
         self.shapes_seen = self.measured = False
@@ -165,7 +177,7 @@ class Layer:
         if self.info["driver"] in _BARE_DRIVERS and self.info["features"] == 0:
             return
         layers = [str(name) for name, kind in np.asarray(gdal.core.list_layers(self.file.path)) if kind is not None]
-        others = f"; these have one: {', '.join(layers)}" if layers else ""
+        others = f"; these have one: {listed(layers)}" if layers else ""
         raise SchemaDriftError(
             f"{self.spec.name}: {self.place} has no geometry{others}. Remove [geometry] or name another layer."
         )
@@ -387,6 +399,6 @@ class Layer:
             # the codes of a domain, which the rows hold; not what they mean
             values = values.indices
         if (wrong := not_utf8(values)) is not None:
-            where = f"row {numbers[wrong[0]]:,}, column {column!r}"
+            where = f"row {numbers[wrong[0]]:,}, column {quoted(column)}"
             raise undecodable(self.spec.name, self.file.place, where, wrong[1], "UTF-8")
         return values

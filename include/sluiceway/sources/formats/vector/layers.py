@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sluiceway.errors import EmptyExtractionError, SourceMissingError, nearest
+from sluiceway.errors import EmptyExtractionError, SourceMissingError, listed, nearest
 from sluiceway.sources.formats.vector import gdal
 from sluiceway.sources.formats.vector.vector_files import VectorFile
 from sluiceway.tables.source_spec import VectorSource
@@ -42,7 +42,5 @@ def layer_of(table: str, source: VectorSource, file: VectorFile) -> str:
     if source.layer is not None:
         raise SourceMissingError(f"{file.place} has no layer {source.layer!r}{nearest(source.layer, layers)}")
     if len(layers) != 1:
-        raise SourceMissingError(
-            f"{file.place} holds {len(layers)} layers: {', '.join(layers)}; name one as source.layer"
-        )
+        raise SourceMissingError(f"{file.place} holds {len(layers)} layers: {listed(layers)}; name one as source.layer")
     return layers[0]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from xml.parsers import expat
 
-from sluiceway.errors import SourceMissingError, SourceUnreadableError, nearest, said_by
+from sluiceway.errors import SourceMissingError, SourceUnreadableError, listed, nearest, quoted, said_by, shortened
 from sluiceway.sources.formats.archive import check_archive, member_of, open_bytes, unpacking
 from sluiceway.sources.formats.vector import mapinfo
 from sluiceway.sources.formats.vector.codec import codec_named
@@ -229,7 +229,7 @@ def _unpacked(table: str, source: VectorSource, path: Path, folder: Path) -> Vec
     sets = data_sets(files, path)
     chosen = _choose(table, source, path, files, sets)
     form = sets.get(chosen) or _FORMATS[PurePosixPath(chosen).suffix.lower()]
-    place = f"{path.name}, {chosen}"
+    place = f"{path.name}, {shortened(chosen)}"
     with zipfile.ZipFile(path) as archive:
         if form is _FILE_GDB:
             target = folder / f"{_plain(PurePosixPath(chosen).stem or path.stem)}.gdb"
@@ -283,7 +283,7 @@ def _choose(table: str, source: VectorSource, path: Path, files: list[str], sets
             f"{table}: {path.name}: member {named!r} is no vector file{nearest(named, sets)}; {KINDS} are read"
         )
     if not sets:
-        held = ", ".join(files[:12]) or "nothing"
+        held = listed(files) or "nothing"
         raise SourceMissingError(f"{path.name} holds no vector file; it holds {held}")
     if named is None and len(sets) > 1:
         # GDAL calls each shapefile of a folder a layer
@@ -294,7 +294,7 @@ def _choose(table: str, source: VectorSource, path: Path, files: list[str], sets
 
 def _extract(table: str, archive: zipfile.ZipFile, name: str, to: Path, place: str) -> None:
     # unpacked and not read in place: GDAL checks no checksum, and unpacks anew for each step back
-    said = f"{table}: {place} cannot be read: {name} cannot be unpacked"
+    said = f"{table}: {place} cannot be read: {shortened(name)} cannot be unpacked"
     with unpacking(said), archive.open(name) as packed, to.open("wb") as file:
         shutil.copyfileobj(packed, file, _BLOCK_BYTES)
 
@@ -343,12 +343,13 @@ def _check_xml(table: str, found: VectorFile) -> None:
         root = name.rpartition(":")[2]
         if root.endswith("Capabilities") or (found.format is _KML) != (root == "kml"):
             raise SourceUnreadableError(
-                f"{table}: {found.place} cannot be read: it is no {found.format.name} but a document {root!r}"
+                f"{table}: {found.place} cannot be read: it is no {found.format.name} but a document {quoted(root)}"
             )
 
     def refuse(name: str, *_: object) -> None:
         raise SourceUnreadableError(
-            f"{table}: {found.place} cannot be read: it declares a document type ({name}), which may name other files"
+            f"{table}: {found.place} cannot be read: it declares a document type ({shortened(name)}), which may name "
+            f"other files"
         )
 
     parser = expat.ParserCreate()
@@ -358,8 +359,7 @@ def _check_xml(table: str, found: VectorFile) -> None:
         with found.path.open("rb") as file:
             parser.ParseFile(file)
     except expat.ExpatError as error:
-        said = said_by(error)
-        raise SourceUnreadableError(f"{table}: {found.place} cannot be read: it is no whole XML: {said}") from error
+        raise SourceUnreadableError(f"{table}: {found.place} is no whole XML: {said_by(error)}") from error
 
 
 def _make_utf8(table: str, found: VectorFile, encoding: str | None) -> None:
