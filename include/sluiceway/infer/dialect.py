@@ -1,7 +1,6 @@
 """How a text is divided into lines of data and values: delimiter, quotes, header, what stands above and below.
 
-Found in the beginning and the end of a text. That all of it follows the same rules is seen later, when all of it is
-read: a record that does not is unreadable, and counted.
+Found in the beginning and the end of a text. A record between that does not follow it is unreadable, and counted.
 """
 
 from __future__ import annotations

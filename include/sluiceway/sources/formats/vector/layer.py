@@ -31,7 +31,7 @@ from sluiceway.sources.formats.vector.dbase import DbaseTable
 from sluiceway.sources.formats.vector.dbase_texts import undecodable
 from sluiceway.sources.formats.vector.families import families
 from sluiceway.sources.formats.vector.geopackage import count_features
-from sluiceway.sources.formats.vector.layers import layer_of, read_info
+from sluiceway.sources.formats.vector.layers import layer_of, read_info, shapes_in
 from sluiceway.sources.formats.vector.moments import is_naive, moments
 from sluiceway.sources.formats.vector.pieces import of_records, of_value, selected
 from sluiceway.sources.formats.vector.shapefile import check_dbase, check_whole, deleted_rows, longest_batch
@@ -96,21 +96,20 @@ class Layer:
         check_columns(spec, self.info["fields"], self.place)
         self._check_driver()
         self.crs = self._crs()
-        self._check_geometry(source)
+        # a file without a schema says its columns by its features alone
+        self.is_bare = self.info["driver"] in _BARE_DRIVERS and self.info["features"] == 0
+        self._check_geometry()
         self.columns = dict(self.dbase.columns) if self.dbase is not None else families(self.info)
         names = list(self.columns if self.dbase is not None else map(str, self.info["fields"]))
         self.columns |= dict.fromkeys(file.digits & set(names), "number")
         self.fid = self._declared_fid()
         if self.fid is not None:
             self.columns[self.fid] = "number"
-        # a file without a schema says its columns by its features alone
-        self.is_bare = self.info["driver"] in _BARE_DRIVERS and self.info["features"] == 0
         self.chosen = {} if self.is_bare else self._chosen()
         for name in self.chosen.values():
             if names.count(name) > 1:
-                raise SchemaDriftError(
-                    f"{spec.name}: {self.place} holds column {quoted(name)} {names.count(name)} times"
-                )
+                several = f"column {quoted(name)} {names.count(name)} times"
+                raise SchemaDriftError(f"{spec.name}: {self.place} holds {several}")
         self.gdal_names = dict(zip(names, names, strict=True))
         self.expected = self._expected()
         self.shapes_seen = self.measured = False
@@ -171,13 +170,10 @@ class Layer:
             )
         return chosen_columns(self.spec, self.columns, self.place)
 
-    def _check_geometry(self, source: VectorSource) -> None:
-        if self.spec.geometry is None or self.info["geometry_type"] is not None:
+    def _check_geometry(self) -> None:
+        if self.spec.geometry is None or self.info["geometry_type"] is not None or self.is_bare:
             return
-        if self.info["driver"] in _BARE_DRIVERS and self.info["features"] == 0:
-            return
-        layers = [str(name) for name, kind in np.asarray(gdal.core.list_layers(self.file.path)) if kind is not None]
-        others = f"; these have one: {listed(layers)}" if layers else ""
+        others = f"; these have one: {listed(layers)}" if (layers := shapes_in(self.file)) else ""
         raise SchemaDriftError(
             f"{self.spec.name}: {self.place} has no geometry{others}. Remove [geometry] or name another layer."
         )

@@ -28,9 +28,18 @@ NO_DATA = frozenset({"layer_styles"})
 
 def layers_in(file: VectorFile) -> list[str]:
     """The names of all layers."""
+    return [str(name) for name, _ in _listed_by_gdal(file)]
+
+
+def shapes_in(file: VectorFile) -> list[str]:
+    """The names of those that have a geometry."""
+    return [str(name) for name, kind in _listed_by_gdal(file) if kind is not None]
+
+
+def _listed_by_gdal(file: VectorFile) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Measured")
-        return [str(name) for name, _ in np.asarray(gdal.core.list_layers(file.path))]
+        return np.asarray(gdal.core.list_layers(file.path))
 
 
 def layer_of(table: str, source: VectorSource, file: VectorFile) -> str:

@@ -359,7 +359,7 @@ def _check_xml(table: str, found: VectorFile) -> None:
         with found.path.open("rb") as file:
             parser.ParseFile(file)
     except expat.ExpatError as error:
-        raise SourceUnreadableError(f"{table}: {found.place} is no whole XML: {said_by(error)}") from error
+        raise SourceUnreadableError(f"{table}: {found.place} cannot be read: no whole XML: {said_by(error)}") from error
 
 
 def _make_utf8(table: str, found: VectorFile, encoding: str | None) -> None:
