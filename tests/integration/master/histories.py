@@ -25,11 +25,11 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import psutil
 import psycopg
 
 from sluiceway.errors import AirflowApiError, AirflowUnreachableError
 from tests.integration.deployment import ROWS, Deployment, csv_of, name_of
+from tests.integration.waiting_load import waiting_load
 
 FLOWS = ("life1", "life2", "life3", "life4")
 DEADLINE_S = 240
@@ -240,7 +240,7 @@ class Life:
             blocker.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
             deadline = time.monotonic() + 30
             while time.monotonic() < deadline:
-                if (pid := _client_of(self.deployment, table)) is not None:
+                if (pid := waiting_load(self.deployment, table)) is not None:
                     os.kill(pid, signal.SIGKILL)
                     self.deployment.query(
                         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
@@ -359,19 +359,6 @@ class Life:
 
     def _story(self, end: str) -> str:
         return f"{self.flow}/{self.run_id}: {'; '.join(self.told)}; {end}"
-
-
-def _client_of(deployment: Deployment, table: str) -> int | None:
-    """The process on this machine whose load of that table waits for a lock."""
-    waiting = deployment.query(
-        f"SELECT client_port FROM pg_stat_activity WHERE application_name = 'sluiceway load {table}' "
-        "AND wait_event_type = 'Lock'"
-    )
-    ports = {port for (port,) in waiting}
-    for connection in psutil.net_connections("tcp"):
-        if connection.laddr and connection.laddr.port in ports and connection.pid:
-            return connection.pid
-    return None
 
 
 def live(deployment: Deployment, *, lives: int, seed: int, steps: int = 3) -> list[str]:

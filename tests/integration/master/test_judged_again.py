@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.integration.deployment import DAG_ID, ROWS, Deployment, csv_of
-from tests.integration.master.test_run_colour import _waiting_client
+from tests.integration.waiting_load import waiting_load
 
 SLOW_S = 3
 WAITING_ENDED = (
@@ -227,7 +227,7 @@ def test_a_load_whose_task_is_killed_at_every_try_is_named_as_killed(two: Deploy
         run_id = two.trigger(tables=["t02"])
         killed: set[int] = set()
         while two.state(run_id) not in {"success", "failed"}:
-            if (pid := _waiting_client(two)) is not None:
+            if (pid := waiting_load(two)) is not None:
                 killed.add(pid)
                 # the task's process, with which its load's ends: that one alone the task would tell of
                 load = psutil.Process(pid)

@@ -14,6 +14,7 @@ import pytest
 from sluiceway.errors import AirflowApiError
 from tests.integration.deployment import DAG_ID, ROWS, Deployment, csv_of, name_of
 from tests.integration.master.conftest import HURRIED_DAG_ID, TABLES
+from tests.integration.waiting_load import waiting_load
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 ALL = [name_of(number) for number in range(1, TABLES + 1)]
@@ -163,9 +164,9 @@ def test_a_killed_task_leaves_nothing_half_written_and_its_retry_loads_all(loade
         # the load waits for this lock inside its transaction, where it is killed
         blocker.execute("LOCK TABLE t11 IN ACCESS EXCLUSIVE MODE")
         run_id = loaded.trigger(tables=["t11"])
-        pid = loaded.until(lambda: _waiting_client(loaded))
+        pid = loaded.until(lambda: waiting_load(loaded))
         os.kill(pid, signal.SIGKILL)
-        loaded.until(lambda: True if _waiting_client(loaded) != pid else None)
+        loaded.until(lambda: True if waiting_load(loaded) != pid else None)
         blocker.rollback()
     assert loaded.wait(run_id) == "success"
     run, tables = loaded.ledger(run_id)
@@ -179,7 +180,7 @@ def test_a_load_ends_with_its_supervisor(loaded: Deployment) -> None:
     with psycopg.connect(loaded.stack.warehouse_url) as blocker:
         blocker.execute("LOCK TABLE t16 IN ACCESS EXCLUSIVE MODE")
         run_id = loaded.trigger(tables=["t16"], force=True)
-        load = psutil.Process(loaded.until(lambda: _waiting_client(loaded)))
+        load = psutil.Process(loaded.until(lambda: waiting_load(loaded)))
         os.kill(load.ppid(), signal.SIGKILL)
         loaded.until(lambda: True if not load.is_running() else None)
         blocker.rollback()
@@ -188,26 +189,12 @@ def test_a_load_ends_with_its_supervisor(loaded: Deployment) -> None:
     assert loaded.wait(run_id) == "failed"
 
 
-def _waiting_client(deployment: Deployment) -> int | None:
-    """The process on this machine whose load waits for a lock."""
-    waiting = deployment.query(
-        "SELECT client_port FROM pg_stat_activity WHERE application_name LIKE 'sluiceway load%' "
-        "AND wait_event_type = 'Lock'"
-    )
-    if not waiting:
-        return None
-    for connection in psutil.net_connections("tcp"):
-        if connection.laddr and connection.laddr.port == waiting[0][0] and connection.pid:
-            return connection.pid
-    return None
-
-
 def test_a_warehouse_that_breaks_off_is_tried_again(loaded: Deployment) -> None:
     loaded.source("t12", csv_of(ROWS, value="again"))
     with psycopg.connect(loaded.stack.warehouse_url) as blocker:
         blocker.execute("LOCK TABLE t12 IN ACCESS EXCLUSIVE MODE")
         run_id = loaded.trigger(tables=["t12"])
-        loaded.until(lambda: _waiting_client(loaded))
+        loaded.until(lambda: waiting_load(loaded))
         blocker.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'sluiceway load%'"
         )
@@ -290,7 +277,7 @@ def test_a_run_marked_failed_by_hand_is_closed_and_the_next_goes_on(loaded: Depl
     with psycopg.connect(loaded.stack.warehouse_url) as blocker:
         blocker.execute("LOCK TABLE t13 IN ACCESS EXCLUSIVE MODE")
         run_id = loaded.trigger(tables=["t13"], force=True)
-        loaded.until(lambda: _waiting_client(loaded))
+        loaded.until(lambda: waiting_load(loaded))
         loaded.api.patch(f"dags/{DAG_ID}/dagRuns/{run_id}", {"state": "failed"})
         blocker.rollback()
     next_run = loaded.run(tables=["t01"])
