@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import psutil
-from psycopg.conninfo import conninfo_to_dict
 
 from tests.integration.deployment import Deployment
 
@@ -14,7 +15,7 @@ def waiting_load(deployment: Deployment, table: str | None = None) -> int | None
         f"SELECT client_port FROM pg_stat_activity WHERE application_name LIKE 'sluiceway load {table or '%'}' "
         "AND wait_event_type = 'Lock'"
     )
-    server = int(conninfo_to_dict(deployment.stack.warehouse_url)["port"])  # type: ignore[arg-type]
+    server = urlsplit(deployment.stack.warehouse_url).port or 5432
     return next((pid for (port,) in waiting if (pid := client_of(port, server)) is not None), None)
 
 

@@ -31,8 +31,8 @@ def csv(path: Path) -> None:
 
 def excel(path: Path) -> None:
     book = openpyxl.Workbook()
-    book.active.append([LONG, LONG])  # type: ignore[union-attr]
-    book.active.append([1, 2])  # type: ignore[union-attr]
+    for row in ([LONG, LONG], [1, 2]):
+        book.worksheets[0].append(row)
     book.save(path)
 
 
