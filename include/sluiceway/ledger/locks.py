@@ -111,6 +111,25 @@ def hold(
         raise error_of(error, url) from error
 
 
+@contextmanager
+def hold_if_free(
+    url: str, lock: sql.Composed, *, application_name: str, after: sql.Composed
+) -> Iterator[LockedSession | None]:
+    """Hold `lock` for as long as the block lasts; None where another session holds it, or the one it comes after.
+
+    :param after: a lock of transactions that must have been let go too.
+    :raises WarehouseUnavailableError: the server does not answer or breaks off.
+    """
+    try:
+        with connection(url) as found:
+            session = LockedSession(found, url)
+            _stay(session, application_name, found.info.server_version)
+            is_free = sql.SQL("SELECT pg_try_advisory_lock({}) AND pg_try_advisory_xact_lock({})").format(lock, after)
+            yield session if session.execute(is_free)[0][0] else None
+    except psycopg.Error as error:
+        raise error_of(error, url) from error
+
+
 def _take(session: Session, lock: sql.Composed, waiting: str, kind: LiteralString = "") -> None:
     """Take a lock; one line says who holds it, where it has to be waited for.
 

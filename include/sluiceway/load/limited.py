@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from sluiceway.amounts import size
 from sluiceway.errors import LoadEndedError, MemoryLimitError, SluicewayError
@@ -31,7 +31,9 @@ from sluiceway.load import cgroup, whereabouts
 from sluiceway.load.attempt import Attempt
 from sluiceway.load.cgroup import Cgroup
 from sluiceway.load.table import load_table
+from sluiceway.load.unchanged import Look, look
 from sluiceway.orphans import end_with_parent
+from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.tables.limits import Limits
 from sluiceway.tables.spec import TableSpec
 
@@ -52,17 +54,42 @@ class Ended:
     """The most resident memory that was seen of it, bytes."""
 
 
-def load_within_memory(spec: TableSpec, url: str, *, run: RunKey, try_number: int, **options: Any) -> TableRun:
+def load_within_memory(
+    spec: TableSpec,
+    url: str,
+    *,
+    run: RunKey,
+    try_number: int,
+    force: bool = False,
+    connections: Connections = from_environment,
+    from_parts: bool = False,
+) -> TableRun:
     """As `load_table`, in a process of its own that may have what the table's file says of memory and processors.
+
+    A local file that is still the one that was loaded needs none.
 
     :raises MemoryLimitError: the load needs more; nothing of it was written, and the ledger says so.
     :raises LoadEndedError: its process was ended, or it crashed.
     :raises SluicewayError: as load_table.
     """
-    work = partial(load_table, spec, url, run=run, try_number=try_number, **options)
     attempt = Attempt(run, try_number)
-    with connect(url) as ledger:
-        attempt.number(ledger, spec.name)
+    seen = Look() if from_parts else look(spec, url, attempt, force=force, connections=connections)
+    if seen.unchanged is not None:
+        return seen.unchanged
+    work = partial(
+        load_table,
+        spec,
+        url,
+        run=run,
+        try_number=try_number,
+        force=force,
+        connections=connections,
+        hashed=seen.hashed,
+        from_parts=from_parts,
+    )
+    if attempt.numbered is None:
+        with connect(url) as ledger:
+            attempt.number(ledger, spec.name)
 
     def record(ended: Ended) -> None:
         attempt.peak = ended.peak

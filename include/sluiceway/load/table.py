@@ -24,6 +24,7 @@ from sluiceway.load.progress_log import log_progress
 from sluiceway.load.staged_parts import PartsRejects, StagedParts
 from sluiceway.load.target import dataset_of
 from sluiceway.load.transaction import prepare, turn
+from sluiceway.load.unchanged import record_unchanged
 from sluiceway.sources import module_of, open_source
 from sluiceway.sources.connections import Connections, from_environment
 from sluiceway.sources.hashing import Hashed
@@ -106,19 +107,19 @@ def _load_in_turn(
         with located(spec.source, connections, known=known, hashed=hashed) as place:
             last = asked.result()
             if last.run is not None and last.known is not None and place.fingerprint == last.known:
-                return _record_unchanged(spec, lock, attempt, last.run, place)
+                return record_unchanged(spec, lock, attempt, last.run, place)
             if parts is not None:
                 parts.check(lock, place)
             read = files_read(spec, lock, place, last)
             if last.run is not None and not read.is_whole and not read.place.files:
                 check_extracted(spec, read.rows_kept, last.run)
-                return _record_unchanged(spec, lock, attempt, last.run, place, read.notes)
+                return record_unchanged(spec, lock, attempt, last.run, place, read.notes)
             told = progress or log_progress(spec.name)
             load = _Load(spec, url, dataset, lock, last.run, attempt, told, parts, read)
             since = last.run.watermark if last.run is not None and last.intact else None
             result = load.run(place, connections, since=since)
             if result is None and last.run is not None:
-                return _record_unchanged(spec, lock, attempt, last.run, place)
+                return record_unchanged(spec, lock, attempt, last.run, place)
             assert result is not None
             return result
 
@@ -133,30 +134,6 @@ def _import_for_load(spec: TableSpec, asked: Future[LastLoad]) -> None:
         modules.append("sluiceway.load.geometry.cleaner")
     for module in modules:
         import_module(module)
-
-
-def _record_unchanged(
-    spec: TableSpec,
-    lock: LockedSession,
-    attempt: Attempt,
-    last: TableRun,
-    place: Place,
-    notes: Mapping[str, str] | None = None,
-) -> TableRun:
-    # an unchanged table needs no Arrow, half a second of a task
-    result = attempt.result(
-        spec.name,
-        "unchanged",
-        table_rows=last.table_rows,
-        bytes=place.size,
-        fingerprint=place.fingerprint,
-        spec_hash=last.spec_hash,
-        source_rows=last.source_rows,
-        note=note(spec, notes or {}),
-    )
-    store.write_table_run(lock, result)
-    log.info("%s: the source is unchanged since %s, nothing to load", spec.name, last.key)
-    return result
 
 
 @dataclass

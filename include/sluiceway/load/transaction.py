@@ -27,6 +27,16 @@ def turn(url: str, spec: TableSpec) -> AbstractContextManager[LockedSession]:
     )
 
 
+def free_turn(url: str, spec: TableSpec) -> AbstractContextManager[LockedSession | None]:
+    """The same where no load of the table is under way; None where one is."""
+    return locks.hold_if_free(
+        url,
+        locks.of_load(spec.name),
+        after=locks.of_writing(spec.name),
+        application_name=session_name(spec),
+    )
+
+
 STYLES = {
     "TimeZone": "UTC",
     # a day such as 01/02/2024 is none by YMD, whatever order the server reads it in

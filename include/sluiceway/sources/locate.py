@@ -100,14 +100,31 @@ def check_exists(source: Source, connections: Connections) -> None:
         locate(source.uri)
 
 
+def file_here(source: Source) -> str | None:
+    """The uri of a source that is one local file; None of what lies elsewhere, and of a pattern."""
+    if not isinstance(source, LocatedSource) or urlsplit(source.uri).scheme in REMOTE or is_several(source):
+        return None
+    return source.uri
+
+
+def hashed_now(uri: str) -> Future[Hashed]:
+    """What hash_ahead gives, done.
+
+    :raises SourceMissingError: as `located`.
+    """
+    done: Future[Hashed] = Future()
+    done.set_result(hashing.hashed(locate(uri)))
+    return done
+
+
 def hash_ahead(source: Source) -> Future[Hashed] | None:
     """Begin to hash a local file while other things are done; None for what is no local file.
 
     A load may have to wait for its turn then, while another one loads a newer file: see Hashed.
     """
-    if not isinstance(source, LocatedSource) or urlsplit(source.uri).scheme in REMOTE or is_several(source):
+    if (uri := file_here(source)) is None:
         return None
     threads = ThreadPoolExecutor(1, "hash ahead")
-    hashed = threads.submit(lambda: hashing.hashed(locate(source.uri)))
+    hashed = threads.submit(lambda: hashing.hashed(locate(uri)))
     threads.shutdown(wait=False)
     return hashed

@@ -47,8 +47,8 @@ class LoadTableOperator(OfTable, BaseOperator):
         self.cpu = cpu
         self.conn_id = conn_id
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Load the table and return its counts.
+    def execute(self, context: Context) -> dict[str, Any] | None:
+        """Load the table and return its counts; nothing of one that is unchanged, which spares Airflow a request.
 
         :raises EmptyExtractionError: nothing was extracted, or fewer rows than checks.min_rows.
         :raises SluicewayError: any other reason; see sluiceway.load.limited.load_within_memory.
@@ -69,4 +69,6 @@ class LoadTableOperator(OfTable, BaseOperator):
                 from_parts=self.from_parts,
             )
             tell_of_load(context, url, result)
+        if result.status == "unchanged":
+            return None
         return result.model_dump(exclude={"source_columns", "finished_at", "fingerprint", "spec_hash"})
