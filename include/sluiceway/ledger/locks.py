@@ -157,15 +157,17 @@ def is_free(session: Session, lock: sql.Composed) -> bool:
 
 def _stay(session: Session, application_name: str, server_version: int) -> None:
     """The server keeps the session while the work goes on, however long, and ends it when its process is gone."""
-    session.execute(SERVER_ASKS)
     wanted = {"application_name": application_name[:LONGEST_NAME]}
     if server_version >= 140_000:
         wanted["idle_session_timeout"] = "0"
     session.execute(
-        sql.SQL("SELECT {}").format(
-            sql.SQL(", ").join(
-                sql.SQL("set_config({}, {}, false)").format(sql.Literal(name), sql.Literal(value))
-                for name, value in wanted.items()
-            )
+        sql.SQL(", ").join(
+            [
+                SERVER_ASKS,
+                *(
+                    sql.SQL("set_config({}, {}, false)").format(sql.Literal(name), sql.Literal(value))
+                    for name, value in wanted.items()
+                ),
+            ]
         )
     )

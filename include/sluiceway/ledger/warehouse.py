@@ -156,8 +156,11 @@ def forget_connection() -> None:
 
 
 @contextmanager
-def connection(url: str) -> Iterator[Connection]:
-    """A connection in autocommit: the one that is handed on, or one that is closed at the end."""
+def connection(url: str, *, leaves_nothing: bool = False) -> Iterator[Connection]:
+    """A connection in autocommit: the one that is handed on, or one that is closed at the end.
+
+    :param leaves_nothing: its user takes no lock and sets nothing that lasts longer than a transaction.
+    """
     kept = _KEPT.get()
     if kept is None or kept.is_taken or kept.url != url:
         opened = _open(url)
@@ -174,7 +177,8 @@ def connection(url: str) -> Iterator[Connection]:
         yield kept.connection
     finally:
         kept.is_taken = False
-        if not _is_fit(kept.connection):
+        is_as_it_was = leaves_nothing and kept.connection.info.transaction_status == TransactionStatus.IDLE
+        if not is_as_it_was and not _is_fit(kept.connection):
             kept.connection = None
 
 
@@ -212,7 +216,7 @@ def connect(url: str) -> Iterator[PsycopgSession]:
     :raises WarehouseError: the server refuses a statement.
     """
     try:
-        with connection(url) as found, found.transaction():
+        with connection(url, leaves_nothing=True) as found, found.transaction():
             session = PsycopgSession(found)
             if (limits := _LIMITS.get()) is not None:
                 session.execute(_limiting(limits))
