@@ -294,3 +294,14 @@ def test_a_name_of_a_geopackage_that_is_no_text_is_one_sentence(tmp_path: Path, 
     path.write_bytes(path.read_bytes().replace(b"xyz", b"\xff\xff\xff").replace(b"1 FROM", b"1 FORM"))
     with pytest.raises(SourceUnreadableError, match=r"park\.gpkg cannot be read: it holds a name that is no UTF-8"):
         rows(park(path))
+
+
+@pytest.mark.parametrize("file", ["park.kml", "park.gml"])
+@pytest.mark.parametrize("encoding", ["u_tf-8", "rot13", "utf-16-le", "shift_jis"])
+def test_xml_in_an_encoding_that_its_parser_does_not_know_is_told(file: str, encoding: str, tmp_path: Path) -> None:
+    root = {"park.kml": '<kml xmlns="http://www.opengis.net/kml/2.2"/>'}.get(
+        file, '<x xmlns:gml="http://www.opengis.net/gml"/>'
+    )
+    (tmp_path / file).write_text(f'<?xml version="1.0" encoding="{encoding}"?>{root}')
+    with pytest.raises(SourceUnreadableError, match=f"{file} cannot be read: no whole XML: "):
+        rows(park(tmp_path / file))

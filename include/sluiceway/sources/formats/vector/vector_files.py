@@ -358,7 +358,7 @@ def _check_xml(table: str, found: VectorFile) -> None:
     try:
         with found.path.open("rb") as file:
             parser.ParseFile(file)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # an encoding that it does not know, or cannot take
         raise SourceUnreadableError(f"{table}: {found.place} cannot be read: no whole XML: {said_by(error)}") from error
 
 
