@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 SENDERS = 60
 HEALTHY_S = 1.0
 HOOK_S = 10.0
-"""Five until a thread is free, two for the lock, and the machine's own."""
+"""From when the first waits for the lock: five until a thread is free, two for the lock, and the machine's own."""
 PAGE_S = 12.0
 
 
@@ -44,6 +44,10 @@ def timed_answer(ask: Callable[[], httpx.Response]) -> tuple[httpx.Response, flo
     return ask(), time.monotonic() - began
 
 
+def ended_answer(ask: Callable[[], httpx.Response]) -> tuple[httpx.Response, float]:
+    return ask(), time.monotonic()
+
+
 def waiting(door: Door) -> int:
     """How many locks of the warehouse somebody waits for."""
     with psycopg.connect(door.warehouse) as connection:
@@ -55,12 +59,13 @@ def waiting(door: Door) -> int:
     return int(found[0])
 
 
-def health_while(door: Door, asked: list[Future[tuple[httpx.Response, float]]]) -> list[float]:
-    """How long each answer about the server's health took, from when others wait for a lock until all are answered.
+def health_while(door: Door, asked: list[Future[tuple[httpx.Response, float]]]) -> tuple[float, list[float]]:
+    """When others began to wait for a lock, and how long each answer about the server's health took until all ended.
 
     Before, sixty clients of this process begin at once, which takes a busy machine a second that no server makes up.
     """
     wait_until(lambda: waiting(door) > 0)
+    since = time.monotonic()
     took = []
     with httpx.Client(base_url=door.url, timeout=30) as client:
         while not all(each.done() for each in asked):
@@ -68,7 +73,7 @@ def health_while(door: Door, asked: list[Future[tuple[httpx.Response, float]]]) 
             assert answer.status_code == 200
             took.append(seconds)
             time.sleep(0.05)
-    return took
+    return since, took
 
 
 def test_sixty_webhooks_that_wait_for_a_lock_leave_the_server_alone_and_are_accepted_once_each(door: Door) -> None:
@@ -83,13 +88,13 @@ def test_sixty_webhooks_that_wait_for_a_lock_leave_the_server_alone_and_are_acce
     limits = httpx.Limits(max_connections=SENDERS)
     with ThreadPoolExecutor(SENDERS) as senders, httpx.Client(base_url=door.url, timeout=60, limits=limits) as client:
         with locked(door.warehouse, "SELECT FROM etl.lock WHERE name = 'flow/deploys/trigger/bare' FOR UPDATE"):
-            asked = [senders.submit(timed_answer, partial(send, number)) for number in range(SENDERS)]
-            took = health_while(door, asked)
+            asked = [senders.submit(ended_answer, partial(send, number)) for number in range(SENDERS)]
+            since, took = health_while(door, asked)
         answers = [each.result() for each in asked]
         assert Counter(answer.status_code for answer, _ in answers) == {503: SENDERS}
         assert {int(answer.headers["retry-after"]) for answer, _ in answers} <= set(range(1, 61))
         assert max(took) < HEALTHY_S, f"{len(took)} answers about its health"
-        assert max(seconds for _, seconds in answers) < HOOK_S
+        assert max(ended for _, ended in answers) - since < HOOK_S
         assert (len(door.events()), len(door.woken())) == before
 
         def send_again(number: int) -> int:
@@ -111,15 +116,15 @@ def test_another_role_of_the_ledger_holds_up_no_webhook(door: Door) -> None:
 
 def test_sixty_pages_that_wait_for_a_lock_leave_the_server_alone(door: Door) -> None:
     for client in logged_in(door.url, "reader"):
-        look = partial(timed_answer, partial(client.get, "/sluiceway/runs", timeout=60))
+        look = partial(ended_answer, partial(client.get, "/sluiceway/runs", timeout=60))
         statement = "LOCK TABLE etl.run IN ACCESS EXCLUSIVE MODE"
         with ThreadPoolExecutor(SENDERS) as lookers, locked(door.as_role("sluiceway_owner"), statement):
             asked = [lookers.submit(look) for _ in range(SENDERS)]
-            took = health_while(door, asked)
+            since, took = health_while(door, asked)
         answers = [each.result() for each in asked]
         assert Counter(answer.status_code for answer, _ in answers) == {503: SENDERS}
         assert max(took) < HEALTHY_S, f"{len(took)} answers about its health"
-        assert max(seconds for _, seconds in answers) < PAGE_S
+        assert max(ended for _, ended in answers) - since < PAGE_S
         assert client.get("/sluiceway/runs").status_code == 200
 
 
