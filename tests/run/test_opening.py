@@ -16,7 +16,7 @@ from sluiceway.ledger.publications import Publication
 from sluiceway.ledger.rejects import Reject, rejects_of, write_rejects
 from sluiceway.ledger.store import Run, RunKey, TableRun
 from sluiceway.ledger.warehouse import PsycopgSession
-from sluiceway.run import steps
+from sluiceway.run import steps, watching
 from sluiceway.run.opening import Opening, open_row, open_unless_open
 from sluiceway.run.reconcile import Seen
 from tests.run.runs import run_of
@@ -170,9 +170,9 @@ def test_a_later_run_that_waits_is_not_told_as_the_deleted_one(warehouse_url: st
     steps.close_ledger(warehouse_url, opening(), {"plan": "failed"})
     before = run_of(warehouse_url, R1)
     waits = Seen(state="queued", tasks={"plan": None}, enqueued_at=LATER)
-    assert steps.reconcile_run(warehouse_url, before, waits) is None
+    assert watching.reconcile_run(warehouse_url, before, waits) is None
     steps.open_ledger(warehouse_url, opening())
-    truth = steps.reconcile_run(warehouse_url, run_of(warehouse_url, R1), waits)
+    truth = watching.reconcile_run(warehouse_url, run_of(warehouse_url, R1), waits)
     assert truth is not None and (truth.status, truth.text) == (
         "abandoned",
         "Ended before its verdict: Airflow has no such run any more.",
@@ -191,18 +191,18 @@ def test_a_run_that_ended_before_any_task_of_it_began_is_taken_in_once(warehouse
         return None if run_id == "gone" else (Opening(RunKey("shop", run_id), "a" * 40, "deploy", at), seen)
 
     steps.open_ledger(warehouse_url, Opening(RunKey("shop", "known"), None, "test", now))
-    assert steps.runs_looked_through(warehouse_url, "shop") is None
+    assert watching.runs_looked_through(warehouse_url, "shop") is None
     every = ["known", "new", "old", "gone"]
-    assert steps.take_in(warehouse_url, "shop", 3, every, ask) == [RunKey("shop", "new")]
+    assert watching.take_in(warehouse_url, "shop", 3, every, ask) == [RunKey("shop", "new")]
     run = run_of(warehouse_url, RunKey("shop", "new"))
     assert (run.status, run.commit_sha, run.trigger_kind, run.enqueued_at) == ("failed", "a" * 40, "deploy", now)
     assert "its verdict is skipped in Airflow and was never spoken" in (run.note or "")
     assert "Airflow shows the run as success" in (run.remark or ""), "green there, and nothing was loaded"
     assert sorted(asked) == ["gone", "new", "old"]
-    assert steps.runs_looked_through(warehouse_url, "shop") == 3
+    assert watching.runs_looked_through(warehouse_url, "shop") == 3
     asked.clear()
-    assert steps.take_in(warehouse_url, "shop", 4, every, ask) == []
+    assert watching.take_in(warehouse_url, "shop", 4, every, ask) == []
     assert asked == ["gone"], "what ended long ago is not asked for again"
-    assert steps.take_in(warehouse_url, "shop", 3, ["known"], ask) == []
-    assert steps.take_in(warehouse_url, "shop", 4, ["old"], ask) == []
+    assert watching.take_in(warehouse_url, "shop", 3, ["known"], ask) == []
+    assert watching.take_in(warehouse_url, "shop", 4, ["old"], ask) == []
     assert asked == ["gone", "old"], "what was gone meanwhile is forgotten"

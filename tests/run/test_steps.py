@@ -25,7 +25,7 @@ from sluiceway.ledger import store
 from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import PsycopgSession, connect
 from sluiceway.load.table import load_table
-from sluiceway.run import parts, publishing, steps
+from sluiceway.run import parts, publishing, steps, watching
 from sluiceway.run.reconcile import Seen
 from sluiceway.run.truth import truths_of
 from sluiceway.settings import Settings
@@ -398,11 +398,11 @@ def test_what_became_of_a_run_in_airflow_is_written_once(loaded: dict[str, Table
     publishing.aggregate(warehouse_url, RUN)
     steps.close_ledger(warehouse_url, opening(RUN), {"plan": "success"})
     seen = Seen(state="success", tasks={"plan": "failed"})
-    truth = steps.reconcile_run(warehouse_url, run_of(warehouse_url, RUN), seen)
+    truth = watching.reconcile_run(warehouse_url, run_of(warehouse_url, RUN), seen)
     assert truth is not None and truth.status == "failed"
     run = run_of(warehouse_url, RUN)
     assert (run.status, run.remark, run.judged) == ("failed", truth.remark, {"plan": "failed"})
-    assert steps.reconcile_run(warehouse_url, run, seen) is None
+    assert watching.reconcile_run(warehouse_url, run, seen) is None
 
 
 def test_a_load_that_ends_after_the_verdict_has_the_run_judged_again_although_airflow_shows_it_as_before(
@@ -414,29 +414,29 @@ def test_a_load_that_ends_after_the_verdict_has_the_run_judged_again_although_ai
     before = steps.close_ledger(warehouse_url, opening(run), states)
     assert "1 of 2 tables never reported: a" in before.sentence
     seen = Seen(state="failed", tasks=dict(states))
-    assert steps.reconcile_run(warehouse_url, run_of(warehouse_url, run), seen) is None
-    assert {each.run.run_id: each.wrote_since for each in steps.watched_runs(warehouse_url, newest=5)} == {
+    assert watching.reconcile_run(warehouse_url, run_of(warehouse_url, run), seen) is None
+    assert {each.run.run_id: each.wrote_since for each in watching.watched_runs(warehouse_url, newest=5)} == {
         run.run_id: False
     }
     load_table(registry.read_one("a"), warehouse_url, run=run)
-    ((_, wrote_since),) = steps.watched_runs(warehouse_url, newest=5)
+    ((_, wrote_since),) = watching.watched_runs(warehouse_url, newest=5)
     assert wrote_since
     with connect(warehouse_url) as session:
         (shown,) = truths_of(session, [(run_of(warehouse_url, run), seen)])
-    truth = steps.reconcile_run(warehouse_url, run_of(warehouse_url, run), seen)
+    truth = watching.reconcile_run(warehouse_url, run_of(warehouse_url, run), seen)
     assert truth is not None and "never reported" not in truth.text
     assert shown == truth, "who asks is told so before it is written"
     assert truth.remark == "A task that went on after the verdict has written into the ledger since."
-    assert steps.reconcile_run(warehouse_url, run_of(warehouse_url, run), seen) is None, "once"
+    assert watching.reconcile_run(warehouse_url, run_of(warehouse_url, run), seen) is None, "once"
     publishing.aggregate(warehouse_url, run)
-    truth = steps.reconcile_run(warehouse_url, run_of(warehouse_url, run), seen)
+    truth = watching.reconcile_run(warehouse_url, run_of(warehouse_url, run), seen)
     assert truth is not None and (truth.status, "2 of 2 tables loaded" in truth.text) == ("success", True)
 
 
 def test_a_run_that_goes_on_while_airflow_is_asked_is_left_alone(run: RunKey, warehouse_url: str) -> None:
     before = run_of(warehouse_url, run)
     steps.close_ledger(warehouse_url, opening(run), {"plan": "success"})
-    assert steps.reconcile_run(warehouse_url, before, Seen(state="running", tasks={})) is None
+    assert watching.reconcile_run(warehouse_url, before, Seen(state="running", tasks={})) is None
     assert run_of(warehouse_url, run).status == "failed", "as its verdict has said, of no table"
 
 
@@ -447,8 +447,8 @@ def test_a_load_that_goes_on_keeps_nobody_from_comparing_its_run(run: RunKey, wa
     with psycopg.connect(warehouse_url) as load:
         store.begin_table(PsycopgSession(load), run, "a", 1)
         impatient = psycopg.conninfo.make_conninfo(warehouse_url, options="-c lock_timeout=1s")
-        assert steps.reconcile_run(impatient, before, Seen(state="running", tasks={})) is None
-        truth = steps.reconcile_run(impatient, before, Seen(state=None))
+        assert watching.reconcile_run(impatient, before, Seen(state="running", tasks={})) is None
+        truth = watching.reconcile_run(impatient, before, Seen(state=None))
         load.rollback()
     assert truth is not None and run_of(warehouse_url, run).status == "abandoned"
 
@@ -459,7 +459,7 @@ def test_runs_that_are_open_are_watched_however_old_and_those_of_the_command_lin
     for number in range(3):
         steps.close_ledger(warehouse_url, opening(RunKey("shop", f"r{number}")), {})
     steps.open_ledger(warehouse_url, opening(RunKey(store.CLI, "cli__1")))
-    assert {each.run.run_id for each in steps.watched_runs(warehouse_url, newest=2)} == {"deploy__1", "r2"}
+    assert {each.run.run_id for each in watching.watched_runs(warehouse_url, newest=2)} == {"deploy__1", "r2"}
 
 
 def test_a_report_is_written_for_a_run(loaded: dict[str, TableRun], warehouse_url: str, tmp_path: Path) -> None:

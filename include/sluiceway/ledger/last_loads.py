@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from psycopg import sql
 
 from sluiceway.ledger.store import TableRun, TableStatus, is_of, table_runs_where
@@ -16,6 +18,18 @@ def last_good_load(session: Session, table: str) -> TableRun | None:
 def last_good_look(session: Session, table: str) -> TableRun | None:
     """The newest try of any run that loaded the table, or found its source unchanged."""
     return _newest(session, table, "loaded", "unchanged")
+
+
+def rows_left(session: Session, tables: Sequence[str]) -> dict[str, int]:
+    """How many rows each table held after the last good look at it; one that no run ever loaded is left out."""
+    rows = session.execute(
+        sql.SQL(
+            "SELECT known.name, coalesce(newest.table_rows, 0) FROM unnest({}::text[]) AS known (name) "
+            "CROSS JOIN LATERAL (SELECT table_rows FROM etl.table_run WHERE table_name = known.name "
+            "AND status IN ('loaded', 'unchanged') ORDER BY finished_at DESC LIMIT 1) AS newest"
+        ).format(sql.Literal(list(tables)))
+    )
+    return {name: int(count) for name, count in rows}
 
 
 def last_try(session: Session, table: str) -> TableRun | None:

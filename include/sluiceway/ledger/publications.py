@@ -11,7 +11,7 @@ from datetime import datetime
 from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
-from sluiceway.ledger.store import RunKey, TableRun, is_of
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.warehouse import Session
 
 
@@ -32,7 +32,7 @@ class Publication(BaseModel):
 def record(session: Session, key: RunKey, became: Iterable[Publication], seen: Iterable[TableRun] = ()) -> None:
     """Note what became of each view, in place of what an earlier try noted.
 
-    :param seen: the tries of the run whose rows were there when the first view was refreshed.
+    :param seen: those tries of the run whose rows were there when the first view was refreshed.
     """
     session.execute(
         sql.SQL("DELETE FROM etl.publication WHERE (dag_id, run_id) = ({}, {})").format(*map(sql.Literal, key))
@@ -43,10 +43,17 @@ def record(session: Session, key: RunKey, became: Iterable[Publication], seen: I
                 "INSERT INTO etl.publication (dag_id, run_id, view_name, withheld, tables) VALUES ({}, {}, {}, {}, {})"
             ).format(*map(sql.Literal, (*key, view.view_name, view.withheld, list(view.tables))))
         )
-    for each in seen:
-        session.execute(
-            sql.SQL("UPDATE etl.table_run SET published_at = clock_timestamp() WHERE {}").format(is_of(each))
+    tries = [(each.table_name, each.try_number) for each in seen]
+    session.execute(
+        sql.SQL(
+            "UPDATE etl.table_run SET published_at = clock_timestamp() WHERE (dag_id, run_id) = ({}, {}) "
+            "AND (table_name, try_number) IN (SELECT * FROM unnest({}::text[], {}::integer[]))"
+        ).format(
+            *map(sql.Literal, key),
+            sql.Literal([table for table, _ in tries]),
+            sql.Literal([number for _, number in tries]),
         )
+    )
     session.execute(
         sql.SQL("UPDATE etl.run SET published_at = clock_timestamp() WHERE (dag_id, run_id) = ({}, {})").format(
             *map(sql.Literal, key)

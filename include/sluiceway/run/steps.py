@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from psycopg import sql
 
@@ -23,17 +21,14 @@ from sluiceway.errors import (
     ValidationError,
     nearest,
 )
-from sluiceway.ledger import commit_statuses, events, forget, store, tasks, watched_dags
-from sluiceway.ledger.newest import open_and_newest
+from sluiceway.ledger import commit_statuses, events, forget, last_loads, store, tasks
 from sluiceway.ledger.revision import check_revision
-from sluiceway.ledger.rows_seen import rows_seen
-from sluiceway.ledger.store import Run, RunKey, TableRun
+from sluiceway.ledger.store import RunKey, TableRun
 from sluiceway.ledger.tasks import TaskRun
 from sluiceway.ledger.warehouse import connect
 from sluiceway.run.counted import differs
 from sluiceway.run.facts import facts_of
 from sluiceway.run.opening import Opening, open_row, open_unless_open
-from sluiceway.run.reconcile import Seen, Truth, as_written, reconcile
 from sluiceway.run.verdict import States, Verdict, judge
 from sluiceway.settings import Settings, check_variables, load_settings
 from sluiceway.sources import local, locate
@@ -45,19 +40,6 @@ from sluiceway.tables.spec import TableSpec
 log = logging.getLogger(__name__)
 
 STALE_SESSION_HOURS = 1
-TAKEN_IN_WITHIN = timedelta(days=1)
-"""A run without a row that ended longer ago was forgotten, or is of a time before this ledger."""
-
-Ask = Callable[[str], tuple[Opening, Seen] | None]
-"""From a run's id to what Airflow has of a run that has ended."""
-
-
-class Watched(NamedTuple):
-    """A run that may have changed after its verdict."""
-
-    run: Run
-    wrote_since: bool
-    """Whether a task of it has written into the ledger since it was judged."""
 
 
 def open_ledger(url: str, opening: Opening, pending: Sequence[str] | None = None) -> None:
@@ -290,13 +272,15 @@ def validate(url: str, run: RunKey, connections: Connections = from_environment)
     with connect(url) as session:
         # a load by another DAG writes its rows and their count at once: both are seen as of one moment
         session.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-        for each in store.table_runs(session, run):
+        loads = store.table_runs(session, run)
+        left = last_loads.rows_left(session, [each.table_name for each in loads])
+        for each in loads:
             name, spec = each.table_name, tables.right.get(each.table_name)
             if each.status not in {"loaded", "unchanged"}:
                 problems.append(f"{name} is {each.status}")
             elif spec is None:
                 problems.append(f"{name} has no right file any more: {tables.wrong.get(name, 'it is gone')}")
-            elif (problem := differs(session, url, spec, each, connections)) is not None:
+            elif (problem := differs(session, url, spec, each, left, connections)) is not None:
                 problems.append(f"{name} {problem}")
     if problems:
         raise ValidationError(f"The warehouse is not what was loaded: {'; '.join(problems)}.")
@@ -320,72 +304,6 @@ def fail_run(url: str, run: RunKey, sentence: str) -> None:
         found = store.run(session, run)
         seen = (found.judged, found.judged_rows) if found else (None, None)
         store.close_run(session, run, "failed", sentence, *seen)
-
-
-def watched_runs(url: str, *, newest: int) -> list[Watched]:
-    """The runs of DAGs that may have changed: those that are open, and the newest that were judged."""
-    with connect(url) as session:
-        check_revision(session)
-        runs = [run for run in open_and_newest(session, newest=newest) if run.dag_id != store.CLI]
-        rows = rows_seen(session, [run.key for run in runs])
-    return [Watched(run, wrote_since=run.judged_rows != rows.get(run.key)) for run in runs]
-
-
-def reconcile_run(url: str, run: Run, seen: Seen) -> Truth | None:
-    """Write into the ledger what has become of a run after its verdict, or instead of it; None: nothing has.
-
-    :param run: what the ledger said before Airflow was asked. If it says something else now, the run goes on meanwhile
-        and what was seen is old.
-    """
-    with connect(url) as session:
-        found = store.run(session, run.key, locked=True)
-        if found != run:
-            return None
-        truth = reconcile(facts_of(session, found), seen)
-        if truth == as_written(found):
-            return None
-        store.rewrite(session, run.key, truth.status, truth.sentence, truth.judged, truth.judged_rows, truth.remark)
-    return truth
-
-
-def runs_looked_through(url: str, dag_id: str) -> int | None:
-    """How many ended runs of a DAG Airflow had when they were looked through; None: never."""
-    with connect(url) as session:
-        return watched_dags.ended_runs(session, dag_id)
-
-
-def take_in(url: str, dag_id: str, ended: int, run_ids: Collection[str], ask: Ask) -> list[RunKey]:
-    """Give a row to each ended run that has none, for none of its tasks ever began; not to those of long ago.
-
-    :param ended: how many ended runs of the DAG Airflow has.
-    :param run_ids: those of its runs that may have ended.
-    :param ask: asks Airflow for one; None: it goes on, or is gone.
-    :returns: the runs that have one now.
-    """
-    with connect(url) as session:
-        unknown = watched_dags.unknown(session, dag_id, run_ids)
-    taken, old = [], []
-    for run_id in unknown:
-        if (found := ask(run_id)) is None:
-            continue
-        opening, seen = found
-        if (seen.ended_at or datetime.now(UTC)) < datetime.now(UTC) - TAKEN_IN_WITHIN:
-            old.append(run_id)
-            continue
-        take_in_run(url, opening, seen)
-        taken.append(opening.run)
-    with connect(url) as session:
-        watched_dags.looked_through(session, dag_id, ended, run_ids, old)
-    return taken
-
-
-def take_in_run(url: str, opening: Opening, seen: Seen) -> None:
-    """Give a row to a run that has ended and of which no task began; another run's that has its id is put aside."""
-    with connect(url) as session:
-        open_unless_open(session, opening)
-        (run,) = store.runs(session, dag_id=opening.run.dag_id, run_id=opening.run.run_id)
-        truth = reconcile(facts_of(session, run), seen)
-        store.rewrite(session, run.key, truth.status, truth.sentence, truth.judged, truth.judged_rows, truth.remark)
 
 
 def write_report(url: str, run: RunKey, settings: Settings | None = None) -> Path:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sluiceway.ledger.store import Run
     from sluiceway.run.opening import Opening
     from sluiceway.run.reconcile import Seen
-    from sluiceway.run.steps import Watched
+    from sluiceway.run.watching import Watched
 
 NEWEST = 50
 """Judged runs that are looked at; all that have no verdict are, too."""
@@ -37,19 +37,19 @@ log = logging.getLogger(__name__)
 
 def compare_runs(_context: Context) -> int:
     """Compare what the ledger says of the newest runs with what Airflow shows, and put the ledger right."""
-    from sluiceway.run import steps
+    from sluiceway.run import watching
 
     url, changed = warehouse_url(), 0
-    runs = sorted(steps.watched_runs(url, newest=NEWEST), key=lambda watched: watched.run.dag_id)
+    runs = sorted(watching.watched_runs(url, newest=NEWEST), key=lambda watched: watched.run.dag_id)
     for dag_id, found in groupby(runs, key=lambda watched: watched.run.dag_id):
         for run, seen, opening in _changed(dag_id, list(found)):
             if opening is not None and seen.has_ended and not is_shown(run, seen):
-                steps.take_in_run(url, opening, seen)
+                watching.take_in_run(url, opening, seen)
                 log.warning(
                     "%s has the id of a deleted run, and has ended without a word; it is in the ledger now", run.key
                 )
                 changed += 1
-            elif (truth := steps.reconcile_run(url, run, seen)) is not None:
+            elif (truth := watching.reconcile_run(url, run, seen)) is not None:
                 log.warning("%s was %s and is %s: %s", run.key, run.status, truth.status, truth.text)
                 changed += 1
     return changed + _take_in(url, judged_dags() | {watched.run.dag_id for watched in runs})
@@ -84,16 +84,16 @@ def _take_in(url: str, dag_ids: set[str]) -> int:
     """Give a row to each run that ended before any task of it began; how many there were."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    from sluiceway.run import steps
+    from sluiceway.run import watching
 
     taken = 0
     for dag_id in sorted(dag_ids):
         ended = RuntimeTaskInstance.get_dr_count(dag_id=dag_id, states=list(ENDED))
-        if ended == steps.runs_looked_through(url, dag_id):
+        if ended == watching.runs_looked_through(url, dag_id):
             continue
         verdicts = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=[VERDICT_TASK])
         over = [run_id for run_id, states in verdicts.items() if states.get(VERDICT_TASK) in OVER]
-        for key in steps.take_in(url, dag_id, ended, over, partial(_ended_run, dag_id)):
+        for key in watching.take_in(url, dag_id, ended, over, partial(_ended_run, dag_id)):
             log.warning("%s has ended without a word, and is in the ledger now", key)
             taken += 1
     return taken
