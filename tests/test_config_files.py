@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sluiceway.alerts import spec as alerts
-from sluiceway.config_files import DEEPEST, read_toml
+from sluiceway.config_files import DEEPEST, LONGEST_TEXT, read_toml
 from sluiceway.deploy import spec as environments
 from sluiceway.errors import ConfigError
 from sluiceway.flows import files as flows
@@ -200,3 +200,25 @@ def test_a_file_that_is_nested_too_deeply_is_one_sentence(tmp_path: Path, opens:
         nested(levels)
         with pytest.raises(ConfigError, match=r"a\.toml: is not valid TOML: it is nested too deeply\.$"):
             read_toml(path)
+
+
+@pytest.mark.parametrize("name", ["table", "flow", "environment", "alert", "faces"])
+def test_of_a_file_with_more_wrong_than_anybody_reads_the_first_is_told_and_the_rest_counted(
+    name: str, tmp_path: Path
+) -> None:
+    read, _ = READERS[name]
+    path = tmp_path / "faces.toml"
+    top = 'kind = "http"\nurl = "https://x"\n' if name == "environment" else ""
+    said = _said(read, path, top + "".join(f"nothing_{number} = 1\n" for number in range(2_000)))
+    assert "nothing_0" in "\n".join(said[:5])
+    assert len("\n".join(said)) < LONGEST_TEXT + 500
+    shown = [line for line in said if "nothing_" in line]
+    left = re.search(r"faces.toml: more problems: ([\d,]+); mend these first", said[-1])
+    assert left is not None
+    assert 2_000 <= len(shown) + int(left[1].replace(",", "")) <= 2_010
+
+
+def test_so_is_a_flow_with_thousands_of_wrong_triggers(tmp_path: Path) -> None:
+    said = _said(flows.read_file, tmp_path / "a.toml", 'flow_type = "dag"\n' + '[[triggers]]\nid = "a"\n' * 3_000)
+    assert len("\n".join(said)) < LONGEST_TEXT + 500
+    assert re.search(r"more problems: [\d,]+; mend these first", said[-1])

@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,8 @@ _LOGIN = re.compile(r"(\w://)[^\s/@'\"]+@")
 _ASKED = re.compile(r"(\w://[^\s?'\"]*\?)[^\s'\"]+")
 LONGEST, LONGEST_VALUE = 2_000, 300
 """Characters of a sentence, and of a value in it."""
+LONGEST_TEXT = 10_000
+"""Characters of all that is wrong in one file, as far as whole sentences fit."""
 DEEPEST = 50
 """Tables and lists within each other; what is longer Python itself cannot show."""
 Stamp = tuple[int, int, int]
@@ -127,6 +130,15 @@ def sentences(where: object, problems: Iterable[Any], words: Words, *, prefix: s
     # what is cut must have lost its secrets before: the half of a login is not known for one
     said = [without_secrets(_sentence(where, problem, words, prefix)) for problem in problems]
     return [each if len(each) <= LONGEST else f"{each[: LONGEST // 2]}...{each[-LONGEST // 2 :]}" for each in said]
+
+
+def together(where: object, said: Iterable[str]) -> str:
+    """A line for each sentence; of more than anybody reads, the first, and how many are left out."""
+    lines = [line for each in said for line in each.split("\n")]
+    ends = accumulate(len(line) + 1 for line in lines)
+    shown = max(1, sum(end <= LONGEST_TEXT for end in ends))
+    left = [f"{where}: more problems: {len(lines) - shown:,}; mend these first"] if lines[shown:] else []
+    return "\n".join([*lines[:shown], *left])
 
 
 def without_secrets(sentence: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from sluiceway.config_files import Words, read_toml, sentences, without_secrets
+from sluiceway.config_files import Words, read_toml, sentences, together, without_secrets
 from sluiceway.errors import ConfigError, nearest
 from sluiceway.flows.connection import ConnectionId, holds_secret
 from sluiceway.settings import Settings, load_settings
@@ -208,7 +208,7 @@ def read_file(path: Path) -> AlertsSpec:
         return AlertsSpec.model_validate({**data, **({"alerts": named_alerts} if alerts else {})})
     except ValidationError as error:
         # what pydantic says shows values, which may be secrets, to whoever reads a log
-        raise ConfigError("\n".join(sentences(path, error.errors(), _WORDS))) from None
+        raise ConfigError(together(path, sentences(path, error.errors(), _WORDS))) from None
 
 
 def names_unknown(path: Path, spec: AlertsSpec, tables: Collection[str], dags: Collection[str]) -> list[str]:

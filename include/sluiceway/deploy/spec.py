@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from sluiceway.config_files import Words, read_toml, sentences
+from sluiceway.config_files import Words, read_toml, sentences, together
 from sluiceway.errors import ConfigError, SettingsError, nearest
 from sluiceway.settings import Settings, load_settings
 from sluiceway.spans import check_span, span
@@ -205,4 +205,4 @@ def read_file(path: Path) -> Environment:
         return _ADAPTER.validate_python({"name": path.stem, **data})
     except ValidationError as error:
         # what pydantic says shows values, which may be secrets, to whoever reads a log
-        raise ConfigError("\n".join(sentences(path, error.errors(), _WORDS))) from None
+        raise ConfigError(together(path, sentences(path, error.errors(), _WORDS))) from None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pydantic
 
-from sluiceway.config_files import read_toml, sentences, without_secrets
+from sluiceway.config_files import read_toml, sentences, together, without_secrets
 from sluiceway.errors import ConfigError, nearest
 from sluiceway.flows import when
 from sluiceway.flows.registry import TriggerRegistry
@@ -125,7 +125,7 @@ def flow_of(definition: Mapping[str, Any], where: str | None = None) -> Flow:
     except pydantic.ValidationError as error:
         problems += sentences(where, error.errors(), words_of(FlowSpec))
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError(together(where, problems))
     return Flow(spec, triggers, _when(spec, triggers, where))
 
 

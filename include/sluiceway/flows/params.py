@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
+from sluiceway.config_files import together
 from sluiceway.errors import ConfigError, nearest
 from sluiceway.ids import MASTER
 from sluiceway.settings import Settings, load_settings
@@ -178,7 +179,8 @@ def check_conf(flow_id: str, conf: Mapping[str, Any], settings: Settings | None 
     if known is None:
         return
     if problems := list(_problems(known, _names(flow, config_dir), conf)):
-        raise ConfigError("\n".join(f"A run of {flow_id!r}: {said}" for said in problems))
+        run = f"A run of {flow_id!r}"
+        raise ConfigError(together(run, (f"{run}: {said}" for said in problems)))
 
 
 def known_params(flow_id: str, flow: Flow | None) -> dict[str, RunParam] | None:

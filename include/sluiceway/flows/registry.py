@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from sluiceway.config_files import sentences, without_secrets
+from sluiceway.config_files import sentences, together, without_secrets
 from sluiceway.errors import ConfigError, nearest, quoted
 from sluiceway.flows.trigger import SensorTrigger, Trigger, TriggerType
 from sluiceway.flows.words import words_of
@@ -110,7 +110,7 @@ class TriggerRegistry:
         except ValidationError as error:
             words = words_of(found.config_model)
             # what pydantic says shows values, which may be secrets, to whoever reads a log
-            raise ConfigError("\n".join(sentences(where, error.errors(), words, prefix=prefix))) from None
+            raise ConfigError(together(where, sentences(where, error.errors(), words, prefix=prefix))) from None
 
 
 def _kind_problem(definition: Mapping[str, Any]) -> str | None:

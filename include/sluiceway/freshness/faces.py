@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from sluiceway.config_files import Words, read_toml, sentences
+from sluiceway.config_files import Words, read_toml, sentences, together
 from sluiceway.errors import ConfigError
 from sluiceway.ledger.face_tokens import Face
 
@@ -65,4 +65,4 @@ def read_faces(config_dir: Path) -> Faces:
         return Faces.model_validate(read_toml(path))
     except ValidationError as error:
         # what pydantic says shows values, which may be secrets, to whoever reads a log
-        raise ConfigError("\n".join(sentences(path, error.errors(), _WORDS))) from None
+        raise ConfigError(together(path, sentences(path, error.errors(), _WORDS))) from None

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import pydantic
 
-from sluiceway.config_files import Words, read_toml, sentences
+from sluiceway.config_files import Words, read_toml, sentences, together
 from sluiceway.errors import ConfigError, UnknownTableError, nearest
 from sluiceway.settings import Settings, load_settings
 from sluiceway.tables.checks import Checks, ColumnChecks, Range, RowCheck
@@ -72,7 +72,7 @@ def spec_of(path: Path, data: dict[str, Any]) -> TableSpec:
         return TableSpec.model_validate({"name": path.stem, **data})
     except pydantic.ValidationError as error:
         # what pydantic says shows values, which may be secrets, to whoever reads a log
-        raise ConfigError("\n".join(sentences(path, error.errors(), _WORDS))) from None
+        raise ConfigError(together(path, sentences(path, error.errors(), _WORDS))) from None
 
 
 def read_from(spec: TableSpec, uri: str) -> TableSpec:
