@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -322,7 +323,9 @@ def test_a_file_that_nobody_has_described_is_run_by_a_draft_that_is_shown(
     result = run("tables", "run", sheet)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("spend_2024: loaded, 2 extracted = 2 inserted")
-    assert 'key = "parcel"' in result.stderr and "To keep it: sluiceway tables infer" in result.stderr
+    draft, kept, _ = result.stderr.partition("This draft is used once. To keep it: sluiceway tables infer")
+    assert kept and tomllib.loads(draft)["key"] == "parcel"
+    assert all(column in tomllib.loads(draft)["columns"] for column in ("parcel", "county"))
     assert query("SELECT parcel::int, county FROM spend_2024 ORDER BY 1") == [(1, "[bold]Yolo"), (2, "Kern")]
     again = run("tables", "run", sheet, "--json")
     assert json.loads(again.stdout)["status"] == "unchanged"

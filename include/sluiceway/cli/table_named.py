@@ -74,7 +74,8 @@ def _drafted(uri: str, kind: str | None, name: str | None, *, called: str | None
         # the draft names what is nobody's file
         data["source"]["uri"] = uri
     spec = validated(table_name(asked), data)
-    err.print(plain(draft))
+    # line by line, and none of them wrapped: it is a file
+    err.print("\n".join(map(plain, draft.split("\n"))), soft_wrap=True)
     shown = called or uri
     kept = quote(str(load_settings().config_dir / "tables" / f"{spec.name}.toml"))
     err.print(plain(f"This draft is used once. To keep it: sluiceway tables infer {quote(shown)} -o {kept}"))
